@@ -1,0 +1,1 @@
+"""From a FastFCN checkpoint of any dialect to a frozen, verified artifact."""

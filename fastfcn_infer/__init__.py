@@ -1,0 +1,55 @@
+"""FastFCN semantic segmentation: run a frozen artifact on any runtime, exact to the pixel.
+
+Names are resolved when they are first used, so that importing the package is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fastfcn_infer._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from fastfcn_infer.errors import ArtifactError as ArtifactError
+    from fastfcn_infer.errors import BackendError as BackendError
+    from fastfcn_infer.errors import BackendMissing as BackendMissing
+    from fastfcn_infer.errors import CheckpointError as CheckpointError
+    from fastfcn_infer.errors import DatasetError as DatasetError
+    from fastfcn_infer.errors import DeviceUnavailable as DeviceUnavailable
+    from fastfcn_infer.errors import DownloadError as DownloadError
+    from fastfcn_infer.errors import FastFCNError as FastFCNError
+    from fastfcn_infer.errors import ImageError as ImageError
+    from fastfcn_infer.errors import VerificationError as VerificationError
+    from fastfcn_infer.segmentation import Segmentation as Segmentation
+    from fastfcn_infer.segmenter import Segmenter as Segmenter
+
+_HOME = {
+    "Segmentation": "segmentation",
+    "Segmenter": "segmenter",
+}
+_ERRORS = (
+    "ArtifactError",
+    "BackendError",
+    "BackendMissing",
+    "CheckpointError",
+    "DatasetError",
+    "DeviceUnavailable",
+    "DownloadError",
+    "FastFCNError",
+    "ImageError",
+    "VerificationError",
+)
+__all__ = sorted([*_HOME, *_ERRORS, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOME.get(name, 'errors')}")
+    value = globals()[name] = getattr(module, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return __all__

@@ -1,0 +1,57 @@
+"""Every error this project raises on purpose.
+
+::
+
+    FastFCNError
+    |- ImageError(ValueError)            cannot be decoded, too large, wrong shape or dtype
+    |- ArtifactError(ValueError)         incomplete, contradicts itself, size or hash wrong
+    |- CheckpointError(ValueError)       refused (names code), corrupt, unknown dialect, tensors that do not fit
+    |- VerificationError(RuntimeError)   the exported graph is not the network it came from
+    |- DownloadError(RuntimeError)       a file could not be fetched, or is not the file that was promised
+    |- BackendError(RuntimeError)        the runtime refused the graph
+    |  |- BackendMissing                 the runtime is not installed; names the extra to install
+    |  `- DeviceUnavailable              this device was asked for and cannot be had
+    `- DatasetError(ValueError)          the layout is wrong: which file was expected where
+
+A message says what is wrong, what was found, what was expected and what to do.
+"""
+
+
+class FastFCNError(Exception):
+    """Base of all errors raised on purpose; catch it to catch every one of them."""
+
+
+class ImageError(FastFCNError, ValueError):
+    """The picture cannot be decoded, is too large, or has the wrong shape or dtype."""
+
+
+class ArtifactError(FastFCNError, ValueError):
+    """The artifact is incomplete, contradicts itself, or a size or hash is wrong."""
+
+
+class CheckpointError(FastFCNError, ValueError):
+    """The checkpoint is refused, corrupt, of no known dialect, or its tensors do not fit."""
+
+
+class VerificationError(FastFCNError, RuntimeError):
+    """The exported graph does not compute what the network it came from computes."""
+
+
+class DownloadError(FastFCNError, RuntimeError):
+    """A file could not be fetched, or is not the file that was promised."""
+
+
+class BackendError(FastFCNError, RuntimeError):
+    """The runtime refused the graph or failed while running it."""
+
+
+class BackendMissing(BackendError):
+    """The runtime is not installed."""
+
+
+class DeviceUnavailable(BackendError):
+    """A device was asked for and cannot be had."""
+
+
+class DatasetError(FastFCNError, ValueError):
+    """A data set's folder is not laid out as expected."""
