@@ -1,0 +1,257 @@
+"""Files and folders that are there whole or not at all, whatever is killed at whatever moment.
+
+A file is written under a temporary name in the same folder, brought to the disk, and renamed. A
+folder likewise; where one of that name is there already the two change places in one step.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastfcn_infer.errors import ArtifactError
+
+_MARK = "manifest.json"  # what makes a folder ours, and so one that may be replaced
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.(?P<kind>partial|old)")
+_ATTEMPTS = 16  # other processes may write the same folder; each attempt needs one of them to win
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES if os.name == "nt" else errno.EEXIST)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file; until the last moment a file of that name stays as it was.
+
+    Args:
+        path: where; its folder exists.
+        data: the whole content.
+
+    Raises:
+        OSError: it could not be written; `path` is what it was before.
+    """
+    # The name says nothing of `path`, which may already be as long as the file system allows.
+    temporary = path.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    # Exclusive, so nobody else's link is followed; the user's umask decides who may read it.
+    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 - every system call here goes through os
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
+def write_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
+    """Fill a temporary folder that takes the name `folder` when the block ends without an error.
+
+    Whoever looks, and after a kill at any moment, finds the old folder or the new one.
+
+    Args:
+        folder: where the result is to be; parents are made. A link is followed.
+        replace: put it in the place of an artifact that is there already.
+
+    Yields:
+        The temporary folder, empty, in the same parent.
+
+    Raises:
+        FileExistsError: `folder` is there and `replace` is false; raised before the block runs.
+        ArtifactError: what is there is not an artifact and not empty; it is never deleted.
+        OSError: the file system refused; `folder` is what it was before.
+    """
+    folder = Path(os.path.realpath(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep(folder.parent)
+    recover(folder)
+    _check_target(folder, replace)
+    partial = _temporary(folder, "partial")
+    os.mkdir(partial)  # noqa: PTH102 - see write_file
+    try:
+        yield partial
+        _sync_tree(partial)
+        _check_target(folder, replace)  # the block may have taken an hour
+        _take_place(partial, folder, replace)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # by now the old content, or a failed new one
+
+
+def recover(folder: Path) -> None:
+    """Put back a folder whose replacement was cut off half-way, or delete what it replaced.
+
+    Only systems that cannot swap two folders in one step ever leave anything to recover.
+
+    Args:
+        folder: the final name.
+    """
+    # List first, look second: what was listed is not needed once `folder` is seen complete.
+    old = [
+        path
+        for path, name, kind in _temporaries(folder.parent)
+        if (name, kind) == (folder.name, "old")
+    ]
+    if old and not os.path.lexists(folder):
+        newest = max(old, key=_modified)
+        with contextlib.suppress(OSError):  # another process was quicker
+            os.rename(newest, folder)  # noqa: PTH104 - see write_file
+            old.remove(newest)
+    if os.path.lexists(folder):
+        for path in old:
+            _discard(path, folder)
+
+
+def sweep(parent: Path, older_than: float = 86400.0) -> None:
+    """Remove what killed processes left in a folder; nothing but our own temporary names.
+
+    Args:
+        parent: the folder to look into, not below.
+        older_than: seconds since the last change; younger ones may still be in use.
+    """
+    limit = time.time() - older_than
+    for path, name, kind in _temporaries(parent):
+        if _modified(path) > limit:
+            continue
+        if kind == "old":
+            recover(parent / name)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _check_target(folder: Path, replace: bool) -> None:
+    if not os.path.lexists(folder):
+        return
+    if not replace:
+        raise FileExistsError(
+            errno.EEXIST, "exists already; give --force (replace=True) to replace it", str(folder)
+        )
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"{folder} is a file, not an artifact; it is not replaced. Choose another folder."
+        )
+    entries = sorted(entry.name for entry in folder.iterdir())
+    if entries and _MARK not in entries:
+        shown = ", ".join(entries[:5]) + (", ..." if len(entries) > 5 else "")
+        raise ArtifactError(
+            f"{folder} is not an artifact: it has no {_MARK} but holds {shown}. "
+            "It is not replaced; choose another folder, or empty this one yourself."
+        )
+
+
+def _take_place(partial: Path, folder: Path, replace: bool) -> None:
+    for _ in range(_ATTEMPTS):
+        try:
+            os.rename(partial, folder)  # noqa: PTH104 - see write_file
+            return
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY or not replace:
+                raise
+        if _swap(partial, folder):
+            return
+    raise OSError(errno.EBUSY, "other processes keep replacing this folder", str(folder))
+
+
+def _swap(partial: Path, folder: Path) -> bool:
+    """Exchange the two; False where another process interfered and one has to look again."""
+    try:
+        if _exchange(os.fsencode(partial), os.fsencode(folder)):
+            return True
+        old = _temporary(folder, "old")
+        try:
+            os.rename(folder, old)  # noqa: PTH104 - see write_file
+            os.rename(partial, folder)  # noqa: PTH104 - see write_file
+        finally:
+            recover(folder)
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOENT, *_IN_THE_WAY) and partial.is_dir():
+            return False
+        raise
+
+
+def _exchange(first: bytes, second: bytes) -> bool:
+    """Exchange two names in one step; False where the system cannot.
+
+    Source: renameat2(2) with RENAME_EXCHANGE; macOS renamex_np(2) with RENAME_SWAP.
+    """
+    if sys.platform == "win32":
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        if not hasattr(library, "renamex_np"):
+            return False
+        result = library.renamex_np(first, second, ctypes.c_uint(2))
+    else:
+        if not hasattr(library, "renameat2"):
+            return False
+        here = ctypes.c_int(-100)  # AT_FDCWD
+        result = library.renameat2(here, first, here, second, ctypes.c_uint(2))
+    if result == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM):
+        return False
+    raise OSError(code, os.strerror(code), os.fsdecode(first), None, os.fsdecode(second))
+
+
+def _temporary(folder: Path, kind: str) -> Path:
+    return folder.parent / f".{folder.name}.{secrets.token_hex(8)}.{kind}"
+
+
+def _temporaries(parent: Path) -> list[tuple[Path, str, str]]:
+    try:
+        with os.scandir(parent) as entries:
+            matches = [(entry, _TEMPORARY.fullmatch(entry.name)) for entry in entries]
+    except FileNotFoundError:
+        return []
+    return [(Path(entry.path), match["name"], match["kind"]) for entry, match in matches if match]
+
+
+def _discard(path: Path, folder: Path) -> None:
+    # Renamed before it is deleted: half a folder must never look like one to recover.
+    doomed = _temporary(folder, "partial")
+    with contextlib.suppress(OSError):
+        os.rename(path, doomed)  # noqa: PTH104 - see write_file
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:  # gone meanwhile
+        return time.time()
+
+
+def _sync_tree(folder: Path) -> None:
+    for place, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = Path(place, name)
+            if not path.is_symlink():
+                _sync(path)
+        _sync(Path(place))
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no handle for it
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
