@@ -140,11 +140,14 @@ def _check_target(folder: Path, replace: bool) -> None:
         raise FileExistsError(
             errno.EEXIST, "exists already; give --force (replace=True) to replace it", str(folder)
         )
-    if not folder.is_dir():
+    try:
+        entries = sorted(os.listdir(folder))  # noqa: PTH208 - see write_file
+    except FileNotFoundError:  # another process is between its two renames
+        return
+    except NotADirectoryError as error:
         raise ArtifactError(
             f"{folder} is a file, not an artifact; it is not replaced. Choose another folder."
-        )
-    entries = sorted(entry.name for entry in folder.iterdir())
+        ) from error
     if entries and _MARK not in entries:
         shown = ", ".join(entries[:5]) + (", ..." if len(entries) > 5 else "")
         raise ArtifactError(
