@@ -18,38 +18,41 @@ if not swap:
     atomic._exchange = lambda first, second: False
 FILES = {which: {f"{i}/{j}": which.encode() * 300 for i in range(3) for j in range(3)} | {"manifest.json": which.encode()} for which in "AB"}
 
+def write(which):
+    with atomic.write_folder(folder, replace=True) as partial:
+        for name, data in FILES[which].items():
+            (partial / name).parent.mkdir(exist_ok=True)
+            (partial / name).write_bytes(data)
+
 def loop():
     while True:
-        for which in "AB":
-            with atomic.write_folder(folder, replace=True) as partial:
-                for name, data in FILES[which].items():
-                    (partial / name).parent.mkdir(exist_ok=True)
-                    (partial / name).write_bytes(data)
+        write("B")
+        write("A")
 
 def read():
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 random.seed(7)
-seen = {"A": 0, "B": 0}
-for kill in range(40):
+write("A")
+kills, seen = 0, set()
+while kills < 40 or (len(seen) < 2 and kills < 400):
     pid = os.fork()
     if pid == 0:
         loop()
-    time.sleep(0.004 + random.random() * 0.03)
+    time.sleep(0.002 + random.random() * 0.03)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    kills += 1
     if not swap:
         atomic.recover(folder)
-    if kill == 0 and not folder.exists():
-        continue
     found = read()
-    for which in "AB":
-        seen[which] += found == FILES[which]
-    if sum(seen.values()) < kill:
-        sys.exit(f"a mixture after kill {kill}: {sorted(found)}")
+    seen.update(which for which in "AB" if found == FILES[which])
+    if found not in FILES.values():
+        sys.exit(f"a mixture after kill {kills}: {sorted(found)}")
+if len(seen) < 2:
+    sys.exit("the child never came to replace anything")
 atomic.sweep(folder.parent, older_than=-1)
 names = [entry.name for entry in folder.parent.iterdir()]
-print(seen, names)
 sys.exit(0 if names == [folder.name] else f"left behind: {names}")
 """
 
