@@ -1,0 +1,301 @@
+"""What a checkpoint dialect is, and how a checkpoint's is found; `dialects/` holds one file each.
+
+A dialect is names *and* conventions: checkpoints that load into each other's networks without a
+word still mean different arithmetic. A file in `dialects/` offers what `Dialect` lists.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_export.network.architecture import Architecture
+from fastfcn_export.target import Weights, float_array
+from fastfcn_export.targets import cost
+from fastfcn_infer import _folder
+from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.manifest import Resize
+
+_PACKAGE = "fastfcn_export.dialects"
+
+Shape = tuple[int, ...]
+Triple = tuple[float, float, float]
+Tensors = Mapping[str, NDArray[Any]]
+TRAINING_ONLY = {
+    "auxiliary": "auxiliary head (training only)",
+    "head.semantic": "semantic encoding layer (training only)",
+}
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What the names do not say.
+
+    Args:
+        align_corners: of the resize from logits to picture.
+        mean: RGB, on the scale 0..1.
+        std: RGB, on the scale 0..1.
+        padding: RGB, on the scale 0..1: the colour the authors pad pictures with.
+        matrices_transposed: matrices of linear layers are stored (in, out), as Paddle does.
+        norm_parts: the dialect's names of a batch norm's weight, bias, mean and var.
+        output_strides: of the backbone, those the authors' code can build.
+    """
+
+    align_corners: bool
+    mean: Triple
+    std: Triple
+    padding: Triple
+    matrices_transposed: bool
+    norm_parts: tuple[str, str, str, str]
+    output_strides: tuple[int, ...] = (8, 16, 32)
+
+
+TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
+PADDLE_NORM = ("weight", "bias", "_mean", "_variance")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Keys:
+    """Names and shapes of a checkpoint; a missing key answers with the published shape."""
+
+    def __init__(self, shapes: Mapping[str, Shape]) -> None:
+        self._shapes = shapes
+
+    def any(self, prefix: str) -> bool:
+        """Tell whether a key starts with `prefix`."""
+        return any(key.startswith(prefix) for key in self._shapes)
+
+    def ends(self, suffix: str) -> bool:
+        """Tell whether a key ends with `suffix`."""
+        return any(key.endswith(suffix) for key in self._shapes)
+
+    def shape(self, key: str, published: Shape) -> Shape:
+        """Return the shape of `key`; `published` where it is missing or has other dimensions."""
+        found = self._shapes.get(key, published)
+        return found if len(found) == len(published) else published
+
+    def width(self, key: str, published: int) -> int:
+        """Return the output channels of the convolution `key`."""
+        return self.shape(key, (published, 0, 0, 0))[0]
+
+    def count(self, pattern: str) -> int:
+        """Count the different numbers that the group of `pattern` finds at the start of keys."""
+        regex = re.compile(pattern)
+        found = (regex.match(key) for key in self._shapes)
+        return len({match.group(1) for match in found if match})
+
+
+class Dialect(Protocol):
+    """What every file in `dialects/` offers at module level."""
+
+    CONVENTIONS: Conventions
+    UNUSED: Mapping[str, str]  # regular expression of a key -> why it is not used
+
+    def matches(self, keys: Keys) -> bool:
+        """Tell whether a checkpoint speaks this dialect."""
+        ...
+
+    def output_stride(self, keys: Keys) -> int:
+        """Return the published default; the keys do not tell."""
+        ...
+
+    def architecture(self, keys: Keys, output_stride: int) -> Architecture:
+        """Describe the network."""
+        ...
+
+    def layers(self, architecture: Architecture) -> Mapping[str, tuple[str, str]]:
+        """Map our layers to the dialect's prefixes: of the layer itself, and of its norm."""
+        ...
+
+    def resize(self, classes: str | None) -> Resize | None:
+        """Return how the authors size pictures of a data set; None: not at all."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A checkpoint, understood.
+
+    Args:
+        dialect: name of the file in `dialects/`.
+        architecture: the network.
+        conventions: of the dialect.
+        weights: tensors by our names, floats, without those of training; the arrays may be views.
+        output_stride: of the backbone.
+        assumed: what the keys could not tell, in sentences.
+        unused: why keys were left out -> how many.
+    """
+
+    dialect: str
+    architecture: Architecture
+    conventions: Conventions
+    weights: Weights
+    output_stride: int
+    assumed: tuple[str, ...]
+    unused: Mapping[str, int]
+
+
+def dialect_names() -> tuple[str, ...]:
+    """List the dialects."""
+    return _folder.names(_PACKAGE)
+
+
+def load_dialect(name: str) -> Dialect:
+    """Load a dialect by its name.
+
+    Raises:
+        CheckpointError: there is no such dialect.
+    """
+    try:
+        return cast("Dialect", _folder.load(_PACKAGE, name))
+    except KeyError:
+        known = ", ".join(dialect_names())
+        raise CheckpointError(f"unknown dialect {name!r}; known: {known}") from None
+
+
+def recognise(
+    tensors: Tensors, *, dialect: str | None = None, output_stride: int | None = None
+) -> Recognised:
+    """Find a checkpoint's dialect and network, and give its tensors our names.
+
+    Args:
+        tensors: a checkpoint as `read_checkpoint` gives it.
+        dialect: name of the dialect; None: found from the keys.
+        output_stride: of the backbone, 8, 16 or 32; None: the dialect's published default.
+
+    Raises:
+        CheckpointError: no dialect or several fit; tensors are missing, unexpected, misshapen or
+            hold values that cannot be right. All of them are listed.
+    """
+    keys = Keys({key: array.shape for key, array in tensors.items()})
+    name = dialect or _only_match(keys, tensors)
+    file = load_dialect(name)
+    stride, assumed = _stride(file, name, keys, output_stride)
+    architecture = file.architecture(keys, stride)
+    wanted = cost.tensors(architecture)
+    found = _checkpoint_keys(file, architecture, wanted)
+    unused = _check_keys(name, file, tensors, wanted, found)
+    weights = {}
+    for ours, key in found.items():
+        reason = next((r for p, r in TRAINING_ONLY.items() if ours.startswith(p)), None)
+        if reason is None:
+            transpose = _transposed(file, ours, wanted[ours])
+            weights[ours] = _prepared(tensors[key], transpose=transpose)
+        else:
+            unused[reason] += 1
+    _check_values(weights, found)
+    return Recognised(name, architecture, file.CONVENTIONS, weights, stride, assumed, dict(unused))
+
+
+def _only_match(keys: Keys, tensors: Tensors) -> str:
+    matching = [name for name in dialect_names() if load_dialect(name).matches(keys)]
+    if len(matching) == 1:
+        return matching[0]
+    sample = ", ".join(list(tensors)[:5]) or "no tensors at all"
+    which = f"several dialects ({', '.join(matching)})" if matching else "no known dialect"
+    raise CheckpointError(
+        f"the checkpoint's {len(tensors)} names fit {which}; they begin with: {sample}. "
+        f"Known dialects: {', '.join(dialect_names())}. If it is a FastFCN checkpoint, name its "
+        "dialect with --dialect."
+    )
+
+
+def _stride(
+    file: Dialect, name: str, keys: Keys, asked: int | None
+) -> tuple[int, tuple[str, ...]]:
+    if asked is None:
+        stride = file.output_stride(keys)
+        note = (
+            f"output stride {stride} of the backbone: the keys cannot tell it, this is the "
+            f"published default of {name} (--output-stride sets it)"
+        )
+        return stride, (note,)
+    if asked not in file.CONVENTIONS.output_strides:
+        known = ", ".join(map(str, file.CONVENTIONS.output_strides))
+        raise CheckpointError(f"output stride {asked} is not one of {name}'s: {known}")
+    return asked, ()
+
+
+def _checkpoint_keys(
+    file: Dialect, architecture: Architecture, wanted: Mapping[str, Shape]
+) -> dict[str, str]:
+    layers = file.layers(architecture)
+    parts = dict(zip(("weight", "bias", "mean", "var"), file.CONVENTIONS.norm_parts, strict=True))
+    found = {}
+    for tensor in wanted:
+        layer, _, part = tensor.rpartition(".")
+        if layer.endswith(".norm"):
+            found[tensor] = f"{layers[layer.removesuffix('.norm')][1]}.{parts[part]}"
+        else:
+            found[tensor] = f"{layers[layer.removesuffix('.conv')][0]}.{part}"
+    return found
+
+
+def _check_keys(
+    name: str,
+    file: Dialect,
+    tensors: Tensors,
+    wanted: Mapping[str, Shape],
+    found: Mapping[str, str],
+) -> Counter[str]:
+    faults = []
+    for ours, key in found.items():
+        if key not in tensors:
+            faults.append(f"missing: {key} {wanted[ours]}")
+            continue
+        shape = tensors[key].shape
+        if _transposed(file, ours, wanted[ours]):
+            shape = shape[::-1]
+        if shape != wanted[ours]:
+            faults.append(f"misshapen: {key} is {tensors[key].shape}, expected {wanted[ours]}")
+    used = set(found.values())
+    unused: Counter[str] = Counter()
+    for key in tensors:
+        if key in used:
+            continue
+        reason = next((r for p, r in file.UNUSED.items() if re.fullmatch(p, key)), None)
+        if reason is None:
+            faults.append(f"unexpected: {key} {tensors[key].shape}")
+        else:
+            unused[reason] += 1
+    if faults:
+        raise CheckpointError(
+            f"{len(faults)} of the checkpoint's tensors do not fit the {name} network that its "
+            "names describe:\n  " + "\n  ".join(faults)
+        )
+    return unused
+
+
+def _transposed(file: Dialect, ours: str, wanted: Shape) -> bool:
+    # Only the matrices of linear layers; code words are (K, C) in every dialect.
+    return file.CONVENTIONS.matrices_transposed and len(wanted) == 2 and ours.endswith(".weight")
+
+
+def _prepared(array: NDArray[Any], *, transpose: bool) -> NDArray[Any]:
+    if array.dtype == np.uint16:  # Paddle stores bfloat16 so: the upper half of a float32
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    array = float_array(array)
+    return array.T if transpose else array
+
+
+def _check_values(weights: Weights, found: Mapping[str, str]) -> None:
+    faults = [
+        f"{found[name]} holds values that are not finite"
+        for name, array in weights.items()
+        if not np.isfinite(array).all()
+    ]
+    faults += [
+        f"{found[name]} is a variance and holds negative values"
+        for name, array in weights.items()
+        if name.endswith(".norm.var") and (array < 0).any()
+    ]
+    if faults:
+        raise CheckpointError(
+            "the checkpoint holds values no trained network has; it is damaged, or training "
+            "diverged:\n  " + "\n  ".join(faults)
+        )
