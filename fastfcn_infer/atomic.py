@@ -220,7 +220,7 @@ def _temporaries(parent: Path) -> list[tuple[Path, str, str]]:
     try:
         with os.scandir(parent) as entries:
             matches = [(entry, _TEMPORARY.fullmatch(entry.name)) for entry in entries]
-    except FileNotFoundError:
+    except OSError:  # none, or none that we may see
         return []
     return [(Path(entry.path), match["name"], match["kind"]) for entry, match in matches if match]
 

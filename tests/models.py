@@ -1,0 +1,103 @@
+"""Tiny models whose right answer is known without running them, and artifacts made of them."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from fastfcn_infer import onnx_file
+from fastfcn_infer.artifact import seal
+from fastfcn_infer.manifest import (
+    ClassInfo,
+    Input,
+    Manifest,
+    Model,
+    Network,
+    Output,
+    Procedure,
+    Source,
+)
+
+STRIDE = 8
+
+
+def tiny_model(
+    classes: int = 3, *, name: str = "tiny", input_name: Literal["image", "pixels"] = "image"
+) -> Model:
+    """Describe a network that looks at every eighth pixel of each row and column."""
+    return Model(
+        name=name,
+        classes=tuple(ClassInfo(f"class {i}", (i % 256, 128, 255)) for i in range(classes)),
+        input=Input(input_name, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        output=Output("logits", STRIDE),
+        align_corners=False,
+        precision="fp32",
+        procedure=Procedure("whole", None),
+        network=Network("paddleseg", "resnet18", "encnet", None, STRIDE, False, 10, 100, ()),
+    )
+
+
+def tiny_weights(classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights (C, 3) and bias (C,) of the only layer."""
+    random = np.random.default_rng(classes)
+    return (
+        random.normal(size=(classes, 3)).astype(np.float32),
+        random.normal(size=classes).astype(np.float32),
+    )
+
+
+def tiny_answer(batch: NDArray[np.generic], classes: int) -> NDArray[np.float32]:
+    """Logits that the graph of `tiny_onnx` must give for an (N, 3, H, W) or (N, H, W, 3) batch."""
+    if batch.dtype == np.uint8:
+        batch = batch.transpose(0, 3, 1, 2)
+    weights, bias = tiny_weights(classes)
+    seen = batch[:, :, ::STRIDE, ::STRIDE].astype(np.float64)
+    return (np.einsum("kc,nchw->nkhw", weights, seen) + bias[:, None, None]).astype(np.float32)
+
+
+def tiny_onnx(path: Path, model: Model, *, described: bool = True) -> None:
+    """Write the network that `tiny_model` describes."""
+    classes = len(model.classes)
+    weights, bias = tiny_weights(classes)
+    nodes, shape, kind, fed = [], ["N", 3, "H", "W"], TensorProto.FLOAT, model.input.name
+    if model.input.name == "pixels":
+        shape, kind, fed = ["N", "H", "W", 3], TensorProto.UINT8, "cast"
+        nodes = [
+            helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("Cast", ["planes"], ["cast"], to=TensorProto.FLOAT),
+        ]
+    nodes.append(
+        helper.make_node("Conv", [fed, "weights", "bias"], ["logits"], strides=[STRIDE, STRIDE])
+    )
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(model.input.name, kind, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", classes, "h", "w"])],
+        [
+            numpy_helper.from_array(weights[:, :, None, None], "weights"),
+            numpy_helper.from_array(bias, "bias"),
+        ],
+    )
+    proto = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests"
+    )
+    if described:
+        text = onnx_file.embed(model, proto.graph.SerializeToString(deterministic=True))
+        helper.set_model_props(proto, text)
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+    onnx.checker.check_model(str(path))
+
+
+def tiny_artifact(folder: Path, model: Model | None = None) -> Manifest:
+    """Fill a folder with a whole artifact: the graph, a golden pair, the manifest."""
+    model = model or tiny_model()
+    (folder / "golden").mkdir(parents=True)
+    tiny_onnx(folder / "model.onnx", model)
+    (folder / "golden" / "input.png").write_bytes(b"picture")
+    (folder / "golden" / "labels.png").write_bytes(b"labels")
+    source = Source("checkpoint.pdparams", 1, "0" * 64)
+    return seal(folder, model, source, None, {"fastfcn-infer": "0"})
