@@ -55,14 +55,16 @@ def tiny_answer(batch: NDArray[np.generic], classes: int) -> NDArray[np.float32]
         batch = batch.transpose(0, 3, 1, 2)
     weights, bias = tiny_weights(classes)
     seen = batch[:, :, ::STRIDE, ::STRIDE].astype(np.float64)
-    return (np.einsum("kc,nchw->nkhw", weights, seen) + bias[:, None, None]).astype(np.float32)
+    logits = np.einsum("kc,nchw->nkhw", weights, seen) + bias[:, None, None]
+    return np.asarray(logits, np.float32)
 
 
 def tiny_onnx(path: Path, model: Model, *, described: bool = True) -> None:
     """Write the network that `tiny_model` describes."""
     classes = len(model.classes)
     weights, bias = tiny_weights(classes)
-    nodes, shape, kind, fed = [], ["N", 3, "H", "W"], TensorProto.FLOAT, model.input.name
+    nodes, fed = [], str(model.input.name)
+    shape, kind = ["N", 3, "H", "W"], TensorProto.FLOAT
     if model.input.name == "pixels":
         shape, kind, fed = ["N", "H", "W", 3], TensorProto.UINT8, "cast"
         nodes = [
