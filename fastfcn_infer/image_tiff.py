@@ -1,0 +1,110 @@
+"""Walk through a TIFF: size, layout and whether every strip or tile of page one is in the file.
+
+What OpenCV's TIFF reader does in its own way is taken from it: it turns pictures upright itself
+whatever it is told, and multiplies colours by a stored alpha. It is given a copy whose directory
+says "upright, already multiplied, no further page".
+"""
+
+import struct
+
+from fastfcn_infer import exif
+from fastfcn_infer.image_walk import DamagedError, Header
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
+_STRIPS, _SAMPLES, _ROWS, _STRIP_LENGTHS, _PLANAR = 273, 277, 278, 279, 284
+_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
+_ALPHA, _SAMPLE_FORMAT = 338, 339
+
+_COMPRESSIONS = {
+    1: "none", 2: "CCITT RLE", 3: "CCITT G3", 4: "CCITT G4", 5: "LZW", 7: "JPEG",
+    8: "deflate", 32773: "PackBits", 32946: "deflate",
+}  # fmt: skip
+_PHOTOMETRICS = {0: "white is 0", 1: "black is 0", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr"}
+
+
+def tiff(data: bytes) -> Header:
+    """Read page one of a TIFF or BigTIFF; see `image_walk` for what is raised."""
+    try:
+        directory = exif.read_directory(data)
+    except ValueError as error:
+        raise DamagedError(f"its directory cannot be read: {error}") from error
+    width, height = _one(directory, _WIDTH), _one(directory, _HEIGHT)
+    _check_kind(directory)
+    _check_pieces(directory, width, height)
+    orientation = _one(directory, exif.ORIENTATION, 1)
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    return Header("TIFF", width, height, orientation, _plain(directory))
+
+
+def _one(directory: exif.Directory, tag: int, default: int | None = None) -> int:
+    found = directory.numbers(tag)
+    if not found and default is not None:
+        return default
+    if len(found) != 1:
+        raise DamagedError(f"tag {tag} has {len(found)} values; one was expected")
+    return found[0]
+
+
+def _check_kind(directory: exif.Directory) -> None:
+    compression = _one(directory, _COMPRESSION, 1)
+    if compression not in _COMPRESSIONS:
+        known = ", ".join(f"{number} {name}" for number, name in _COMPRESSIONS.items())
+        raise DamagedError(f"its compression {compression} is none of: {known}")
+    photometric = _one(directory, _PHOTOMETRIC)
+    if photometric not in _PHOTOMETRICS:
+        known = ", ".join(f"{number} {name}" for number, name in _PHOTOMETRICS.items())
+        raise DamagedError(f"its colour space {photometric} is none of: {known}")
+    bits = set(directory.numbers(_BITS, (1,)))
+    formats = set(directory.numbers(_SAMPLE_FORMAT, (1,)))
+    if len(bits) != 1 or len(formats) != 1:
+        raise DamagedError(
+            f"its channels differ: {sorted(bits)} bits, sample formats {sorted(formats)}"
+        )
+    (depth,), (kind,) = bits, formats
+    if (kind == 1 and depth <= 16) or (kind == 3 and depth in (32, 64)):
+        wide = depth > 8 and photometric not in (1, 2)
+        if not wide:
+            return
+    names = {1: "unsigned", 2: "signed", 3: "float"}
+    raise DamagedError(
+        f"its pixels are {names.get(kind, 'odd')} numbers of {depth} bits, {_PHOTOMETRICS[photometric]}; "
+        "8 bits, or 16 bits or float as RGB or grey with black 0 were expected"
+    )
+
+
+def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
+    """Every strip or tile has to be there, from the first byte to the last."""
+    if _TILES in directory.fields:
+        tile_width, tile_height = _one(directory, _TILE_WIDTH), _one(directory, _TILE_HEIGHT)
+        offsets, lengths = directory.numbers(_TILES), directory.numbers(_TILE_LENGTHS)
+    else:
+        tile_width, tile_height = width, min(_one(directory, _ROWS, height), height)
+        offsets, lengths = directory.numbers(_STRIPS), directory.numbers(_STRIP_LENGTHS)
+    if min(width, height) > 0 < min(tile_width, tile_height):
+        needed = -(-width // tile_width) * -(-height // tile_height)
+        needed *= _one(directory, _SAMPLES, 1) if _one(directory, _PLANAR, 1) == 2 else 1
+        if not needed == len(offsets) == len(lengths):
+            raise DamagedError(f"it lists {len(offsets)} of {needed} strips or tiles")
+    elif width and height:
+        raise DamagedError("its strips or tiles have no pixels")
+    end = max((at + length for at, length in zip(offsets, lengths, strict=True)), default=0)
+    if end > len(directory.data) or 0 in lengths:
+        raise DamagedError(f"it has {len(directory.data)} of {end} bytes: it was cut off")
+
+
+def _plain(directory: exif.Directory) -> bytes:
+    """Copy the file with a directory that asks the decoder for nothing but the stored pixels."""
+    copy = bytearray(directory.data)
+
+    def overwrite(field: exif.Field, value: int) -> None:
+        values = (value,) * field.count
+        struct.pack_into(
+            f"{directory.order}{field.count}{field.code}", copy, field.position, *values
+        )
+
+    for tag in (exif.ORIENTATION, _ALPHA):
+        if tag in directory.fields:
+            overwrite(directory.fields[tag], 1)
+    if directory.next.position + 4 <= len(copy):
+        overwrite(directory.next, 0)
+    return bytes(copy)
