@@ -1,0 +1,212 @@
+"""What a runtime must offer: one file in `backends/` per runtime, and nothing else names it.
+
+A file of `backends/` is a `BackendFile`: some constants and `open`. It imports its runtime inside
+`open` only, so that it can be read where the runtime is not installed.
+"""
+
+import difflib
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from numpy.typing import NDArray
+
+from fastfcn_infer import _folder
+from fastfcn_infer.artifact import Artifact
+from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable
+from fastfcn_infer.manifest import Model
+
+DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
+
+_PACKAGE = "fastfcn_infer.backends"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that was asked for; `index` counts the devices of a kind from 0."""
+
+    kind: Literal["auto", "cpu", "cuda", "tensorrt"]
+    index: int = 0
+
+    def __str__(self) -> str:
+        """Write it as users type it."""
+        return f"{self.kind}:{self.index}" if self.index else self.kind
+
+
+@dataclass(frozen=True)
+class RuntimeFacts:
+    """What runs the graph, for people and for reports."""
+
+    backend: str
+    provider: str  # the runtime's own name for what computes
+    device: str  # never "auto"
+    threads: int
+    versions: Mapping[str, str]  # package -> version
+    chosen: tuple[str, ...] = ()  # what "auto" decided, and why
+
+
+class Backend(Protocol):
+    """A graph, opened by a runtime; may be used by several threads at a time."""
+
+    @property
+    def facts(self) -> RuntimeFacts:
+        """What runs the graph."""
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Run the graph.
+
+        Args:
+            batch: float32 (N, 3, H, W) where the model's input is ``image``, uint8 (N, H, W, 3)
+                where it is ``pixels``; N, H and W are free unless the model fixes them.
+
+        Returns:
+            What `manifest.Output` says; for ``logits`` float32 (N, C, ceil(H / s), ceil(W / s)).
+
+        Raises:
+            BackendError: the runtime failed, or the backend was closed.
+        """
+
+    def close(self) -> None:
+        """Give back memory and threads; twice is harmless."""
+
+
+class BackendFile(Protocol):
+    """What a file of `backends/` offers."""
+
+    RANK: int  # "auto" takes the lowest that can serve
+    FORMAT: str  # a key of `artifact.FORMATS`
+    DEVICES: tuple[str, ...]  # kinds of `Device`, without "auto"
+    EXTRA: str  # pip install "fastfcn-infer[EXTRA]"
+    REQUIRES: tuple[str, ...]  # top-level import names
+
+    def open(self, model_path: Path, model: Model, *, device: Device, threads: int) -> Backend:
+        """Open a graph whose bytes were checked.
+
+        Args:
+            model_path: the file of `FORMAT`.
+            model: its description.
+            device: of a kind in `DEVICES`, or "auto".
+            threads: for computing, at least 1.
+
+        Raises:
+            BackendError: the runtime refuses the graph.
+            DeviceUnavailable: the device cannot be had; says what is missing.
+        """
+
+
+def backend_names() -> tuple[str, ...]:
+    """List the runtimes this package knows, installed or not, in the order "auto" tries them."""
+    return tuple(sorted(_folder.names(_PACKAGE), key=lambda name: (_file(name).RANK, name)))
+
+
+def installed(name: str) -> bool:
+    """Tell whether what a backend needs can be imported; nothing is imported.
+
+    Args:
+        name: one of `backend_names`.
+    """
+    return all(importlib.util.find_spec(module) for module in _file(name).REQUIRES)
+
+
+def parse_device(text: str) -> Device:
+    """Read a device as users type it.
+
+    Args:
+        text: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``.
+
+    Raises:
+        DeviceUnavailable: anything else.
+    """
+    match = re.fullmatch(r"(auto|cpu|cuda|tensorrt)|cuda:(\d{1,3})", text)
+    if match is None:
+        raise DeviceUnavailable(f"Device {text!r} is unknown; one of {', '.join(DEVICES)} is.")
+    kind = cast("Literal['auto', 'cpu', 'cuda', 'tensorrt']", match[1] or "cuda")
+    return Device(kind, int(match[2] or 0))
+
+
+def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) -> Backend:
+    """Open an artifact's graph in a runtime.
+
+    Args:
+        name: one of `backend_names`, or "auto": the first of them that is installed, reads a
+            format that the artifact holds, and can serve the device.
+        artifact: from `open_artifact`, so its files are whole.
+        device: see `parse_device`.
+        threads: for computing, at least 1.
+
+    Raises:
+        BackendMissing: the runtime is not installed; says what to install.
+        DeviceUnavailable: the device is unknown or cannot be had.
+        ArtifactError: the artifact does not hold the format that the runtime reads.
+        BackendError: no such backend, or the runtime refused the graph.
+        ValueError: `threads` is less than 1.
+    """
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; at least 1 was expected")
+    wanted = parse_device(device)
+    chosen: tuple[str, ...] = ()
+    if name == "auto":
+        name = _choose(artifact, wanted)
+        chosen = (f"backend {name}: the first installed one that can serve this artifact",)
+    file = _checked_file(name, wanted)
+    opened = file.open(artifact.path(file.FORMAT), artifact.model, device=wanted, threads=threads)
+    return _Opened(opened, chosen) if chosen else opened
+
+
+class _Opened:
+    """A backend that also says how it was chosen."""
+
+    def __init__(self, backend: Backend, chosen: tuple[str, ...]) -> None:
+        self.facts = replace(backend.facts, chosen=(*chosen, *backend.facts.chosen))
+        self.run = backend.run
+        self.close = backend.close
+
+
+def _file(name: str) -> BackendFile:
+    return cast("BackendFile", _folder.load(_PACKAGE, name))
+
+
+def _checked_file(name: str, device: Device) -> BackendFile:
+    names = backend_names()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, 1, 0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise BackendError(f"Backend {name!r} is unknown; known: auto, {', '.join(names)}.{hint}")
+    file = _file(name)
+    if not installed(name):
+        raise BackendMissing(
+            f"Backend {name!r} needs {' and '.join(file.REQUIRES)}, not installed here. "
+            f"{_install(file)}"
+        )
+    if device.kind not in ("auto", *file.DEVICES):
+        able = [other for other in names if device.kind in _file(other).DEVICES]
+        raise DeviceUnavailable(
+            f"Backend {name!r} runs on {', '.join(file.DEVICES)}, not on {device}. "
+            f"Backends that do: {', '.join(able) or 'none'}."
+        )
+    return file
+
+
+def _choose(artifact: Artifact, device: Device) -> str:
+    able = [
+        name
+        for name in backend_names()
+        if _file(name).FORMAT in artifact.formats and device.kind in ("auto", *_file(name).DEVICES)
+    ]
+    for name in able:
+        if installed(name):
+            return name
+    if not able:
+        raise BackendError(
+            f"No backend reads {', '.join(artifact.formats)} on device {device}; "
+            f"known: {', '.join(backend_names())}."
+        )
+    ways = " or ".join(_install(_file(name)) for name in able)
+    raise BackendMissing(f"None of the runtimes {', '.join(able)} is installed. {ways}")
+
+
+def _install(file: BackendFile) -> str:
+    return f'pip install "fastfcn-infer[{file.EXTRA}]"'

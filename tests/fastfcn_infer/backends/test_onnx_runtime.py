@@ -1,0 +1,124 @@
+import importlib.metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from models import tiny_model, tiny_onnx
+
+from fastfcn_infer.backend import Device
+from fastfcn_infer.backends import onnx_runtime
+from fastfcn_infer.errors import BackendError, DeviceUnavailable
+
+onnxruntime = pytest.importorskip("onnxruntime")
+CPU_ONLY = ["CPUExecutionProvider"]
+WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    tiny_onnx(tmp_path / "model.onnx", tiny_model())
+    return tmp_path / "model.onnx"
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Sessions as they were asked for; whatever is asked for, only the CPU starts."""
+    seen: list[Any] = []
+    real = onnxruntime.InferenceSession
+
+    def record(path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> Any:
+        seen.append(
+            SimpleNamespace(options=options, providers=providers, fallback=enable_fallback)
+        )
+        return real(path, options, providers=CPU_ONLY)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    return seen
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, providers: list[str]) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
+def test_a_wheel_without_the_provider_is_diagnosed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    pretend(monkeypatch, CPU_ONLY)
+    with pytest.raises(DeviceUnavailable, match=r"fastfcn-infer\[gpu\]") as caught:
+        onnx_runtime.open(path, tiny_model(), device=Device(kind), threads=1)
+    assert importlib.metadata.version("onnxruntime") in str(caught.value)
+    assert f"Device {kind} was asked for" in str(caught.value)
+
+
+def test_two_wheels_that_overwrite_each_other_are_diagnosed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, CPU_ONLY)
+    owners = {"onnxruntime": ["onnxruntime", "onnxruntime-gpu"]}
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.2.3")
+    with pytest.raises(DeviceUnavailable, match="overwrite each other") as caught:
+        onnx_runtime.open(path, tiny_model(), device=Device("cuda"), threads=1)
+    assert "onnxruntime 1.2.3, onnxruntime-gpu 1.2.3" in str(caught.value)
+
+
+def test_going_on_silently_without_the_device_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    with pytest.raises(DeviceUnavailable, match="did not start"):
+        onnx_runtime.open(path, tiny_model(), device=Device("cuda", 1), threads=1)
+    assert sessions[0].providers[0] == ("CUDAExecutionProvider", {"device_id": 1})
+    assert sessions[0].fallback == 0
+
+
+def test_auto_may_go_on_without_the_device_and_says_why(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    opened = onnx_runtime.open(path, tiny_model(), device=Device("auto"), threads=1)
+    assert len(sessions) == 2
+    assert opened.facts.device == "cpu"
+    assert opened.facts.provider == "CPUExecutionProvider"
+    assert "did not start" in opened.facts.chosen[0]
+
+
+def test_a_cuda_failure_while_opening_is_about_the_device_and_not_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA failure 101: invalid device ordinal\nstack")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    with pytest.raises(DeviceUnavailable, match="invalid device ordinal"):
+        onnx_runtime.open(path, tiny_model(), device=Device("cuda", 9), threads=1)
+
+
+def test_the_session_is_opened_with_what_was_asked_for(path: Path, sessions: list[Any]) -> None:
+    onnx_runtime.open(path, tiny_model(), device=Device("cpu"), threads=3)
+    options = sessions[0].options
+    assert options.intra_op_num_threads == 3
+    assert options.inter_op_num_threads == 1
+    assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    assert sessions[0].providers == CPU_ONLY
+
+
+def test_a_graph_with_other_names_than_its_description_is_refused(path: Path) -> None:
+    with pytest.raises(BackendError, match="'pixels'"):
+        onnx_runtime.open(path, tiny_model(input_name="pixels"), device=Device("cpu"), threads=1)
+
+
+def test_nothing_is_printed_when_opening_and_failing(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened = onnx_runtime.open(path, tiny_model(), device=Device("cpu"), threads=1)
+    opened.close()
+    path.write_bytes(b"broken")
+    with pytest.raises(BackendError):
+        onnx_runtime.open(path, tiny_model(), device=Device("cpu"), threads=1)
+    assert capfd.readouterr() == ("", "")
