@@ -70,6 +70,24 @@ def fold_separable(
     return _scale_rows(depthwise, inner_scale), weight, bias
 
 
+def fold_affine_before(
+    pointwise: Array, weight: Array, bias: Array
+) -> tuple[Array, Array]:
+    """Fold ``x * weight + bias`` into the pointwise convolution behind it.
+
+    Args:
+        pointwise: (out, C, 1, 1), without padding.
+        weight: (C,).
+        bias: (C,).
+
+    Returns:
+        Weight and bias of the one convolution that does both.
+    """
+    folded = pointwise * weight[None, :, None, None]
+    carried = pointwise[:, :, 0, 0].astype(np.float64) @ bias.astype(np.float64)
+    return folded, carried.astype(pointwise.dtype)
+
+
 def encoding_terms(codewords: Array, scale: Array) -> tuple[Array, Array]:
     """Split ``scale * ||x - d||^2`` so that it needs one matrix product.
 

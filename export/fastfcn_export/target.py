@@ -68,8 +68,8 @@ class Ops(Protocol[T]):
         """Mean over 2x2 with stride 2; at odd sizes the last mean is over what is there."""
         ...
 
-    def grid_pool(self, x: T, bins: int) -> T:
-        """Mean over each cell of a bins x bins grid (adaptive average pooling)."""
+    def grid_pools(self, x: T, grids: Sequence[int]) -> list[T]:
+        """Mean over each cell of a bins x bins grid, for every `bins` (adaptive pooling)."""
         ...
 
     def add_relu(self, x: T, y: T) -> T:

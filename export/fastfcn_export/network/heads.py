@@ -60,8 +60,8 @@ def _encnet(
 
 def _psp(ops: Ops[T], head: Psp, x: T, classes: int) -> T:
     maps = [x]
-    for index, bins in enumerate(GRIDS):
-        y = ops.conv_norm(ops.grid_pool(x, bins), f"head.pool{index}", head.pool_width)
+    for index, grid in enumerate(ops.grid_pools(x, GRIDS)):
+        y = ops.conv_norm(grid, f"head.pool{index}", head.pool_width)
         maps.append(ops.resize(y, x, align_corners=head.align_corners))
     x = ops.conv_norm(ops.concat(maps), "head.bottleneck", head.width, kernel=3)
     return ops.classify(ops.dropout(x, 0.1), "head.classifier", classes)
@@ -78,7 +78,8 @@ def _atrous(ops: Ops[T], x: T, width: int) -> list[T]:
 
 def _image_pool(ops: Ops[T], x: T, width: int) -> T:
     # A map of one pixel, so resizing it means repeating it, whatever the convention.
-    y = ops.conv_norm(ops.grid_pool(x, 1), "head.image", width)
+    (mean,) = ops.grid_pools(x, (1,))
+    y = ops.conv_norm(mean, "head.image", width)
     return ops.resize(y, x, align_corners=True)
 
 

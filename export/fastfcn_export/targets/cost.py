@@ -102,9 +102,9 @@ class CostOps:
         """Halve the map."""
         return self.max_pool(x)
 
-    def grid_pool(self, x: Shape, bins: int) -> Shape:
-        """Shrink the map to a grid."""
-        return (*x[:2], bins, bins)
+    def grid_pools(self, x: Shape, grids: Sequence[int]) -> list[Shape]:
+        """Shrink the map to grids."""
+        return [(*x[:2], bins, bins) for bins in grids]
 
     def add_relu(self, x: Shape, y: Shape) -> Shape:
         """Keep the shape."""

@@ -105,8 +105,11 @@ class NumpyOps:
         count = sum(_tap(ones, i, j, (height, width), 2) for i, j in taps)
         return np.asarray(total / count)
 
-    def grid_pool(self, x: Array, bins: int) -> Array:
-        """Average each cell of a grid; cells may share a row or a column."""
+    def grid_pools(self, x: Array, grids: Sequence[int]) -> list[Array]:
+        """Average each cell of each grid; cells may share a row or a column."""
+        return [self._grid_pool(x, bins) for bins in grids]
+
+    def _grid_pool(self, x: Array, bins: int) -> Array:
         rows, columns = (
             [(i * n // bins, -(-(i + 1) * n // bins)) for i in range(bins)] for n in x.shape[2:]
         )

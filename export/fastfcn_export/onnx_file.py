@@ -1,0 +1,104 @@
+"""Writing an ONNX file tensor by tensor, so that a model is in memory once and not four times.
+
+A protobuf message is its fields one after another: the graph is written without its tensors,
+then each tensor is appended as one more field, then the model's other fields.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+OPSET = 17
+IR_VERSION = 8  # the one of opset 17, for old runtimes
+LIMIT = 2**31 - 1  # bytes; protobuf's
+
+# Protobuf tags: field number << 3 | 2, "length-delimited".
+_MODEL_GRAPH = b"\x3a"  # ModelProto.graph = 7
+_GRAPH_INITIALIZER = b"\x2a"  # GraphProto.initializer = 5
+_TENSOR_RAW_DATA = b"\x4a"  # TensorProto.raw_data = 9
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph with its tensors kept apart.
+
+    Args:
+        nodes: in topological order.
+        inputs: with types and shapes.
+        outputs: with types and shapes.
+        tensors: name -> value.
+    """
+
+    nodes: Sequence[onnx.NodeProto]
+    inputs: Sequence[onnx.ValueInfoProto]
+    outputs: Sequence[onnx.ValueInfoProto]
+    tensors: Mapping[str, NDArray[Any]]
+
+
+def write(path: Path, graph: Graph, metadata: Mapping[str, str], producer: tuple[str, str]) -> None:
+    """Write a model whose metadata also holds ``fastfcn.graph_sha256``, the hash of its graph.
+
+    Args:
+        path: of the file.
+        graph: what it computes.
+        metadata: becomes the model's `metadata_props`.
+        producer: name and version.
+
+    Raises:
+        ValueError: the model is larger than a protobuf may be.
+    """
+    bare = onnx.helper.make_graph(
+        list(graph.nodes), "fastfcn", list(graph.inputs), list(graph.outputs)
+    ).SerializeToString()
+    headers = {name: _tensor_header(name, array) for name, array in graph.tensors.items()}
+    total = len(bare)
+    for name, array in graph.tensors.items():
+        length = len(headers[name]) + array.nbytes
+        total += len(_GRAPH_INITIALIZER + _varint(length)) + length
+    if total > LIMIT:
+        raise ValueError(f"the graph has {total} bytes; an ONNX file holds at most {LIMIT}")
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        file.write(_MODEL_GRAPH + _varint(total))
+        for chunk in _chunks(bare, headers, graph.tensors):
+            digest.update(chunk)
+            file.write(chunk)
+        model = onnx.ModelProto(ir_version=IR_VERSION)
+        model.producer_name, model.producer_version = producer
+        model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+        props = dict(metadata) | {"fastfcn.graph_sha256": digest.hexdigest()}
+        onnx.helper.set_model_props(model, props)
+        file.write(model.SerializeToString())
+
+
+def _chunks(
+    bare: bytes, headers: Mapping[str, bytes], tensors: Mapping[str, NDArray[Any]]
+) -> Iterator[bytes | memoryview]:
+    yield bare
+    for name, array in tensors.items():
+        yield _GRAPH_INITIALIZER + _varint(len(headers[name]) + array.nbytes)
+        yield headers[name]
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        yield memoryview(np.ascontiguousarray(little).reshape(-1)).cast("B") if array.size else b""
+
+
+def _tensor_header(name: str, array: NDArray[Any]) -> bytes:
+    """Everything of a TensorProto but the bytes of its data."""
+    kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+    proto = onnx.TensorProto(name=name, data_type=kind, dims=array.shape)
+    return proto.SerializeToString() + _TENSOR_RAW_DATA + _varint(array.nbytes)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
