@@ -2,15 +2,16 @@
 
 A bilinear pixel is a convex combination of the four positions around it. A class that is the best
 at all four is the best everywhere between them; only where the four disagree is there anything to
-compute, and only for classes that no other class beats at all four. So the labels are those of
-"upsample, then arg max" and the C x H x W array is never made.
+compute, and only for classes whose best position is not below another's worst. So the labels are
+those of "upsample, then arg max" and the C x H x W array is never made.
 
 Words: a *position* is a place of the small map; a *run* is a series of pixels along one axis that
 lie between the same two positions; a *tile* is a run of rows times a run of columns, its *corners*
 are four positions. A tile is *mixed* if its corners have different best classes; the classes that
-may win a pixel of it are its *contenders*.
+may win a pixel of it are its *contenders*, the best of a corner are its *rivals*.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import cv2
@@ -106,6 +107,7 @@ def _check(shape: tuple[int, ...], size: Size, region: Size) -> None:
         raise ValueError(f"region {region} must be at least (1, 1) and at most the size {size}")
 
 
+@lru_cache(maxsize=16)  # pictures come in few sizes, and often in one
 def _cut(positions: int, length: int, wanted: int, *, align_corners: bool) -> _Runs:
     """Cut the first `wanted` of `length` pixels into runs, over a map of so many positions."""
     pixel = np.arange(wanted)
@@ -163,8 +165,8 @@ def _label_band(scores: Floats, width: int, rows: _Runs, columns: _Runs, labels:
 
     down, across = np.nonzero((best[1:] != best[0]).any(axis=0))
     corners = corners[:, down, across]
-    tile = len(rows.pixels) * len(columns.pixels)
-    step = max(1, _CHUNK // max(tile, scores.shape[1]))
+    largest = max(len(rows.pixels) * len(columns.pixels), scores.shape[1])
+    step = max(1, _CHUNK // largest)
     for start in range(0, len(down), step):
         chunk = slice(start, start + step)
         contenders = _contenders(scores, winners, corners[:, chunk])
@@ -172,26 +174,25 @@ def _label_band(scores: Floats, width: int, rows: _Runs, columns: _Runs, labels:
 
 
 def _contenders(scores: Floats, winners: Indices, corners: Indices) -> _Contenders:
-    """Find the classes that no single other class beats at all four corners.
+    """Find the classes whose best corner is not below the worst corner of any rival.
+
+    Comparing corner by corner would leave a fifth fewer and costs as much as it saves.
 
     Args:
         scores: (positions, C).
         winners: (positions,) the best class of each.
         corners: (4, T) the positions around each of T tiles.
     """
-    highest = lowest = scores.take(corners[0], axis=0)
+    classes = scores.shape[1]
+    # `take` with flat places: several times as fast as indexing with several arrays.
+    places = corners * classes
+    rivals = scores.take(places + winners.take(corners)[:, None])  # (4 rivals, 4 corners, T)
+    bar = rivals.min(axis=1).max(axis=0)
+    highest = scores.take(corners[0], axis=0)
     for corner in corners[1:]:
-        there = scores.take(corner, axis=0)
-        highest = np.maximum(highest, there)
-        lowest = np.minimum(lowest, there)
-    # Dense, cheap and loose: whose best corner is below another's worst corner is beaten by it.
-    possible = highest >= lowest.max(axis=1, keepdims=True)
-    tile, label = np.divmod(np.flatnonzero(possible), scores.shape[1])
-    values = scores[corners[:, tile], label]
-    # Sparse and sharp: compare with the best class of each corner.
-    rivals = scores[corners, winners[corners][:, None]]  # (4 rivals, 4 corners, T)
-    stays = ~(values < rivals[:, :, tile]).all(axis=1).any(axis=0)
-    return _Contenders(tile[stays], label[stays], values[:, stays])
+        np.maximum(highest, scores.take(corner, axis=0), out=highest)
+    tile, label = np.divmod(np.flatnonzero(highest >= bar[:, None]), classes)
+    return _Contenders(tile, label, scores.take(places.take(tile, axis=1) + label))
 
 
 def _label_tiles(
@@ -215,9 +216,8 @@ def _label_tiles(
         labels: (H, W), written to.
     """
     count = np.bincount(contenders.tile)
-    order = np.argsort(
-        -count, kind="stable"
-    )  # a tile that has no nth contender comes after all that do
+    # Many contenders first: the tiles that still have an nth one are then the first few.
+    order = np.argsort(-count, kind="stable")
     first = (np.cumsum(count) - count)[order]
     count, down, across = count[order], down[order], across[order]
     row_weights = rows.weights.take(down, axis=1)
@@ -227,7 +227,8 @@ def _label_tiles(
     for nth in range(count[0]):
         tiles = slice(np.count_nonzero(count > nth))
         pair = first[tiles] + nth
-        value = _lerp(contenders.values[:, pair], row_weights[:, tiles], column_weights[:, tiles])
+        corners = contenders.values.take(pair, axis=1)
+        value = _lerp(corners, row_weights[:, tiles], column_weights[:, tiles])
         # Contenders come in ascending order: a tie stays with the lower class, and the label of
         # one that wins is the largest so far.
         label = (value > best[..., tiles]) * contenders.label[pair].astype(labels.dtype)
