@@ -1,0 +1,80 @@
+"""How many processors this process may use, which in a container is not how many there are."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+
+@dataclass(frozen=True)
+class CpuBudget:
+    """Threads worth starting, and what set the number."""
+
+    threads: int  # at least 1
+    reason: str
+
+
+def cpu_budget(root: Path = Path("/")) -> CpuBudget:
+    """Count the processors that this process may use.
+
+    Args:
+        root: where ``proc`` and ``sys`` are; another folder in tests.
+
+    Returns:
+        The smallest of the machine's count, the process's affinity and its control groups' quotas;
+        a quota of 1.5 processors counts as 2.
+    """
+    limits = [(_processors(), "the processors of this machine")]
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        limits.append((len(os.sched_getaffinity(0)), "the affinity of this process (taskset)"))
+    limits += _quotas(root)
+    threads, reason = min(limits, key=lambda limit: limit[0])
+    return CpuBudget(max(threads, 1), reason)
+
+
+def _processors() -> int:
+    count = getattr(os, "process_cpu_count", os.cpu_count)  # the former since Python 3.13
+    return count() or 1
+
+
+def _quotas(root: Path) -> Iterator[tuple[int, str]]:
+    """Yield the quotas of every control group that this process is in.
+
+    Source: Linux, admin-guide/cgroup-v2 (cpu.max) and scheduler/sched-bwc (version 1).
+    """
+    mounted = root / "sys" / "fs" / "cgroup"
+    for line in _read(root / "proc" / "self" / "cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not controllers:
+            for folder in _upwards(mounted, path):
+                yield from _quota(_read(folder / "cpu.max").split(), folder / "cpu.max")
+        elif "cpu" in controllers.split(","):
+            for name in dict.fromkeys((controllers, "cpu")):
+                for folder in _upwards(mounted / name, path):
+                    files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+                    yield from _quota([_read(file).strip() for file in files], files[0])
+
+
+def _upwards(mounted: Path, path: str) -> Iterator[Path]:
+    # A group is bound by those above it. In a container the path may be the host's and lead
+    # nowhere; the container's own group is then what is mounted.
+    group = PurePosixPath(path.lstrip("/"))
+    if ".." not in group.parts:
+        for part in (group, *group.parents):
+            yield mounted / part
+
+
+def _quota(fields: list[str], file: Path) -> Iterator[tuple[int, str]]:
+    if len(fields) != 2 or not all(field.isdecimal() for field in fields):
+        return  # "max", "-1" or no such file: no limit
+    quota, period = map(int, fields)
+    if quota and period:
+        yield -(-quota // period), f"the control group's quota ({file.as_posix()})"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,73 @@
+"""A bar on standard error for work that takes a while; silent where nobody is looking."""
+
+import sys
+import threading
+import time
+
+_WIDTH = 24  # characters
+_PAUSE = 0.1  # seconds between two drawings
+
+
+class Progress:
+    """A progress bar, drawn only where standard error is a terminal.
+
+    Usable from several threads: ``with Progress("Download", total=size, unit="B") as bar: ...``.
+    """
+
+    def __init__(
+        self, label: str, *, total: int | None, unit: str, done: int = 0, visible: bool = True
+    ) -> None:
+        """Describe the work.
+
+        Args:
+            label: what is going on.
+            total: how many units there are; None where nobody knows.
+            unit: what is counted; ``B`` is written as kB, MB, GB.
+            done: units that an earlier run did; they do not count for the speed.
+            visible: False draws nothing, whatever standard error is.
+        """
+        self._label, self._total, self._unit = label, total, unit
+        self._done, self._before = done, done
+        self._began, self._drawn = time.monotonic(), 0.0
+        self._lock = threading.Lock()
+        isatty = getattr(sys.stderr, "isatty", None)  # pythonw has no standard error
+        self._visible = visible and isatty is not None and isatty()
+
+    def __enter__(self) -> "Progress":
+        """Draw the empty bar."""
+        self._draw()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last state on its own line."""
+        self._draw(end="\n")
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` units as done."""
+        with self._lock:
+            self._done += count
+            if time.monotonic() - self._drawn >= _PAUSE:
+                self._draw()
+
+    def _draw(self, end: str = "") -> None:
+        if not self._visible:
+            return
+        self._drawn = time.monotonic()
+        speed = (self._done - self._before) / max(self._drawn - self._began, 1e-9)
+        bar, of = "", ""
+        if self._total:
+            share = min(self._done / self._total, 1.0)
+            bar = f" [{'#' * int(share * _WIDTH):.<{_WIDTH}}] {share:4.0%}"
+            of = f" of {self._amount(self._total)}"
+        text = f"{self._label}{bar} {self._amount(self._done)}{of}, {self._amount(speed)}/s"
+        sys.stderr.write(f"\r\x1b[K{text}{end}")
+        sys.stderr.flush()
+
+    def _amount(self, count: float) -> str:
+        if self._unit != "B":
+            return f"{round(count, 1):.10g} {self._unit}"
+        for unit in ("B", "kB", "MB"):
+            if count < 1000:
+                return f"{count:.3g} {unit}"
+            count /= 1000
+        return f"{count:.3g} GB"
