@@ -35,12 +35,12 @@ class OnnxFile:
     graph_sha256: str  # of the serialised GraphProto, hexadecimal
 
 
-def embed(model: Model, graph: bytes) -> dict[str, str]:
+def embed(model: Model, graph_sha256: str) -> dict[str, str]:
     """Write the metadata that makes an ONNX file describe and check itself.
 
     Args:
         model: the description of the model.
-        graph: the serialised GraphProto, as it will stand in the file.
+        graph_sha256: of the serialised GraphProto, as it stands in the file; hexadecimal.
 
     Returns:
         The entries for the file's `metadata_props`.
@@ -49,7 +49,7 @@ def embed(model: Model, graph: bytes) -> dict[str, str]:
     return {
         MODEL_KEY: text,
         MODEL_SHA256_KEY: hashlib.sha256(text.encode()).hexdigest(),
-        GRAPH_SHA256_KEY: hashlib.sha256(graph).hexdigest(),
+        GRAPH_SHA256_KEY: graph_sha256,
     }
 
 

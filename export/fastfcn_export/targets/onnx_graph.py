@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export import fusion, onnx_encoding, onnx_ends, onnx_file, onnx_grids
+from fastfcn_export import fusion, onnx_encoding, onnx_ends, onnx_grids, onnx_stream
 from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import fastfcn
 from fastfcn_export.onnx_nodes import Map, Nodes
 from fastfcn_export.target import GROUPS, Norm, Options, Weights, take
-from fastfcn_infer import __version__, record
+from fastfcn_infer import __version__
+from fastfcn_infer.artifact import FORMATS
 from fastfcn_infer.manifest import Model
 
 FORMAT = "onnx"
-FILE = "model.onnx"
 
 Array = NDArray[Any]
 _DTYPES = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
@@ -31,8 +31,7 @@ def write(
 ) -> None:
     """Write ``model.onnx`` into `folder`; the description `model` goes into its metadata."""
     made = graph(architecture, weights, model, options.shape, _DTYPES[options.precision])
-    metadata = {"fastfcn": record.to_json(model, indent=None)}
-    onnx_file.write(folder / FILE, made, metadata, ("fastfcn-export", __version__))
+    onnx_stream.write(folder / FORMATS[FORMAT], made, model, ("fastfcn-export", __version__))
 
 
 def graph(
@@ -41,14 +40,14 @@ def graph(
     model: Model,
     shape: tuple[int | None, int | None, int | None] = (None, None, None),
     dtype: np.dtype[Any] = _DTYPES["fp32"],
-) -> onnx_file.Graph:
+) -> onnx_stream.Graph:
     """Make the graph; input and output stay float32 where the arithmetic is float16."""
     nodes = Nodes(dtype, shape)
     image = onnx_ends.begin(nodes, model.input)
     logits = fastfcn(OnnxOps(nodes, weights), architecture, image)
     output = onnx_ends.end(nodes, logits, image, model)
     given = onnx_ends.input_info(nodes, model.input)
-    return onnx_file.Graph(nodes.nodes, [given], [output], nodes.tensors)
+    return onnx_stream.Graph(nodes.nodes, [given], [output], nodes.tensors)
 
 
 class OnnxOps:

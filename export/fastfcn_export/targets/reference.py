@@ -151,7 +151,10 @@ class NumpyOps:
 
     def gate(self, x: Array, vector: Array) -> Array:
         """Return ``relu(x + x * sigmoid(vector))``."""
-        return _relu(x + x * (1 / (1 + np.exp(-vector)))[:, :, None, None])
+        # exp of the negative side only: it cannot overflow.
+        small = np.exp(-np.abs(vector))
+        sigmoid = np.where(vector >= 0, 1, small) / (1 + small)
+        return _relu(x + x * sigmoid[:, :, None, None])
 
     def dropout(self, x: Array, rate: float) -> Array:
         """Keep everything."""

@@ -14,6 +14,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fastfcn_infer.manifest import Model
+from fastfcn_infer.onnx_file import embed
+
 OPSET = 17
 IR_VERSION = 8  # the one of opset 17, for old runtimes
 LIMIT = 2**31 - 1  # bytes; protobuf's
@@ -41,13 +44,13 @@ class Graph:
     tensors: Mapping[str, NDArray[Any]]
 
 
-def write(path: Path, graph: Graph, metadata: Mapping[str, str], producer: tuple[str, str]) -> None:
-    """Write a model whose metadata also holds ``fastfcn.graph_sha256``, the hash of its graph.
+def write(path: Path, graph: Graph, model: Model, producer: tuple[str, str]) -> None:
+    """Write an ONNX file that describes and checks itself.
 
     Args:
         path: of the file.
         graph: what it computes.
-        metadata: becomes the model's `metadata_props`.
+        model: the description that goes into its metadata, beside the hash of the graph.
         producer: name and version.
 
     Raises:
@@ -69,12 +72,11 @@ def write(path: Path, graph: Graph, metadata: Mapping[str, str], producer: tuple
         for chunk in _chunks(bare, headers, graph.tensors):
             digest.update(chunk)
             file.write(chunk)
-        model = onnx.ModelProto(ir_version=IR_VERSION)
-        model.producer_name, model.producer_version = producer
-        model.opset_import.append(onnx.helper.make_opsetid("", OPSET))
-        props = dict(metadata) | {"fastfcn.graph_sha256": digest.hexdigest()}
-        onnx.helper.set_model_props(model, props)
-        file.write(model.SerializeToString())
+        rest = onnx.ModelProto(ir_version=IR_VERSION)
+        rest.producer_name, rest.producer_version = producer
+        rest.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+        onnx.helper.set_model_props(rest, embed(model, digest.hexdigest()))
+        file.write(rest.SerializeToString())
 
 
 def _chunks(

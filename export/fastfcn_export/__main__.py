@@ -1,0 +1,121 @@
+"""The command ``fastfcn-export``: a checkpoint in, a verified artifact out."""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+from fastfcn_infer import __version__, exit_codes
+
+_EPILOG = """\
+exit codes: 0 fine, 1 a bug of ours, 2 usage, 4 the graph is not the network (nothing is written),
+5 a runtime is missing, 6 the checkpoint is refused or damaged.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if not given.dry_run and given.folder is None:
+        parser.error("-o FOLDER is missing (or ask for --dry-run)")
+    return exit_codes.run(lambda: _run(given), as_json=given.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastfcn-export",
+        description="Turn a FastFCN checkpoint of any dialect into a frozen, verified artifact.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("checkpoint", help="a .pdparams, .pth, .pth.tar or .safetensors file")
+    add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="where the artifact goes")
+    add("--format", default="onnx", metavar="F[,F]", help="format of the graph (default: onnx)")
+    add(
+        "--classes",
+        metavar="NAME|FILE.json",
+        help="names and colours: ade20k, cityscapes, voc, pascal_context_59, pascal_context_60, "
+        'camvid, or a list of {"name", "color": [r, g, b]}',
+    )
+    add("--dialect", help="wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the keys)")
+    add(
+        "--output-stride",
+        type=int,
+        choices=(8, 16, 32),
+        help="of the backbone, which the keys cannot tell (default: as the dialect publishes)",
+    )
+    add("--output", choices=("logits", "probabilities", "labels"), default="logits")
+    add("--with-preprocess", action="store_true", help="input: pixels, uint8 (N, H, W, 3) RGB")
+    add("--shape", type=_shape, metavar="NxHxW", help="fix the input's shape (default: free)")
+    add("--precision", choices=("fp32", "fp16"), default="fp32")
+    add("--verify", choices=("strict", "off"), default="strict", help="default: strict")
+    add("--dry-run", action="store_true", help="say what the checkpoint is; write nothing")
+    add("--force", action="store_true", help="replace an artifact that is there")
+    add("--json", action="store_true", help="print the result as JSON")
+    add("--version", action="version", version=f"fastfcn-export {__version__}")
+    return parser
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    if match is None or int(match[1]) < 1 or min(int(match[2]), int(match[3])) < 33:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no shape NxHxW with N from 1 and H, W from 33, such as 1x512x1024"
+        )
+    return int(match[1]), int(match[2]), int(match[3])
+
+
+def _run(given: argparse.Namespace) -> int:
+    # Imported late: --help and --version answer at once.
+    from fastfcn_export import Options, Request, describe_checkpoint, export
+    from fastfcn_export.report import description_text, manifest_text
+    from fastfcn_infer import record
+
+    request = Request(
+        formats=tuple(given.format.split(",")),
+        classes=given.classes,
+        dialect=given.dialect,
+        output_stride=given.output_stride,
+        output=given.output,
+        with_preprocess=given.with_preprocess,
+        options=Options(given.shape or (None, None, None), given.precision),
+        verify=given.verify == "strict",
+    )
+    if given.dry_run:
+        description = describe_checkpoint(given.checkpoint, request)
+        print(record.to_json(description) if given.json else description_text(description))
+        return exit_codes.FINE
+    stages = _Stages(quiet=given.json)
+    manifest = export(
+        given.checkpoint, given.folder, request, force=given.force, report=stages.begin
+    )
+    stages.end()
+    print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
+    return exit_codes.FINE
+
+
+class _Stages:
+    """Progress on stderr: the name of each stage, then its seconds."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._name = ""
+        self._began = 0.0
+
+    def begin(self, name: str) -> None:
+        self.end()
+        self._name, self._began = name, time.perf_counter()
+        if not self._quiet:
+            print(f"{name} ...", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._name and not self._quiet:
+            print(f" {time.perf_counter() - self._began:.1f} s", file=sys.stderr, flush=True)
+        self._name = ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

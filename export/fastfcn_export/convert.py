@@ -1,0 +1,179 @@
+"""The path of a checkpoint: read, recognise, describe, write, prove, seal."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from fastfcn_export.checkpoint import read_checkpoint
+from fastfcn_export.describe import Description, describe, model_of
+from fastfcn_export.dialect import Recognised, recognise
+from fastfcn_export.target import Options, Writer, writers
+from fastfcn_export.verify import prove, write_golden
+from fastfcn_infer import __version__
+from fastfcn_infer.artifact import hash_file, seal
+from fastfcn_infer.atomic import write_folder
+from fastfcn_infer.class_table import (
+    class_table,
+    class_table_names,
+    numbered_classes,
+    read_class_table,
+)
+from fastfcn_infer.errors import BackendMissing, CheckpointError
+from fastfcn_infer.manifest import ClassInfo, Manifest, Model, Source
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make of a checkpoint.
+
+    Args:
+        formats: of the graph, as `--format` names them.
+        classes: name of a class table, path of a JSON file, or None: numbered classes.
+        dialect: None: found from the keys.
+        output_stride: of the backbone; None: the dialect's published default.
+        output: what the graph answers.
+        with_preprocess: the graph is fed pixels and normalises.
+        options: fixed shape, precision.
+        verify: prove the graph equal to the network before anything takes its final name.
+    """
+
+    formats: Sequence[str] = ("onnx",)
+    classes: PathLike | None = None
+    dialect: str | None = None
+    output_stride: int | None = None
+    output: Literal["logits", "probabilities", "labels"] = "logits"
+    with_preprocess: bool = False
+    options: Options = field(default_factory=Options)
+    verify: bool = True
+
+
+def export(
+    checkpoint: PathLike,
+    folder: PathLike,
+    request: Request | None = None,
+    *,
+    force: bool = False,
+    report: Callable[[str], None] = lambda stage: None,
+) -> Manifest:
+    """Turn a checkpoint into an artifact.
+
+    Args:
+        checkpoint: path of a .pdparams, .pth, .pth.tar or .safetensors file.
+        folder: where the artifact is to be.
+        request: what to make; None: an ONNX graph to logits, verified.
+        force: replace an artifact that is there.
+        report: told the name of each stage as it begins.
+
+    Returns:
+        The manifest of the artifact, which is complete when this returns.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read or fits no network.
+        VerificationError: the graph is not the network; nothing was written.
+        ArtifactError: the class table is wrong, or `folder` holds something else.
+        FileExistsError: `folder` is there and `force` is false.
+        BackendMissing: a package that the format or the verification needs is not installed.
+    """
+    request = request or Request()
+    makers = _writers(request.formats)
+    with write_folder(Path(folder), replace=force) as partial:
+        report("read")
+        recognised = _recognise(checkpoint, request)
+        model = _model(recognised, Path(folder).resolve().name, request)
+        for format, writer in makers.items():
+            report(f"write {format}")
+            writer.write(
+                recognised.architecture, recognised.weights, model, partial, request.options
+            )
+        proof = None
+        if request.verify:
+            for format in makers:
+                report(f"verify {format}")
+                proof = prove(partial, format, model, recognised)
+        if proof is not None:
+            write_golden(partial, proof, model)
+        report("seal")
+        facts = hash_file(Path(checkpoint))
+        source = Source(Path(checkpoint).name, facts.size, facts.sha256)
+        record = None if proof is None else proof.record
+        return seal(partial, model, source, record, _producer())
+
+
+def describe_checkpoint(checkpoint: PathLike, request: Request | None = None) -> Description:
+    """Describe a checkpoint and what its network costs; nothing is written.
+
+    Args:
+        checkpoint: path of the file.
+        request: dialect and output stride; None: found, and the published default.
+
+    Raises:
+        CheckpointError: it cannot be read or fits no network.
+    """
+    return describe(_recognise(checkpoint, request or Request()))
+
+
+def _recognise(checkpoint: PathLike, request: Request) -> Recognised:
+    try:
+        return recognise(
+            read_checkpoint(checkpoint),
+            dialect=request.dialect,
+            output_stride=request.output_stride,
+        )
+    except CheckpointError as error:
+        name = os.fspath(checkpoint)
+        raise error if name in str(error) else CheckpointError(f"{name}: {error}") from error
+
+
+def _writers(formats: Sequence[str]) -> dict[str, Writer]:
+    try:
+        known = writers()
+    except ImportError as error:
+        raise BackendMissing(
+            f"Exporting needs the package {error.name!r}, which is not installed. "
+            'Run: pip install "fastfcn-infer[export]"'
+        ) from error
+    unknown = [name for name in formats if name not in known]
+    if unknown or not formats:
+        raise ValueError(
+            f"unknown format {', '.join(unknown) or '(none)'}; known: {', '.join(known)}"
+        )
+    return {name: known[name] for name in formats}
+
+
+def _model(recognised: Recognised, name: str, request: Request) -> Model:
+    count = recognised.architecture.classes
+    table = request.classes if request.classes in class_table_names() else None
+    return model_of(
+        recognised,
+        name,
+        _classes(request.classes, count),
+        table=None if table is None else str(table),
+        output=request.output,
+        with_preprocess=request.with_preprocess,
+        options=request.options,
+    )
+
+
+def _classes(asked: PathLike | None, count: int) -> tuple[ClassInfo, ...]:
+    if asked is None:
+        return numbered_classes(count)
+    if asked in class_table_names():
+        found = class_table(str(asked))
+    else:
+        found = read_class_table(os.fspath(asked))
+    if len(found) != count:
+        fitting = [name for name in class_table_names() if len(class_table(name)) == count]
+        hint = f" Tables of {count} classes: {', '.join(fitting)}." if fitting else ""
+        raise CheckpointError(
+            f"The network has {count} classes, but {os.fspath(asked)} has {len(found)}.{hint}"
+        )
+    return found
+
+
+def _producer() -> dict[str, str]:
+    return {"fastfcn-infer": __version__} | {name: version(name) for name in ("numpy", "onnx")}

@@ -1,0 +1,123 @@
+"""What a checkpoint is: the description that goes into the manifest, and what it will cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from fastfcn_export.dialect import Recognised, load_dialect
+from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
+from fastfcn_export.target import Options
+from fastfcn_export.targets import cost
+from fastfcn_infer.manifest import ClassInfo, Input, Model, Network, Output, Procedure
+
+SIZE = (480, 480)  # height and width, pixels: the crop that most FastFCN networks were trained with
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One part of the network: parameters and multiply-adds."""
+
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """A checkpoint, described without converting it.
+
+    Args:
+        network: dialect, backbone, head and what was assumed.
+        classes: of the network.
+        stages: part of the network -> its cost for one picture of `size`.
+        size: height and width, pixels.
+        weights_bytes: of the exported graph, float32.
+        activations_bytes: of the largest layer's input and output, float32, for that picture.
+        unused: why tensors of the checkpoint are left out -> how many.
+    """
+
+    network: Network
+    classes: int
+    stages: Mapping[str, StageCost]
+    size: tuple[int, int]
+    weights_bytes: int
+    activations_bytes: int
+    unused: Mapping[str, int]
+
+
+def describe(recognised: Recognised) -> Description:
+    """Describe a recognised checkpoint and count what its network costs."""
+    layers = cost.layers(recognised.architecture, SIZE)
+    stages: dict[str, StageCost] = {}
+    for layer in layers:
+        sum_ = stages.get(layer.stage, StageCost(0, 0))
+        stages[layer.stage] = StageCost(
+            sum_.parameters + layer.parameters, sum_.multiply_adds + layer.multiply_adds
+        )
+    return Description(
+        network=network_facts(recognised),
+        classes=recognised.architecture.classes,
+        stages=stages,
+        size=SIZE,
+        weights_bytes=4 * sum(prod(s) for layer in layers for _, s in layer.tensors),
+        activations_bytes=4 * max(layer.elements for layer in layers),
+        unused=recognised.unused,
+    )
+
+
+def network_facts(recognised: Recognised) -> Network:
+    """Put the facts about a network into the manifest's words."""
+    architecture = recognised.architecture
+    layers = cost.layers(architecture, SIZE)
+    return Network(
+        dialect=recognised.dialect,
+        backbone=backbone_name(architecture.backbone),
+        head=head_name(architecture.head),
+        jpu=jpu_name(architecture.jpu),
+        output_stride=recognised.output_stride,
+        laterals=isinstance(architecture.head, EncNet) and bool(architecture.head.laterals),
+        parameters=sum(layer.parameters for layer in layers),
+        multiply_adds=sum(layer.multiply_adds for layer in layers),
+        assumed=recognised.assumed,
+    )
+
+
+def model_of(
+    recognised: Recognised,
+    name: str,
+    classes: tuple[ClassInfo, ...],
+    *,
+    table: str | None,
+    output: Literal["logits", "probabilities", "labels"],
+    with_preprocess: bool,
+    options: Options,
+) -> Model:
+    """Write the description that the artifact carries.
+
+    Args:
+        recognised: the checkpoint.
+        name: of the model.
+        classes: names and colours, in the order of the labels.
+        table: name of the data set whose classes they are, if known; it decides the authors' size.
+        output: what the graph answers.
+        with_preprocess: the graph is fed pixels.
+        options: what else was asked of the graph.
+    """
+    conventions = recognised.conventions
+    stride = recognised.architecture.logits_stride if output == "logits" else 1
+    return Model(
+        name=name,
+        classes=classes,
+        input=Input(
+            "pixels" if with_preprocess else "image",
+            conventions.mean,
+            conventions.std,
+            conventions.padding,
+            options.shape,
+        ),
+        output=Output(output, stride),
+        align_corners=conventions.align_corners,
+        precision=options.precision,
+        procedure=Procedure("whole", load_dialect(recognised.dialect).resize(table)),
+        network=network_facts(recognised),
+    )

@@ -1,0 +1,146 @@
+"""Proving an exported graph equal to the network it came from, on the runtime that will run it.
+
+The judge is the `reference` target: NumPy, nothing fused. Both look at the same photograph.
+"""
+
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_export.dialect import Recognised
+from fastfcn_export.targets import reference
+from fastfcn_infer.artifact import FORMATS, Artifact
+from fastfcn_infer.backend import open_backend
+from fastfcn_infer.errors import VerificationError
+from fastfcn_infer.image import read_picture
+from fastfcn_infer.machine import cpu_budget
+from fastfcn_infer.manifest import Model, Verification
+from fastfcn_infer.merge import labels, merge
+from fastfcn_infer.palette_png import encode_labels
+from fastfcn_infer.picture import Picture
+from fastfcn_infer.preprocess import prepare
+from fastfcn_infer.procedure import plan
+
+Array = NDArray[Any]
+
+WIDTH = 320  # pixels of the golden picture
+CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced to 320 pixels"
+
+# Worst difference of the answers, as a fraction of the largest; share of pixels of equal label.
+LIMITS = {"fp32": (1e-4, 0.999), "fp16": (2e-2, 0.98)}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a verification leaves behind; `labels` are the reference's."""
+
+    record: Verification
+    picture: NDArray[np.uint8]  # (H, W, 3) RGB
+    labels: Array  # (H, W)
+
+
+def golden_picture() -> NDArray[np.uint8]:
+    """Return the photograph that graphs are verified on, (H, 320, 3) uint8, RGB."""
+    file = resources.files("fastfcn_infer") / "demo" / "china.jpg"
+    photograph = read_picture(file.read_bytes())
+    height = round(photograph.shape[0] * WIDTH / photograph.shape[1])
+    reduced = cv2.resize(photograph, (WIDTH, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(reduced, np.uint8)
+
+
+def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Proof:
+    """Run the graph in `folder` and the reference network on a photograph and compare.
+
+    Args:
+        folder: holds the graph, not sealed yet.
+        format: of the graph, a key of `artifact.FORMATS`.
+        model: its description.
+        recognised: the checkpoint it came from.
+
+    Raises:
+        VerificationError: they differ by more than `LIMITS`.
+        BackendMissing: no runtime for this format is installed.
+    """
+    picture = golden_picture()
+    size = (picture.shape[0], picture.shape[1])
+    views = plan(model.procedure, model.input.shape[1:], size)
+    resize = model.procedure.resize
+    batch = prepare(picture, views, model.input, resize)
+    artifact = Artifact(None, model, None, {FORMATS[format]: folder / FORMATS[format]})
+    backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
+    try:
+        answer = backend.run(batch)[:1]
+    finally:
+        backend.close()
+    fed = replace(model.input, name="image", shape=(1, *model.input.shape[1:]))
+    image = prepare(picture, views, fed, resize)
+    logits = reference.logits(recognised.architecture, recognised.weights, image)
+    expected = _as_asked(logits, model, (image.shape[2], image.shape[3]))
+    merged = merge(views, logits, size)
+    full = reference.resize(logits, merged.size, align_corners=model.align_corners)
+    golden = full.argmax(1)[0, : size[0], : size[1]]
+    found = labels(merge(views, answer, size), model)
+    difference = _difference(answer, expected)
+    record = Verification(
+        reference="NumPy, unfused, float32",
+        runtime=f"{backend.facts.backend} ({backend.facts.provider})",
+        picture=CREDIT,
+        worst_difference=difference,
+        allowed_difference=LIMITS[model.precision][0],
+        label_agreement=float((found == golden).mean()),
+        required_agreement=LIMITS[model.precision][1],
+        versions=dict(backend.facts.versions),
+    )
+    _judge(record)
+    return Proof(record, picture, golden.astype(found.dtype))
+
+
+def write_golden(folder: Path, proof: Proof, model: Model) -> None:
+    """Store the picture and the reference's labels: the artifact's self-test."""
+    golden = folder / "golden"
+    golden.mkdir()
+    (golden / "input.png").write_bytes(Picture(proof.picture).encode(".png"))
+    colors = np.array([c.color for c in model.classes], np.uint8)
+    (golden / "labels.png").write_bytes(encode_labels(proof.labels, colors))
+
+
+def _as_asked(logits: Array, model: Model, size: tuple[int, int]) -> Array:
+    """Bring the reference's logits to what the graph answers."""
+    if model.output.name == "logits":
+        return logits
+    full = reference.resize(logits, size, align_corners=model.align_corners)
+    if model.output.name == "labels":
+        return np.asarray(full.argmax(1))
+    share = np.exp(full - full.max(1, keepdims=True))
+    return np.asarray(share / share.sum(1, keepdims=True))
+
+
+def _difference(answer: Array, expected: Array) -> float:
+    if answer.shape != expected.shape:
+        raise VerificationError(
+            f"The graph answers {answer.shape} where the network answers {expected.shape}."
+        )
+    if np.issubdtype(answer.dtype, np.integer):
+        return 0.0  # labels have no distance; their agreement is judged
+    worst = np.abs(answer - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny)
+    return float(worst) if np.isfinite(worst) else float(np.finfo(np.float32).max)
+
+
+def _judge(record: Verification) -> None:
+    if (
+        record.worst_difference <= record.allowed_difference
+        and record.label_agreement >= record.required_agreement
+    ):
+        return
+    raise VerificationError(
+        f"The exported graph is not the network it came from: on {record.runtime} its answers "
+        f"differ by {record.worst_difference:.2g} of the largest (allowed: "
+        f"{record.allowed_difference:.2g}) and {record.label_agreement:.2%} of the labels agree "
+        f"(required: {record.required_agreement:.2%}). Nothing was written. Update the runtime "
+        f"({', '.join(f'{k} {v}' for k, v in record.versions.items())}) and report this."
+    )

@@ -1,0 +1,63 @@
+"""What a command's exit code means, and how an error becomes one."""
+
+import json
+import sys
+from collections.abc import Callable
+
+from fastfcn_infer.errors import (
+    ArtifactError,
+    BackendError,
+    CheckpointError,
+    DatasetError,
+    DownloadError,
+    FastFCNError,
+    ImageError,
+    VerificationError,
+)
+
+FINE = 0
+BUG = 1
+USAGE = 2
+SOME_FAILED = 3
+NOT_VERIFIED = 4
+NO_RUNTIME = 5
+BAD_FILE = 6
+INTERRUPTED = 130
+
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (VerificationError, NOT_VERIFIED),
+    (BackendError, NO_RUNTIME),
+    (ArtifactError, BAD_FILE),
+    (CheckpointError, BAD_FILE),
+    (ImageError, SOME_FAILED),
+    (DatasetError, SOME_FAILED),
+    (DownloadError, SOME_FAILED),
+    (FastFCNError, BUG),
+    (OSError, USAGE),
+    (ValueError, USAGE),
+)
+
+
+def run(command: Callable[[], int], *, as_json: bool) -> int:
+    """Run a command; an error that was raised on purpose becomes a message and an exit code.
+
+    Anything else is a bug of ours and leaves its traceback.
+
+    Args:
+        command: returns its exit code.
+        as_json: print the error as one JSON object on stdout; else as a line on stderr.
+    """
+    try:
+        return command()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)  # noqa: T201 - commands print
+        return INTERRUPTED
+    except (FastFCNError, OSError, ValueError) as error:
+        code = next(code for kind, code in _CODES if isinstance(error, kind))
+        name = type(error).__name__
+        if as_json:
+            report = {"error": name, "code": code, "message": str(error)}
+            print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - commands print
+        else:
+            print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - commands print
+        return code

@@ -1,0 +1,58 @@
+"""Putting the answers to the views together, at the size of the picture.
+
+The procedure "whole" has one view, so its answer is the answer; windows, scales and mirrors join
+here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.labels import labels_from_logits
+from fastfcn_infer.manifest import Model
+from fastfcn_infer.procedure import Size, View
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One map for the whole picture.
+
+    Args:
+        scores: (C, h, w) logits or probabilities, or (h, w) labels.
+        size: height and width, in pixels of the picture, of what `scores` covers, padding included.
+        picture: height and width of the picture; it lies at the top left.
+    """
+
+    scores: NDArray[Any]
+    size: Size
+    picture: Size
+
+
+def merge(views: Sequence[View], answers: NDArray[Any], picture: Size) -> Merged:
+    """Merge what the graph answered, one answer a view.
+
+    Args:
+        views: as planned.
+        answers: (N, C, h, w) or (N, h, w), in the order of the views; more of them are padding.
+        picture: height and width, pixels.
+    """
+    (view,) = views
+    size = tuple(
+        # The canvas in pixels of the picture; without padding that is the picture itself.
+        whole if part == full else max(whole, round(full * whole / part))
+        for whole, part, full in zip(picture, view.size, view.canvas, strict=True)
+    )
+    return Merged(answers[0], (size[0], size[1]), picture)
+
+
+def labels(merged: Merged, model: Model) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the labels (H, W) of the picture, uint8 or uint16."""
+    if model.output.name == "labels":
+        height, width = merged.picture
+        return np.ascontiguousarray(merged.scores[:height, :width])
+    return labels_from_logits(
+        merged.scores, merged.size, align_corners=model.align_corners, region=merged.picture
+    )

@@ -1,0 +1,101 @@
+"""From a picture and its views to what the graph is fed: cut, resize, normalise, pad."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.manifest import Input, Resize
+from fastfcn_infer.procedure import Size, View
+
+Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
+Pixels: TypeAlias = NDArray[Any]  # (h, w, 3), uint8 or float32 on the scale 0..255
+
+
+def prepare(
+    picture: NDArray[np.uint8], views: Sequence[View], given: Input, resize: Resize | None
+) -> Batch:
+    """Make the batch that shows the views to the graph.
+
+    Args:
+        picture: (H, W, 3) uint8, RGB.
+        views: of one canvas size.
+        given: what the graph is fed.
+        resize: the convention of the interpolation; half-pixel where None.
+
+    Returns:
+        float32 (N, 3, h, w) for ``image``, uint8 (N, h, w, 3) for ``pixels``; C-contiguous. N is
+        the number of views, or the one the graph fixes; then what is left over is padding.
+    """
+    count = given.shape[0] or len(views)
+    height, width = views[0].canvas
+    align_corners = resize is not None and resize.align_corners
+    pixels = [_look(picture, view, align_corners=align_corners) for view in views]
+    if given.name == "pixels":
+        padding = np.array([round(255 * value) for value in given.padding], np.uint8)
+        batch = np.empty((count, height, width, 3), np.uint8)
+        batch[:] = padding
+        for index, part in enumerate(pixels):
+            batch[index, : part.shape[0], : part.shape[1]] = np.rint(part)
+        return batch
+    batch = np.empty((count, 3, height, width), np.float32)
+    for channel in range(3):
+        mean, std = given.mean[channel], given.std[channel]
+        planes = batch[:, channel]
+        if count > len(views) or any(part.shape[:2] != (height, width) for part in pixels):
+            planes[:] = (given.padding[channel] - mean) / std
+        for index, part in enumerate(pixels):
+            target = planes[index, : part.shape[0], : part.shape[1]]
+            _normalise(part[:, :, channel], mean, std, target)
+    return batch
+
+
+def _normalise(plane: Pixels, mean: float, std: float, target: NDArray[np.float32]) -> None:
+    if plane.dtype == np.uint8:
+        # A byte has 256 values: one look-up does all the arithmetic, in one pass over the plane.
+        table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
+        target[:] = table[plane]
+    else:
+        np.multiply(plane, np.float32(1 / (255 * std)), out=target)
+        target -= np.float32(mean / std)
+
+
+def _look(picture: NDArray[np.uint8], view: View, *, align_corners: bool) -> Pixels:
+    part: Pixels = picture[view.top : view.top + view.height, view.left : view.left + view.width]
+    if view.size != (view.height, view.width):
+        if align_corners:
+            part = resize_align_corners(part, view.size)
+        else:
+            part = cv2.resize(part, view.size[::-1], interpolation=cv2.INTER_LINEAR)
+    return part[:, ::-1] if view.mirrored else part
+
+
+def resize_align_corners(picture: Pixels, size: Size) -> NDArray[np.float32]:
+    """Resize bilinearly, the outermost pixels of both pictures lying on each other.
+
+    Args:
+        picture: (h, w, 3).
+        size: height and width, pixels.
+
+    Returns:
+        (H, W, 3) float32.
+    """
+    # Rows first, cut to the rows that are needed: the picture is never a float as a whole.
+    low, high, share = _between(picture.shape[0], size[0])
+    rows = _lerp(picture[low], picture[high], share[:, None, None])
+    low, high, share = _between(picture.shape[1], size[1])
+    return _lerp(rows[:, low], rows[:, high], share[:, None])
+
+
+def _between(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[Any]]:
+    at = np.arange(target) * ((source - 1) / max(target - 1, 1))
+    low = np.minimum(at.astype(np.intp), source - 1)
+    return low, np.minimum(low + 1, source - 1), (at - low).astype(np.float32)
+
+
+def _lerp(low: Pixels, high: Pixels, share: NDArray[Any]) -> NDArray[np.float32]:
+    low = low.astype(np.float32)
+    result: NDArray[np.float32] = low + (high.astype(np.float32) - low) * share
+    return result
