@@ -43,7 +43,7 @@ def blend(
     mixed = np.asarray(cv2.addWeighted(painted, alpha, picture, 1 - alpha, 0), np.uint8)
     if 0 < alpha < 1:
         border = borders(labels, thickness=max(1, round(min(labels.shape) / 400)))
-        mixed[border] = painted[border]
+        cv2.copyTo(painted, border.view(np.uint8), mixed)
     return mixed
 
 
@@ -76,7 +76,7 @@ def draw_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
     height, width = picture.shape[:2]
     if min(height, width) < _SMALLEST or not entries:
         return
-    line = max(13, round(min(height, width) / 22))  # pixels from one line to the next
+    line = max(12, round(min(height, width) / 25))  # pixels from one line to the next
     margin = line // 2
     room = min(_MOST_ENTRIES, (height - 4 * margin) // line)
     shown = list(entries[:room])

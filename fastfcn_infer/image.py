@@ -86,6 +86,11 @@ _TO_RGB = {
     ("bgr", 4): cv2.COLOR_BGRA2RGB,
 }
 
+_REFUSED_MODES = {
+    "I": "the white of 32-bit whole numbers is not known; convert it to 'L', or to 'I;16'",
+    "LAB": "it has CIELAB colours; convert it to 'RGB' with PIL.ImageCms",
+}
+
 
 def read_picture(
     source: PictureSource,
@@ -179,8 +184,9 @@ def _from_file(data: bytes, where: str, max_pixels: int) -> NDArray[np.uint8]:
     _check_size(header.height, header.width, max_pixels, where)
     decode: Callable[..., Any] = cv2.imdecode
     try:
-        # UNCHANGED: all 16 bits, no channel order of its own, not turned by EXIF.
-        stored = decode(np.frombuffer(header.stored, np.uint8), cv2.IMREAD_UNCHANGED)
+        # UNCHANGED: all 16 bits, not turned by EXIF. But it makes some colour BMP files grey.
+        flags = cv2.IMREAD_COLOR if header.format == "BMP" else cv2.IMREAD_UNCHANGED
+        stored = decode(np.frombuffer(header.stored, np.uint8), flags)
     except cv2.error as error:
         raise ImageError(f"{where} cannot be decoded as {header.format}: {error}.") from error
     if stored is None:
@@ -202,21 +208,16 @@ def _from_pillow(image: Any, max_pixels: int) -> NDArray[np.uint8]:
     where = f"The PIL image of mode {image.mode}"
     width, height = image.size
     _check_size(height, width, max_pixels, where)
+    if image.mode in _REFUSED_MODES:
+        raise ImageError(f"{where} cannot be used: {_REFUSED_MODES[image.mode]}.")
     try:
         image.load()  # first: Pillow turns TIFF files upright while it loads them
         orientation = image.getexif().get(ORIENTATION, 1)
-        if image.mode == "I":
-            raise ImageError(
-                f"{where} has 32-bit whole numbers, whose white is not known; "
-                "convert it to 'L', or to 'I;16' with white at 65535."
-            )
         if image.mode == "F" or image.mode.startswith("I;16"):
             pixels = np.asarray(image)
         else:
             # By way of RGBA a palette's transparent colour stays what it is.
             pixels = np.asarray(image.convert("RGBA" if image.mode == "P" else "RGB"))
-    except ImageError:
-        raise
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
         raise ImageError(f"{where} cannot be used: {error}.") from error
     picture = _three_channels(_eight_bits(pixels, where), "rgb")
@@ -252,7 +253,7 @@ def _eight_bits(array: NDArray[Any], where: str) -> NDArray[np.uint8]:
     """Bring pixels to 0..255 by the rule of their dtype."""
     if array.dtype == np.uint8:
         return np.asarray(array)
-    if array.dtype == np.uint16:
+    if array.dtype.newbyteorder("=") == np.uint16:
         return np.take(_EIGHT_OF_SIXTEEN, array)
     if array.dtype == np.bool_:
         return np.where(array, np.uint8(255), np.uint8(0))

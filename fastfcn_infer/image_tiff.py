@@ -19,7 +19,17 @@ _COMPRESSIONS = {
     1: "none", 2: "CCITT RLE", 3: "CCITT G3", 4: "CCITT G4", 5: "LZW", 7: "JPEG",
     8: "deflate", 32773: "PackBits", 32946: "deflate",
 }  # fmt: skip
-_PHOTOMETRICS = {0: "white is 0", 1: "black is 0", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr"}
+_UNSIGNED, _FLOAT = 1, 3
+# Colour space -> its name, and the (sample format, bits) that OpenCV reads right; others it reads
+# wrong without a word: whites as blacks, 12 bits as if they were 16.
+_PHOTOMETRICS = {
+    0: ("grey with white 0", {(_UNSIGNED, 1), (_UNSIGNED, 8)}),
+    1: ("grey", {(_UNSIGNED, 1), (_UNSIGNED, 8), (_UNSIGNED, 16), (_FLOAT, 32), (_FLOAT, 64)}),
+    2: ("RGB", {(_UNSIGNED, 8), (_UNSIGNED, 16), (_FLOAT, 32), (_FLOAT, 64)}),
+    3: ("palette", {(_UNSIGNED, 4), (_UNSIGNED, 8)}),
+    5: ("CMYK", {(_UNSIGNED, 8)}),
+    6: ("YCbCr", {(_UNSIGNED, 8)}),
+}
 
 
 def tiff(data: bytes) -> Header:
@@ -52,44 +62,53 @@ def _check_kind(directory: exif.Directory) -> None:
         raise DamagedError(f"its compression {compression} is none of: {known}")
     photometric = _one(directory, _PHOTOMETRIC)
     if photometric not in _PHOTOMETRICS:
-        known = ", ".join(f"{number} {name}" for number, name in _PHOTOMETRICS.items())
+        known = ", ".join(f"{number} {name}" for number, (name, _) in _PHOTOMETRICS.items())
         raise DamagedError(f"its colour space {photometric} is none of: {known}")
+    name, readable = _PHOTOMETRICS[photometric]
     bits = set(directory.numbers(_BITS, (1,)))
-    formats = set(directory.numbers(_SAMPLE_FORMAT, (1,)))
-    if len(bits) != 1 or len(formats) != 1:
+    formats = set(directory.numbers(_SAMPLE_FORMAT, (_UNSIGNED,)))
+    if len(bits) != 1 or len(formats) != 1 or (min(formats), min(bits)) not in readable:
         raise DamagedError(
-            f"its channels differ: {sorted(bits)} bits, sample formats {sorted(formats)}"
+            f"its pixels are {name} of {sorted(bits)} bits, sample format {sorted(formats)}; "
+            "8 bits unsigned (format 1) is read, with RGB and grey also 16, and float (format 3)"
         )
-    (depth,), (kind,) = bits, formats
-    if (kind == 1 and depth <= 16) or (kind == 3 and depth in (32, 64)):
-        wide = depth > 8 and photometric not in (1, 2)
-        if not wide:
-            return
-    names = {1: "unsigned", 2: "signed", 3: "float"}
-    raise DamagedError(
-        f"its pixels are {names.get(kind, 'odd')} numbers of {depth} bits, {_PHOTOMETRICS[photometric]}; "
-        "8 bits, or 16 bits or float as RGB or grey with black 0 were expected"
-    )
+    if min(bits) > 8 and _one(directory, _PLANAR, 1) != 1:
+        raise DamagedError(f"its channels of {min(bits)} bits lie apart; pixel by pixel is read")
 
 
 def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
     """Every strip or tile has to be there, from the first byte to the last."""
-    if _TILES in directory.fields:
-        tile_width, tile_height = _one(directory, _TILE_WIDTH), _one(directory, _TILE_HEIGHT)
+    if min(width, height) < 1:
+        return  # refused by read_header
+    tiled = _TILES in directory.fields
+    if tiled:
+        columns, rows = _one(directory, _TILE_WIDTH), _one(directory, _TILE_HEIGHT)
         offsets, lengths = directory.numbers(_TILES), directory.numbers(_TILE_LENGTHS)
     else:
-        tile_width, tile_height = width, min(_one(directory, _ROWS, height), height)
+        columns, rows = width, min(_one(directory, _ROWS, height), height)
         offsets, lengths = directory.numbers(_STRIPS), directory.numbers(_STRIP_LENGTHS)
-    if min(width, height) > 0 < min(tile_width, tile_height):
-        needed = -(-width // tile_width) * -(-height // tile_height)
-        needed *= _one(directory, _SAMPLES, 1) if _one(directory, _PLANAR, 1) == 2 else 1
-        if not needed == len(offsets) == len(lengths):
-            raise DamagedError(f"it lists {len(offsets)} of {needed} strips or tiles")
-    elif width and height:
+    if min(columns, rows) < 1:
         raise DamagedError("its strips or tiles have no pixels")
-    end = max((at + length for at, length in zip(offsets, lengths, strict=True)), default=0)
+    apart = _one(directory, _PLANAR, 1) == 2
+    samples = _one(directory, _SAMPLES, 1)
+    planes, channels = (samples, 1) if apart else (1, samples)
+    down = -(-height // rows)
+    needed = -(-width // columns) * down * planes
+    if not needed == len(offsets) == len(lengths):
+        raise DamagedError(f"it lists {len(offsets)} of {needed} strips or tiles")
+    end = max(at + length for at, length in zip(offsets, lengths, strict=True))
     if end > len(directory.data) or 0 in lengths:
         raise DamagedError(f"it has {len(directory.data)} of {end} bytes: it was cut off")
+    if _one(directory, _COMPRESSION, 1) == 1 and _one(directory, _PHOTOMETRIC) != 6:
+        row = (columns * channels * directory.numbers(_BITS, (1,))[0] + 7) // 8
+        last = rows if tiled else height - rows * (down - 1)
+        short = [
+            piece
+            for piece, length in enumerate(lengths)
+            if length < row * (last if piece % down == down - 1 and not tiled else rows)
+        ]
+        if short:
+            raise DamagedError(f"its strip or tile {short[0]} has too few bytes")
 
 
 def _plain(directory: exif.Directory) -> bytes:
