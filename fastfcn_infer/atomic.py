@@ -51,7 +51,7 @@ def write_file(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -84,7 +84,7 @@ def write_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
         _sync_tree(partial)
         _check_target(folder, replace)  # the block may have taken an hour
         _take_place(partial, folder, replace)
-        _sync(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # by now the old content, or a failed new one
 
@@ -245,11 +245,11 @@ def _sync_tree(folder: Path) -> None:
         for name in files:
             path = Path(place, name)
             if not path.is_symlink():
-                _sync(path)
-        _sync(Path(place))
+                sync(path)
+        sync(Path(place))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Bring a file, or the names in a folder, to the disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows has no handle for it
