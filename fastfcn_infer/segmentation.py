@@ -3,11 +3,12 @@
 import difflib
 import io
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, SupportsIndex, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Segmentation:
         """Height and width, pixels."""
         return self.labels.shape[0], self.labels.shape[1]
 
-    def mask(self, which: str | int) -> NDArray[np.bool_]:
+    def mask(self, which: str | SupportsIndex) -> NDArray[np.bool_]:
         """Tell where a class is.
 
         Args:
@@ -80,9 +81,10 @@ class Segmentation:
             if not indices:
                 raise ValueError(f"there is no class {which!r}{self._alike(which)}")
             return np.asarray(np.isin(self.labels, indices))
-        if not 0 <= which < len(self.names):
-            raise ValueError(f"there is no class {which}; expected 0 to {len(self.names) - 1}")
-        return np.asarray(self.labels == which)
+        index = operator.index(which)
+        if not 0 <= index < len(self.names):
+            raise ValueError(f"there is no class {index}; expected 0 to {len(self.names) - 1}")
+        return np.asarray(self.labels == index)
 
     def areas(self) -> dict[str, float]:
         """Give the share of the picture of every class that is present, the largest first.
