@@ -191,7 +191,9 @@ def _contenders(scores: Floats, winners: Indices, corners: Indices) -> _Contende
     highest = scores.take(corners[0], axis=0)
     for corner in corners[1:]:
         np.maximum(highest, scores.take(corner, axis=0), out=highest)
-    tile, label = np.divmod(np.flatnonzero(highest >= bar[:, None]), classes)
+    pair = np.flatnonzero(highest >= bar[:, None])
+    tile = pair // classes
+    label = pair - tile * classes
     return _Contenders(tile, label, scores.take(places.take(tile, axis=1) + label))
 
 
@@ -224,6 +226,7 @@ def _label_tiles(
     column_weights = columns.weights.take(across, axis=1)
     best = np.full((len(row_weights), len(column_weights), len(order)), -np.inf, np.float32)
     winner = np.zeros(best.shape, labels.dtype)
+    label = contenders.label.astype(labels.dtype)
     for nth in range(count[0]):
         tiles = slice(np.count_nonzero(count > nth))
         pair = first[tiles] + nth
@@ -231,8 +234,8 @@ def _label_tiles(
         value = _lerp(corners, row_weights[:, tiles], column_weights[:, tiles])
         # Contenders come in ascending order: a tie stays with the lower class, and the label of
         # one that wins is the largest so far.
-        label = (value > best[..., tiles]) * contenders.label[pair].astype(labels.dtype)
-        np.maximum(winner[..., tiles], label, out=winner[..., tiles])
+        won = (value > best[..., tiles]) * label.take(pair)
+        np.maximum(winner[..., tiles], won, out=winner[..., tiles])
         np.maximum(best[..., tiles], value, out=best[..., tiles])
     row_starts = rows.pixels.take(down, axis=1) * labels.shape[1]
     labels.reshape(-1)[row_starts[:, None] + columns.pixels.take(across, axis=1)] = winner
@@ -240,9 +243,8 @@ def _label_tiles(
 
 def _lerp(corners: Floats, down: Floats, across: Floats) -> Floats:
     """Interpolate between the (4, T) corners of tiles at (n, T) and (m, T) weights: (n, m, T)."""
-    upper_left, upper_right, lower_left, lower_right = corners
-    upper = upper_left + (upper_right - upper_left) * across
-    lower = lower_left + (lower_right - lower_left) * across
+    left, right = corners[::2, None], corners[1::2, None]
+    upper, lower = left + (right - left) * across
     value: Floats = (lower - upper) * down[:, None]
     value += upper
     return value
