@@ -11,7 +11,7 @@ from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_export.describe import Description, describe, model_of
 from fastfcn_export.dialect import Recognised, recognise
 from fastfcn_export.target import Options, Writer, writers
-from fastfcn_export.verify import prove, write_golden
+from fastfcn_export.verify import prove
 from fastfcn_infer import __version__
 from fastfcn_infer.artifact import hash_file, seal
 from fastfcn_infer.atomic import write_folder
@@ -22,6 +22,7 @@ from fastfcn_infer.class_table import (
     read_class_table,
 )
 from fastfcn_infer.errors import BackendMissing, CheckpointError
+from fastfcn_infer.golden import write_golden
 from fastfcn_infer.manifest import ClassInfo, Manifest, Model, Source
 
 PathLike = str | os.PathLike[str]
@@ -96,7 +97,7 @@ def export(
                 report(f"verify {format}")
                 proof = prove(partial, format, model, recognised)
         if proof is not None:
-            write_golden(partial, proof, model)
+            write_golden(partial, proof.picture, proof.labels)
         report("seal")
         facts = hash_file(Path(checkpoint))
         source = Source(Path(checkpoint).name, facts.size, facts.sha256)

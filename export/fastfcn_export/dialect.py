@@ -178,7 +178,7 @@ def recognise(
     stride, assumed = _stride(file, name, keys, output_stride)
     architecture = file.architecture(keys, stride)
     wanted = cost.tensors(architecture)
-    found = _checkpoint_keys(file, architecture, wanted)
+    found = _checkpoint_keys(file, architecture)
     unused = _check_keys(name, file, tensors, wanted, found)
     weights = {}
     for ours, key in found.items():
@@ -221,13 +221,27 @@ def _stride(
     return asked, ()
 
 
-def _checkpoint_keys(
-    file: Dialect, architecture: Architecture, wanted: Mapping[str, Shape]
-) -> dict[str, str]:
+def speak(dialect: str, architecture: Architecture, weights: Weights) -> dict[str, NDArray[Any]]:
+    """Give our tensors a dialect's names and layout: the other direction of `recognise`.
+
+    Args:
+        dialect: name of the file in `dialects/`.
+        architecture: the network.
+        weights: all of its tensors by our names, those of training included.
+    """
+    file = load_dialect(dialect)
+    wanted = cost.tensors(architecture)
+    return {
+        key: weights[ours].T if _transposed(file, ours, wanted[ours]) else weights[ours]
+        for ours, key in _checkpoint_keys(file, architecture).items()
+    }
+
+
+def _checkpoint_keys(file: Dialect, architecture: Architecture) -> dict[str, str]:
     layers = file.layers(architecture)
     parts = dict(zip(("weight", "bias", "mean", "var"), file.CONVENTIONS.norm_parts, strict=True))
     found = {}
-    for tensor in wanted:
+    for tensor in cost.tensors(architecture):
         layer, _, part = tensor.rpartition(".")
         if layer.endswith(".norm"):
             found[tensor] = f"{layers[layer.removesuffix('.norm')][1]}.{parts[part]}"

@@ -21,8 +21,6 @@ from fastfcn_infer.image import read_picture
 from fastfcn_infer.machine import cpu_budget
 from fastfcn_infer.manifest import Model, Verification
 from fastfcn_infer.merge import labels, merge
-from fastfcn_infer.palette_png import encode_labels
-from fastfcn_infer.picture import Picture
 from fastfcn_infer.preprocess import prepare
 from fastfcn_infer.procedure import plan
 
@@ -98,15 +96,6 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
     )
     _judge(record)
     return Proof(record, picture, golden.astype(found.dtype))
-
-
-def write_golden(folder: Path, proof: Proof, model: Model) -> None:
-    """Store the picture and the reference's labels: the artifact's self-test."""
-    golden = folder / "golden"
-    golden.mkdir()
-    (golden / "input.png").write_bytes(Picture(proof.picture).encode(".png"))
-    colors = np.array([c.color for c in model.classes], np.uint8)
-    (golden / "labels.png").write_bytes(encode_labels(proof.labels, colors))
 
 
 def _as_asked(logits: Array, model: Model, size: tuple[int, int]) -> Array:

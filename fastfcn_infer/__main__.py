@@ -1,0 +1,7 @@
+"""``python -m fastfcn_infer`` is ``fastfcn``."""
+
+import sys
+
+from fastfcn_infer.cli import main
+
+sys.exit(main())

@@ -1,0 +1,36 @@
+"""The command ``fastfcn``: finds the subcommand, turns errors into exit codes."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fastfcn_infer import __version__, exit_codes
+from fastfcn_infer.command import command_names, load_command
+
+_EPILOG = """\
+exit codes: 0 fine, 1 a bug of ours, 2 usage, 3 some inputs failed, 4 verification failed,
+5 a runtime or device is missing, 6 a file is bad or was tampered with.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run it; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="fastfcn",
+        description="FastFCN semantic segmentation: pictures in, exact masks out.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fastfcn {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in command_names():
+        command = load_command(name)
+        sub = subparsers.add_parser(name, help=command.SUMMARY, description=command.SUMMARY)
+        command.add_arguments(sub)
+        sub.add_argument("--json", action="store_true", help="print the result as JSON")
+    given = parser.parse_args(arguments)
+    return exit_codes.run(lambda: load_command(given.command).run(given), as_json=given.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

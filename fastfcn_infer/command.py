@@ -1,0 +1,54 @@
+"""What a subcommand of `fastfcn` is; `commands/` holds one file per subcommand.
+
+A file of `commands/` imports what it works with inside `run`, so that ``fastfcn --help`` answers at
+once.
+"""
+
+import argparse
+from typing import Protocol, cast
+
+from fastfcn_infer import _folder
+
+_PACKAGE = "fastfcn_infer.commands"
+
+
+class Command(Protocol):
+    """What a file of `commands/` offers; its file name is the command's name."""
+
+    SUMMARY: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do the work: results to stdout, progress to stderr; returns the exit code."""
+
+
+def command_names() -> tuple[str, ...]:
+    """List the subcommands."""
+    return _folder.names(_PACKAGE)
+
+
+def load_command(name: str) -> Command:
+    """Import a subcommand."""
+    return cast("Command", _folder.load(_PACKAGE, name))
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of every command that opens a model; see `open_options`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or tensorrt")
+    parser.add_argument("--backend", default="auto", help="auto, or a runtime: onnx_runtime")
+    parser.add_argument("--threads", type=int, help="for computing (default: all there are)")
+    parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
+    parser.add_argument("--offline", action="store_true", help="fetch nothing")
+
+
+def open_options(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the keyword arguments of `Segmenter.from_pretrained`."""
+    return {
+        "device": arguments.device,
+        "backend": arguments.backend,
+        "threads": arguments.threads,
+        "cache_dir": arguments.cache_dir,
+        "local_files_only": arguments.offline,
+    }

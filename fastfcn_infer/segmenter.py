@@ -1,0 +1,196 @@
+"""The face of the library: a model that answers what is where in a picture."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+
+from fastfcn_infer import __version__
+from fastfcn_infer.artifact import Artifact
+from fastfcn_infer.backend import Backend, RuntimeFacts, open_backend
+from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.image import DEFAULT_MAX_PIXELS, PictureSource, read_picture
+from fastfcn_infer.machine import cpu_budget
+from fastfcn_infer.manifest import Model
+from fastfcn_infer.merge import labels, merge
+from fastfcn_infer.model_source import Conversion, find_model
+from fastfcn_infer.preprocess import prepare
+from fastfcn_infer.procedure import plan
+from fastfcn_infer.segmentation import Segmentation
+
+
+class Segmenter:
+    """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``."""
+
+    def __init__(self, artifact: Artifact, backend: Backend) -> None:
+        """Join a checked artifact and an opened graph; `from_pretrained` is the usual way in.
+
+        Raises:
+            ArtifactError: the graph answers labels, which cannot be resized exactly, and the
+                procedure of its authors resizes pictures.
+        """
+        if artifact.model.output.name == "labels" and artifact.model.procedure.resize is not None:
+            raise ArtifactError(
+                f"{artifact.model.name} was exported with --output labels, and its authors' "
+                "procedure resizes pictures: labels cannot be brought back to the picture's size "
+                "exactly. Export it with --output logits."
+            )
+        self._backend = backend
+        self._names = tuple(c.name for c in artifact.model.classes)
+        self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
+        self._provenance = _provenance(artifact, backend.facts)
+        self.model: Model = artifact.model
+        self.artifact = artifact
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        device: str = "auto",
+        backend: str = "auto",
+        threads: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        classes: str | os.PathLike[str] | None = None,
+        dialect: str | None = None,
+        output_stride: int | None = None,
+    ) -> "Segmenter":
+        """Open a model.
+
+        Args:
+            model: an artifact's folder, an ``.onnx`` that fastfcn-export wrote, a checkpoint
+                (converted into the cache once; needs ``fastfcn-infer[export]``), a name of the
+                catalogue (``fastfcn models``), or None for the model that comes with the package.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; only ``auto`` chooses.
+            backend: a file name of `backends/`, such as ``onnx_runtime``, or ``auto``.
+            threads: for computing; None: as many as this process may use processors.
+            cache_dir: where downloads and conversions are kept; None: the user's cache folder.
+            local_files_only: fetch nothing, whatever is asked for.
+            classes: of a checkpoint: name of a class table or path of a JSON file.
+            dialect: of a checkpoint; None: found from its keys.
+            output_stride: of a checkpoint's backbone; None: as its dialect publishes.
+
+        Raises:
+            ArtifactError: no such model, or its files are not what the manifest promises.
+            CheckpointError: the checkpoint is refused or damaged.
+            DownloadError: a file could not be fetched.
+            BackendMissing: the runtime is not installed.
+            DeviceUnavailable: the device cannot be had.
+        """
+        conversion = Conversion(classes, dialect, output_stride)
+        cache = None if cache_dir is None else Path(cache_dir)
+        artifact = find_model(model, cache, conversion, local_files_only=local_files_only)
+        budget = cpu_budget()
+        opened = open_backend(
+            backend, artifact, device=device, threads=budget.threads if threads is None else threads
+        )
+        if threads is None:
+            note = f"threads {budget.threads}: {budget.reason}"
+            opened = _Noted(opened, note)
+        return cls(artifact, opened)
+
+    @property
+    def runtime(self) -> RuntimeFacts:
+        """Backend, provider, device, threads, versions, and what was chosen for the user."""
+        return self._backend.facts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the labels."""
+        return self._names
+
+    def predict(
+        self,
+        picture: PictureSource,
+        *,
+        color: Literal["rgb", "bgr"] = "rgb",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> Segmentation:
+        """Label every pixel of a picture, by its authors' procedure for whole pictures.
+
+        Args:
+            picture: path, bytes, open file, PIL image, or array (H, W, 3), (H, W, 4) or (H, W);
+                see `image.read_picture`.
+            color: order of an array's channels.
+            max_pixels: the largest picture to accept, height times width.
+
+        Raises:
+            ImageError: the picture cannot be read or is too large.
+            BackendError: the runtime failed, or this segmenter was closed.
+        """
+        timings: dict[str, float] = {}
+        model = self.model
+        with _timed(timings, "decode"):
+            pixels = read_picture(picture, color=color, max_pixels=max_pixels)
+        size = (pixels.shape[0], pixels.shape[1])
+        with _timed(timings, "preprocess"):
+            views = plan(model.procedure, model.input.shape[1:], size)
+            batch = prepare(pixels, views, model.input, model.procedure.resize)
+        with _timed(timings, "network"):
+            answers = self._backend.run(batch)
+        with _timed(timings, "labels"):
+            found = labels(merge(views, answers, size), model)
+        return Segmentation(found, self._names, self._colors, pixels, timings, self._provenance)
+
+    def close(self) -> None:
+        """Give back the runtime's memory and threads; twice is harmless."""
+        self._backend.close()
+
+    def __enter__(self) -> "Segmenter":
+        """Use the segmenter in a ``with``."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name the model and what runs it."""
+        facts = self.runtime
+        return (
+            f"Segmenter({self.model.name}: {len(self._names)} classes, {facts.backend} on "
+            f"{facts.device}, {facts.threads} threads)"
+        )
+
+
+class _Noted:
+    """A backend that also says how its threads were chosen."""
+
+    def __init__(self, backend: Backend, note: str) -> None:
+        self.facts = replace(backend.facts, chosen=(*backend.facts.chosen, note))
+        self.run = backend.run
+        self.close = backend.close
+
+
+def _provenance(artifact: Artifact, facts: RuntimeFacts) -> Mapping[str, str]:
+    source = {} if artifact.manifest is None else {"checkpoint": artifact.manifest.source.sha256}
+    return {
+        "model": artifact.model.name,
+        **source,
+        "dialect": artifact.model.network.dialect,
+        "procedure": artifact.model.procedure.kind,
+        "backend": facts.backend,
+        "provider": facts.provider,
+        "device": facts.device,
+        "fastfcn-infer": __version__,
+        **facts.versions,
+    }
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    timings[stage] = time.perf_counter() - began
