@@ -23,7 +23,7 @@ from fastfcn_infer.manifest import FileFacts
 from fastfcn_infer.partial_file import PartialFile
 from fastfcn_infer.progress import Progress
 
-OFFLINE = "FASTFCN_OFFLINE"
+OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads
 
 _ATTEMPTS = 3
 _PAUSE = 0.5  # seconds before the second attempt; longer before later ones
@@ -62,6 +62,7 @@ def download(
     sha256: str | None = None,
     timeout: float = 30.0,
     progress: bool = True,
+    local_files_only: bool = False,
 ) -> FileFacts:
     """Fetch a file, unless it is there already, whole and right.
 
@@ -74,6 +75,7 @@ def download(
         sha256: hexadecimal, where known.
         timeout: seconds, to connect and for each kilobyte.
         progress: draw a bar where standard error is a terminal.
+        local_files_only: fetch nothing; a file that is not there is an error.
 
     Returns:
         Size and hash of the file.
@@ -87,8 +89,9 @@ def download(
         present = _present(job)
         if present:
             return present
-        if offline():
-            raise DownloadError(f"{OFFLINE} is set, and the file is not there, or was changed")
+        if local_files_only or offline():
+            switch = "local_files_only" if local_files_only else OFFLINE
+            raise DownloadError(f"{switch} is set, and the file is not there, or was changed")
         target.parent.mkdir(parents=True, exist_ok=True)
         return _try_and_try_again(job)
     except DownloadError as error:
