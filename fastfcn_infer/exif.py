@@ -39,9 +39,7 @@ class Directory:
         field = self.fields.get(tag)
         if field is None:
             return default
-        return struct.unpack_from(
-            f"{self.order}{field.count}{field.code}", self.data, field.position
-        )
+        return _unpack(f"{self.order}{field.count}{field.code}", self.data, field.position)
 
 
 def read_directory(data: bytes) -> Directory:
@@ -54,20 +52,20 @@ def read_directory(data: bytes) -> Directory:
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         raise ValueError("neither II nor MM")
-    (version,) = struct.unpack_from(order + "H", data, 2)
+    (version,) = _unpack(order + "H", data, 2)
     if version not in (42, 43):
         raise ValueError(f"version {version}")
     big = version == 43
     # An offset takes 4 bytes in a TIFF and 8 in a BigTIFF, a count of entries 2 and 8.
     word, counter, head = ("Q", "Q", 8) if big else ("I", "H", 4)
-    (at,) = struct.unpack_from(order + word, data, head)
-    (entries,) = struct.unpack_from(order + counter, data, at)
+    (at,) = _unpack(order + word, data, head)
+    (entries,) = _unpack(order + counter, data, at)
     at += struct.calcsize("<" + counter)
     width = struct.calcsize("<" + word)
     fields: dict[int, Field] = {}
     for _ in range(entries):
-        tag, kind, count = struct.unpack_from(order + "HH" + word, data, at)
-        (offset,) = struct.unpack_from(order + word, data, at + 4 + width)
+        tag, kind, count = _unpack(order + "HH" + word, data, at)
+        (offset,) = _unpack(order + word, data, at + 4 + width)
         if kind in _CODES:
             if tag in fields:
                 raise ValueError(f"tag {tag} is there twice")
@@ -87,3 +85,10 @@ def orientation(data: bytes) -> int:
     except (ValueError, struct.error):
         return 1
     return found[0] if len(found) == 1 and 1 <= found[0] <= 8 else 1
+
+
+def _unpack(code: str, data: bytes, at: int) -> tuple[int, ...]:
+    # An offset of 64 bits may be more than `struct` can even refuse.
+    if at > len(data):
+        raise struct.error(f"byte {at} lies beyond the end")
+    return struct.unpack_from(code, data, at)

@@ -114,16 +114,11 @@ def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
 def _plain(directory: exif.Directory) -> bytes:
     """Copy the file with a directory that asks the decoder for nothing but the stored pixels."""
     copy = bytearray(directory.data)
-
-    def overwrite(field: exif.Field, value: int) -> None:
-        values = (value,) * field.count
-        struct.pack_into(
-            f"{directory.order}{field.count}{field.code}", copy, field.position, *values
-        )
-
     for tag in (exif.ORIENTATION, _ALPHA):
-        if tag in directory.fields:
-            overwrite(directory.fields[tag], 1)
-    if directory.next.position + 4 <= len(copy):
-        overwrite(directory.next, 0)
+        for number in range(len(directory.numbers(tag))):
+            field = directory.fields[tag]
+            at = field.position + number * struct.calcsize("<" + field.code)
+            struct.pack_into(directory.order + field.code, copy, at, 1)
+    if directory.next.position < len(copy):  # some writers leave it out at the very end
+        struct.pack_into(directory.order + directory.next.code, copy, directory.next.position, 0)
     return bytes(copy)
