@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastfcn_infer.errors import CheckpointError
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from fastfcn_export.tensor_bytes import MAX_TENSORS
 from fastfcn_infer.errors import CheckpointError
 
 MAX_DEPTH = 16
+_SLACK = 1 << 24
 
 
 class PickleTree:
@@ -19,10 +20,10 @@ class PickleTree:
 
         Args:
             conversions: what to make of a call, by the function it names.
-            file_bytes: size of the file; all copies together may not take more.
+            file_bytes: size of the file; what is described beyond it may not take more again.
         """
         self._conversions = conversions
-        self._copy_budget = file_bytes
+        self._budget = file_bytes + _SLACK
         self._tensors = 0
         # Values stay alive as long as the tree they hang in, so their ids stay unique.
         self._converted: dict[int, object] = {}
@@ -87,11 +88,21 @@ class PickleTree:
         Raises:
             CheckpointError: the text does not stand for bytes, or the copies become larger than the file.
         """
-        # Counted before it is made: the same text may be used again and again.
-        self._copy_budget -= len(text if isinstance(text, str) else text.data)
-        if self._copy_budget < 0:
-            raise CheckpointError("describes more data than the file holds")
+        self.charge(len(text if isinstance(text, str) else text.data))
         return latin1_bytes(text)
+
+    def charge(self, size: int) -> None:
+        """Account for bytes that are no view of the file's own, before they are made.
+
+        The same text may be encoded again and again, a view may repeat one element a billion times: a
+        small file must not become a large result.
+
+        Raises:
+            CheckpointError: together they are larger than the file.
+        """
+        self._budget -= size
+        if self._budget < 0:
+            raise CheckpointError("describes more data than the file holds")
 
 
 Conversion = Callable[[PickleTree, Call, int], object]

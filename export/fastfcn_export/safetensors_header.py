@@ -17,10 +17,13 @@ from fastfcn_infer.errors import CheckpointError
 
 METADATA = "__metadata__"
 _MAX_NAME = 1024
-_STRING = rb'"(?:[^"\\\x00-\x1f]|\\.)*"'
+# A regular expression takes memory for each repetition until it has matched.
+_MAX_NOTE = 1 << 20
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_TEXT = re.compile(_STRING, re.DOTALL)
-_INTEGERS = re.compile(rb"\[\s*(?:(?:0|[1-9][0-9]{0,19})\s*(?:,\s*(?!\])|(?=\])))*\]")
+_TEXT = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"', re.DOTALL)
+_INTEGERS = re.compile(
+    rb"\[[ \t\r\n]*(?:(?:0|[1-9][0-9]{0,19})[ \t\r\n]*(?:,[ \t\r\n]*(?!\])|(?=\])))*\]"
+)
 _DIGITS = re.compile(rb"[0-9]+")
 
 
@@ -118,22 +121,20 @@ class _Scanner:
             self._expect(b",")
 
     def text(self) -> str:
-        raw = self._match(_TEXT, "a text")
-        if len(raw) > _MAX_NAME:
-            raise self.fault(f"has a name of {len(raw)} bytes; at most {_MAX_NAME} are read")
+        raw = self._match(_TEXT, f"a text of at most {_MAX_NAME} bytes", _MAX_NAME)
         try:
             return str(json.loads(raw))
         except ValueError as error:
             raise self.fault(f"has a text that is not JSON: {shown(raw)}") from error
 
     def integers(self) -> tuple[int, ...]:
-        raw = self._match(_INTEGERS, "a list of integers of 0 or more")
+        raw = self._match(_INTEGERS, "a short list of integers of 0 or more", _MAX_NAME)
         return tuple(int(digits) for digits in _DIGITS.findall(raw))
 
     def pass_notes(self) -> None:
         """Pass over the notes, an object of texts; a note may be long, so it is not decoded."""
         for _ in self.object_of():
-            self._match(_TEXT, "a text")
+            self._match(_TEXT, f"a text of at most {_MAX_NOTE} bytes", _MAX_NOTE)
             self._notes += 1
             if self._notes > MAX_TENSORS:
                 raise self.fault("has more notes than any checkpoint")
@@ -159,9 +160,9 @@ class _Scanner:
             found = bytes(self._text[self._position : self._position + 20])
             raise self.fault(f"has {shown(found)} where {character.decode()} belongs")
 
-    def _match(self, pattern: re.Pattern[bytes], what: str) -> bytes:
+    def _match(self, pattern: re.Pattern[bytes], what: str, limit: int) -> bytes:
         self._skip()
-        found = pattern.match(self._text, self._position)
+        found = pattern.match(self._text, self._position, self._position + limit)
         if found is None:
             raise self.fault(
                 f"has {shown(bytes(self._text[self._position : self._position + 20]))} where {what} belongs"

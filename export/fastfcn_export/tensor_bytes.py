@@ -79,17 +79,14 @@ def strided(
         A read-only array of that shape, whose base is `storage`.
 
     Raises:
-        CheckpointError: shape and strides differ in length, reach past the storage, or repeat its
-            elements so that the view is larger than the storage (a small file that asks for
-            terabytes as soon as somebody copies the tensor).
+        CheckpointError: shape and strides differ in length, or reach past the storage.
     """
     if len(shape) != len(strides):
         raise CheckpointError(f"has a tensor of shape {shown(shape)} but strides {shown(strides)}")
-    elements = math.prod(shape)
-    if not elements:
+    if not math.prod(shape):
         return empty(storage.dtype, shape)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    if offset < 0 or last >= len(storage) or elements > len(storage):
+    if offset < 0 or last >= len(storage):
         raise CheckpointError(
             f"has a tensor of shape {shown(shape)}, strides {shown(strides)} and offset {offset}, which "
             f"does not fit into its storage of {len(storage)} elements"

@@ -6,6 +6,7 @@ stay as they are.
 Source: PyTorch's `serialization.py` and `_utils.py` (reference/reliability.md, 3.2).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -127,7 +128,7 @@ def conversions(storages: Storages) -> Mapping[Name, Conversion]:
 
     def tensor(tree: PickleTree, call: Call, depth: int) -> NDArray[np.generic]:
         counts = (6, 7) if call.function.attribute.endswith("_v2") else (4,)
-        storage, offset, shape, strides, *notes = arguments(call, *counts)
+        reference, offset, size, strides, *notes = arguments(call, *counts)
         if len(notes) == 3 and notes[2]:
             # It would say that the numbers are stored negated or conjugated.
             raise CheckpointError(
@@ -135,12 +136,12 @@ def conversions(storages: Storages) -> Mapping[Name, Conversion]:
             )
         if type(offset) is not int:
             raise CheckpointError(f"has a tensor with the offset {shown(offset)}")
-        return strided(
-            storages.array(storage),
-            offset,
-            sizes(tree.convert(shape, depth), "shape"),
-            sizes(strides, "strides"),
-        )
+        storage = storages.array(reference)
+        shape = sizes(tree.convert(size, depth), "shape")
+        elements = math.prod(shape)
+        if elements > len(storage):
+            tree.charge(elements * storage.itemsize)
+        return strided(storage, offset, shape, sizes(strides, "strides"))
 
     return {
         **NUMBERS,
