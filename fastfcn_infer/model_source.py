@@ -1,0 +1,60 @@
+"""Where a model comes from: the package, a folder, a file, or a name of the catalogue."""
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from fastfcn_infer import catalogue
+from fastfcn_infer.artifact import Artifact, open_artifact
+from fastfcn_infer.cache import cache_folder
+from fastfcn_infer.conversion import SUFFIXES, Conversion, converted
+
+EMBEDDED = "fastfcn-resnet18-random"
+# Empty once the embedded model is a trained one.
+EMBEDDED_NOTE = "the embedded model is a seeded random network: its labels mean nothing yet"
+
+
+def find_model(
+    model: str | os.PathLike[str] | None,
+    cache: Path | None,
+    conversion: Conversion,
+    *,
+    local_files_only: bool,
+) -> Artifact:
+    """Find a model and open its artifact, every file checked.
+
+    Args:
+        model: artifact folder, ``.onnx``, checkpoint, catalogue name, or None: the embedded one.
+        cache: folder of downloads and conversions; None: the user's.
+        conversion: what the user says about a checkpoint.
+        local_files_only: fetch nothing.
+
+    Raises:
+        ArtifactError: there is no such model, or it is not whole.
+        CheckpointError: the checkpoint cannot be used.
+        DownloadError: a checkpoint could not be fetched.
+        BackendMissing: a checkpoint needs converting, and the workshop is not installed.
+    """
+    if model is None:
+        with resources.as_file(resources.files("fastfcn_infer") / "models" / EMBEDDED) as folder:
+            return open_artifact(folder)
+    path = Path(model)
+    conversions = (cache or cache_folder()) / "artifacts"
+    if path.is_file() and path.name.endswith(SUFFIXES):
+        return converted(path, conversion, conversions)
+    if path.exists() or _looks_like_path(model):
+        return open_artifact(path)
+    entry = catalogue.find(os.fspath(model))
+    checkpoint = catalogue.fetch(entry.name, cache, local_files_only=local_files_only)
+    known = Conversion(
+        conversion.classes or entry.classes,
+        conversion.dialect or entry.dialect,
+        conversion.output_stride or entry.output_stride,
+    )
+    return converted(checkpoint, known, conversions)
+
+
+def _looks_like_path(model: str | os.PathLike[str]) -> bool:
+    # Names of the catalogue have neither; a path that does not exist is told so, as a path.
+    text = os.fspath(model)
+    return not isinstance(model, str) or os.sep in text or text.endswith((".onnx", *SUFFIXES))
