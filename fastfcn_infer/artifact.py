@@ -7,7 +7,7 @@ sizes and hashes are checked here, before any runtime opens a file.
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,7 +137,7 @@ def seal(
     if not set(names) & set(FORMATS.values()):
         faults.append(f"no graph: none of {', '.join(FORMATS.values())}")
     if not faults:
-        faults += _contradictions(folder, names, model)
+        faults += _contradictions(folder, names, model, check_graph=True)
     _raise(folder, faults)
     files = {name: hash_file(folder / name) for name in names}
     sealed = Manifest(1, model, files, source, verification, dict(producer))
@@ -193,7 +193,7 @@ def _faults(folder: Path, found: Manifest) -> list[str]:
     if not set(found.files) & set(FORMATS.values()):
         faults.append(f"no graph is listed: none of {', '.join(FORMATS.values())}")
     if not faults:
-        faults = _contradictions(folder, found.files, found.model)
+        faults = _contradictions(folder, found.files, found.model, check_graph=False)
     return faults
 
 
@@ -218,14 +218,14 @@ def _fault(folder: Path, name: str, facts: FileFacts) -> str | None:
 
 
 def _contradictions(
-    folder: Path, names: Mapping[str, FileFacts] | list[str], model: Model
+    folder: Path, names: Iterable[str], model: Model, *, check_graph: bool
 ) -> list[str]:
     """Compare the manifest with the description that travels inside the ONNX file."""
     file = FORMATS["onnx"]
     if file not in names:
         return []
     try:
-        embedded = onnx_file.read_model_of(folder / file)
+        embedded = onnx_file.read_model_of(folder / file, check_graph=check_graph)
     except ArtifactError as error:
         return [str(error)]
     if embedded == model:

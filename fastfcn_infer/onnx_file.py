@@ -32,7 +32,7 @@ class OnnxFile:
     """The outermost facts of an ONNX file."""
 
     metadata: Mapping[str, str]
-    graph_sha256: str  # of the serialised GraphProto, hexadecimal
+    graph_sha256: str | None  # of the serialised GraphProto, hexadecimal; None: not asked for
 
 
 def embed(model: Model, graph_sha256: str) -> dict[str, str]:
@@ -53,11 +53,12 @@ def embed(model: Model, graph_sha256: str) -> dict[str, str]:
     }
 
 
-def read_onnx(path: Path) -> OnnxFile:
+def read_onnx(path: Path, *, hash_graph: bool = True) -> OnnxFile:
     """Read the metadata of an ONNX file and hash its graph.
 
     Args:
         path: the file; any size, it is read in pieces.
+        hash_graph: False skips over the graph.
 
     Raises:
         ArtifactError: not an ONNX file, or cut off.
@@ -68,24 +69,25 @@ def read_onnx(path: Path) -> OnnxFile:
         if not size:
             raise ArtifactError(f"{path} is empty. Copy or export it again.")
         try:
-            return _read(file, size)
+            return _read(file, size, hash_graph)
         except ValueError as error:
             raise ArtifactError(
                 f"{path} is not a whole ONNX file: {error}. Copy or export it again."
             ) from error
 
 
-def read_model_of(path: Path) -> Model:
+def read_model_of(path: Path, *, check_graph: bool = True) -> Model:
     """Read the model description that our exporter puts into an ONNX file, and check the graph.
 
     Args:
         path: the ONNX file.
+        check_graph: False where the bytes of the whole file were compared with a hash already.
 
     Raises:
         ArtifactError: not an ONNX file, not one of ours, or changed since it was exported.
         OSError: it cannot be read.
     """
-    found = read_onnx(path)
+    found = read_onnx(path, hash_graph=check_graph)
     missing = [key for key in (MODEL_KEY, GRAPH_SHA256_KEY) if key not in found.metadata]
     if missing:
         keys = " and no ".join(repr(key) for key in missing)
@@ -95,10 +97,9 @@ def read_model_of(path: Path) -> Model:
             "fastfcn-export."
         )
     text = found.metadata[MODEL_KEY]
-    hashes = {
-        "graph": (found.graph_sha256, found.metadata[GRAPH_SHA256_KEY]),
-        "description": _description_hashes(text, found.metadata),
-    }
+    hashes = {"description": _description_hashes(text, found.metadata)}
+    if found.graph_sha256:
+        hashes["graph"] = (found.graph_sha256, found.metadata[GRAPH_SHA256_KEY])
     changed = [
         f"the SHA-256 of its {part} is {is_now}, {was} was exported"
         for part, (is_now, was) in hashes.items()
@@ -114,22 +115,20 @@ def _description_hashes(text: str, metadata: Mapping[str, str]) -> tuple[str, st
     return found, metadata.get(MODEL_SHA256_KEY, found)
 
 
-def _read(file: BinaryIO, size: int) -> OnnxFile:
+def _read(file: BinaryIO, size: int, hash_graph: bool) -> OnnxFile:
     metadata: dict[str, str] = {}
-    graph: str | None = None
+    graphs: list[str | None] = []
     for number, length in _fields(file, size):
         if number == _GRAPH:
-            if graph is not None:
-                raise ValueError("it has two graphs")
-            graph = _hash(file, length)
+            graphs.append(_hash(file, length) if hash_graph else None)
         elif number == _METADATA:
             key, text = _entry(_take(file, length))
             if key in metadata:
                 raise ValueError(f"its metadata has {key!r} twice")
             metadata[key] = text
-    if graph is None:
-        raise ValueError("it has no graph")
-    return OnnxFile(metadata, graph)
+    if len(graphs) != 1:
+        raise ValueError(f"it has {len(graphs) or 'no'} graphs")
+    return OnnxFile(metadata, graphs[0])
 
 
 def _entry(data: bytes) -> tuple[str, str]:

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from models import tiny_model, tiny_onnx
 
 from fastfcn_infer import onnx_file
 from fastfcn_infer.errors import ArtifactError
+from models import tiny_model, tiny_onnx
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_an_onnx_file_of_somebody_else_is_told_from_a_broken_one(tmp_path: Path)
         (b"<!DOCTYPE html><html>", "not a whole ONNX file"),
         (b"PK\x03\x04" + b"\0" * 30, "not a whole ONNX file"),
         (b"\x08\x01", "no graph"),
-        (b"\x3a\x00\x3a\x00", "two graphs"),
+        (b"\x3a\x00\x3a\x00", "2 graphs"),
         (b"\x38\x01", "the graph is a number"),
         (b"\x08" + b"\xff" * 11, "longer than ten bytes"),
         (b"\x08\x01" * 10_001, "more than 10000 fields"),
