@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fastfcn_export.checkpoint import read_checkpoint
 from hostile import archives, bombs, names, safetensors_files
 from hostile.assembler import GOOD_BARE, GOOD_LEGACY, GOOD_ZIP, Hostile
