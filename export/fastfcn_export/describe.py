@@ -11,7 +11,10 @@ from fastfcn_export.target import Options
 from fastfcn_export.targets import cost
 from fastfcn_infer.manifest import ClassInfo, Input, Model, Network, Output, Procedure
 
-SIZE = (480, 480)  # height and width, pixels: the crop that most FastFCN networks were trained with
+SIZE = (
+    480,
+    480,
+)  # height and width, pixels: the crop that most FastFCN networks were trained with
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,9 @@ def _backbone_layers(backbone: Backbone) -> dict[str, tuple[str, str]]:
     for number, stage in enumerate(backbone.stages, start=1):
         for i in range(stage.blocks):
             ours, theirs = f"backbone.stage{number}.{i}", f"pretrained.layer{number}.{i}"
-            names |= {f"{ours}.conv{c}": (f"{theirs}.conv{c}", f"{theirs}.bn{c}") for c in (1, 2, 3)}
+            names |= {
+                f"{ours}.conv{c}": (f"{theirs}.conv{c}", f"{theirs}.bn{c}") for c in (1, 2, 3)
+            }
             names[f"{ours}.shortcut"] = (f"{theirs}.downsample.0", f"{theirs}.downsample.1")
     return names
 
@@ -173,9 +175,7 @@ def _head_layers(head: Head) -> dict[str, tuple[str, str]]:
             "head.classifier": ("head.conv5.5", ""),
         }
     if isinstance(head, DeepLab):
-        atrous = {
-            f"head.atrous{i}": (f"head.aspp.b{i}.0", f"head.aspp.b{i}.1") for i in range(4)
-        }
+        atrous = {f"head.atrous{i}": (f"head.aspp.b{i}.0", f"head.aspp.b{i}.1") for i in range(4)}
         return atrous | {
             "head.image": ("head.aspp.b4.gap.1", "head.aspp.b4.gap.2"),
             "head.project": ("head.aspp.project.0", "head.aspp.project.1"),

@@ -70,9 +70,7 @@ def fold_separable(
     return _scale_rows(depthwise, inner_scale), weight, bias
 
 
-def fold_affine_before(
-    pointwise: Array, weight: Array, bias: Array
-) -> tuple[Array, Array]:
+def fold_affine_before(pointwise: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
     """Fold ``x * weight + bias`` into the pointwise convolution behind it.
 
     Args:
@@ -106,4 +104,4 @@ def encoding_terms(codewords: Array, scale: Array) -> tuple[Array, Array]:
 
 
 def _scale_rows(weight: Array, scale: Array) -> Array:
-    return weight * scale.astype(weight.dtype)[:, None, None, None]
+    return np.asarray(weight * scale.astype(weight.dtype)[:, None, None, None])

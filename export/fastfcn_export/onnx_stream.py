@@ -87,14 +87,15 @@ def _chunks(
         yield _GRAPH_INITIALIZER + _varint(len(headers[name]) + array.nbytes)
         yield headers[name]
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        yield memoryview(np.ascontiguousarray(little).reshape(-1)).cast("B") if array.size else b""
+        yield np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
 
 
 def _tensor_header(name: str, array: NDArray[Any]) -> bytes:
     """Everything of a TensorProto but the bytes of its data."""
     kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
     proto = onnx.TensorProto(name=name, data_type=kind, dims=array.shape)
-    return proto.SerializeToString() + _TENSOR_RAW_DATA + _varint(array.nbytes)
+    header: bytes = proto.SerializeToString()
+    return header + _TENSOR_RAW_DATA + _varint(array.nbytes)
 
 
 def _varint(value: int) -> bytes:

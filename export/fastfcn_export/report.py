@@ -21,7 +21,9 @@ def description_text(description: Description) -> str:
         f"memory   weights {description.weights_bytes / 1e6:.0f} MB, largest layer "
         f"{description.activations_bytes / 1e6:.0f} MB",
     ]
-    lines += [f"unused   {count} tensors: {reason}" for reason, count in description.unused.items()]
+    lines += [
+        f"unused   {count} tensors: {reason}" for reason, count in description.unused.items()
+    ]
     return "\n".join(lines)
 
 

@@ -116,7 +116,9 @@ def _difference(answer: Array, expected: Array) -> float:
         )
     if np.issubdtype(answer.dtype, np.integer):
         return 0.0  # labels have no distance; their agreement is judged
-    worst = np.abs(answer - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny)
+    worst = np.abs(answer - expected).max() / max(
+        np.abs(expected).max(), np.finfo(np.float32).tiny
+    )
     return float(worst) if np.isfinite(worst) else float(np.finfo(np.float32).max)
 
 

@@ -145,7 +145,9 @@ def _backbone_layers(backbone: Backbone) -> dict[str, tuple[str, str]]:
     for number, stage in enumerate(backbone.stages, start=1):
         for i in range(stage.blocks):
             ours, theirs = f"backbone.stage{number}.{i}", f"backbone.layer{number}.{i}"
-            names |= {f"{ours}.conv{c}": (f"{theirs}.conv{c}", f"{theirs}.bn{c}") for c in (1, 2, 3)}
+            names |= {
+                f"{ours}.conv{c}": (f"{theirs}.conv{c}", f"{theirs}.bn{c}") for c in (1, 2, 3)
+            }
             names[f"{ours}.shortcut"] = (f"{theirs}.downsample.0", f"{theirs}.downsample.1")
     return names
 

@@ -166,7 +166,7 @@ class Architecture:
         return 4 * self.backbone.stages[1].stride
 
 
-_DEPTHS = {
+_DEPTHS: dict[tuple[str, tuple[int, ...]], str] = {
     ("basic", (2, 2, 2, 2)): "resnet18",
     ("basic", (3, 4, 6, 3)): "resnet34",
     ("bottleneck", (3, 4, 6, 3)): "resnet50",

@@ -29,7 +29,11 @@ def fastfcn(ops: Ops[T], architecture: Architecture, image: T) -> T:
     """Return the logits (N, classes, h, w) of `image` (N, 3, H, W), normalised."""
     features = resnet(ops, architecture.backbone, image)
     main, _ = logits(
-        ops, architecture.head, _decoded(ops, architecture, features), features, architecture.classes
+        ops,
+        architecture.head,
+        _decoded(ops, architecture, features),
+        features,
+        architecture.classes,
     )
     return main
 

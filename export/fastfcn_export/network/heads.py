@@ -19,7 +19,9 @@ from fastfcn_export.target import Ops, T
 GRIDS = (1, 2, 3, 6)
 
 
-def logits(ops: Ops[T], head: Head, x: T, features: Sequence[T], classes: int) -> tuple[T, T | None]:
+def logits(
+    ops: Ops[T], head: Head, x: T, features: Sequence[T], classes: int
+) -> tuple[T, T | None]:
     """Return the logits of `x`, and the vector of the semantic encoding where the head has one.
 
     `features` are c1..c4, for laterals.
@@ -41,9 +43,7 @@ def auxiliary_logits(ops: Ops[T], head: Auxiliary, c3: T, classes: int) -> T:
     return ops.classify(ops.dropout(x, 0.1), "auxiliary.classifier", classes)
 
 
-def _encnet(
-    ops: Ops[T], head: EncNet, x: T, features: Sequence[T], classes: int
-) -> tuple[T, T]:
+def _encnet(ops: Ops[T], head: EncNet, x: T, features: Sequence[T], classes: int) -> tuple[T, T]:
     x = ops.conv_norm(x, "head.bottleneck", head.width, kernel=head.kernel)
     if head.laterals:
         joined = [x]
@@ -70,9 +70,7 @@ def _psp(ops: Ops[T], head: Psp, x: T, classes: int) -> T:
 def _atrous(ops: Ops[T], x: T, width: int) -> list[T]:
     maps = [ops.conv_norm(x, "head.atrous0", width)]
     for index, dilation in enumerate((12, 24, 36), start=1):
-        maps.append(
-            ops.conv_norm(x, f"head.atrous{index}", width, kernel=3, dilation=dilation)
-        )
+        maps.append(ops.conv_norm(x, f"head.atrous{index}", width, kernel=3, dilation=dilation))
     return maps
 
 

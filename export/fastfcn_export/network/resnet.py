@@ -30,23 +30,17 @@ def _stem(ops: Ops[T], widths: tuple[int, ...], image: T) -> T:
     return ops.max_pool(x)
 
 
-def _block(
-    ops: Ops[T], backbone: Backbone, stage: Stage, layer: str, x: T, channels: int
-) -> T:
+def _block(ops: Ops[T], backbone: Backbone, stage: Stage, layer: str, x: T, channels: int) -> T:
     first = layer.endswith(".0")
     stride = stage.stride if first else 1
     dilation = stage.first_dilation if first else stage.dilation
     width = stage.width
     if backbone.block == "bottleneck":
         y = ops.conv_norm(x, f"{layer}.conv1", width)
-        y = ops.conv_norm(
-            y, f"{layer}.conv2", width, kernel=3, stride=stride, dilation=dilation
-        )
+        y = ops.conv_norm(y, f"{layer}.conv2", width, kernel=3, stride=stride, dilation=dilation)
         y = ops.conv_norm(y, f"{layer}.conv3", width * backbone.expansion, relu=False)
     else:
-        y = ops.conv_norm(
-            x, f"{layer}.conv1", width, kernel=3, stride=stride, dilation=dilation
-        )
+        y = ops.conv_norm(x, f"{layer}.conv1", width, kernel=3, stride=stride, dilation=dilation)
         y = ops.conv_norm(
             y, f"{layer}.conv2", width, kernel=3, dilation=stage.dilation, relu=False
         )

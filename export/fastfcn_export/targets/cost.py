@@ -71,7 +71,7 @@ class CostOps:
     ) -> Shape:
         """Count a convolution."""
         out = (x[0], width, -(-x[2] // stride), -(-x[3] // stride))
-        named = [(f"{layer}.conv.weight", (width, x[1], kernel, kernel))]
+        named: list[tuple[str, Shape]] = [(f"{layer}.conv.weight", (width, x[1], kernel, kernel))]
         if bias:
             named.append((f"{layer}.conv.bias", (width,)))
         named += _norm(layer, width, "batch")

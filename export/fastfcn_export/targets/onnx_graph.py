@@ -23,7 +23,7 @@ from fastfcn_infer.manifest import Model
 FORMAT = "onnx"
 
 Array = NDArray[Any]
-_DTYPES = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
+_DTYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
 
 
 def write(
@@ -149,7 +149,9 @@ class OnnxOps:
 
     def linear(self, x: Map, layer: str, width: int) -> Map:
         """Multiply by a matrix, add the bias."""
-        weight = self._nodes.tensor(f"{layer}.weight", self._take(f"{layer}.weight", (width, x.channels)))
+        weight = self._nodes.tensor(
+            f"{layer}.weight", self._take(f"{layer}.weight", (width, x.channels))
+        )
         bias = self._nodes.tensor(f"{layer}.bias", self._take(f"{layer}.bias", (width,)))
         return Map(self._nodes.add("Gemm", x.name, weight, bias, to=layer, transB=1), width, 0)
 
@@ -199,7 +201,9 @@ class OnnxOps:
         return Map(name, out, x.stride * stride, x.bins)
 
     def _relu(self, x: Map, layer: str) -> Map:
-        return Map(self._nodes.add("Relu", x.name, to=f"{layer}.relu"), x.channels, x.stride, x.bins)
+        return Map(
+            self._nodes.add("Relu", x.name, to=f"{layer}.relu"), x.channels, x.stride, x.bins
+        )
 
     def _whiten(self, x: Map, layer: str) -> Map:
         """Group norm without its affine part: each group is one channel of an instance norm."""
@@ -217,6 +221,8 @@ class OnnxOps:
 
     def _affine(self, x: Map, layer: str, scale: Array, shift: Array) -> Map:
         tensor = self._nodes.tensor
-        y = self._nodes.add("Mul", x.name, tensor(f"{layer}.scale", scale[:, None, None]), to=layer)
+        y = self._nodes.add(
+            "Mul", x.name, tensor(f"{layer}.scale", scale[:, None, None]), to=layer
+        )
         y = self._nodes.add("Add", y, tensor(f"{layer}.shift", shift[:, None, None]), to=layer)
         return Map(y, x.channels, x.stride)

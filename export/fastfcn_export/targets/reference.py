@@ -93,7 +93,8 @@ class NumpyOps:
         """Take the maximum over 3x3, stride 2."""
         padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
         height, width = (-(-n // 2) for n in x.shape[2:])
-        return np.max([_tap(padded, i, j, (height, width), 2) for i in range(3) for j in range(3)], 0)
+        taps = [_tap(padded, i, j, (height, width), 2) for i in range(3) for j in range(3)]
+        return np.asarray(np.max(taps, 0))
 
     def average_pool(self, x: Array) -> Array:
         """Average 2x2, stride 2, over the pixels that exist."""
@@ -147,7 +148,7 @@ class NumpyOps:
     def linear(self, x: Array, layer: str, width: int) -> Array:
         """Multiply by the matrix (width, C), add the bias."""
         weight = self._take(f"{layer}.weight", (width, x.shape[1]))
-        return x @ weight.T + self._take(f"{layer}.bias", (width,))
+        return np.asarray(x @ weight.T + self._take(f"{layer}.bias", (width,)))
 
     def gate(self, x: Array, vector: Array) -> Array:
         """Return ``relu(x + x * sigmoid(vector))``."""
