@@ -5,7 +5,7 @@ once.
 """
 
 import argparse
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from fastfcn_infer import _folder
 
@@ -43,7 +43,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="fetch nothing")
 
 
-def open_options(arguments: argparse.Namespace) -> dict[str, object]:
+def open_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of `Segmenter.from_pretrained`."""
     return {
         "device": arguments.device,

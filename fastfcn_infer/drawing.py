@@ -19,12 +19,12 @@ class Entry:
     """A line of the legend."""
 
     text: str
-    color: tuple[int, int, int]  # R, G, B
+    color: tuple[int, int, int] | None  # R, G, B; None: a line without a colour
 
 
 def blend(
     picture: NDArray[np.uint8],
-    labels: NDArray[np.uint8] | NDArray[np.uint16],
+    labels: NDArray[np.uint8 | np.uint16],
     colors: NDArray[np.uint8],
     alpha: float,
 ) -> NDArray[np.uint8]:
@@ -48,13 +48,13 @@ def blend(
 
 
 def paint(
-    labels: NDArray[np.uint8] | NDArray[np.uint16], colors: NDArray[np.uint8]
+    labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Give every pixel the colour of its label: (H, W) -> (H, W, 3) RGB."""
     return np.take(colors, labels, axis=0)
 
 
-def borders(labels: NDArray[np.uint8] | NDArray[np.uint16], thickness: int) -> NDArray[np.bool_]:
+def borders(labels: NDArray[np.uint8 | np.uint16], thickness: int) -> NDArray[np.bool_]:
     """Find the pixels within `thickness` pixels above or left of another label: (H, W) bool."""
     found = np.zeros(labels.shape, np.bool_)
     for step in range(1, thickness + 1):
@@ -81,7 +81,7 @@ def draw_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
     room = min(_MOST_ENTRIES, (height - 4 * margin) // line)
     shown = list(entries[:room])
     if len(shown) < len(entries):
-        shown[-1] = Entry(f"and {len(entries) - room + 1} more", _PANEL)
+        shown[-1] = Entry(f"and {len(entries) - room + 1} more", None)
     scale, stroke = line / 36, max(1, round(line / 18))
     widest = max(cv2.getTextSize(e.text, _FONT, scale, stroke)[0][0] for e in shown)
     panel_width = min(width - 2 * margin, widest + line + 3 * margin)
@@ -98,7 +98,8 @@ def _draw_entry(
     panel: NDArray[np.uint8], entry: Entry, top: int, line: int, scale: float, stroke: int
 ) -> None:
     margin, gap = line // 2, max(1, line // 8)
-    panel[top + gap : top + line - gap, margin : margin + line - 2 * gap] = entry.color
+    if entry.color is not None:
+        panel[top + gap : top + line - gap, margin : margin + line - 2 * gap] = entry.color
     # OpenCV draws into whole arrays only; a part of one is copied, drawn into and put back.
     canvas = np.ascontiguousarray(panel)
     place = (2 * margin + line - 2 * gap, top + round(line * 0.72))

@@ -45,11 +45,11 @@ class BackendError(FastFCNError, RuntimeError):
     """The runtime refused the graph or failed while running it."""
 
 
-class BackendMissing(BackendError):
+class BackendMissing(BackendError):  # noqa: N818 - what users read is better without "Error"
     """The runtime is not installed."""
 
 
-class DeviceUnavailable(BackendError):
+class DeviceUnavailable(BackendError):  # noqa: N818 - as above
     """A device was asked for and cannot be had."""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.labels import labels_from_logits
+from fastfcn_infer.labels import Labels, labels_from_logits
 from fastfcn_infer.manifest import Model
 from fastfcn_infer.procedure import Size, View
 
@@ -48,7 +48,7 @@ def merge(views: Sequence[View], answers: NDArray[Any], picture: Size) -> Merged
     return Merged(answers[0], (size[0], size[1]), picture)
 
 
-def labels(merged: Merged, model: Model) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def labels(merged: Merged, model: Model) -> Labels:
     """Return the labels (H, W) of the picture, uint8 or uint16."""
     if model.output.name == "labels":
         height, width = merged.picture

@@ -14,7 +14,7 @@ from fastfcn_infer.errors import ImageError
 
 
 def encode_labels(
-    labels: NDArray[np.uint8] | NDArray[np.uint16], colors: NDArray[np.uint8]
+    labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]
 ) -> bytes:
     """Write labels as a PNG file that gives the same labels back.
 

@@ -81,7 +81,7 @@ def _expand(source: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
     elif path.exists():
         yield path, Path(path.name)
     else:
-        found = sorted(glob.glob(source, recursive=True))
+        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute globs too
         if not found:
             raise FileNotFoundError(f"{source}: no such file, folder or glob")
         for name in found:

@@ -35,11 +35,11 @@ def prepare(
     pixels = [_look(picture, view, align_corners=align_corners) for view in views]
     if given.name == "pixels":
         padding = np.array([round(255 * value) for value in given.padding], np.uint8)
-        batch = np.empty((count, height, width, 3), np.uint8)
-        batch[:] = padding
+        fed = np.empty((count, height, width, 3), np.uint8)
+        fed[:] = padding
         for index, part in enumerate(pixels):
-            batch[index, : part.shape[0], : part.shape[1]] = np.rint(part)
-        return batch
+            fed[index, : part.shape[0], : part.shape[1]] = np.rint(part)
+        return fed
     batch = np.empty((count, 3, height, width), np.float32)
     for channel in range(3):
         mean, std = given.mean[channel], given.std[channel]

@@ -70,7 +70,9 @@ def _decode(kind: Any, data: object, path: str, faults: list[str]) -> Any:
         return _decode_union(get_args(kind), data, path, faults)
     if origin is Literal:
         if not isinstance(data, str | int) or data not in get_args(kind):
-            faults.append(f"{path}: {_show(data)} is none of {', '.join(map(str, get_args(kind)))}")
+            faults.append(
+                f"{path}: {_show(data)} is none of {', '.join(map(str, get_args(kind)))}"
+            )
         return data
     if origin is tuple:
         return _decode_tuple(get_args(kind), data, path, faults)

@@ -18,7 +18,7 @@ from fastfcn_infer.drawing import Entry, blend, draw_legend, paint
 from fastfcn_infer.palette_png import encode_labels
 from fastfcn_infer.picture import Picture
 
-Labels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
 Kind: TypeAlias = Literal["labels", "overlay", "color", "npz", "json"]
 
 _KIND_OF_SUFFIX: dict[str, Kind] = {

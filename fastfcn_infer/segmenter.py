@@ -14,12 +14,13 @@ import numpy as np
 from fastfcn_infer import __version__
 from fastfcn_infer.artifact import Artifact
 from fastfcn_infer.backend import Backend, RuntimeFacts, open_backend
+from fastfcn_infer.conversion import Conversion
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.image import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from fastfcn_infer.machine import cpu_budget
 from fastfcn_infer.manifest import Model
 from fastfcn_infer.merge import labels, merge
-from fastfcn_infer.model_source import Conversion, find_model
+from fastfcn_infer.model_source import find_model
 from fastfcn_infer.preprocess import prepare
 from fastfcn_infer.procedure import plan
 from fastfcn_infer.segmentation import Segmentation
@@ -89,7 +90,10 @@ class Segmenter:
         artifact = find_model(model, cache, conversion, local_files_only=local_files_only)
         budget = cpu_budget()
         opened = open_backend(
-            backend, artifact, device=device, threads=budget.threads if threads is None else threads
+            backend,
+            artifact,
+            device=device,
+            threads=budget.threads if threads is None else threads,
         )
         if threads is None:
             note = f"threads {budget.threads}: {budget.reason}"
