@@ -47,9 +47,7 @@ def blend(
     return mixed
 
 
-def paint(
-    labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
+def paint(labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Give every pixel the colour of its label: (H, W) -> (H, W, 3) RGB."""
     return np.take(colors, labels, axis=0)
 

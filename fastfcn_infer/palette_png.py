@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.errors import ImageError
 
 
-def encode_labels(
-    labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]
-) -> bytes:
+def encode_labels(labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]) -> bytes:
     """Write labels as a PNG file that gives the same labels back.
 
     Args:

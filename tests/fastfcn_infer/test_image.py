@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from odd_pictures import IMAGE, ODD, RGB, SAMPLES, encode, png, tiff
 from PIL import Image, ImageOps
 
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.image import DEFAULT_MAX_PIXELS, read_picture
+from odd_pictures import IMAGE, ODD, RGB, SAMPLES, encode, png, tiff
 
 OPENCV = tuple(int(part) for part in cv2.__version__.split(".")[:2])
 DOCUMENT = Path(__file__).parents[2] / "docs" / "pictures.md"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from odd_pictures import IMAGE, RGB, encode
 
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.image import read_picture
+from odd_pictures import IMAGE, RGB, encode
 
 
 def test_an_rgb_array_is_returned_as_it_is() -> None:
