@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact import GOLDEN_LABELS as LABELS
+from fastfcn_infer.artifact import GOLDEN_PICTURE as PICTURE
 from fastfcn_infer.artifact import Artifact
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.image import read_picture
@@ -15,9 +17,6 @@ from fastfcn_infer.manifest import Verification
 
 if TYPE_CHECKING:
     from fastfcn_infer.segmenter import Segmenter
-
-PICTURE = "golden/input.png"
-LABELS = "golden/labels.png"
 
 
 @dataclass(frozen=True)
