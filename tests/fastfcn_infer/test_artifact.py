@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from models import tiny_artifact, tiny_model, tiny_onnx
 
 from fastfcn_infer import artifact, atomic
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.manifest import Source
+from models import tiny_artifact, tiny_model, tiny_onnx
 
 SOURCE = Source("checkpoint.pdparams", 1, "0" * 64)
 

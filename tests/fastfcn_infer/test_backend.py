@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models import tiny_answer, tiny_artifact, tiny_model
 from numpy.typing import NDArray
 
 import fastfcn_infer.backends
@@ -18,6 +17,7 @@ from fastfcn_infer.errors import (
     BackendMissing,
     DeviceUnavailable,
 )
+from models import tiny_answer, tiny_artifact, tiny_model
 
 CLASSES = 5
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from models import tiny_answer, tiny_artifact, tiny_model
 from numpy.typing import NDArray
 
 from fastfcn_infer import backend
@@ -16,6 +15,7 @@ from fastfcn_infer.artifact import FORMATS, Artifact, open_artifact
 from fastfcn_infer.errors import (
     BackendError,
 )
+from models import tiny_answer, tiny_artifact, tiny_model
 
 CLASSES = 5
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_server import BODY, Server
 
 from fastfcn_infer import catalogue
 from fastfcn_infer.class_table import class_table_names
 from fastfcn_infer.errors import ArtifactError, DownloadError
+from web_server import BODY, Server
 
 NAMES = [entry.name for entry in catalogue.entries()]
 FETCHED = "fastfcn-resnet50-ade20k"

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_server import BODY, Server
 
 from fastfcn_infer import download as module
 from fastfcn_infer.download import download
+from web_server import BODY, Server
 
 SHA256 = hashlib.sha256(BODY).hexdigest()
 ROOT = str(Path(module.__file__).parents[1])

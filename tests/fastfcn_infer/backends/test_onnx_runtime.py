@@ -4,11 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from models import tiny_model, tiny_onnx
 
 from fastfcn_infer.backend import Device
 from fastfcn_infer.backends import onnx_runtime
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
+from models import tiny_model, tiny_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 CPU_ONLY = ["CPUExecutionProvider"]
