@@ -143,7 +143,7 @@ class NumpyOps:
             share /= share.sum(1, keepdims=True)
             encodings.append((share[:, :, None] * residuals).sum(0))  # (K, C)
         normalised = self._batch_norm(np.stack(encodings)[..., None], layer)
-        return _relu(normalised[..., 0]).mean(1)  # (N, C)
+        return np.asarray(_relu(normalised[..., 0]).mean(1))  # (N, C)
 
     def linear(self, x: Array, layer: str, width: int) -> Array:
         """Multiply by the matrix (width, C), add the bias."""
