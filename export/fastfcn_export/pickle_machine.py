@@ -9,8 +9,10 @@ from collections.abc import Collection
 from fastfcn_export.pickle_records import LongText, Name, Persistent
 from fastfcn_infer.errors import CheckpointError
 
-MAX_OPCODES = 400_000
-"""About 12,000 tensors. More take longer than a second, or more memory than a small file is worth."""
+MAX_OPCODES = 250_000
+"""About 7,000 tensors; a large FastFCN with its optimizer has 2,000.
+
+Many more would take longer than a second to refuse, or 64 MiB for a file of a few hundred kilobytes."""
 MAX_STACK = 100_000
 MAX_MARKS = 64
 MAX_NAME = 1024

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from fastfcn_infer.errors import CheckpointError
 
 MAX_DIMENSIONS = 32
-MAX_TENSORS = 100_000
+MAX_TENSORS = 20_000
+"""More names take longer than a second to read; a large FastFCN has 700."""
 _MAX_BYTES = 2**62
 
 

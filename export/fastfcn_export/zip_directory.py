@@ -14,7 +14,7 @@ from itertools import pairwise
 from fastfcn_export.tensor_bytes import shown
 from fastfcn_infer.errors import CheckpointError
 
-MAX_MEMBERS = 100_000
+MAX_MEMBERS = 50_000
 _END = struct.Struct("<4sHHHHIIH")
 _LOCATOR_64 = struct.Struct("<4sIQI")
 _END_64 = struct.Struct("<4sQHHIIQQQQ")
