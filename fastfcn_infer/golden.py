@@ -66,7 +66,7 @@ def _read(artifact: Artifact) -> tuple[Verification, NDArray[np.uint8], NDArray[
             "again, with verification, for a self-test."
         )
     data = np.frombuffer(artifact.files[LABELS].read_bytes(), np.uint8)
-    labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if labels is None or labels.ndim != 2:
         raise ArtifactError(f"{artifact.files[LABELS]} is not a grey picture of labels.")
     return record, read_picture(artifact.files[PICTURE]), labels

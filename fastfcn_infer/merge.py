@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.errors import ImageError
 from fastfcn_infer.labels import Labels, labels_from_logits
 from fastfcn_infer.manifest import Model
 from fastfcn_infer.procedure import Size, View
@@ -49,9 +50,20 @@ def merge(views: Sequence[View], answers: NDArray[Any], picture: Size) -> Merged
 
 
 def labels(merged: Merged, model: Model) -> Labels:
-    """Return the labels (H, W) of the picture, uint8 or uint16."""
+    """Return the labels (H, W) of the picture, uint8 or uint16.
+
+    Raises:
+        ImageError: the graph answers labels, and the picture had to be reduced to fit into it.
+    """
     if model.output.name == "labels":
         height, width = merged.picture
+        if height > merged.scores.shape[0] or width > merged.scores.shape[1]:
+            raise ImageError(
+                f"A picture of {height} x {width} pixels does not fit into the "
+                f"{merged.scores.shape[0]} x {merged.scores.shape[1]} of {model.name}, which was "
+                "exported with --output labels: labels cannot be resized exactly. Cut the picture, "
+                "or export with --output logits."
+            )
         return np.ascontiguousarray(merged.scores[:height, :width])
     return labels_from_logits(
         merged.scores, merged.size, align_corners=model.align_corners, region=merged.picture

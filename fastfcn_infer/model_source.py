@@ -40,7 +40,7 @@ def find_model(
             return open_artifact(folder)
     path = Path(model)
     conversions = (cache or cache_folder()) / "artifacts"
-    if path.is_file() and path.name.endswith(SUFFIXES):
+    if path.is_file() and path.name.lower().endswith(SUFFIXES):
         return converted(path, conversion, conversions)
     if path.exists() or _looks_like_path(model):
         return open_artifact(path)
@@ -56,5 +56,5 @@ def find_model(
 
 def _looks_like_path(model: str | os.PathLike[str]) -> bool:
     # Names of the catalogue have neither; a path that does not exist is told so, as a path.
-    text = os.fspath(model)
+    text = os.fspath(model).lower()
     return not isinstance(model, str) or os.sep in text or text.endswith((".onnx", *SUFFIXES))

@@ -1,6 +1,7 @@
 """Which pictures a command line means, and where the results of each go."""
 
 import glob
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,10 +33,12 @@ def jobs(sources: Sequence[str], output: Path, *, recursive: bool) -> list[Job]:
         FileNotFoundError: a source is nothing of the kind, or no picture was found.
         ValueError: two pictures would still be written to one name.
     """
-    pairs: dict[Path, Path] = {}
+    found: dict[str, tuple[Path, Path]] = {}
     for source in sources:
         for path, relative in _expand(source, recursive=recursive):
-            pairs.setdefault(path, relative)
+            # One picture, however its path is spelled; links are pictures of their own.
+            found.setdefault(os.path.abspath(path), (path, relative))  # noqa: PTH100 - as said
+    pairs = dict(found.values())
     if not pairs:
         raise FileNotFoundError(
             f"no picture in {', '.join(sources)}; looked for {', '.join(SUFFIXES)}"

@@ -75,11 +75,13 @@ def resized(resize: Resize, picture: Size) -> Size:
         factor = min(resize.size / max(picture), resize.limit / min(picture))
         return _scaled(picture, factor)
     first = height if (resize.rule == "long_side") == (height > width) else width
-    factor = resize.size / first
-    if resize.rule == "long_side":
-        return _scaled(picture, factor)
-    # The authors cut the fraction off here and round it everywhere else.
-    return max(1, int(height * resize.size / first)), max(1, int(width * resize.size / first))
+    # The authors round here; of the short side they cut the fraction off. They multiply before they
+    # divide, which a factor would not: 464 x 319 becomes 520 x 358 and not 357.
+    half = 0.5 if resize.rule == "long_side" else 0.0
+    return (
+        max(1, int(height * resize.size / first + half)),
+        max(1, int(width * resize.size / first + half)),
+    )
 
 
 def _scaled(size: Size, factor: float) -> Size:

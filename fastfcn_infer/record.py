@@ -4,6 +4,7 @@ Supported field types: ``str``, ``int``, ``float``, ``bool``, ``None`` unions, `
 ``tuple[X, ...]``, ``tuple[X, Y, Z]``, ``Mapping[str, X]`` and other dataclasses.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -69,7 +70,8 @@ def _decode(kind: Any, data: object, path: str, faults: list[str]) -> Any:
     if origin in (Union, types.UnionType):
         return _decode_union(get_args(kind), data, path, faults)
     if origin is Literal:
-        if not isinstance(data, str | int) or data not in get_args(kind):
+        # By type as well: true equals 1.
+        if (type(data), data) not in [(type(value), value) for value in get_args(kind)]:
             faults.append(
                 f"{path}: {_show(data)} is none of {', '.join(map(str, get_args(kind)))}"
             )
@@ -150,9 +152,11 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _decode_scalar(kind: Any, data: object, path: str, faults: list[str]) -> Any:
-    if kind is float and type(data) in (int, float) and math.isfinite(data):  # type: ignore[arg-type]
-        return float(data)  # type: ignore[arg-type]
-    if kind is not float and type(data) is kind:
+    if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
+        with contextlib.suppress(OverflowError):  # a whole number of hundreds of digits
+            if math.isfinite(data):
+                return float(data)
+    elif type(data) is kind:
         return data
     faults.append(f"{path}: {_name(kind)} was expected, found {_show(data)}")
     return None
@@ -163,5 +167,8 @@ def _name(kind: Any) -> str:
 
 
 def _show(data: object) -> str:
-    text = json.dumps(data, default=str)
+    try:
+        text = json.dumps(data, default=str)
+    except RecursionError:
+        return f"a deeply nested {type(data).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.conversion import SUFFIXES, Conversion, describe_checkpoint
 
     path = Path(arguments.model)
-    if path.name.endswith(SUFFIXES) and not path.is_dir():
+    if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
         conversion = Conversion(None, arguments.dialect, arguments.output_stride)
         description = describe_checkpoint(path, conversion)
         _print(record.to_data(description), as_json=arguments.json)

@@ -80,11 +80,11 @@ def _one(
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     try:
         result = segmenter.predict(job.source, **limit)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        for kind, path in targets.items():  # a JPEG cannot hold every picture
+            result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`
     except ImageError as error:
         return report | {"status": "failed", "error": str(error)}
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    for kind, path in targets.items():
-        result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`
     return report | {
         "status": "done",
         "written": [str(path) for path in targets.values()],
