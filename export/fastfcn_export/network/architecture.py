@@ -176,11 +176,18 @@ _DEPTHS: dict[tuple[str, tuple[int, ...]], str] = {
 
 
 def backbone_name(backbone: Backbone) -> str:
-    """Name of the backbone as its papers call it, such as ``resnet50_vd``."""
+    """Name of the backbone as its authors call it: ``resnet50``, ``resnet50_vd``, ``resnet50_v1c``.
+
+    v1c has a deep stem that ends in the width of the first stage; the deep stem of the original
+    code is twice as wide, and goes without a name.
+    """
     blocks = tuple(stage.blocks for stage in backbone.stages)
     plain = "resnet_" + "_".join(map(str, blocks))
     name = _DEPTHS.get((backbone.block, blocks), plain)
-    return name + ("_vd" if backbone.pooled_shortcut else "")
+    if backbone.pooled_shortcut:
+        return name + "_vd"
+    deep = len(backbone.stem) == 3 and backbone.stem[-1] == backbone.stages[0].width
+    return name + ("_v1c" if deep else "")
 
 
 def head_name(head: Head) -> str:
