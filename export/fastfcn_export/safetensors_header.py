@@ -19,11 +19,13 @@ METADATA = "__metadata__"
 _MAX_NAME = 1024
 # A regular expression takes memory for each repetition until it has matched.
 _MAX_NOTE = 1 << 20
-_SPACE = re.compile(rb"[ \t\r\n]*")
-_TEXT = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"', re.DOTALL)
+_MAX_NOTES = 1 << 23
+_SPACE = rb"[ \t\r\n]*"
+_TEXT = re.compile(_SPACE + rb'("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*")', re.DOTALL)
 _INTEGERS = re.compile(
-    rb"\[[ \t\r\n]*(?:(?:0|[1-9][0-9]{0,19})[ \t\r\n]*(?:,[ \t\r\n]*(?!\])|(?=\])))*\]"
+    rb"%s(\[%s(?:(?:0|[1-9][0-9]{0,19})%s(?:,%s(?!\])|(?=\])))*\])" % ((_SPACE,) * 4)
 )
+_MARKS = {mark: re.compile(_SPACE + re.escape(mark)) for mark in (b"{", b"}", b":", b",", b"")}
 _DIGITS = re.compile(rb"[0-9]+")
 
 
@@ -102,7 +104,6 @@ class _Scanner:
     def __init__(self, text: memoryview) -> None:
         self._text = text
         self._position = 0
-        self._notes = 0
 
     def fault(self, what: str) -> CheckpointError:
         return CheckpointError(f"{what} (at byte {self._position} of the safetensors header)")
@@ -123,7 +124,7 @@ class _Scanner:
     def text(self) -> str:
         raw = self._match(_TEXT, f"a text of at most {_MAX_NAME} bytes", _MAX_NAME)
         try:
-            return str(json.loads(raw))
+            return str(json.loads(raw)) if b"\\" in raw else raw[1:-1].decode()
         except ValueError as error:
             raise self.fault(f"has a text that is not JSON: {shown(raw)}") from error
 
@@ -133,39 +134,33 @@ class _Scanner:
 
     def pass_notes(self) -> None:
         """Pass over the notes, an object of texts; a note may be long, so it is not decoded."""
+        begin, count = self._position, 0
         for _ in self.object_of():
             self._match(_TEXT, f"a text of at most {_MAX_NOTE} bytes", _MAX_NOTE)
-            self._notes += 1
-            if self._notes > MAX_TENSORS:
+            count += 1
+            if count > MAX_TENSORS or self._position - begin > _MAX_NOTES:
                 raise self.fault("has more notes than any checkpoint")
 
     def end(self) -> None:
-        self._skip()
-        if self._position != len(self._text):
+        """Check that nothing but space follows."""
+        if not self._found(b"") or self._position != len(self._text):
             raise self.fault("goes on after its end")
 
-    def _skip(self) -> None:
-        found = _SPACE.match(self._text, self._position)
+    def _found(self, mark: bytes) -> bool:
+        found = _MARKS[mark].match(self._text, self._position)
         self._position = found.end() if found else self._position
+        return found is not None
 
-    def _found(self, character: bytes) -> bool:
-        self._skip()
-        if bytes(self._text[self._position : self._position + 1]) != character:
-            return False
-        self._position += 1
-        return True
-
-    def _expect(self, character: bytes) -> None:
-        if not self._found(character):
-            found = bytes(self._text[self._position : self._position + 20])
-            raise self.fault(f"has {shown(found)} where {character.decode()} belongs")
+    def _expect(self, mark: bytes) -> None:
+        if not self._found(mark):
+            raise self.fault(f"has {self._ahead()} where {mark.decode()} belongs")
 
     def _match(self, pattern: re.Pattern[bytes], what: str, limit: int) -> bytes:
-        self._skip()
         found = pattern.match(self._text, self._position, self._position + limit)
         if found is None:
-            raise self.fault(
-                f"has {shown(bytes(self._text[self._position : self._position + 20]))} where {what} belongs"
-            )
+            raise self.fault(f"has {self._ahead()} where {what} belongs")
         self._position = found.end()
-        return found.group()
+        return found.group(1)
+
+    def _ahead(self) -> str:
+        return shown(bytes(self._text[self._position : self._position + 20]))

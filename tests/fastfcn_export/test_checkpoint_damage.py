@@ -92,6 +92,8 @@ def test_a_file_cut_at_any_place_is_refused(kind: str, file: Path) -> None:
             read_checkpoint(file)
 
 
+# Slow: 11,000 files are written, mapped and read.
+@pytest.mark.slow
 def test_a_file_with_any_single_byte_changed_gives_arrays_or_is_refused(file: Path) -> None:
     for data in (GOOD_BARE, GOOD_SAFETENSORS, GOOD_LEGACY, SEEDS["zip without checksums"]):
         for at in range(len(data)):

