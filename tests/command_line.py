@@ -1,0 +1,33 @@
+"""The commands as a shell runs them: a process of its own, two streams and an exit code."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "fastfcn_infer"
+EMBEDDED = PACKAGE / "models" / "fastfcn-resnet18-random"
+PHOTOGRAPH = PACKAGE / "demo" / "china.jpg"
+
+
+def python(
+    *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with the rooms on its path; `env` is added to this process's."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "export")])
+    return subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "error", **(env or {})},
+        timeout=120,
+        check=False,
+    )
+
+
+def fastfcn(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command ``fastfcn``."""
+    return python("-m", "fastfcn_infer", *words, cwd=cwd)
