@@ -5,7 +5,6 @@ word still mean different arithmetic. A file in `dialects/` offers what `Dialect
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -13,6 +12,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_export.checkpoint_faults import check_shapes, check_values
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.target import Weights, float_array
 from fastfcn_export.targets import cost
@@ -179,7 +179,11 @@ def recognise(
     architecture = file.architecture(keys, stride)
     wanted = cost.tensors(architecture)
     found = _checkpoint_keys(file, architecture)
-    unused = _check_keys(name, file, tensors, wanted, found)
+    expected = {
+        key: wanted[ours][::-1] if _transposed(file, ours, wanted[ours]) else wanted[ours]
+        for ours, key in found.items()
+    }
+    unused = check_shapes(tensors, expected, file.UNUSED, name)
     weights = {}
     for ours, key in found.items():
         reason = next((r for p, r in TRAINING_ONLY.items() if ours.startswith(p)), None)
@@ -188,7 +192,7 @@ def recognise(
             weights[ours] = _prepared(tensors[key], transpose=transpose)
         else:
             unused[reason] += 1
-    _check_values(weights, found)
+    check_values(weights, found)
     return Recognised(name, architecture, file.CONVENTIONS, weights, stride, assumed, dict(unused))
 
 
@@ -250,41 +254,6 @@ def _checkpoint_keys(file: Dialect, architecture: Architecture) -> dict[str, str
     return found
 
 
-def _check_keys(
-    name: str,
-    file: Dialect,
-    tensors: Tensors,
-    wanted: Mapping[str, Shape],
-    found: Mapping[str, str],
-) -> Counter[str]:
-    faults = []
-    for ours, key in found.items():
-        if key not in tensors:
-            faults.append(f"missing: {key} {wanted[ours]}")
-            continue
-        shape = tensors[key].shape
-        if _transposed(file, ours, wanted[ours]):
-            shape = shape[::-1]
-        if shape != wanted[ours]:
-            faults.append(f"misshapen: {key} is {tensors[key].shape}, expected {wanted[ours]}")
-    used = set(found.values())
-    unused: Counter[str] = Counter()
-    for key in tensors:
-        if key in used:
-            continue
-        reason = next((r for p, r in file.UNUSED.items() if re.fullmatch(p, key)), None)
-        if reason is None:
-            faults.append(f"unexpected: {key} {tensors[key].shape}")
-        else:
-            unused[reason] += 1
-    if faults:
-        raise CheckpointError(
-            f"{len(faults)} of the checkpoint's tensors do not fit the {name} network that its "
-            "names describe:\n  " + "\n  ".join(faults)
-        )
-    return unused
-
-
 def _transposed(file: Dialect, ours: str, wanted: Shape) -> bool:
     # Only the matrices of linear layers; code words are (K, C) in every dialect.
     return file.CONVENTIONS.matrices_transposed and len(wanted) == 2 and ours.endswith(".weight")
@@ -295,21 +264,3 @@ def _prepared(array: NDArray[Any], *, transpose: bool) -> NDArray[Any]:
         array = (array.astype(np.uint32) << 16).view(np.float32)
     array = float_array(array)
     return array.T if transpose else array
-
-
-def _check_values(weights: Weights, found: Mapping[str, str]) -> None:
-    faults = [
-        f"{found[name]} holds values that are not finite"
-        for name, array in weights.items()
-        if not np.isfinite(array).all()
-    ]
-    faults += [
-        f"{found[name]} is a variance and holds negative values"
-        for name, array in weights.items()
-        if name.endswith(".norm.var") and (array < 0).any()
-    ]
-    if faults:
-        raise CheckpointError(
-            "the checkpoint holds values no trained network has; it is damaged, or training "
-            "diverged:\n  " + "\n  ".join(faults)
-        )
