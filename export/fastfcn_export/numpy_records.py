@@ -25,7 +25,8 @@ def _dtype(record: object) -> np.dtype[np.generic]:
         raise CheckpointError("has an array without a NumPy type")
     code, *flags = arguments(record, 3)
     state = record.state
-    if code not in _CODES or flags != [False, True]:
+    # Looked at before it is hashed: hashing a tuple of tuples of tuples may take for ever.
+    if type(code) is not str or code not in _CODES or flags != [False, True]:
         raise CheckpointError(
             f"has an array of type {shown(code)}; read are " + ", ".join(sorted(_CODES))
         )

@@ -134,11 +134,10 @@ class _Scanner:
 
     def pass_notes(self) -> None:
         """Pass over the notes, an object of texts; a note may be long, so it is not decoded."""
-        begin, count = self._position, 0
-        for _ in self.object_of():
+        begin = self._position
+        for count, _ in enumerate(self.object_of()):
             self._match(_TEXT, f"a text of at most {_MAX_NOTE} bytes", _MAX_NOTE)
-            count += 1
-            if count > MAX_TENSORS or self._position - begin > _MAX_NOTES:
+            if count >= MAX_TENSORS or self._position - begin > _MAX_NOTES:
                 raise self.fault("has more notes than any checkpoint")
 
     def end(self) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,8 +131,21 @@ def float32_of_bfloat16(stored: NDArray[np.generic]) -> NDArray[np.float32]:
 
 
 def shown(value: object, limit: int = 200) -> str:
-    """Write a value of the file for a message: escaped, and short whatever the file holds."""
-    if isinstance(value, str | bytes | tuple | list):
-        value = value[:limit]
-    text = repr(value)
+    """Write a value of the file for a message: escaped, and short whatever the file holds.
+
+    Only what stands at the top is written: a value that holds another twice, which holds a third twice, and
+    so on, is small in memory but endless on paper.
+    """
+    if isinstance(value, tuple | list | dict):
+        text = f"({', '.join(map(_shown_alone, islice(value, 20)))})"
+        text += "..." if len(value) > 20 else ""
+    else:
+        text = _shown_alone(value)
     return text if len(text) <= limit else text[:limit] + "..."
+
+
+def _shown_alone(value: object) -> str:
+    if isinstance(value, str | bytes):
+        return repr(value[:100])
+    plain = value is None or isinstance(value, bool | int | float)
+    return repr(value) if plain else type(value).__name__

@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from fastfcn_export.checkpoint import read_checkpoint
-from hostile import archives, bombs, names, safetensors_files
+from hostile import archives, bombs, endless, names, safetensors_files
 from hostile.assembler import GOOD_BARE, GOOD_LEGACY, GOOD_ZIP, Hostile
 
 ROOT = Path(__file__).parents[2]
-CASES = [case for module in (names, bombs, archives, safetensors_files) for case in module.cases()]
+CASES = [
+    case
+    for module in (names, bombs, endless, archives, safetensors_files)
+    for case in module.cases()
+]
 GOOD = {
     "paddle": GOOD_BARE,
     "zip": GOOD_ZIP,

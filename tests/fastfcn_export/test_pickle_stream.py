@@ -24,7 +24,9 @@ PLAIN = st.recursive(
         st.lists(inner, max_size=4)
         | st.tuples(inner, inner, inner, inner)
         | st.tuples(inner)
-        | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=4)
+        | st.dictionaries(
+            st.text(max_size=5) | st.integers(-(2**31) + 1, 2**31 - 1), inner, max_size=4
+        )
     ),
     max_leaves=30,
 )

@@ -68,6 +68,7 @@ def _streams() -> dict[str, bytes]:
         "a list of itself": b"]q\x01h\x01a",
         "a dict of itself": b"}q\x01" + text("k") + b"h\x01s",
         "lists doubled 200 times": b"]q\x00" + doubled,
+        "60,000 keys of one hash": b"}(" + b"".join(integer(i * (2**61 - 1)) + b"N" for i in range(1, 60_000)) + b"u",
         "the same pairs made a dict 10,000 times": pairs + ordered + (b"h\x02h\x01\x85R") * 10_000,
         "a million short texts": b"](" + b"\x8c\x04\xf0\x9f\x98\x80" * 90_000 + b"e" + b"0",
         "a line without an end": b"c" + b"a" * 3_000_000,
