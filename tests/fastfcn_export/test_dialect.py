@@ -210,6 +210,13 @@ def test_other_float_types_are_read_and_half_precision_is_widened(
     assert np.array_equal(found.weights["jpu.p3.conv.weight"], expected)
 
 
+def test_big_endian_tensors_are_read(tensors: Tensors) -> None:
+    found = recognise({name: array.astype(">f4") for name, array in tensors.items()})
+    for name, exact in recognised("wuhuikai_encnet").weights.items():
+        assert found.weights[name].dtype == np.dtype(np.float32).newbyteorder("=")
+        assert np.array_equal(found.weights[name], exact)
+
+
 def test_paddle_s_bfloat16_is_the_upper_half_of_a_float32() -> None:
     tensors = tensors_of("paddleseg_os32")
     halves = {n: (a.view(np.uint32) >> 16).astype(np.uint16) for n, a in _copied(tensors).items()}
