@@ -1,14 +1,15 @@
 """What a measurement needs beside its numbers: on which machine, with which versions, how often.
 
 The other benchmarks build on this: `environment` for the stamp of a results file, `median_seconds`
-for one function, `race` for several that shall be compared.
+for one function, `race` for several that shall be compared, `laps` and `ratio` where the ratio of
+two is the answer, `Neighbours` for whether the machine was quiet.
 """
 
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +39,45 @@ class Timing(NamedTuple):
     repeats: int
 
 
+class Ratio(NamedTuple):
+    """Quotient of two things timed in turn: median and quartiles of the quotient of each turn."""
+
+    median: float
+    lower_quartile: float
+    upper_quartile: float
+    turns: int
+
+
+class Neighbours:
+    """Counts what others do on this machine from now on; a comparison wants them quiet."""
+
+    def __init__(self) -> None:
+        self._began = self._now()
+
+    def share(self) -> float | None:
+        """Return the share of all processors' time that others took; None where nobody tells.
+
+        Others are other processes, but not this one's finished children, and other machines on
+        the same processor ("steal").
+        """
+        began, now = self._began, self._now()
+        if began is None or now is None:
+            return None
+        busy, own, total = (after - before for before, after in zip(began, now, strict=True))
+        return round(max(0.0, busy - own) / max(total, 1e-9), 3)
+
+    def _now(self) -> tuple[float, float, float] | None:
+        listing = Path("/proc/stat")
+        if not listing.is_file():
+            return None
+        tick = os.sysconf("SC_CLK_TCK")
+        fields = [
+            int(field) / tick for field in listing.read_text().split("\n", 1)[0].split()[1:9]
+        ]
+        idle = fields[3] + fields[4]  # idle, waiting for the disk
+        return sum(fields) - idle, sum(os.times()[:4]), sum(fields)
+
+
 def median_seconds(
     function: Callable[[], object], *, seconds: float = 2.0, repeats: int | None = None
 ) -> Timing:
@@ -54,7 +94,7 @@ def median_seconds(
     taken = [_seconds(function) for _ in range(3)]
     while sum(taken) < seconds:
         taken.append(_seconds(function))
-    return _summary(taken)
+    return timing(taken)
 
 
 def race(contestants: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, Timing]:
@@ -64,13 +104,42 @@ def race(contestants: Mapping[str, Callable[[], object]], *, repeats: int) -> di
         contestants: functions by name; each is called once more than counted.
         repeats: how many calls of each to time.
     """
+    return {name: timing(taken) for name, taken in laps(contestants, repeats=repeats).items()}
+
+
+def laps(
+    contestants: Mapping[str, Callable[[], object]], *, repeats: int, pause: float = 0.0
+) -> dict[str, list[float]]:
+    """Time several functions in turn and return the seconds of every call.
+
+    Args:
+        contestants: functions by name; each is called once more than counted.
+        repeats: how many calls of each to time.
+        pause: seconds to wait before each call; runtimes' idle threads go on spinning for a
+            while and would slow the next contestant.
+    """
     for function in contestants.values():
         function()
     taken: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, function in contestants.items():
+            time.sleep(pause)
             taken[name].append(_seconds(function))
-    return {name: _summary(times) for name, times in taken.items()}
+    return taken
+
+
+def timing(taken: Sequence[float]) -> Timing:
+    """Summarise the seconds of several calls."""
+    return Timing(*_quartiles(taken), len(taken))
+
+
+def ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
+    """Divide what was timed in the same turns, turn by turn.
+
+    What slows the machine for longer than a turn then cancels out.
+    """
+    quotients = [a / b for a, b in zip(over, under, strict=True)]
+    return Ratio(*_quartiles(quotients), len(quotients))
 
 
 def environment() -> dict[str, Any]:
@@ -134,8 +203,9 @@ def _seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _summary(taken: list[float]) -> Timing:
-    if len(taken) == 1:
-        return Timing(taken[0], taken[0], taken[0], 1)
-    lower, median, upper = statistics.quantiles(taken, n=4, method="inclusive")
-    return Timing(median, lower, upper, len(taken))
+def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return median, lower and upper quartile."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
+    return median, lower, upper

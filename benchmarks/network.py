@@ -1,0 +1,239 @@
+"""How fast is the network, against the machine's own matrix product and against eager PyTorch?
+
+    python -m benchmarks.network [--rounds N] [--output benchmarks/results/network.json]
+
+ResNet-50-vd, JPU, EncNet, 150 classes, one picture of 480 x 480, two threads, ONNX Runtime; random
+weights, the same for all. All contestants are timed in turn in one process and their answers are
+compared: the script fails if they differ. Without torch only the machine is compared with.
+
+The floor is 2 x multiply-adds / the rate of the faster of NumPy's and ONNX Runtime's own matrix
+product, measured in the same turns.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from benchmarks import random_checkpoint
+from benchmarks.machine_facts import Neighbours, Ratio, environment, laps, ratio, timing
+from fastfcn_export import Request, export
+from fastfcn_export.random_weights import random_weights
+from fastfcn_export.targets import cost
+from fastfcn_export.verify import golden_picture
+from fastfcn_infer import Segmenter
+from fastfcn_infer.artifact import open_artifact
+from fastfcn_infer.backend import open_backend
+from fastfcn_infer.preprocess import prepare
+from fastfcn_infer.procedure import plan
+
+Array = NDArray[Any]
+Call = Callable[[], object]
+
+THREADS = 2
+SIZE = (480, 480)
+PAUSE = 0.05  # seconds; enough for the last contestant's threads to go to sleep
+PRODUCT = 2048  # rows and columns of the matrices
+NETWORK, PREDICT = "network", "predict"
+PRODUCTS = ("matrix product, NumPy", "matrix product, ONNX Runtime")
+TORCH = {
+    "torch, stride-8 logits": (False, "logits"),
+    "torch channels last, stride-8 logits": (True, "logits"),
+    "torch, full-size logits": (False, "full_logits"),
+    "torch channels last, full-size logits": (True, "full_logits"),
+    "torch, labels": (False, "labels"),
+}
+TARGETS = {"network_over_floor": 1.15, "predict_over_network": 1.08, "torch_over_network": 2.2}
+
+
+class Subject:
+    """The network under test, exported and opened, and the picture it looks at."""
+
+    def __init__(self, folder: Path) -> None:
+        network = random_checkpoint.NETWORKS[random_checkpoint.MAIN]
+        checkpoint = folder / "random.pdparams"
+        random_checkpoint.write(random_checkpoint.MAIN, checkpoint)
+        request = Request(classes="ade20k", output_stride=network.output_stride, verify=False)
+        export(checkpoint, folder / "artifact", request)
+        artifact = open_artifact(folder / "artifact")
+        self.architecture = network.architecture
+        self.backend = open_backend("onnx_runtime", artifact, device="cpu", threads=THREADS)
+        self.segmenter = Segmenter(artifact, self.backend)
+        self.picture = np.asarray(cv2.resize(golden_picture(), SIZE[::-1]), np.uint8)
+        self.batch = self._batch()
+
+    def logits(self) -> Array:
+        """Run the network alone."""
+        return self.backend.run(self.batch)
+
+    def labels(self) -> Array:
+        """Go from the decoded picture to labels."""
+        return self.segmenter.predict(self.picture).labels
+
+    def _batch(self) -> NDArray[np.float32]:
+        model = self.segmenter.model
+        views = plan(model.procedure, model.input.shape[1:], SIZE)
+        batch = prepare(self.picture, views, model.input, model.procedure.resize)
+        return batch.astype(np.float32, copy=False)
+
+
+def matrix_products() -> dict[str, Call]:
+    """Return one matrix product by NumPy and one by ONNX Runtime."""
+    rng = np.random.default_rng(0)
+    left, right = rng.random((2, PRODUCT, PRODUCT), dtype=np.float32)
+    sides = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [PRODUCT, PRODUCT])
+        for name in ("left", "right", "product")
+    ]
+    node = helper.make_node("MatMul", ["left", "right"], ["product"])
+    graph = helper.make_graph([node], "product", sides[:2], sides[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    calls: list[Call] = [
+        partial(np.matmul, left, right, out=np.empty_like(left)),
+        partial(session.run, None, {"left": left, "right": right}),
+    ]
+    return dict(zip(PRODUCTS, calls, strict=True))
+
+
+def torch_calls(subject: Subject) -> dict[str, Call]:
+    """Return the ways to run the network in torch; none where torch is not installed."""
+    if find_spec("torch") is None:
+        return {}
+    import torch
+
+    from benchmarks.torch_target import TorchNetwork
+
+    torch.set_num_threads(THREADS)
+    weights = random_weights(subject.architecture)
+    networks = {
+        last: TorchNetwork(
+            subject.architecture,
+            weights,
+            align_corners=subject.segmenter.model.align_corners,
+            channels_last=last,
+        )
+        for last in (False, True)
+    }
+    return {
+        name: partial(getattr(networks[last], method), subject.batch)
+        for name, (last, method) in TORCH.items()
+    }
+
+
+def differences(subject: Subject, calls: Mapping[str, Call]) -> dict[str, dict[str, float]]:
+    """Compare what torch answers with what we answer.
+
+    Returns:
+        Name -> worst difference as a fraction of the largest logit, or share of equal labels.
+    """
+    found: dict[str, dict[str, float]] = {}
+    logits, labels = subject.logits(), subject.labels()
+    for name, call in calls.items():
+        answer = np.asarray(call())
+        if name.endswith("stride-8 logits"):
+            worst = np.abs(answer - logits).max() / np.abs(answer).max()
+            found[name] = {"worst_difference": float(worst)}
+        elif name.endswith("labels"):
+            found[name] = {"label_agreement": float((answer[0] == labels).mean())}
+    return found
+
+
+def disagree(compared: Mapping[str, Mapping[str, float]]) -> bool:
+    """Tell whether answers differ by more than rounding."""
+    return any(
+        row.get("worst_difference", 0.0) > 1e-4 or row.get("label_agreement", 1.0) < 0.999
+        for row in compared.values()
+    )
+
+
+def ratios(taken: Mapping[str, list[float]], multiply_adds: int) -> dict[str, Ratio]:
+    """Divide what belongs together, turn by turn."""
+    fastest = min(PRODUCTS, key=lambda name: timing(taken[name]).median)
+    # A matrix product's seconds per multiply-add, times those of the network.
+    floor = [seconds * multiply_adds / PRODUCT**3 for seconds in taken[fastest]]
+    found = {
+        "network_over_floor": ratio(taken[NETWORK], floor),
+        "predict_over_network": ratio(taken[PREDICT], taken[NETWORK]),
+    }
+    logits = [name for name in taken if name in TORCH and TORCH[name][1] == "logits"]
+    if logits:
+        best = min(logits, key=lambda name: timing(taken[name]).median)
+        found["torch_over_network"] = ratio(taken[best], taken[NETWORK])
+        for name in TORCH:
+            ours = PREDICT if TORCH[name][1] == "labels" else NETWORK
+            found[f"{name} / {ours}"] = ratio(taken[name], taken[ours])
+    return found
+
+
+def show(results: dict[str, Any]) -> None:
+    """Print the results as tables."""
+    for name, row in results["seconds"].items():
+        quartiles = f"[{row['lower_quartile']:.3f} .. {row['upper_quartile']:.3f}]"
+        print(f"{name:42}{row['median']:8.3f} s {quartiles}")
+    print()
+    for name, row in results["ratios"].items():
+        target = f"   target {TARGETS[name]}" if name in TARGETS else ""
+        quartiles = f"[{row['lower_quartile']:.3f} .. {row['upper_quartile']:.3f}]"
+        print(f"{name:48}{row['median']:8.3f} x {quartiles}{target}")
+    print()
+    for name, row in results["compared"].items():
+        print(f"{name:42}", ", ".join(f"{key} {value:.3g}" for key, value in row.items()))
+    print(f"others took {results['others_took']} of the processors' time")
+
+
+def main() -> int:
+    """Run the benchmark; 1 if the answers differ."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=20, help="timed calls of each contestant")
+    parser.add_argument("--output", type=Path, help="write the results to this JSON file")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(THREADS)
+
+    stamp = environment()
+    with tempfile.TemporaryDirectory() as folder:
+        subject = Subject(Path(folder))
+    others = torch_calls(subject)
+    compared = differences(subject, others)
+    calls = {**matrix_products(), NETWORK: subject.logits, PREDICT: subject.labels, **others}
+    neighbours = Neighbours()
+    taken = laps(calls, repeats=arguments.rounds, pause=PAUSE)
+    multiply_adds = sum(layer.multiply_adds for layer in cost.layers(subject.architecture, SIZE))
+    medians = {name: timing(times).median for name, times in taken.items()}
+    results = {
+        "environment": stamp,
+        "others_took": neighbours.share(),
+        "threads": THREADS,
+        "network": random_checkpoint.MAIN,
+        "size": SIZE,
+        "multiply_adds": multiply_adds,
+        "matrix_product_gflops": {n: 2e-9 * PRODUCT**3 / medians[n] for n in PRODUCTS},
+        "seconds": {name: timing(times)._asdict() for name, times in taken.items()},
+        "ratios": {name: row._asdict() for name, row in ratios(taken, multiply_adds).items()},
+        "targets": TARGETS,
+        "compared": compared,
+    }
+    show(results)
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    return int(disagree(compared))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
