@@ -108,6 +108,8 @@ def model_of(
     """
     conventions = recognised.conventions
     stride = recognised.architecture.logits_stride if output == "logits" else 1
+    # Labels cannot be resized back, so a graph that answers them sees pictures at their own size.
+    resize = None if output == "labels" else load_dialect(recognised.dialect).resize(table)
     return Model(
         name=name,
         classes=classes,
@@ -121,6 +123,6 @@ def model_of(
         output=Output(output, stride),
         align_corners=conventions.align_corners,
         precision=options.precision,
-        procedure=Procedure("whole", load_dialect(recognised.dialect).resize(table)),
+        procedure=Procedure("whole", resize),
         network=network_facts(recognised),
     )

@@ -3,7 +3,7 @@
 The judge is the `reference` target: NumPy, nothing fused. Both look at the same photograph.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,15 @@ from fastfcn_infer.backend import open_backend
 from fastfcn_infer.errors import VerificationError
 from fastfcn_infer.image import read_picture
 from fastfcn_infer.machine import cpu_budget
-from fastfcn_infer.manifest import Model, Verification
-from fastfcn_infer.merge import labels, merge
+from fastfcn_infer.manifest import Input, Model, Verification
+from fastfcn_infer.merge import Merged, labels, merge
 from fastfcn_infer.preprocess import prepare
 from fastfcn_infer.procedure import plan
 
 Array = NDArray[Any]
 
-WIDTH = 320  # pixels of the golden picture
-CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced to 320 pixels"
+WIDTH = 320  # pixels of the golden picture, where the graph fixes nothing smaller
+CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced"
 
 # Worst difference of the answers, as a fraction of the largest; share of pixels of equal label.
 LIMITS = {"fp32": (1e-4, 0.999), "fp16": (2e-2, 0.98)}
@@ -42,12 +42,19 @@ class Proof:
     labels: Array  # (H, W)
 
 
-def golden_picture() -> NDArray[np.uint8]:
-    """Return the photograph that graphs are verified on, (H, 320, 3) uint8, RGB."""
+def golden_picture(largest: tuple[int | None, int | None] = (None, None)) -> NDArray[np.uint8]:
+    """Return the photograph that graphs are verified on, (H, W, 3) uint8, RGB, W at most 320.
+
+    Args:
+        largest: height and width to stay within, pixels; None: as they come.
+    """
     file = resources.files("fastfcn_infer") / "demo" / "china.jpg"
     photograph = read_picture(file.read_bytes())
-    height = round(photograph.shape[0] * WIDTH / photograph.shape[1])
-    reduced = cv2.resize(photograph, (WIDTH, height), interpolation=cv2.INTER_AREA)
+    height, width = photograph.shape[:2]
+    limits = (largest[0] or height, min(largest[1] or WIDTH, WIDTH))
+    factor = min(limits[0] / height, limits[1] / width)
+    size = (round(width * factor), round(height * factor))
+    reduced = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
     return np.asarray(reduced, np.uint8)
 
 
@@ -64,26 +71,24 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
         VerificationError: they differ by more than `LIMITS`.
         BackendMissing: no runtime for this format is installed.
     """
-    picture = golden_picture()
+    # Labels cannot be resized, so a graph that answers them must be shown the picture as it is.
+    is_labels = model.output.name == "labels"
+    picture = golden_picture(model.input.shape[1:]) if is_labels else golden_picture()
     size = (picture.shape[0], picture.shape[1])
     views = plan(model.procedure, model.input.shape[1:], size)
-    resize = model.procedure.resize
-    batch = prepare(picture, views, model.input, resize)
+    batch = prepare(picture, views, model.input, model.procedure.resize)
     artifact = Artifact(None, model, None, {FORMATS[format]: folder / FORMATS[format]})
     backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
     try:
         answer = backend.run(batch)[:1]
     finally:
         backend.close()
-    fed = replace(model.input, name="image", shape=(1, *model.input.shape[1:]))
-    image = prepare(picture, views, fed, resize)
+    image = _normalised(batch[:1], model.input)
     logits = reference.logits(recognised.architecture, recognised.weights, image)
     expected = _as_asked(logits, model, (image.shape[2], image.shape[3]))
-    merged = merge(views, logits, size)
-    full = reference.resize(logits, merged.size, align_corners=model.align_corners)
-    golden = full.argmax(1)[0, : size[0], : size[1]]
-    found = labels(merge(views, answer, size), model)
     difference = _difference(answer, expected)
+    golden = _labels(merge(views, expected, size), model)
+    found = labels(merge(views, answer, size), model)
     record = Verification(
         reference="NumPy, unfused, float32",
         runtime=f"{backend.facts.backend} ({backend.facts.provider})",
@@ -96,6 +101,23 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
     )
     _judge(record)
     return Proof(record, picture, golden.astype(found.dtype))
+
+
+def _normalised(batch: Array, given: Input) -> Array:
+    """Do what a graph that is fed pixels does inside."""
+    if given.name == "image":
+        return batch
+    scaled = (batch / 255 - np.array(given.mean)) / np.array(given.std)
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), np.float32)
+
+
+def _labels(merged: Merged, model: Model) -> Array:
+    """Do what `merge.labels` does, by the textbook: resize, then arg max."""
+    scores = merged.scores
+    if model.output.name != "labels":
+        full = reference.resize(scores[None], merged.size, align_corners=model.align_corners)
+        scores = full[0].argmax(0)
+    return scores[: merged.picture[0], : merged.picture[1]]
 
 
 def _as_asked(logits: Array, model: Model, size: tuple[int, int]) -> Array:
@@ -116,6 +138,11 @@ def _difference(answer: Array, expected: Array) -> float:
         )
     if np.issubdtype(answer.dtype, np.integer):
         return 0.0  # labels have no distance; their agreement is judged
+    if not np.isfinite(answer).all():
+        raise VerificationError(
+            "The graph answers values that are not finite. In half precision some may be too "
+            "large: export with --precision fp32. Nothing was written."
+        )
     worst = np.abs(answer - expected).max() / max(
         np.abs(expected).max(), np.finfo(np.float32).tiny
     )

@@ -1,0 +1,189 @@
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from exports import described, recognised, write_onnx
+from networks import CASES
+from numpy.typing import NDArray
+
+from fastfcn_export import fusion, verify
+from fastfcn_export.target import Options
+from fastfcn_infer.backend import open_backend
+from fastfcn_infer.errors import VerificationError
+
+pytest.importorskip("onnxruntime")
+
+QUICK = "paddleseg_os32"  # looks at the picture at its own size
+Array = NDArray[Any]
+Change = Callable[[Array], Array]
+
+
+def proven(case: str, folder: Path, **asked: Any) -> verify.Proof:
+    network = recognised(case)
+    write_onnx(network, folder, **asked)
+    return verify.prove(folder, "onnx", described(network, **asked), network)
+
+
+@pytest.fixture
+def doctored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
+    """Let the runtime's answers be changed before they are judged."""
+
+    def install(change: Change) -> None:
+        def opened(*arguments: Any, **options: Any) -> Any:
+            real = open_backend(*arguments, **options)
+            return SimpleNamespace(
+                facts=real.facts, close=real.close, run=lambda batch: change(real.run(batch))
+            )
+
+        monkeypatch.setattr(verify, "open_backend", opened)
+
+    return install
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_right_graph_of_every_kind_is_proven(case: str, tmp_path: Path) -> None:
+    proof = proven(case, tmp_path)
+    record = proof.record
+    assert 0 < record.worst_difference <= record.allowed_difference == 1e-4
+    assert record.required_agreement == 0.999 <= record.label_agreement <= 1
+    assert proof.picture.shape == (*proof.labels.shape, 3)
+    assert len(np.unique(proof.labels)) > 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    output: Literal["logits", "probabilities", "labels"]
+    with_preprocess: bool
+    options: Options
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Asked("probabilities", False, Options()),
+        Asked("labels", False, Options()),
+        Asked("logits", True, Options()),
+        Asked("labels", True, Options((3, 64, 96))),
+        Asked("logits", False, Options((1, 250, 330))),
+        Asked("logits", False, Options((None, 33, None))),
+        Asked("logits", False, Options(precision="fp16")),
+        Asked("probabilities", True, Options((2, 128, 128), "fp16")),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("case", [QUICK, "wuhuikai_encnet"])
+def test_a_right_graph_is_proven_whatever_was_asked_of_it(
+    case: str, asked: Asked, tmp_path: Path
+) -> None:
+    proof = proven(case, tmp_path, **vars(asked))
+    assert proof.record.worst_difference <= proof.record.allowed_difference
+    assert proof.labels.shape == proof.picture.shape[:2]
+
+
+def test_the_record_says_what_was_compared_with_what(tmp_path: Path) -> None:
+    record = proven(QUICK, tmp_path).record
+    assert record.reference == "NumPy, unfused, float32"
+    assert "CPUExecutionProvider" in record.runtime
+    assert "onnxruntime" in record.versions
+    assert "CC BY 2.0" in record.picture
+
+
+@pytest.mark.parametrize(
+    ("largest", "size"),
+    [
+        ((None, None), (214, 320)),
+        ((64, 96), (64, 96)),
+        ((64, None), (64, 96)),
+        ((None, 33), (22, 33)),
+        ((4000, 4000), (214, 320)),
+    ],
+)
+def test_the_golden_picture_is_a_photograph_that_fits(
+    largest: tuple[int | None, int | None], size: tuple[int, int]
+) -> None:
+    picture = verify.golden_picture(largest)
+    assert picture.shape == (*size, 3)
+    assert picture.dtype == np.uint8
+    assert picture.std() > 30  # neither grey nor flat
+    assert np.array_equal(picture, verify.golden_picture(largest))
+
+
+def test_a_graph_that_answers_labels_is_shown_pictures_at_their_own_size() -> None:
+    # The dialect's rule would enlarge them, and labels cannot be brought back.
+    network = recognised("wuhuikai_encnet")
+    assert described(network).procedure.resize is not None
+    assert described(network, output="labels").procedure.resize is None
+
+
+@pytest.mark.parametrize(
+    ("fusion_name", "part"),
+    [("fold_norm", 0), ("fold_norm", 1), ("fold_separable", 0), ("fold_separable", 2)],
+)
+def test_a_fusion_that_is_wrong_by_a_few_percent_is_caught(
+    fusion_name: str, part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = getattr(fusion, fusion_name)
+
+    def wrong(*arguments: Any) -> tuple[Array, ...]:
+        made = list(right(*arguments))
+        made[part] = made[part] * np.float32(1.03)
+        return tuple(made)
+
+    monkeypatch.setattr(fusion, fusion_name, wrong)
+    with pytest.raises(VerificationError, match="is not the network it came from") as caught:
+        proven(QUICK, tmp_path)
+    assert "allowed: 0.0001" in str(caught.value)
+    assert "onnxruntime" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda logits: logits * np.float32(1.001), "differ by 0.001 of the largest"),
+        (lambda logits: logits * np.float32(np.nan), "answers values that are not finite"),
+        (lambda logits: logits[:, ::-1], "of the labels agree"),
+        (lambda logits: logits[:, :, :-1], "answers (1, 6, 26, 40) where the network answers"),
+    ],
+    ids=["scaled", "not a number", "classes mixed up", "a row short"],
+)
+def test_wrong_answers_are_refused_with_numbers(
+    change: Change, message: str, tmp_path: Path, doctored: Callable[[Change], None]
+) -> None:
+    doctored(change)
+    with pytest.raises(VerificationError) as caught:
+        proven(QUICK, tmp_path)
+    assert message in str(caught.value)
+
+
+def test_labels_are_judged_by_their_agreement(
+    tmp_path: Path, doctored: Callable[[Change], None]
+) -> None:
+    def two_in_a_thousand(labels: Array) -> Array:
+        changed = labels.copy()
+        changed.reshape(-1)[:: 500] ^= 1
+        return changed
+
+    doctored(two_in_a_thousand)
+    with pytest.raises(VerificationError, match=r"99\.80% of the labels agree"):
+        proven(QUICK, tmp_path, output="labels")
+
+
+def test_the_runtime_is_closed_even_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    def opened(*arguments: Any, **options: Any) -> Any:
+        def run(batch: Array) -> Array:
+            raise VerificationError("no")
+
+        return SimpleNamespace(run=run, close=lambda: closed.append(True))
+
+    monkeypatch.setattr(verify, "open_backend", opened)
+    with pytest.raises(VerificationError, match="no"):
+        proven(QUICK, tmp_path)
+    assert closed == [True]
