@@ -1,0 +1,185 @@
+"""The rules of the house that no other tool checks."""
+
+import ast
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from command_line import ROOT
+
+ROOMS = ("fastfcn_infer", "export/fastfcn_export", "benchmarks", "examples")
+SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+# Packages that are registries: the plural of the file beside them that says what each must offer.
+REGISTRIES = sorted(
+    path.parent
+    for room in ROOMS
+    for path in (ROOT / room).rglob("__init__.py")
+    if path.parent.name.endswith("s")
+)
+LIBRARIES = {"cv2", "numpy", "onnx", "onnxruntime", "openvino", "paddle", "PIL", "pillow"} | {
+    "safetensors",
+    "tensorrt",
+    "torch",
+}
+VAGUE = {
+    "utils",
+    "util",
+    "common",
+    "helpers",
+    "helper",
+    "misc",
+    "core",
+    "base",
+    "manager",
+    "tools",
+}
+LONGEST_FILE = 300
+LONGEST_EXAMPLE = 40
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def line_count(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def tracked() -> list[Path]:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: what is tracked is not known")
+    listed = subprocess.run(
+        [git, "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=True, text=True
+    )
+    return [ROOT / line for line in listed.stdout.split("\0") if line and (ROOT / line).is_file()]
+
+
+def test_there_are_sources_to_look_at() -> None:
+    assert len(SOURCES) > 50
+    assert {path.name for path in REGISTRIES} >= {
+        "backends",
+        "commands",
+        "containers",
+        "dialects",
+        "targets",
+    }
+
+
+def test_every_file_stays_under_300_lines() -> None:
+    long = {name(path): line_count(path) for path in SOURCES + TESTS}
+    assert {path: lines for path, lines in long.items() if lines >= LONGEST_FILE} == {}
+
+
+def test_every_example_stays_under_40_lines() -> None:
+    long = {name(path): line_count(path) for path in (ROOT / "examples").glob("*.py")}
+    assert {path: lines for path, lines in long.items() if lines >= LONGEST_EXAMPLE} == {}
+
+
+def test_every_plural_folder_stands_beside_the_file_that_is_its_contract() -> None:
+    alone = [
+        name(folder)
+        for folder in REGISTRIES
+        if not (folder.parent / f"{folder.name.removesuffix('s')}.py").is_file()
+    ]
+    assert alone == []
+
+
+def test_a_registry_is_its_folder_and_its_init_names_none_of_its_files() -> None:
+    for folder in REGISTRIES:
+        assert imports(folder / "__init__.py") == set(), name(folder)
+
+
+@pytest.mark.parametrize("registry", ["backends", "commands", "containers", "dialects"])
+def test_nothing_outside_a_registry_imports_one_of_its_files(registry: str) -> None:
+    (folder,) = [path for path in REGISTRIES if path.name == registry]
+    prefix = f"{folder.parent.name}.{registry}."
+    naming = {
+        name(path): sorted(module for module in imports(path) if module.startswith(prefix))
+        for path in SOURCES
+        if folder not in path.parents
+    }
+    assert {path: modules for path, modules in naming.items() if modules} == {}
+
+
+def test_no_module_is_named_like_a_library_or_after_nothing() -> None:
+    bad = [name(path) for path in SOURCES if {path.stem, path.parent.name} & (LIBRARIES | VAGUE)]
+    assert bad == []
+
+
+def test_no_file_outside_the_tests_uses_assert() -> None:
+    using = [
+        name(path)
+        for path in SOURCES
+        if any(isinstance(node, ast.Assert) for node in ast.walk(tree(path)))
+    ]
+    assert using == []
+
+
+def test_examples_know_the_sdk_only() -> None:
+    ours = ("fastfcn_export", "fastfcn_training", "benchmarks")
+    for path in (ROOT / "examples").glob("*.py"):
+        assert [module for module in imports(path) if module.startswith(ours)] == [], name(path)
+
+
+def test_the_sdk_reaches_the_workshop_through_one_door() -> None:
+    doors = [
+        name(path)
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "fastfcn_infer")
+        and any(module.startswith("fastfcn_export") for module in imports(path))
+    ]
+    assert doors == ["fastfcn_infer/conversion.py"]
+
+
+def test_setup_cfg_lists_every_package_that_is_on_the_disk() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = config["options"]["packages"].split()
+    found = {
+        path.parent.relative_to(ROOT / base).as_posix().replace("/", ".")
+        for base, room in ((".", "fastfcn_infer"), ("export", "export/fastfcn_export"))
+        for path in (ROOT / room).rglob("__init__.py")
+    }
+    assert sorted(listed) == sorted(found)
+
+
+def test_no_tracked_file_knows_the_machine_it_was_written_on() -> None:
+    # Put together here, so that this file does not hold what it looks for.
+    places = ["/" + place + "/" for place in ("work", "tmp", "root", "opt/pypi", "opt/wheels")]
+    hosts = [".".join(parts) for parts in (("pypi", "org/simple"), ("files", "pythonhosted"))]
+    # A place at the start of a path, not "some/work/": what stands before it is no part of a name.
+    pattern = re.compile(
+        r"(?<![\w.\-/$}])("
+        + "|".join(map(re.escape, places))
+        + ")|"
+        + "|".join(map(re.escape, hosts))
+    )
+    found = {}
+    for path in tracked():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        if match := pattern.search(text):
+            found[name(path)] = match[0]
+    assert found == {}
