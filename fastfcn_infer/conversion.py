@@ -39,7 +39,7 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
         VerificationError: the graph is not the network.
         BackendMissing: the workshop's packages are not installed.
     """
-    _check_installed(checkpoint)
+    _check_installed(checkpoint, "fastfcn_export", "onnx")
     from fastfcn_export import Request, export
 
     key = hashlib.sha256(artifact.hash_file(checkpoint).sha256.encode())
@@ -67,7 +67,7 @@ def describe_checkpoint(checkpoint: Path, conversion: Conversion) -> "Descriptio
         CheckpointError: it is refused, damaged or fits no network.
         BackendMissing: the workshop is not installed.
     """
-    _check_installed(checkpoint)
+    _check_installed(checkpoint, "fastfcn_export")
     from fastfcn_export import Request
     from fastfcn_export import describe_checkpoint as describe
 
@@ -75,11 +75,11 @@ def describe_checkpoint(checkpoint: Path, conversion: Conversion) -> "Descriptio
     return describe(checkpoint, request)
 
 
-def _check_installed(checkpoint: Path) -> None:
-    missing = [name for name in ("fastfcn_export", "onnx") if not importlib.util.find_spec(name)]
+def _check_installed(checkpoint: Path, *packages: str) -> None:
+    missing = [name for name in packages if not importlib.util.find_spec(name)]
     if missing:
         raise BackendMissing(
-            f"{checkpoint} is a checkpoint; converting it needs {' and '.join(missing)}, which "
+            f"{checkpoint} is a checkpoint; what was asked of it needs {' and '.join(missing)}, which "
             'is not installed. Run: pip install "fastfcn-infer[export]"'
         )
 

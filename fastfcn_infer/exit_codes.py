@@ -1,6 +1,7 @@
 """What a command's exit code means, and how an error becomes one."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 
@@ -23,6 +24,7 @@ NOT_VERIFIED = 4
 NO_RUNTIME = 5
 BAD_FILE = 6
 INTERRUPTED = 130
+PIPE_CLOSED = 141
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     (VerificationError, NOT_VERIFIED),
@@ -48,7 +50,13 @@ def run(command: Callable[[], int], *, as_json: bool) -> int:
         as_json: print the error as one JSON object on stdout; else as a line on stderr.
     """
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read us (head, less) has seen enough; Python must not fail when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201 - commands print
         return INTERRUPTED

@@ -6,6 +6,7 @@ import json
 from fastfcn_infer import exit_codes
 
 SUMMARY = "say what an artifact or a checkpoint is"
+SHOWN = 20  # names of classes; --json has them all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
     data = record.to_data(facts)
     if not arguments.json:
         model = data.get("model", data)
-        model["classes"] = ", ".join(entry["name"] for entry in model["classes"])
+        model["classes"] = _short([entry["name"] for entry in model["classes"]])
     _print(data, as_json=arguments.json)
     return exit_codes.FINE
+
+
+def _short(names: list[str]) -> str:
+    shown = names if len(names) <= SHOWN else [*names[:SHOWN], "..."]
+    return f"{len(names)}: {', '.join(shown)}"
 
 
 def _print(data: dict[str, object], *, as_json: bool) -> None:

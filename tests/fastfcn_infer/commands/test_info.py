@@ -31,7 +31,7 @@ def test_an_artifact_for_people_names_its_classes_network_and_files(
     lines = [" ".join(line.split()) for line in out.splitlines()]
     manifest = read_manifest((EMBEDDED / "manifest.json").read_bytes(), "file")
     names = ", ".join(entry.name for entry in manifest.model.classes)
-    assert f"classes {names}" in lines
+    assert f"classes {len(manifest.model.classes)}: {names}" in lines
     assert f"backbone {manifest.model.network.backbone}" in lines
     assert f"parameters {manifest.model.network.parameters:,}" in lines
     for name, facts in manifest.files.items():
