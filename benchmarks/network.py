@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from benchmarks import random_checkpoint
+from benchmarks.labels import mixed_share
 from benchmarks.machine_facts import Neighbours, Ratio, environment, laps, ratio, timing
 from fastfcn_export import Request, export
 from fastfcn_export.random_weights import random_weights
@@ -222,6 +223,7 @@ def main() -> int:
         "network": random_checkpoint.MAIN,
         "size": SIZE,
         "multiply_adds": multiply_adds,
+        "mixed_cells": mixed_share(subject.logits()[0]),
         "matrix_product_gflops": {n: 2e-9 * PRODUCT**3 / medians[n] for n in PRODUCTS},
         "seconds": {name: timing(times)._asdict() for name, times in taken.items()},
         "ratios": {name: row._asdict() for name, row in ratios(taken, multiply_adds).items()},

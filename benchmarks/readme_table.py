@@ -1,0 +1,116 @@
+"""Which figures does the README show? Those of results/*.json, as the tables printed here.
+
+    python -m benchmarks.readme_table
+
+A test holds the README to these tables, so no figure in it is typed by hand.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def tables(folder: Path = RESULTS) -> str:
+    """Format the README's tables.
+
+    Args:
+        folder: holds network.json, paddleseg_peer.json, start_up.json and export_cost.json.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    network, peer, start_up, cost = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ("network", "paddleseg_peer", "start_up", "export_cost")
+    )
+    parts = [
+        _caption(network),
+        _table(("what", "seconds", "ratio", "target"), _speed(network, peer)),
+        _table(("what", "seconds", "target"), _start_up(start_up)),
+        _table(("converting a checkpoint", "seconds", "peak memory / weights"), _export(cost)),
+    ]
+    return "\n\n".join(parts)
+
+
+def _caption(network: dict[str, Any]) -> str:
+    stamp = network["environment"]
+    height, width = network["size"]
+    return (
+        f"One picture of {height} x {width}, ResNet-50-vd, JPU, EncNet, 150 classes, "
+        f"{network['multiply_adds'] / 1e9:.1f} G multiply-adds, float32, {network['threads']} "
+        f"threads of {stamp['cpu']}, ONNX Runtime {stamp['versions']['onnxruntime']}; medians, "
+        "each ratio from calls in turn in one run."
+    )
+
+
+def _speed(network: dict[str, Any], peer: dict[str, Any]) -> Iterator[Sequence[str]]:
+    seconds = {name: row["median"] for name, row in network["seconds"].items()}
+    torch = min(seconds[n] for n in seconds if n.startswith("torch") and "stride-8" in n)
+    paddle = min(peer["seconds"][n]["median"] for n in ("argmax, 10 threads", "argmax, 2 threads"))
+    versions = network["environment"]["versions"]
+    theirs = peer["their_environment"]["versions"]
+    over_floor = network["ratios"]["network_over_floor"]["median"]
+    yield (
+        "network: 2 x multiply-adds at the machine's matrix-product rate",
+        f"{seconds['network'] / over_floor:.3f}",
+        "",
+        "",
+    )
+    yield "network", f"{seconds['network']:.3f}", *_ratio(network, "network_over_floor", "of that")
+    yield (
+        "`predict`, decoded picture to labels",
+        f"{seconds['predict']:.3f}",
+        *_ratio(network, "predict_over_network", "the network"),
+    )
+    yield (
+        f"the network in eager PyTorch {versions['torch']}, its faster memory format",
+        f"{torch:.3f}",
+        *_ratio(network, "torch_over_network", "the network"),
+    )
+    yield (
+        f"PaddleSeg {theirs['paddleseg']}'s own export, Paddle Inference {theirs['paddlepaddle']}, "
+        "picture to labels",
+        f"{paddle:.2f}",
+        *_ratio(peer, "paddleseg_over_predict", "`predict`"),
+    )
+
+
+def _ratio(results: dict[str, Any], name: str, of: str) -> tuple[str, str]:
+    median, target = results["ratios"][name]["median"], results["targets"][name]
+    bound = "at most" if name in ("network_over_floor", "predict_over_network") else "at least"
+    digits = 2 if median < 2 else 1
+    return f"{median:.{digits}f} x {of}", f"{bound} {target} x"
+
+
+def _start_up(results: dict[str, Any]) -> Iterator[Sequence[str]]:
+    for name, row in results["seconds"].items():
+        if name == "fastfcn --version, as installed":
+            continue
+        target = results["targets"].get(name)
+        shown = f"`{name}`" if name.startswith(("import", "fastfcn")) else name
+        yield shown, f"{row['median']:.2f}", "" if target is None else f"under {target}"
+
+
+def _export(results: dict[str, Any]) -> Iterator[Sequence[str]]:
+    for row in results["jobs"]:
+        if row["file"].endswith(".pdparams") and row["job"] != "read, every tensor copied":
+            yield row["job"], f"{row['median']:.1f}", f"{row['peak_over_weights']:.1f}"
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> int:
+    """Print the tables."""
+    print(tables())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
