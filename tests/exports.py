@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-from networks import CASES
 from numpy.typing import NDArray
 
 from fastfcn_export.describe import model_of
@@ -20,6 +19,7 @@ from fastfcn_export.target import Options, Weights
 from fastfcn_export.targets import onnx_graph
 from fastfcn_infer.class_table import numbered_classes
 from fastfcn_infer.manifest import Model
+from networks import CASES
 
 Array = NDArray[Any]
 PADDLE = ("ncpaddle", "paddleseg")

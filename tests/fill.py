@@ -49,4 +49,4 @@ def network_input(seed: int, height: int, width: int) -> NDArray[np.float32]:
 def picture(seed: int, height: int, width: int) -> NDArray[np.uint8]:
     """Return a picture (height, width, 3), RGB."""
     planes = network_input(seed, height, width)[0].transpose(1, 2, 0)
-    return np.clip(planes * 50 + 120, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(planes * 50 + 120, 0, 255), np.uint8)

@@ -88,11 +88,10 @@ def _run(given: argparse.Namespace) -> int:
         description = describe_checkpoint(given.checkpoint, request)
         print(record.to_json(description) if given.json else description_text(description))
         return exit_codes.FINE
-    stages = _Stages(quiet=given.json)
-    manifest = export(
-        given.checkpoint, given.folder, request, force=given.force, report=stages.begin
-    )
-    stages.end()
+    with _Stages(quiet=given.json) as stages:
+        manifest = export(
+            given.checkpoint, given.folder, request, force=given.force, report=stages.begin
+        )
     print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
     return exit_codes.FINE
 
@@ -105,13 +104,19 @@ class _Stages:
         self._name = ""
         self._began = 0.0
 
+    def __enter__(self) -> "_Stages":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
+
     def begin(self, name: str) -> None:
-        self.end()
+        self._end()
         self._name, self._began = name, time.perf_counter()
         if not self._quiet:
             print(f"{name} ...", end="", file=sys.stderr, flush=True)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         if self._name and not self._quiet:
             print(f" {time.perf_counter() - self._began:.1f} s", file=sys.stderr, flush=True)
         self._name = ""

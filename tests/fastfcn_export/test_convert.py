@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exports import save_checkpoint, tensors_of
-from networks import CASES
 
+from exports import save_checkpoint, tensors_of
 from fastfcn_export import Options, Request, export, fusion
 from fastfcn_infer import Segmenter, __version__, backend
 from fastfcn_infer.artifact import open_artifact
@@ -22,6 +21,7 @@ from fastfcn_infer.golden import replay
 from fastfcn_infer.manifest import read_manifest
 from fastfcn_infer.onnx_file import read_model_of
 from fastfcn_infer.record import to_json
+from networks import CASES
 
 pytest.importorskip("onnxruntime")
 
@@ -200,7 +200,7 @@ def test_without_a_runtime_the_export_says_what_to_install(
 def test_an_unknown_format_is_refused_with_the_known_ones(
     formats: tuple[str, ...], tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match="unknown format .*; known: .*onnx"):
+    with pytest.raises(ValueError, match=r"unknown format .*; known: .*onnx"):
         export("no such file", tmp_path / "out", Request(formats=formats))
     assert list(tmp_path.iterdir()) == []
 

@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exports import recognised, tensors_of
-from networks import CASES
 from numpy.typing import NDArray
 
+from exports import recognised, tensors_of
 from fastfcn_export import dialects
-from fastfcn_export.dialect import dialect_names, load_dialect, recognise, speak
+from fastfcn_export.dialect import dialect_names, recognise, speak
+from fastfcn_export.dialects import wuhuikai
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.targets import cost
 from fastfcn_infer.errors import CheckpointError
+from networks import CASES
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -58,7 +59,11 @@ def test_only_one_dialect_matches(case: str) -> None:
 
 
 def test_all_faults_are_listed_at_once(tensors: Tensors) -> None:
-    missing = ["head.encmodule.encoding.3.scale", "pretrained.bn1.running_mean", "jpu.conv4.0.weight"]
+    missing = [
+        "head.encmodule.encoding.3.scale",
+        "pretrained.bn1.running_mean",
+        "jpu.conv4.0.weight",
+    ]
     extra = {"head.brand.new": (3, 4), "optimizer.rate": ()}
     misshapen = {"jpu.conv5.1.bias": (9,), "pretrained.layer1.0.conv2.weight": (4, 4, 5, 5)}
     for name in missing:
@@ -234,7 +239,7 @@ def _copied(tensors: Tensors) -> Tensors:
 def test_a_new_file_in_the_folder_is_a_new_dialect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Path(str(load_dialect("wuhuikai").__file__)).read_text()
+    source = Path(wuhuikai.__file__).read_text()
     (tmp_path / "elsewhere.py").write_text(source.replace('"pretrained."', '"trunk."'))
     monkeypatch.setattr(dialects, "__path__", [*dialects.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "fastfcn_export.dialects.elsewhere", raising=False)

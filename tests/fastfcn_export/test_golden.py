@@ -4,13 +4,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import fill
 import numpy as np
 import onnx
 import pytest
-from exports import difference, save_checkpoint, write_onnx
 from numpy.typing import NDArray
 
+import fill
+from exports import difference, save_checkpoint, write_onnx
 from fastfcn_export import read_checkpoint
 from fastfcn_export.describe import network_facts
 from fastfcn_export.dialect import Recognised, recognise

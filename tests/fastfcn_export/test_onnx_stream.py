@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from exports import described, proto_of, recognised
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from exports import described, proto_of, recognised
 from fastfcn_export import onnx_stream
 from fastfcn_export.onnx_stream import Graph
 from fastfcn_export.targets import onnx_graph
@@ -42,7 +42,9 @@ def test_the_streamed_file_is_the_graph_that_onnx_itself_would_write(
     assert found.opset_import == expected.opset_import
     assert found.ir_version == 8  # as old as opset 17, for old runtimes
     assert (found.producer_name, found.producer_version) == PRODUCER
-    assert sum(array.nbytes for array in made.tensors.values()) < (tmp_path / "a.onnx").stat().st_size
+    assert (
+        sum(array.nbytes for array in made.tensors.values()) < (tmp_path / "a.onnx").stat().st_size
+    )
 
 
 def test_the_hash_in_the_metadata_is_that_of_the_graph(tmp_path: Path, model: Model) -> None:

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import CASES
 
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.targets import cost, reference
+from networks import CASES
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exports import PADDLE, save_checkpoint, tensors_of
 
+from exports import PADDLE, save_checkpoint, tensors_of
 from fastfcn_export import Request, export, targets
 from fastfcn_export.target import float_array, take, writers
 from fastfcn_infer.errors import BackendMissing
@@ -50,7 +50,9 @@ def test_a_target_whose_package_is_missing_says_what_to_install(
     drop_in: Path, tmp_path: Path
 ) -> None:
     (drop_in / "noted.py").write_text("import a_package_that_nobody_has\n")
-    with pytest.raises(BackendMissing, match=r"a_package_that_nobody_has.*fastfcn-infer\[export\]"):
+    with pytest.raises(
+        BackendMissing, match=r"a_package_that_nobody_has.*fastfcn-infer\[export\]"
+    ):
         export(tmp_path / "none.pth", tmp_path / "out", Request())
 
 

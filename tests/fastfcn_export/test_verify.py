@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from exports import described, recognised, write_onnx
-from networks import CASES
 from numpy.typing import NDArray
 
+from exports import described, recognised, write_onnx
 from fastfcn_export import fusion, verify
 from fastfcn_export.target import Options
 from fastfcn_infer.backend import open_backend
 from fastfcn_infer.errors import VerificationError
+from networks import CASES
 
 pytest.importorskip("onnxruntime")
 
@@ -164,7 +164,7 @@ def test_labels_are_judged_by_their_agreement(
 ) -> None:
     def two_in_a_thousand(labels: Array) -> Array:
         changed = labels.copy()
-        changed.reshape(-1)[:: 500] ^= 1
+        changed.reshape(-1)[::500] ^= 1
         return changed
 
     doctored(two_in_a_thousand)

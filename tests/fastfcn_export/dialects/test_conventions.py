@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
-import published
 import pytest
-from exports import tensors_of
-from networks import CASES
 
+import published
+from exports import tensors_of
 from fastfcn_export.dialect import Keys, dialect_names, load_dialect, recognise, speak
-from fastfcn_export.network.architecture import Architecture, Jpu
+from fastfcn_export.network.architecture import Architecture, EncNet, Jpu
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.targets import cost
 from fastfcn_infer.manifest import Resize
+from networks import CASES
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -230,8 +230,7 @@ def test_a_jpu_concatenates_the_coarsest_map_first_but_in_mmsegmentation() -> No
 
 def test_mmsegmentation_with_laterals_is_recognised() -> None:
     _, architecture, _ = CASES["mmseg_encnet"]
-    assert not isinstance(architecture.head, tuple)
-    head = replace(architecture.head, laterals=(2, 3))  # type: ignore[call-arg]
-    wanted = replace(architecture, head=head)
+    assert isinstance(architecture.head, EncNet)
+    wanted = replace(architecture, head=replace(architecture.head, laterals=(2, 3)))
     found = recognise(speak("mmseg", wanted, random_weights(wanted)))
     assert found.architecture == wanted

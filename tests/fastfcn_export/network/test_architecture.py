@@ -1,9 +1,8 @@
 from dataclasses import replace
 
-import published
 import pytest
-from networks import CASES
 
+import published
 from fastfcn_export.network.architecture import (
     Architecture,
     Backbone,
@@ -12,6 +11,7 @@ from fastfcn_export.network.architecture import (
     head_name,
     jpu_name,
 )
+from networks import CASES
 
 
 def basic(*blocks: int) -> Backbone:
@@ -26,6 +26,7 @@ def basic(*blocks: int) -> Backbone:
         (published.R101, "resnet101"),
         (published.resnet(blocks=(3, 8, 36, 3)), "resnet152"),
         (published.VD50_STRIDE_8, "resnet50_vd"),
+        (published.MM50, "resnet50_v1c"),
         (basic(2, 2, 2, 2), "resnet18"),
         (basic(3, 4, 6, 3), "resnet34"),
         (basic(2, 2, 2, 1), "resnet_2_2_2_1"),

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-import published
 import pytest
-from networks import CASES
 
+import published
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.fastfcn import fastfcn, fastfcn_training
 from fastfcn_export.network.jpu import upsample
 from fastfcn_export.network.resnet import resnet
 from fastfcn_export.targets.cost import CostOps, Shape
+from networks import CASES
 
 
 class Notes(CostOps):

@@ -3,13 +3,13 @@ from math import prod
 
 import numpy as np
 import onnx
-import published
 import pytest
-from exports import recognised, write_onnx
-from networks import CASES
 
+import published
+from exports import recognised, write_onnx
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.targets import cost
+from networks import CASES
 
 IMAGENET_CLASSIFIER = 1000 * 2048 + 1000  # `pretrained.fc`, in every checkpoint and never used
 
@@ -81,7 +81,9 @@ def test_paddleseg_s_published_stride_8_model_costs_193_g_multiply_adds() -> Non
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_multiply_adds_are_those_of_the_graph_that_is_shipped(case: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_multiply_adds_are_those_of_the_graph_that_is_shipped(
+    case: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     size = (64, 96)
     network = recognised(case)
     path = write_onnx(network, tmp_path_factory.mktemp("cost"))

@@ -5,15 +5,15 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import pytest
-from exports import difference, recognised, write_onnx
-from networks import CASES
 from numpy.typing import NDArray
 
+from exports import difference, recognised, write_onnx
 from fastfcn_export.dialect import recognise, speak
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.target import Options
 from fastfcn_export.targets import reference
 from fastfcn_infer.onnx_file import read_model_of
+from networks import CASES
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -34,7 +34,7 @@ def normalised(case: str) -> NDArray[np.float32]:
     """The dialect's normalisation of `pixels`, written out."""
     conventions = recognised(case).conventions
     scaled = (pixels() / 255 - np.array(conventions.mean)) / np.array(conventions.std)
-    return scaled.transpose(0, 3, 1, 2).astype(np.float32)
+    return np.asarray(scaled.transpose(0, 3, 1, 2), np.float32)
 
 
 def run(path: Path, feed: Array) -> Array:

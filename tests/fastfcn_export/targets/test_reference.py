@@ -167,5 +167,7 @@ def test_linear_and_classify_are_torch_s() -> None:
 
 def test_a_tensor_of_another_shape_is_not_taken() -> None:
     weights = {"l.weight": drawn(5, 7), "l.bias": drawn(5)}
-    with pytest.raises(ValueError, match=r"l\.weight has shape \(5, 7\); the network wants \(5, 6\)"):
+    with pytest.raises(
+        ValueError, match=r"l\.weight has shape \(5, 7\); the network wants \(5, 6\)"
+    ):
         ops(weights).linear(drawn(2, 6), "l", 5)

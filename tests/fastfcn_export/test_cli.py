@@ -1,0 +1,234 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastfcn_export
+from exports import save_checkpoint, tensors_of
+from fastfcn_export import Description, fusion
+from fastfcn_export.__main__ import main
+from fastfcn_infer import __version__, backend
+from fastfcn_infer.artifact import open_artifact
+from fastfcn_infer.manifest import read_manifest
+from fastfcn_infer.record import from_json
+
+pytest.importorskip("onnxruntime")
+
+ROOT = Path(fastfcn_export.__file__).parents[2]
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> str:
+    return str(save_checkpoint(tmp_path, "paddleseg", tensors_of("paddleseg_os32")))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> str:
+    return str(tmp_path / "out")
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command as a user would, in a process of its own."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "export")])
+    return subprocess.run(
+        [sys.executable, "-m", "fastfcn_export", *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_a_user_gets_results_on_stdout_and_progress_on_stderr(checkpoint: str, out: str) -> None:
+    done = run(checkpoint, "-o", out, "--output-stride", "32")
+    assert done.returncode == 0, done.stderr
+    assert "dialect  paddleseg" in done.stdout
+    assert re.search(r"verified onnx_runtime .* worst difference \d\.\de-\d\d", done.stdout)
+    for stage in ("read", "write onnx", "verify onnx", "seal"):
+        assert re.search(rf"^{stage} \.\.\. \d+\.\d s$", done.stderr, re.MULTILINE)
+    assert open_artifact(Path(out)).manifest is not None
+
+
+def test_a_user_gets_one_line_and_code_6_for_a_damaged_file(tmp_path: Path, out: str) -> None:
+    broken = tmp_path / "model.pdparams"
+    broken.write_bytes(b"\x80\x04")
+    done = run(str(broken), "-o", out)
+    assert done.returncode == 6
+    assert "Traceback" not in done.stderr
+    assert str(broken) in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_names_every_option_and_exit_code() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for option in (
+        "--output-folder", "--format", "--classes", "--dialect", "--output-stride", "--output ",
+        "--with-preprocess", "--shape", "--precision", "--verify", "--dry-run", "--force",
+        "--json", "--version",
+    ):  # fmt: skip
+        assert option in done.stdout
+    for code in ("0 fine", "1 a bug", "2 usage", "4 the graph", "5 a runtime", "6 the checkpoint"):
+        assert code in done.stdout
+
+
+def test_the_version_is_the_package_s(capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"fastfcn-export {__version__}\n"
+
+
+def test_json_prints_the_manifest_and_nothing_else(
+    checkpoint: str, out: str, capsys: Captured
+) -> None:
+    assert main([checkpoint, "-o", out, "--json", "--verify", "off"]) == 0
+    printed = capsys.readouterr()
+    assert read_manifest(printed.out, "stdout") == open_artifact(Path(out)).manifest
+    assert printed.err == ""
+
+
+def test_a_dry_run_describes_and_writes_nothing(
+    checkpoint: str, tmp_path: Path, capsys: Captured
+) -> None:
+    assert main([checkpoint, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    for part in ("dialect  paddleseg", "encnet", "parameters", "multiply-adds", "backbone.stage3",
+                 "memory   weights", "assumed  output stride 8"):  # fmt: skip
+        assert part in text
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pdparams"]
+
+
+def test_a_dry_run_in_json_is_a_description(checkpoint: str, capsys: Captured) -> None:
+    assert main([checkpoint, "--dry-run", "--json", "--output-stride", "16"]) == 0
+    found = from_json(Description, capsys.readouterr().out)
+    assert found.network.output_stride == 16
+    assert found.network.assumed == ()
+
+
+def test_what_was_assumed_is_in_the_output_of_an_export(
+    checkpoint: str, out: str, capsys: Captured
+) -> None:
+    assert main([checkpoint, "-o", out, "--verify", "off"]) == 0
+    text = capsys.readouterr().out
+    assert "assumed  output stride 8 of the backbone" in text
+    assert "verified not at all: --verify off" in text
+
+
+def test_every_option_reaches_the_artifact(checkpoint: str, out: str, tmp_path: Path) -> None:
+    table = [{"name": f"thing {i}", "color": [0, 0, i]} for i in range(6)]
+    (tmp_path / "things.json").write_text(json.dumps(table))
+    options = (
+        "--format onnx --dialect paddleseg --output-stride 32 --output probabilities "
+        f"--with-preprocess --shape 1x64x96 --precision fp16 --classes {tmp_path}/things.json"
+    )
+    assert main([checkpoint, "-o", out, *options.split()]) == 0
+    model = open_artifact(Path(out)).model
+    assert (model.input.name, model.input.shape) == ("pixels", (1, 64, 96))
+    assert (model.output.name, model.precision) == ("probabilities", "fp16")
+    assert model.network.output_stride == 32
+    assert model.classes[5].name == "thing 5"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "-o FOLDER is missing"),
+        (["-o", "x", "--output-stride", "4"], "invalid choice"),
+        (["-o", "x", "--shape", "1x20x64"], "H, W from 33"),
+        (["-o", "x", "--shape", "0x64x64"], "N from 1"),
+        (["-o", "x", "--shape", "64x64"], "NxHxW"),
+        (["-o", "x", "--precision", "int8"], "invalid choice"),
+        (["-o", "x", "--no-such-option"], "unrecognized arguments"),
+    ],
+)
+def test_a_mistake_in_the_options_is_code_2(
+    options: list[str], message: str, capsys: Captured
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["model.pth", *options])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_format_is_code_2(checkpoint: str, out: str, capsys: Captured) -> None:
+    assert main([checkpoint, "-o", out, "--format", "tflite"]) == 2
+    assert "unknown format tflite; known: " in capsys.readouterr().err
+
+
+def test_a_folder_that_is_there_is_code_2_and_force_replaces_it(
+    checkpoint: str, out: str, capsys: Captured
+) -> None:
+    assert main([checkpoint, "-o", out, "--verify", "off"]) == 0
+    assert main([checkpoint, "-o", out, "--verify", "off"]) == 2
+    assert "out" in capsys.readouterr().err
+    assert main([checkpoint, "-o", out, "--verify", "off", "--force", "--shape", "1x64x64"]) == 0
+    assert open_artifact(Path(out)).model.input.shape == (1, 64, 64)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    ("options", "code", "error", "message"),
+    [
+        (["--dialect", "caffe"], 6, "CheckpointError", "unknown dialect 'caffe'"),
+        (["--dialect", "mmseg"], 6, "CheckpointError", "missing: backbone."),
+        (["--classes", "ade20k"], 6, "CheckpointError", "6 classes, but ade20k has 150"),
+        (["--classes", "none.json"], 6, "ArtifactError", "none.json"),
+    ],
+)
+def test_errors_have_their_codes_and_are_objects_in_json(
+    checkpoint: str,
+    out: str,
+    capsys: Captured,
+    options: list[str],
+    code: int,
+    error: str,
+    message: str,
+    as_json: bool,
+) -> None:
+    assert main([checkpoint, "-o", out, *options, *(["--json"] if as_json else [])]) == code
+    printed = capsys.readouterr()
+    if as_json:
+        found = json.loads(printed.out)
+        assert (found["error"], found["code"]) == (error, code)
+        assert message in found["message"]
+        assert printed.err == ""
+    else:
+        assert f"{error}: " in printed.err
+        assert message in printed.err
+        assert printed.out == ""
+    assert not Path(out).exists()
+
+
+def test_an_error_begins_a_line_of_its_own_after_the_progress(
+    checkpoint: str, out: str, capsys: Captured
+) -> None:
+    assert main([checkpoint, "-o", out, "--classes", "ade20k"]) == 6
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("CheckpointError: ") for line in lines)
+
+
+def test_a_graph_that_is_not_the_network_is_code_4(
+    checkpoint: str, out: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = fusion.fold_norm
+    monkeypatch.setattr(
+        fusion, "fold_norm", lambda *given: tuple(1.01 * array for array in right(*given))
+    )
+    assert main([checkpoint, "-o", out, "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["error"] == "VerificationError"
+    assert not Path(out).exists()
+
+
+def test_a_missing_runtime_is_code_5(
+    checkpoint: str, out: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "installed", lambda name: False)
+    assert main([checkpoint, "-o", out, "--json"]) == 5
+    found = json.loads(capsys.readouterr().out)
+    assert found["error"] == "BackendMissing"
+    assert "pip install" in found["message"]
+    assert not Path(out).exists()
