@@ -20,7 +20,9 @@ def check_shapes(
     unused: Mapping[str, str],
     dialect: str,
 ) -> Counter[str]:
-    """Check that all tensors are there, have their shapes, and that no other is there.
+    """Check that all tensors are there, are floats of their shapes, and that no other is there.
+
+    Paddle stores bfloat16 as uint16.
 
     Args:
         tensors: of the checkpoint.
@@ -32,7 +34,7 @@ def check_shapes(
         Why tensors are not used -> how many.
 
     Raises:
-        CheckpointError: tensors are missing, unexpected or misshapen.
+        CheckpointError: tensors are missing, unexpected, misshapen or no floats.
     """
     faults = []
     for key, shape in expected.items():
@@ -40,6 +42,8 @@ def check_shapes(
             faults.append(f"missing: {key} {shape}")
         elif tensors[key].shape != shape:
             faults.append(f"misshapen: {key} is {tensors[key].shape}, expected {shape}")
+        elif tensors[key].dtype.kind != "f" and tensors[key].dtype != np.uint16:
+            faults.append(f"no floats: {key} is {tensors[key].dtype}, expected a float type")
     counts: Counter[str] = Counter()
     for key in (key for key in tensors if key not in expected):
         reason = next((r for p, r in unused.items() if re.fullmatch(p, key)), None)

@@ -215,6 +215,12 @@ def test_other_float_types_are_read_and_half_precision_is_widened(
     assert np.array_equal(found.weights["jpu.p3.conv.weight"], expected)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int64", "bool", "complex64"])
+def test_weights_that_are_no_floats_are_refused(tensors: Tensors, dtype: str) -> None:
+    tensors["jpu.conv3.0.weight"] = tensors["jpu.conv3.0.weight"].astype(dtype)
+    assert f"no floats: jpu.conv3.0.weight is {dtype}, expected a float" in refused(tensors)
+
+
 def test_big_endian_tensors_are_read(tensors: Tensors) -> None:
     found = recognise({name: array.astype(">f4") for name, array in tensors.items()})
     for name, exact in recognised("wuhuikai_encnet").weights.items():

@@ -15,6 +15,7 @@ from fastfcn_export.network.fastfcn import Outputs, fastfcn, fastfcn_training
 from fastfcn_export.target import GROUPS, Norm, Weights, take
 
 Array = NDArray[Any]
+_PIXELS = 1024  # encoded together: 64 MB of residuals at 32 codes and 512 channels
 
 
 def logits(architecture: Architecture, weights: Weights, image: Array) -> Array:
@@ -130,19 +131,20 @@ class NumpyOps:
         return np.concatenate(maps, 1)
 
     def encode(self, x: Array, layer: str, codes: int) -> Array:
-        """Encode with every residual written out: N x P x K x C numbers, a picture at a time."""
+        """Encode with every residual written out, some pixels at a time: they are P x K x C."""
         channels = x.shape[1]
         words = self._take(f"{layer}.codewords", (codes, channels))
         scale = self._take(f"{layer}.scale", (codes,))
-        encodings = []
-        for picture in x:
+        encodings = np.zeros((len(x), codes, channels), x.dtype)
+        for encoding, picture in zip(encodings, x, strict=True):
             pixels = picture.reshape(channels, -1).T  # (P, C)
-            residuals = pixels[:, None, :] - words  # (P, K, C)
-            scores = scale * np.square(residuals).sum(2)  # (P, K)
-            share = np.exp(scores - scores.max(1, keepdims=True))
-            share /= share.sum(1, keepdims=True)
-            encodings.append((share[:, :, None] * residuals).sum(0))  # (K, C)
-        normalised = self._batch_norm(np.stack(encodings)[..., None], layer)
+            for start in range(0, len(pixels), _PIXELS):
+                residuals = pixels[start : start + _PIXELS, None, :] - words  # (P, K, C)
+                scores = scale * np.square(residuals).sum(2)  # (P, K)
+                share = np.exp(scores - scores.max(1, keepdims=True))
+                share /= share.sum(1, keepdims=True)
+                encoding += (share[:, :, None] * residuals).sum(0)  # (K, C)
+        normalised = self._batch_norm(encodings[..., None], layer)
         return np.asarray(_relu(normalised[..., 0]).mean(1))  # (N, C)
 
     def linear(self, x: Array, layer: str, width: int) -> Array:

@@ -138,7 +138,7 @@ def test_separable_has_no_relu_between_its_convolutions(kind: Any, dilation: int
 
 
 def test_encode_sums_residuals_over_pixels_and_averages_over_codes() -> None:
-    x, words, scale = drawn(2, 6, 4, 5), drawn(3, 6), -np.abs(drawn(3))
+    x, words, scale = drawn(2, 6, 33, 35), drawn(3, 6), -np.abs(drawn(3))  # more than a block
     weights = norm_weights("e", 3, 4) | {"e.codewords": words, "e.scale": scale}
     pixels = tensor(x).flatten(2).transpose(1, 2).unsqueeze(2)  # (N, P, 1, C)
     residuals = pixels - tensor(words)
