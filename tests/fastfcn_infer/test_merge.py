@@ -76,6 +76,7 @@ def test_answered_labels_are_cut_to_the_picture(kind: Any) -> None:
     assert found.dtype == kind
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, answer[:33, :20])
+    np.testing.assert_array_equal(labels(Merged(answer, (40, 50), (40, 50)), LABELS), answer)
 
 
 @pytest.mark.parametrize("picture", [(41, 50), (40, 51), (400, 500)])

@@ -70,8 +70,8 @@ def test_every_kind_is_written_where_asked_and_folders_are_kept(here: Path) -> N
 
 
 def test_files_folders_and_globs_can_be_mixed(here: Path) -> None:
-    assert predict("in/a.png", "in", "in/*/*.png", "-o", "out") == 0
-    assert names(here / "out") == ["a_labels.png", "b_labels.png"]
+    assert predict("in/a.png", "in", "in/*/*.png", "-o", "new/out") == 0
+    assert names(here / "new" / "out") == ["a_labels.png", "b_labels.png"]
 
 
 def test_bad_pictures_are_reported_and_skipped_with_exit_code_3(
