@@ -15,7 +15,7 @@ from fastfcn_export.random_weights import random_weights
 from fastfcn_infer import segmenter as module
 from fastfcn_infer.artifact import open_artifact
 from fastfcn_infer.backend import open_backend
-from fastfcn_infer.errors import ArtifactError, BackendError, DeviceUnavailable, ImageError
+from fastfcn_infer.errors import BackendError, DeviceUnavailable, ImageError
 from fastfcn_infer.image import read_picture
 from fastfcn_infer.machine import CpuBudget
 from fastfcn_infer.segmenter import Segmenter
@@ -85,15 +85,14 @@ def test_a_picture_larger_than_a_fixed_graph_of_labels_is_refused(
             segmenter.predict(np.zeros((65, 50, 3), np.uint8))
 
 
-def test_an_artifact_of_labels_whose_procedure_resizes_is_refused_at_the_door(
+def test_a_graph_of_labels_sees_pictures_at_their_own_size_whatever_its_authors_do(
     tmp_path: Path,
 ) -> None:
     checkpoint = save_checkpoint(tmp_path, "ncpaddle", tensors_of("ncpaddle_fcn"))
-    export(
-        checkpoint, tmp_path / "labels", Request(verify=False, output_stride=32, output="labels")
-    )
-    with pytest.raises(ArtifactError, match="--output logits"):
-        Segmenter.from_pretrained(tmp_path / "labels")
+    export(checkpoint, tmp_path / "labels", Request(verify=False, output="labels"))
+    with Segmenter.from_pretrained(tmp_path / "labels", threads=1) as segmenter:
+        assert segmenter.model.procedure.resize is None
+        assert segmenter.predict(np.zeros((20, 77, 3), np.uint8)).size == (20, 77)
 
 
 def test_the_runtime_says_what_runs_and_what_was_chosen(tiny: Path) -> None:
