@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.checkpoint_faults import check_shapes, check_values
-from fastfcn_export.network.architecture import Architecture
+from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.target import Weights, float_array
 from fastfcn_export.targets import cost
 from fastfcn_infer import _folder
@@ -175,8 +175,9 @@ def recognise(
     keys = Keys({key: array.shape for key, array in tensors.items()})
     name = dialect or _only_match(keys, tensors)
     file = load_dialect(name)
-    stride, assumed = _stride(file, name, keys, output_stride)
+    stride = _stride(file, name, keys, output_stride)
     architecture = file.architecture(keys, stride)
+    assumed = () if output_stride else (_assumed(name, architecture.backbone),)
     wanted = cost.tensors(architecture)
     found = _checkpoint_keys(file, architecture)
     expected = {
@@ -209,20 +210,22 @@ def _only_match(keys: Keys, tensors: Tensors) -> str:
     )
 
 
-def _stride(
-    file: Dialect, name: str, keys: Keys, asked: int | None
-) -> tuple[int, tuple[str, ...]]:
+def _stride(file: Dialect, name: str, keys: Keys, asked: int | None) -> int:
     if asked is None:
-        stride = file.output_stride(keys)
-        note = (
-            f"output stride {stride} of the backbone: the keys cannot tell it, this is the "
-            f"published default of {name} (--output-stride sets it)"
-        )
-        return stride, (note,)
+        return file.output_stride(keys)
     if asked not in file.CONVENTIONS.output_strides:
         known = ", ".join(map(str, file.CONVENTIONS.output_strides))
         raise CheckpointError(f"output stride {asked} is not one of {name}'s: {known}")
-    return asked, ()
+    return asked
+
+
+def _assumed(name: str, backbone: Backbone) -> str:
+    dilations = ", ".join(str(stage.dilation) for stage in backbone.stages)
+    return (
+        f"output stride {backbone.output_stride} and dilations {dilations} of the backbone's "
+        "stages: the keys cannot tell them, these are the published defaults of "
+        f"{name} (--output-stride sets both)"
+    )
 
 
 def speak(dialect: str, architecture: Architecture, weights: Weights) -> dict[str, NDArray[Any]]:

@@ -114,7 +114,7 @@ def test_what_was_assumed_is_in_the_output_of_an_export(
 ) -> None:
     assert main([checkpoint, "-o", out, "--verify", "off"]) == 0
     text = capsys.readouterr().out
-    assert "assumed  output stride 8 of the backbone" in text
+    assert "assumed  output stride 8 and dilations" in text
     assert "verified not at all: --verify off" in text
 
 

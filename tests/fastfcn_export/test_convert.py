@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from exports import save_checkpoint, tensors_of
-from fastfcn_export import Options, Request, export, fusion
+from fastfcn_export import Options, Request, convert, export, fusion
 from fastfcn_infer import Segmenter, __version__, backend
 from fastfcn_infer.artifact import open_artifact
 from fastfcn_infer.class_table import class_table
@@ -185,6 +185,19 @@ def test_a_failed_export_leaves_the_old_artifact(
         export(checkpoint, tmp_path / "out", Request(output_stride=STRIDE), force=True)
     assert content(tmp_path / "out") == before
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_export_that_is_cut_short_leaves_nothing(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def stop(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(convert, "prove", stop)
+    with pytest.raises(type(error)):
+        export(checkpoint, tmp_path / "out", Request(output_stride=STRIDE))
+    assert {path.name for path in tmp_path.iterdir()} == {"in"}
 
 
 def test_without_a_runtime_the_export_says_what_to_install(

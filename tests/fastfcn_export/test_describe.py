@@ -89,7 +89,7 @@ def test_the_text_names_everything_a_user_must_know() -> None:
     for part in (
         "dialect  paddleseg",
         "encnet, resnet_2_2_2_2_vd, output stride 8, jpu, laterals, 6 classes",
-        "assumed  output stride 8 of the backbone: the keys cannot tell it",
+        "assumed  output stride 8 and dilations 1, 1, 2, 4 of the backbone",
         "backbone.stage4",
         "multiply-adds",
         "(one picture of 480 x 480)",

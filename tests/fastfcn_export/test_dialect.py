@@ -167,22 +167,24 @@ def test_the_output_stride_is_settable_and_then_nothing_is_assumed(case: str, st
 
 
 @pytest.mark.parametrize(
-    ("case", "stride"),
+    ("case", "stride", "dilations"),
     [
-        ("wuhuikai_encnet", 32),
-        ("wuhuikai_encnet_no_jpu", 8),
-        ("wuhuikai_laterals", 8),
-        ("ncpaddle_encnet", 32),
-        ("paddleseg_os32", 8),
-        ("mmseg_psp", 32),
+        ("wuhuikai_encnet", 32, "1, 1, 1, 1"),
+        ("wuhuikai_encnet_no_jpu", 8, "1, 1, 2, 4"),
+        ("wuhuikai_laterals", 8, "1, 1, 2, 4"),
+        ("ncpaddle_encnet", 32, "1, 1, 1, 1"),
+        ("paddleseg_os32", 8, "1, 1, 2, 4"),
+        ("mmseg_psp", 32, "1, 1, 2, 4"),
     ],
 )
-def test_the_published_output_stride_is_taken_and_said(case: str, stride: int) -> None:
+def test_the_published_stride_and_dilations_are_taken_and_said(
+    case: str, stride: int, dilations: str
+) -> None:
     found = recognise(tensors_of(case))
     assert found.output_stride == stride
     (note,) = found.assumed
-    assert f"output stride {stride} " in note
-    assert f"published default of {found.dialect}" in note
+    assert f"output stride {stride} and dilations {dilations} of the backbone" in note
+    assert f"published defaults of {found.dialect}" in note
     assert "--output-stride" in note
 
 

@@ -16,9 +16,8 @@ from fastfcn_export.onnx_stream import Graph
 from fastfcn_export.targets.reference import NumpyOps
 
 IDENTICAL = 1e-12  # float64 on both sides
-# Scores are sums of 512 squares of up to 16 and end in an exponential: 1e-7 of 10^4, a few times.
-FLOAT32 = 1e-2
-HALF_INPUT = 2e-2  # the pixels themselves are rounded to 11 bits
+FLOAT32 = 1e-5  # measured 6e-7, where the unfused form in float32 has 5e-7
+HALF_OUTPUT = 2e-3  # the answer is rounded to 11 bits; measured 4e-4
 
 Array = NDArray[Any]
 CODES, CHANNELS = 32, 512
@@ -79,7 +78,7 @@ def test_in_half_precision_long_pixels_do_not_overflow() -> None:
     assert np.square(x.astype(np.float64)).sum(1).min() > np.finfo(np.float16).max
     found = fused(x, np.float16).astype(np.float64)
     assert np.isfinite(found).all()
-    assert difference(found, naive(x)) <= HALF_INPUT
+    assert difference(found, naive(x)) <= HALF_OUTPUT
 
 
 def test_the_answer_is_a_vector_that_sums_over_the_pixels_of_each_picture() -> None:
