@@ -1,0 +1,32 @@
+import re
+from pathlib import Path
+
+from benchmarks.readme_table import tables
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_figures_are_those_of_the_committed_runs() -> None:
+    inside = re.search(r"<!-- speed: .*? -->\n(.*?)\n\n<!-- /speed -->", README, re.DOTALL)
+    assert inside is not None
+    assert inside[1].strip() == tables().strip()
+
+
+def test_the_five_lines_of_python_run(tmp_path: Path) -> None:
+    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    picture = ROOT / "fastfcn_infer" / "demo" / "china.jpg"
+    model = ROOT / "fastfcn_infer" / "models" / "fastfcn-resnet18-random"
+    code = (
+        block[1].replace('"model/"', repr(str(model))).replace('"street.jpg"', repr(str(picture)))
+    )
+    target = tmp_path / "overlay.jpg"
+    exec(code.replace('"street_overlay.jpg"', repr(str(target))), {})  # the README's own words
+    assert target.stat().st_size > 10_000
+
+
+def test_every_file_the_readme_names_is_there() -> None:
+    named = re.findall(r"`((?:docs|benchmarks|fastfcn_infer|export|tests)/[\w./]+\w)`", README)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
