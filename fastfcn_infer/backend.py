@@ -9,7 +9,6 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from fastfcn_infer import _folder
 from fastfcn_infer.artifact import Artifact
 from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable
-from fastfcn_infer.manifest import Model
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
 
@@ -82,12 +80,11 @@ class BackendFile(Protocol):
     EXTRA: str  # pip install "fastfcn-infer[EXTRA]"
     REQUIRES: tuple[str, ...]  # top-level import names
 
-    def open(self, model_path: Path, model: Model, *, device: Device, threads: int) -> Backend:
+    def open(self, artifact: Artifact, *, device: Device, threads: int) -> Backend:
         """Open a graph whose bytes were checked.
 
         Args:
-            model_path: the file of `FORMAT`.
-            model: its description.
+            artifact: holds the graph in `FORMAT`, its description, and often a golden picture.
             device: of a kind in `DEVICES`, or "auto".
             threads: for computing, at least 1.
 
@@ -152,7 +149,8 @@ def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) ->
         name = _choose(artifact, wanted)
         chosen = (f"backend {name}: the first installed one that can serve this artifact",)
     file = _checked_file(name, wanted)
-    opened = file.open(artifact.path(file.FORMAT), artifact.model, device=wanted, threads=threads)
+    artifact.path(file.FORMAT)  # an artifact without it says so before a runtime is loaded
+    opened = file.open(artifact, device=wanted, threads=threads)
     return _Opened(opened, chosen) if chosen else opened
 
 

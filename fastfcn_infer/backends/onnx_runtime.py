@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact import Artifact
 from fastfcn_infer.backend import Device, RuntimeFacts
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
 from fastfcn_infer.manifest import Model
@@ -28,8 +29,9 @@ _NAME = __name__.rpartition(".")[2]
 _ERRORS_ONLY = 3  # log severity; what we need to know arrives as exceptions
 
 
-def open(model_path: Path, model: Model, *, device: Device, threads: int) -> "OnnxRuntime":
+def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
     """Open an ONNX file; see `backend.BackendFile.open`."""
+    model_path, model = artifact.path(FORMAT), artifact.model
     if device.kind != "auto":
         return OnnxRuntime(model_path, model, device, threads, ())
     cpu = Device("cpu")

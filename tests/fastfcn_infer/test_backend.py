@@ -94,7 +94,7 @@ class Abacus:
     def close(self):
         pass
 
-def open(model_path, model, *, device, threads):
+def open(artifact, *, device, threads):
     return Abacus(threads)
 """
 

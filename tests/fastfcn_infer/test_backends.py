@@ -155,7 +155,9 @@ def test_a_file_the_runtime_cannot_read_is_a_backend_error(name: str, tmp_path: 
     path = tmp_path / "model.bin"
     path.write_bytes(b"\x08\x08garbage")
     with pytest.raises(BackendError, match=r"model\.bin"):
-        file_of(name).open(path, tiny_model(), device=backend.Device("cpu"), threads=1)
+        file = file_of(name)
+        broken = Artifact(None, tiny_model(), None, {FORMATS[file.FORMAT]: path})
+        file.open(broken, device=backend.Device("cpu"), threads=1)
 
 
 def test_the_facts_say_what_runs(name: str, artifact: Artifact) -> None:

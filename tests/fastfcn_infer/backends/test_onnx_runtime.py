@@ -5,14 +5,20 @@ from typing import Any
 
 import pytest
 
+from fastfcn_infer.artifact import FORMATS, Artifact
 from fastfcn_infer.backend import Device
 from fastfcn_infer.backends import onnx_runtime
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
+from fastfcn_infer.manifest import Model
 from models import tiny_model, tiny_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 CPU_ONLY = ["CPUExecutionProvider"]
 WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def lone(path: Path, model: Model | None = None) -> Artifact:
+    return Artifact(None, model or tiny_model(), None, {FORMATS["onnx"]: path})
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def test_a_wheel_without_the_provider_is_diagnosed(
 ) -> None:
     pretend(monkeypatch, CPU_ONLY)
     with pytest.raises(DeviceUnavailable, match=r"fastfcn-infer\[gpu\]") as caught:
-        onnx_runtime.open(path, tiny_model(), device=Device(kind), threads=1)
+        onnx_runtime.open(lone(path), device=Device(kind), threads=1)
     assert importlib.metadata.version("onnxruntime") in str(caught.value)
     assert f"Device {kind} was asked for" in str(caught.value)
 
@@ -60,7 +66,7 @@ def test_two_wheels_that_overwrite_each_other_are_diagnosed(
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.2.3")
     with pytest.raises(DeviceUnavailable, match="overwrite each other") as caught:
-        onnx_runtime.open(path, tiny_model(), device=Device("cuda"), threads=1)
+        onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
     assert "onnxruntime 1.2.3, onnxruntime-gpu 1.2.3" in str(caught.value)
 
 
@@ -69,7 +75,7 @@ def test_going_on_silently_without_the_device_is_an_error(
 ) -> None:
     pretend(monkeypatch, WITH_CUDA)
     with pytest.raises(DeviceUnavailable, match="did not start"):
-        onnx_runtime.open(path, tiny_model(), device=Device("cuda", 1), threads=1)
+        onnx_runtime.open(lone(path), device=Device("cuda", 1), threads=1)
     assert sessions[0].providers[0] == ("CUDAExecutionProvider", {"device_id": 1})
     assert sessions[0].fallback == 0
 
@@ -78,7 +84,7 @@ def test_auto_may_go_on_without_the_device_and_says_why(
     path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
 ) -> None:
     pretend(monkeypatch, WITH_CUDA)
-    opened = onnx_runtime.open(path, tiny_model(), device=Device("auto"), threads=1)
+    opened = onnx_runtime.open(lone(path), device=Device("auto"), threads=1)
     assert len(sessions) == 2
     assert opened.facts.device == "cpu"
     assert opened.facts.provider == "CPUExecutionProvider"
@@ -95,11 +101,11 @@ def test_a_cuda_failure_while_opening_is_about_the_device_and_not_the_file(
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
     with pytest.raises(DeviceUnavailable, match="invalid device ordinal"):
-        onnx_runtime.open(path, tiny_model(), device=Device("cuda", 9), threads=1)
+        onnx_runtime.open(lone(path), device=Device("cuda", 9), threads=1)
 
 
 def test_the_session_is_opened_with_what_was_asked_for(path: Path, sessions: list[Any]) -> None:
-    onnx_runtime.open(path, tiny_model(), device=Device("cpu"), threads=3)
+    onnx_runtime.open(lone(path), device=Device("cpu"), threads=3)
     options = sessions[0].options
     assert options.intra_op_num_threads == 3
     assert options.inter_op_num_threads == 1
@@ -110,15 +116,17 @@ def test_the_session_is_opened_with_what_was_asked_for(path: Path, sessions: lis
 
 def test_a_graph_with_other_names_than_its_description_is_refused(path: Path) -> None:
     with pytest.raises(BackendError, match="'pixels'"):
-        onnx_runtime.open(path, tiny_model(input_name="pixels"), device=Device("cpu"), threads=1)
+        onnx_runtime.open(
+            lone(path, tiny_model(input_name="pixels")), device=Device("cpu"), threads=1
+        )
 
 
 def test_nothing_is_printed_when_opening_and_failing(
     path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    opened = onnx_runtime.open(path, tiny_model(), device=Device("cpu"), threads=1)
+    opened = onnx_runtime.open(lone(path), device=Device("cpu"), threads=1)
     opened.close()
     path.write_bytes(b"broken")
     with pytest.raises(BackendError):
-        onnx_runtime.open(path, tiny_model(), device=Device("cpu"), threads=1)
+        onnx_runtime.open(lone(path), device=Device("cpu"), threads=1)
     assert capfd.readouterr() == ("", "")
