@@ -1,0 +1,85 @@
+"""Turning a Paddle program into ONNX by paddle2onnx, in a process of its own.
+
+paddle2onnx pins an old onnx, and a program that it cannot digest can end the process it runs in; so
+it is never imported here. It may live in this environment, or in another one whose command
+``paddle2onnx`` is on the PATH.
+"""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from fastfcn_infer.errors import BackendError, BackendMissing
+
+OPSET = 17
+_MINUTES = 30
+_LAST_WORDS = 12  # lines of what the converter said that a message repeats
+
+
+def convert(model: Path, params: Path, onnx_file: Path) -> None:
+    """Convert a program.
+
+    Args:
+        model: a ``.json`` (Paddle 3) or ``.pdmodel`` (Paddle 2).
+        params: its ``.pdiparams``.
+        onnx_file: is written.
+
+    Raises:
+        BackendMissing: paddle2onnx is neither installed here nor on the PATH.
+        BackendError: it failed; repeats what it said.
+    """
+    arguments = {
+        "--model_dir": str(model.parent),
+        "--model_filename": model.name,
+        # Joined to the folder by paddle2onnx; an absolute path stays what it is.
+        "--params_filename": str(params.resolve()),
+        "--save_file": str(onnx_file),
+        "--opset_version": str(OPSET),
+        # Its optimisers install packages unasked; runtimes optimise by themselves.
+        "--optimize_tool": "None",
+    }
+    command = [*_command(), *(part for pair in arguments.items() for part in pair)]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60 * _MINUTES,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BackendError(f"paddle2onnx could not be run on {model}: {error}.") from error
+    # It logs its failures and then ends with 0 or an error of its own: the file decides.
+    if done.returncode != 0 or not onnx_file.is_file() or onnx_file.stat().st_size == 0:
+        said = done.stdout.decode(errors="replace").strip().splitlines()[-_LAST_WORDS:]
+        raise BackendError(
+            f"paddle2onnx could not convert {model} (exit code {done.returncode}); it said:\n"
+            + "\n".join(said)
+        )
+
+
+def available() -> bool:
+    """Tell whether paddle2onnx is installed here or on the PATH; nothing is imported or run."""
+    return _here() or shutil.which("paddle2onnx") is not None
+
+
+def _here() -> bool:
+    # It cannot even be imported without Paddle.
+    return all(importlib.util.find_spec(name) for name in ("paddle2onnx", "paddle"))
+
+
+def _command() -> list[str]:
+    if _here():
+        return [sys.executable, "-m", "paddle2onnx.command"]
+    found = shutil.which("paddle2onnx")
+    if found is None:
+        raise BackendMissing(
+            "Converting a Paddle program to ONNX needs the packages paddle2onnx and paddlepaddle, "
+            'which are not installed. Run: pip install "fastfcn-infer[paddle2onnx]", best in an '
+            "environment of its own (paddle2onnx pins an old onnx), and put that environment's "
+            "command paddle2onnx on the PATH."
+        )
+    return [found]
