@@ -93,14 +93,18 @@ def test_several_processes_at_once_all_get_the_file(server: Server, target: Path
 def test_a_killed_download_leaves_no_file_under_the_final_name_and_goes_on(
     server: Server, target: Path, sign: signal.Signals
 ) -> None:
-    for wait in (0.02, 0.06, 0.1):
-        server.faults = ["slow 0.01"]
+    for wait in (0.0, 0.02, 0.06, None):
+        server.faults = ["slow 0.05"]
         process = start(server, target)
-        time.sleep(wait)
+        if wait is None:  # at last, a kill that surely comes after the first bytes
+            while not any(part.stat().st_size for part in partials(target)):
+                time.sleep(0.005)
+        else:
+            time.sleep(wait)
         process.send_signal(sign)
         finish(process)
         assert not target.exists()
-    assert partials(target)
+    assert any(part.stat().st_size for part in partials(target))
     download(server.url(), target)
     assert target.read_bytes() == BODY
     assert server.ranges[-1] is not None
