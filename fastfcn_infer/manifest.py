@@ -6,7 +6,7 @@ folder: sizes and hashes, the checkpoint it came from, the record of the verific
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fastfcn_infer import record
@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 NAME = "manifest.json"
 
 Triple = tuple[float, float, float]
+Interpolation = Literal["linear", "nearest", "cubic", "area", "lanczos4"]
 
 
 @dataclass(frozen=True)
@@ -71,28 +72,77 @@ class Resize:
 
     ``long_side`` and ``short_side`` make that side `size` pixels long; ``fit`` makes the picture
     as large as it can be with its long side at most `size` and its short side at most `limit`.
-    The aspect ratio is kept. `align_corners` is the convention of the bilinear interpolation.
+    ``long_within`` changes only pictures whose long side is less than `size` or more than `limit`.
+    These keep the aspect ratio; ``exact`` makes every picture `size` high and `width` wide.
+    `align_corners` is the convention of the bilinear interpolation.
+
+    `arithmetic` says whose: ``authors`` rounds as the rule's authors do and resizes bytes to bytes;
+    ``paddleseg`` rounds sides times a factor to the nearest number, halves to the even one, resizes
+    floats to floats, and its ``short_side`` may have a `limit`, for the long side.
     """
 
-    rule: Literal["long_side", "short_side", "fit"]
+    rule: Literal["long_side", "short_side", "fit", "long_within", "exact"]
     size: int
     align_corners: bool
     limit: int | None = None
+    width: int | None = field(default=None, metadata=record.OMITTED)
+    divisor: int = field(
+        default=1, metadata=record.OMITTED
+    )  # sides are rounded up to its multiples
+    arithmetic: Literal["authors", "paddleseg"] = field(default="authors", metadata=record.OMITTED)
+    interpolation: Interpolation = field(default="linear", metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Check the numbers against the rule."""
-        if self.size < 1 or (self.limit is not None and self.limit < 1):
+        numbers = (self.size, self.limit, self.width, self.divisor)
+        if any(number is not None and number < 1 for number in numbers):
             raise ValueError("sizes must be positive")
-        if (self.rule == "fit") != (self.limit is not None):
-            raise ValueError("'limit' belongs to the rule 'fit', and only to it")
+        paddleseg = self.arithmetic == "paddleseg"
+        limited = ("fit", "long_within", "short_side") if paddleseg else ("fit",)
+        if self.rule == "fit" and self.limit is None:
+            raise ValueError("'limit' belongs to the rule 'fit'")
+        if self.limit is not None and self.rule not in limited:
+            raise ValueError(f"'limit' belongs to the rule 'fit', and not to {self.rule!r}")
+        if (self.rule == "exact") != (self.width is not None):
+            raise ValueError("'width' belongs to the rule 'exact', and only to it")
+        if not paddleseg and (self.rule in ("long_within", "exact") or self.divisor > 1):
+            raise ValueError("this rule and a divisor need the arithmetic 'paddleseg'")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a picture is padded to, at the right and at the bottom, in `Input.padding`.
+
+    Either `height` and `width`, pixels, or `aspect_ratio`: one side grows until width / height is it.
+    """
+
+    height: int | None = None
+    width: int | None = None
+    aspect_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check that it is one of the two."""
+        numbers = (self.height, self.width, self.aspect_ratio)
+        if [number is not None for number in numbers] not in (
+            [True, True, False],
+            [False, False, True],
+        ):
+            raise ValueError("a frame is 'height' and 'width', or an 'aspect_ratio'")
+        if any(number is not None and number <= 0 for number in numbers):
+            raise ValueError("sizes must be positive")
 
 
 @dataclass(frozen=True)
 class Procedure:
-    """How the checkpoint's authors look at a picture; `resize` null: at its own size."""
+    """How the checkpoint's authors look at a picture; `resize` null: at its own size.
+
+    `frame` is what a picture is padded to before it is resized, `canvas` what it is padded to after.
+    """
 
     kind: Literal["whole"]
     resize: Resize | None
+    frame: Frame | None = field(default=None, metadata=record.OMITTED)
+    canvas: Frame | None = field(default=None, metadata=record.OMITTED)
 
 
 @dataclass(frozen=True)
@@ -103,10 +153,10 @@ class Network:
     backbone: str
     head: str
     jpu: str | None
-    output_stride: int
+    output_stride: int | None  # null: unknown
     laterals: bool
     parameters: int
-    multiply_adds: int  # of one picture of 480 x 480
+    multiply_adds: int  # of one picture of 480 x 480; 0: not counted
     assumed: tuple[str, ...]  # what the checkpoint's keys could not tell, and the value taken
 
 

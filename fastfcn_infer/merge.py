@@ -41,10 +41,15 @@ def merge(views: Sequence[View], answers: NDArray[Any], picture: Size) -> Merged
         picture: height and width, pixels.
     """
     (view,) = views
+    whole_picture = view.frame or picture
+    if answers.ndim == 4 and answers.shape[2:] == view.canvas:
+        # An answer for every pixel: what was answered to the padding is cut off before it can flow in.
+        scores = answers[0][..., : view.size[0], : view.size[1]]
+        return Merged(scores, whole_picture, picture)
     size = tuple(
         # The canvas in pixels of the picture; without padding that is the picture itself.
         whole if part == full else max(whole, round(full * whole / part))
-        for whole, part, full in zip(picture, view.size, view.canvas, strict=True)
+        for whole, part, full in zip(whole_picture, view.size, view.canvas, strict=True)
     )
     return Merged(answers[0], (size[0], size[1]), picture)
 

@@ -1,14 +1,22 @@
 """From a picture and its views to what the graph is fed: cut, resize, normalise, pad."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.manifest import Input, Resize
+from fastfcn_infer.manifest import Input, Interpolation, Resize, Triple
 from fastfcn_infer.procedure import Size, View
+
+_MODES: Mapping[Interpolation, int] = {
+    "linear": cv2.INTER_LINEAR,
+    "nearest": cv2.INTER_NEAREST,
+    "cubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+    "lanczos4": cv2.INTER_LANCZOS4,
+}
 
 Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
 Pixels: TypeAlias = NDArray[Any]  # (h, w, 3), uint8 or float32 on the scale 0..255
@@ -23,7 +31,7 @@ def prepare(
         picture: (H, W, 3) uint8, RGB.
         views: of one canvas size.
         given: what the graph is fed.
-        resize: the convention of the interpolation; half-pixel where None.
+        resize: the conventions of the interpolation; half-pixel, on bytes, where None.
 
     Returns:
         float32 (N, 3, h, w) for ``image``, uint8 (N, h, w, 3) for ``pixels``; C-contiguous. N is
@@ -31,8 +39,7 @@ def prepare(
     """
     count = given.shape[0] or len(views)
     height, width = views[0].canvas
-    align_corners = resize is not None and resize.align_corners
-    pixels = [_look(picture, view, align_corners=align_corners) for view in views]
+    pixels = [_look(picture, view, given.padding, resize) for view in views]
     if given.name == "pixels":
         padding = np.array([round(255 * value) for value in given.padding], np.uint8)
         fed = np.empty((count, height, width, 3), np.uint8)
@@ -62,14 +69,33 @@ def _normalise(plane: Pixels, mean: float, std: float, target: NDArray[np.float3
         target -= np.float32(mean / std)
 
 
-def _look(picture: NDArray[np.uint8], view: View, *, align_corners: bool) -> Pixels:
+def _look(
+    picture: NDArray[np.uint8], view: View, padding: Triple, resize: Resize | None
+) -> Pixels:
     part: Pixels = picture[view.top : view.top + view.height, view.left : view.left + view.width]
-    if view.size != (view.height, view.width):
-        if align_corners:
-            part = resize_align_corners(part, view.size)
-        else:
-            part = cv2.resize(part, view.size[::-1], interpolation=cv2.INTER_LINEAR)
+    if view.frame is not None:
+        part = _framed(part, view.frame, padding)
+    if view.size != part.shape[:2]:
+        part = _resized(part, view.size, resize)
     return part[:, ::-1] if view.mirrored else part
+
+
+def _framed(part: Pixels, frame: Size, padding: Triple) -> Pixels:
+    """Pad at the right and at the bottom; float32, as a padding may lie between two bytes."""
+    whole = np.empty((*frame, 3), np.float32)
+    whole[:] = [255 * value for value in padding]
+    whole[: part.shape[0], : part.shape[1]] = part
+    return whole
+
+
+def _resized(part: Pixels, size: Size, resize: Resize | None) -> Pixels:
+    if resize is None:
+        return cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR)
+    if resize.align_corners:
+        return resize_align_corners(part, size)
+    if resize.arithmetic == "paddleseg":
+        part = part.astype(np.float32)
+    return cv2.resize(part, size[::-1], interpolation=_MODES[resize.interpolation])
 
 
 def resize_align_corners(picture: Pixels, size: Size) -> NDArray[np.float32]:

@@ -14,6 +14,10 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 T = TypeVar("T")
 
+# Metadata of a field that is only written where it differs from its default: records that do not use it
+# read as they did before it was thought of.
+OMITTED: Mapping[str, bool] = types.MappingProxyType({"omitted": True})
+
 
 class RecordError(ValueError):
     """The JSON does not describe the dataclass; `faults` lists every reason."""
@@ -57,7 +61,11 @@ def to_json(record: object, *, indent: int | None = 2) -> str:
 def to_data(value: Any) -> Any:
     """Turn dataclasses, mappings and tuples into what `json.dumps` takes."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: to_data(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+            if not (f.metadata.get("omitted") and getattr(value, f.name) == f.default)
+        }
     if isinstance(value, Mapping):
         return {key: to_data(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
