@@ -46,6 +46,19 @@ class RuntimeFacts:
     chosen: tuple[str, ...] = ()  # what "auto" decided, and why
 
 
+@dataclass(frozen=True)
+class Availability:
+    """What a backend could do here, for people and for reports."""
+
+    name: str
+    installed: bool
+    install: str  # the command that gets it
+    reads: str  # a key of `artifact.FORMATS`
+    devices: tuple[str, ...]  # kinds of `Device` that it knows
+    providers: tuple[str, ...]  # what the installed runtime says it can compute with
+    fault: str | None  # why an installed runtime cannot be imported
+
+
 class Backend(Protocol):
     """A graph, opened by a runtime; may be used by several threads at a time."""
 
@@ -72,7 +85,10 @@ class Backend(Protocol):
 
 
 class BackendFile(Protocol):
-    """What a file of `backends/` offers."""
+    """What a file of `backends/` offers.
+
+    It may also offer ``providers()``: what the installed runtime can compute with, in its words.
+    """
 
     RANK: int  # "auto" takes the lowest that can serve
     FORMAT: str  # a key of `artifact.FORMATS`
@@ -106,6 +122,32 @@ def installed(name: str) -> bool:
         name: one of `backend_names`.
     """
     return all(importlib.util.find_spec(module) for module in _file(name).REQUIRES)
+
+
+def format_of(name: str) -> str:
+    """Say which of `artifact.FORMATS` a backend reads.
+
+    Args:
+        name: one of `backend_names`.
+    """
+    return _file(name).FORMAT
+
+
+def availability(name: str) -> Availability:
+    """Find out whether a backend is there and what it can compute with, in its runtime's words.
+
+    Args:
+        name: one of `backend_names`.
+    """
+    file, there, fault = _file(name), installed(name), None
+    tell = getattr(file, "providers", None)
+    providers: tuple[str, ...] = ()
+    if there and tell is not None:
+        try:
+            providers = tuple(tell())
+        except (ImportError, OSError, RuntimeError) as error:  # as of missing system libraries
+            fault = f"{type(error).__name__}: {error}"
+    return Availability(name, there, _install(file), file.FORMAT, file.DEVICES, providers, fault)
 
 
 def parse_device(text: str) -> Device:

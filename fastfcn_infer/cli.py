@@ -10,7 +10,8 @@ from fastfcn_infer.command import command_names, load_command
 
 _EPILOG = """\
 exit codes: 0 fine, 1 a bug of ours, 2 usage, 3 some inputs failed, 4 verification failed,
-5 a runtime or device is missing, 6 a file is bad or was tampered with.
+5 a runtime or device is missing, 6 a file is bad or was tampered with, 7 a comparison
+failed: something became slower.
 """
 
 

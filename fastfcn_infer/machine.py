@@ -1,4 +1,4 @@
-"""How many processors this process may use, which in a container is not how many there are."""
+"""What this process may use of the machine, which in a container is not what is there."""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +11,14 @@ class CpuBudget:
     """Threads worth starting, and what set the number."""
 
     threads: int  # at least 1
+    reason: str
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """Memory that this process may use, bytes, and what set the number."""
+
+    bytes: int
     reason: str
 
 
@@ -37,10 +45,46 @@ def _processors() -> int:
     return count() or 1
 
 
-def _quotas(root: Path) -> Iterator[tuple[int, str]]:
-    """Yield the quotas of every control group that this process is in.
+def memory_budget(root: Path = Path("/")) -> MemoryBudget | None:
+    """Say how much memory this process may use; None where nobody tells.
 
-    Source: Linux, admin-guide/cgroup-v2 (cpu.max) and scheduler/sched-bwc (version 1).
+    Args:
+        root: where ``proc`` and ``sys`` are; another folder in tests.
+    """
+    limits = []
+    for line in _read(root / "proc" / "meminfo").splitlines():
+        key, _, value = line.partition(":")
+        if key == "MemTotal":
+            limits.append((1024 * int(value.split()[0]), "the memory of this machine"))
+    for folder, version in _groups(root, "memory"):
+        file = folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")
+        text = _read(file).strip()
+        if text.isdecimal():  # not "max"
+            limits.append((int(text), f"the control group's limit ({file.as_posix()})"))
+    if limits:
+        return MemoryBudget(*min(limits, key=lambda limit: limit[0]))
+    names = getattr(os, "sysconf_names", {})  # not on Windows
+    if "SC_PHYS_PAGES" not in names or root != Path("/"):
+        return None
+    pages = os.sysconf("SC_PHYS_PAGES")
+    return MemoryBudget(pages * os.sysconf("SC_PAGE_SIZE"), "the memory of this machine")
+
+
+def _quotas(root: Path) -> Iterator[tuple[int, str]]:
+    """Yield the quotas of every control group that this process is in."""
+    for folder, version in _groups(root, "cpu"):
+        if version == 2:
+            yield from _quota(_read(folder / "cpu.max").split(), folder / "cpu.max")
+        else:
+            files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+            yield from _quota([_read(file).strip() for file in files], files[0])
+
+
+def _groups(root: Path, controller: str) -> Iterator[tuple[Path, int]]:
+    """Yield the folder of every control group that binds this process, and the version, 1 or 2.
+
+    Source: Linux, admin-guide/cgroup-v2 (cpu.max, memory.max), scheduler/sched-bwc and
+    admin-guide/cgroup-v1/memory (version 1).
     """
     mounted = root / "sys" / "fs" / "cgroup"
     for line in _read(root / "proc" / "self" / "cgroup").splitlines():
@@ -48,12 +92,11 @@ def _quotas(root: Path) -> Iterator[tuple[int, str]]:
         controllers, _, path = rest.partition(":")
         if not controllers:
             for folder in _upwards(mounted, path):
-                yield from _quota(_read(folder / "cpu.max").split(), folder / "cpu.max")
-        elif "cpu" in controllers.split(","):
-            for name in dict.fromkeys((controllers, "cpu")):
+                yield folder, 2
+        elif controller in controllers.split(","):
+            for name in dict.fromkeys((controllers, controller)):
                 for folder in _upwards(mounted / name, path):
-                    files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
-                    yield from _quota([_read(file).strip() for file in files], files[0])
+                    yield folder, 1
 
 
 def _upwards(mounted: Path, path: str) -> Iterator[Path]:

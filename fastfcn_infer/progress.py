@@ -27,7 +27,8 @@ class Progress:
             visible: False draws nothing, whatever standard error is.
         """
         self._label, self._total, self._unit = label, total, unit
-        self._done, self._before = done, done
+        self._done: float = done
+        self._before = done
         self._began, self._drawn = time.monotonic(), 0.0
         self._lock = threading.Lock()
         isatty = getattr(sys.stderr, "isatty", None)  # pythonw has no standard error
@@ -42,7 +43,7 @@ class Progress:
         """Leave the last state on its own line."""
         self._draw(end="\n")
 
-    def advance(self, count: int = 1) -> None:
+    def advance(self, count: float = 1) -> None:
         """Count `count` units as done."""
         with self._lock:
             self._done += count

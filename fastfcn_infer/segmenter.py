@@ -1,13 +1,11 @@
 """The face of the library: a model that answers what is where in a picture."""
 
 import os
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,11 +17,15 @@ from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.image import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from fastfcn_infer.machine import cpu_budget
 from fastfcn_infer.manifest import Model
+from fastfcn_infer.measurement import timed
 from fastfcn_infer.merge import labels, merge
 from fastfcn_infer.model_source import find_model
 from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import plan
+from fastfcn_infer.procedure import Size, plan
 from fastfcn_infer.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from fastfcn_infer.benchmark_report import Report
 
 
 class Segmenter:
@@ -131,17 +133,40 @@ class Segmenter:
         """
         timings: dict[str, float] = {}
         model = self.model
-        with _timed(timings, "decode"):
+        with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, max_pixels=max_pixels)
         size = (pixels.shape[0], pixels.shape[1])
-        with _timed(timings, "preprocess"):
+        with timed(timings, "preprocess"):
             views = plan(model.procedure, model.input.shape[1:], size)
             batch = prepare(pixels, views, model.input, model.procedure.resize)
-        with _timed(timings, "network"):
+        with timed(timings, "network"):
             answers = self._backend.run(batch)
-        with _timed(timings, "labels"):
+        with timed(timings, "labels"):
             found = labels(merge(views, answers, size), model)
         return Segmentation(found, self._names, self._colors, pixels, timings, self._provenance)
+
+    def benchmark(
+        self,
+        *,
+        sizes: Sequence[Size] = ((480, 480),),
+        batches: Sequence[int] = (1,),
+        seconds: float = 5.0,
+    ) -> "Report":
+        """Measure this model as it was opened; see `benchmark.measure`.
+
+        Args:
+            sizes: heights and widths of the picture that is shown.
+            batches: how many pictures at a time.
+            seconds: of timed runs for each size and batch.
+
+        Raises:
+            BackendError: the runtime failed, or this segmenter was closed.
+        """
+        from fastfcn_infer.benchmark import Case, Contestant, measure
+
+        cases = [Case(size, batch) for size in sizes for batch in batches]
+        contestant = Contestant(self.model.name, self, self._backend)
+        return measure([contestant], cases, seconds=seconds)
 
     def close(self) -> None:
         """Give back the runtime's memory and threads; twice is harmless."""
@@ -191,10 +216,3 @@ def _provenance(artifact: Artifact, facts: RuntimeFacts) -> Mapping[str, str]:
         "fastfcn-infer": __version__,
         **facts.versions,
     }
-
-
-@contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    timings[stage] = time.perf_counter() - began

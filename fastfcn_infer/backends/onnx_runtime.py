@@ -35,7 +35,7 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
     if device.kind != "auto":
         return OnnxRuntime(model_path, model, device, threads, ())
     cpu = Device("cpu")
-    if _PROVIDERS["cuda"] not in _available():
+    if _PROVIDERS["cuda"] not in providers():
         note = "device cpu: this ONNX Runtime has no CUDA provider"
         return OnnxRuntime(model_path, model, cpu, threads, (note,))
     try:
@@ -44,6 +44,13 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
     except DeviceUnavailable as error:
         note = f"device cpu: CUDA did not start ({error})"
         return OnnxRuntime(model_path, model, cpu, threads, (note,))
+
+
+def providers() -> list[str]:
+    """List the execution providers of the installed wheel; see `backend.BackendFile`."""
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())
 
 
 class OnnxRuntime:
@@ -55,7 +62,7 @@ class OnnxRuntime:
         import onnxruntime
 
         provider = _PROVIDERS[device.kind]
-        if provider not in _available():
+        if provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
         self._session = self._open(path, device, threads)
@@ -120,12 +127,6 @@ class OnnxRuntime:
             )
 
 
-def _available() -> list[str]:
-    import onnxruntime
-
-    return list(onnxruntime.get_available_providers())
-
-
 def _failures() -> tuple[type[Exception], ...]:
     """Exceptions of ONNX Runtime; they have no common ancestor of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -166,8 +167,8 @@ def _diagnosis(device: Device) -> str:
             f"{text} These overwrite each other's files, and the one without a GPU may win. Remove "
             "all of them, then: pip install --force-reinstall onnxruntime-gpu"
         )
-    if provider not in _available():
-        names = ", ".join(name.removesuffix("ExecutionProvider") for name in _available())
+    if provider not in providers():
+        names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers())
         return (
             f"{text} It brings {names} and no {provider}. "
             'pip uninstall onnxruntime, then pip install "fastfcn-infer[gpu]", or take device="cpu".'

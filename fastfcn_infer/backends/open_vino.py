@@ -32,6 +32,14 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
     return OpenVino(artifact.path(FORMAT), artifact.model, threads, chosen)
 
 
+def providers() -> list[str]:
+    """List OpenVINO's devices here; see `backend.BackendFile`."""
+    with _no_telemetry():
+        import openvino
+
+    return list(openvino.Core().available_devices)
+
+
 class OpenVino:
     """A compiled graph; threads that run it at the same time have a request each."""
 

@@ -1,0 +1,168 @@
+"""What is wrong with which versions of what we build on, and what this package does about it.
+
+Only problems that a FastFCN meets; ``fastfcn doctor`` prints those of the installed versions.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_PADDLE = ("paddlepaddle", "paddlepaddle-gpu")
+_ONNX_RUNTIME = ("onnxruntime", "onnxruntime-gpu")
+_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem of some versions of a package.
+
+    Args:
+        packages: names of the wheels that have it.
+        first: the oldest version with it; None: all old ones.
+        last: the newest version with it; None: no version without it is known.
+        symptom: what happens.
+        response: what this package does, or the user should do.
+        together: it needs two of `packages` installed at a time.
+    """
+
+    packages: tuple[str, ...]
+    first: str | None
+    last: str | None
+    symptom: str
+    response: str
+    together: bool = False
+
+    def concerns(self, versions: Mapping[str, str]) -> tuple[str, ...]:
+        """List the installed packages that have it, as ``name version``.
+
+        Args:
+            versions: package -> version of what is installed.
+        """
+        found = tuple(
+            f"{name} {versions[name]}"
+            for name in self.packages
+            if name in versions and _within(versions[name], self.first, self.last)
+        )
+        return found if len(found) > self.together else ()
+
+
+PROBLEMS = (
+    Problem(
+        _PADDLE,
+        "3.3.0",
+        "3.3.1",
+        "oneDNN stops with 'ConvertPirAttribute2RuntimeAttribute not support' (Paddle issue 77340)",
+        "the pass that fails, onednn_placement_pass, is deleted; oneDNN stays on",
+    ),
+    Problem(
+        _PADDLE,
+        "3.2.0",
+        "3.2.99",
+        "oneDNN computes wrongly: 4 to 17 % off on this network (measured with 3.2.2)",
+        "oneDNN is not used",
+    ),
+    Problem(
+        _PADDLE,
+        "3.3.1",
+        "3.3.1",
+        "enable_memory_optim fails: 'Not find ... memory_optimize_pass'",
+        "it is not used",
+    ),
+    Problem(
+        _PADDLE,
+        None,
+        None,
+        "a .pdiparams file that was cut inside its last tensor loads and runs without an error",
+        "size and SHA-256 of every file are checked before Paddle opens it",
+    ),
+    Problem(
+        _ONNX_RUNTIME,
+        None,
+        None,
+        "both wheels hold the same files: the one installed last wins, the other's devices vanish",
+        "uninstall both, then install the one you want",
+        together=True,
+    ),
+    Problem(
+        ("onnxruntime-gpu",),
+        None,
+        None,
+        "a session goes on with the CPU where the GPU's provider does not start, and says nothing",
+        "the session is asked what it uses; a device that cannot be had is an error",
+    ),
+    Problem(
+        ("openvino",),
+        None,
+        None,
+        "where the processor can, it computes in bfloat16 unasked",
+        "float32 is asked for",
+    ),
+    Problem(
+        ("openvino",),
+        None,
+        None,
+        "importing it reports to its makers (openvino-telemetry)",
+        "the reporting is kept from being loaded, unless OpenVINO was imported by somebody else",
+    ),
+    Problem(
+        _OPENCV,
+        None,
+        None,
+        "these wheels hold the same cv2: the one installed last wins",
+        "uninstall all of them, then: pip install opencv-python-headless",
+        together=True,
+    ),
+    Problem(
+        _OPENCV,
+        None,
+        "4.11.99",
+        "a crafted JPEG can write to memory that was never set (CVE-2025-53644)",
+        "update OpenCV to 4.12 or later where pictures come from strangers",
+    ),
+    Problem(
+        ("onnx",),
+        None,
+        "1.20.99",
+        "external data is followed out of the model's folder (CVE-2026-27489, CVE-2026-34447)",
+        "external data is never written and never loaded",
+    ),
+)
+
+
+def known_problems(versions: Mapping[str, str]) -> tuple[tuple[Problem, tuple[str, ...]], ...]:
+    """Find the problems of what is installed, each with the packages that have it.
+
+    Args:
+        versions: package -> version.
+    """
+    found = ((problem, problem.concerns(versions)) for problem in PROBLEMS)
+    return tuple((problem, who) for problem, who in found if who)
+
+
+def parse_version(text: str) -> tuple[tuple[int, ...], bool]:
+    """Make versions comparable: the numbers, and whether it is final.
+
+    Enough for the releases of the packages above; epochs are not known. A local part ("+cpu") and
+    what follows a "post" do not count, and 3.3.0 equals 3.3.
+
+    Raises:
+        ValueError: it does not begin with a number.
+    """
+    match = re.match(r"v?(\d+(?:\.\d+)*)(.*)", text.partition("+")[0].strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no version")
+    numbers = [int(part) for part in match[1].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    early = re.match(r"[.\-_]?(?:a|b|c|rc|alpha|beta|pre|dev)", match[2], re.IGNORECASE)
+    return tuple(numbers), early is None
+
+
+def _within(version: str, first: str | None, last: str | None) -> bool:
+    try:
+        found = parse_version(version)
+    except ValueError:
+        return True  # built by hand: better a warning too many
+    return (first is None or parse_version(first) <= found) and (
+        last is None or found <= parse_version(last)
+    )
