@@ -33,7 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("checkpoint", help="a .pdparams, .pth, .pth.tar or .safetensors file")
     add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="where the artifact goes")
-    add("--format", default="onnx", metavar="F[,F]", help="format of the graph (default: onnx)")
+    add("--format", default="onnx", metavar="F[,F]", help="onnx, paddle, or onnx,paddle")
+    add(
+        "--via",
+        choices=("direct", "paddle2onnx"),
+        default="direct",
+        help="paddle2onnx: make the ONNX file from the Paddle program (default: direct)",
+    )
     add(
         "--classes",
         metavar="NAME|FILE.json",
@@ -83,6 +89,7 @@ def _run(given: argparse.Namespace) -> int:
         with_preprocess=given.with_preprocess,
         options=Options(given.shape or (None, None, None), given.precision),
         verify=given.verify == "strict",
+        via=given.via,
     )
     if given.dry_run:
         description = describe_checkpoint(given.checkpoint, request)

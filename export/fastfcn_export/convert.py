@@ -1,17 +1,18 @@
 """The path of a checkpoint: read, recognise, describe, write, prove, seal."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from fastfcn_export import via_paddle2onnx
 from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_export.describe import Description, describe, model_of
 from fastfcn_export.dialect import Recognised, recognise
 from fastfcn_export.target import Options, Writer, writers
-from fastfcn_export.verify import prove
+from fastfcn_export.verify import Proof, joined, prove
 from fastfcn_infer import __version__
 from fastfcn_infer.artifact import hash_file, seal
 from fastfcn_infer.atomic import write_folder
@@ -41,6 +42,7 @@ class Request:
         with_preprocess: the graph is fed pixels and normalises.
         options: fixed shape, precision.
         verify: prove the graph equal to the network before anything takes its final name.
+        via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
     """
 
     formats: Sequence[str] = ("onnx",)
@@ -51,6 +53,7 @@ class Request:
     with_preprocess: bool = False
     options: Options = field(default_factory=Options)
     verify: bool = True
+    via: Literal["direct", "paddle2onnx"] = "direct"
 
 
 def export(
@@ -79,9 +82,12 @@ def export(
         ArtifactError: the class table is wrong, or `folder` holds something else.
         FileExistsError: `folder` is there and `force` is false.
         BackendMissing: a package that the format or the verification needs is not installed.
+        BackendError: a runtime or paddle2onnx refused the graph.
+        ValueError: an unknown format, or one that cannot be had with these options.
     """
     request = request or Request()
-    makers = _writers(request.formats)
+    makers = _writers(request)
+    versions = {k: v for maker in makers.values() for k, v in maker.ready(request.options).items()}
     with write_folder(Path(folder), replace=force) as partial:
         report("read")
         recognised = _recognise(checkpoint, request)
@@ -91,18 +97,17 @@ def export(
             writer.write(
                 recognised.architecture, recognised.weights, model, partial, request.options
             )
-        proof = None
+        proofs: list[Proof] = []
         if request.verify:
             for format in makers:
                 report(f"verify {format}")
-                proof = prove(partial, format, model, recognised)
-        if proof is not None:
-            write_golden(partial, proof.picture, proof.labels)
+                proofs.append(prove(partial, format, model, recognised))
+            write_golden(partial, proofs[0].picture, proofs[0].labels)
         report("seal")
         facts = hash_file(Path(checkpoint))
         source = Source(Path(checkpoint).name, facts.size, facts.sha256)
-        record = None if proof is None else proof.record
-        return seal(partial, model, source, record, _producer())
+        record = joined([proof.record for proof in proofs]) if proofs else None
+        return seal(partial, model, source, record, _producer(versions))
 
 
 def describe_checkpoint(checkpoint: PathLike, request: Request | None = None) -> Description:
@@ -130,7 +135,7 @@ def _recognise(checkpoint: PathLike, request: Request) -> Recognised:
         raise error if name in str(error) else CheckpointError(f"{name}: {error}") from error
 
 
-def _writers(formats: Sequence[str]) -> dict[str, Writer]:
+def _writers(request: Request) -> dict[str, Writer]:
     try:
         known = writers()
     except ImportError as error:
@@ -138,12 +143,20 @@ def _writers(formats: Sequence[str]) -> dict[str, Writer]:
             f"Exporting needs the package {error.name!r}, which is not installed. "
             'Run: pip install "fastfcn-infer[export]"'
         ) from error
-    unknown = [name for name in formats if name not in known]
-    if unknown or not formats:
+    unknown = [name for name in request.formats if name not in known]
+    if unknown or not request.formats:
         raise ValueError(
             f"unknown format {', '.join(unknown) or '(none)'}; known: {', '.join(known)}"
         )
-    return {name: known[name] for name in formats}
+    makers = {name: known[name] for name in request.formats}
+    if request.via != "direct":
+        if via_paddle2onnx.FORMAT not in makers:
+            raise ValueError(
+                f"via {request.via} makes ONNX files, but the formats asked for are "
+                f"{', '.join(makers)}; add {via_paddle2onnx.FORMAT} to them"
+            )
+        makers[via_paddle2onnx.FORMAT] = via_paddle2onnx
+    return makers
 
 
 def _model(recognised: Recognised, name: str, request: Request) -> Model:
@@ -176,5 +189,5 @@ def _classes(asked: PathLike | None, count: int) -> tuple[ClassInfo, ...]:
     return found
 
 
-def _producer() -> dict[str, str]:
-    return {"fastfcn-infer": __version__} | {name: version(name) for name in ("numpy", "onnx")}
+def _producer(versions: Mapping[str, str]) -> dict[str, str]:
+    return {"fastfcn-infer": __version__, "numpy": version("numpy"), **versions}

@@ -43,27 +43,42 @@ def begin(nodes: Nodes, given: Input) -> Map:
 
 def end(nodes: Nodes, logits: Map, image: Map, model: Model) -> onnx.ValueInfoProto:
     """Finish with what `model` says the graph answers, and declare it."""
+    _finish(nodes, logits, image, model)
+    return output_info(nodes, model)
+
+
+def output_info(nodes: Nodes, model: Model) -> onnx.ValueInfoProto:
+    """Declare the graph's output."""
+    n, height, width = _dims(nodes)
+    classes, name, stride = len(model.classes), model.output.name, model.output.stride
+    if name == "labels":
+        return onnx.helper.make_tensor_value_info(
+            name, _kind(_label_dtype(classes)), [n, height, width]
+        )
+    low = [
+        size
+        if stride == 1
+        else f"{size}_{stride}"
+        if isinstance(size, str)
+        else -(-size // stride)
+        for size in (height, width)
+    ]
+    return onnx.helper.make_tensor_value_info(name, _kind(outside(nodes)), [n, classes, *low])
+
+
+def _finish(nodes: Nodes, logits: Map, image: Map, model: Model) -> None:
     dtype = outside(nodes)
     value = logits.name if dtype == nodes.dtype else nodes.cast(logits.name, dtype)
-    n, height, width = _dims(nodes)
     if model.output.name == "logits":
         nodes.rename_last(value, "logits")
-        low = [
-            f"{letter}_{logits.stride}" if size is None else -(-size // logits.stride)
-            for letter, size in zip("HW", nodes.shape[1:], strict=True)
-        ]
-        dims = [n, logits.channels, *low]
-        return onnx.helper.make_tensor_value_info("logits", _kind(dtype), dims)
+        return
     low_map = Map(value, logits.channels, logits.stride)
     full = resize(nodes, low_map, image, align_corners=model.align_corners)
     if model.output.name == "probabilities":
         nodes.add("Softmax", full.name, to="probabilities", axis=1)
-        dims = [n, logits.channels, height, width]
-        return onnx.helper.make_tensor_value_info("probabilities", _kind(dtype), dims)
+        return
     best = nodes.add("ArgMax", full.name, to="best", axis=1, keepdims=0)
-    small = np.dtype(np.uint8 if logits.channels <= 256 else np.uint16)
-    nodes.rename_last(nodes.cast(best, small), "labels")
-    return onnx.helper.make_tensor_value_info("labels", _kind(small), [n, height, width])
+    nodes.rename_last(nodes.cast(best, _label_dtype(logits.channels)), "labels")
 
 
 def resize(nodes: Nodes, x: Map, like: Map, *, align_corners: bool) -> Map:
@@ -88,6 +103,10 @@ def _inside(nodes: Nodes, value: str) -> str:
 def _dims(nodes: Nodes) -> list[str | int]:
     free = ("N", "H", "W")
     return [name if size is None else size for name, size in zip(free, nodes.shape, strict=True)]
+
+
+def _label_dtype(classes: int) -> Dtype:
+    return np.dtype(np.uint8 if classes <= 256 else np.uint16)
 
 
 def _kind(dtype: Dtype) -> int:

@@ -5,6 +5,8 @@ multiply-adds. A target that writes a model to disk also offers, at module level
 
 ``FORMAT``
     the name users type after ``--format``;
+``ready(options) -> dict[str, str]``
+    check that such a model can be written here (see `Writer`);
 ``write(architecture, weights, model, folder, options) -> None``
     write the model's files into `folder` (see `Writer`).
 
@@ -124,6 +126,18 @@ class Writer(Protocol):
     """A target file that writes models."""
 
     FORMAT: str
+
+    def ready(self, options: Options) -> dict[str, str]:
+        """Check, before anything is read, that a model can be written.
+
+        Returns:
+            The packages that write it, by the names that they are imported by, and their versions.
+
+        Raises:
+            BackendMissing: one of them is not installed; says what to install.
+            ValueError: this format cannot have these options.
+        """
+        ...
 
     def write(
         self,

@@ -3,7 +3,8 @@
 The judge is the `reference` target: NumPy, nothing fused. Both look at the same photograph.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,21 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
     )
     _judge(record)
     return Proof(record, picture, golden.astype(found.dtype))
+
+
+def joined(records: Sequence[Verification]) -> Verification:
+    """Make one record of those of an artifact's formats: every runtime, and the worst figures.
+
+    Args:
+        records: at least one; of the same network, picture and limits.
+    """
+    return replace(
+        records[0],
+        runtime=" and ".join(record.runtime for record in records),
+        worst_difference=max(record.worst_difference for record in records),
+        label_agreement=min(record.label_agreement for record in records),
+        versions={k: v for record in records for k, v in record.versions.items()},
+    )
 
 
 def _normalised(batch: Array, given: Input) -> Array:

@@ -15,6 +15,9 @@ from fastfcn_export.targets import onnx_graph
 
 FORMAT = "noted"
 
+def ready(options):
+    return {"pencil": "2.0"}
+
 def write(architecture, weights, model, folder, options):
     onnx_graph.write(architecture, weights, model, folder, options)
     (folder / "note.txt").write_text(f"{model.name}: {len(weights)} tensors")
@@ -43,6 +46,7 @@ def test_a_new_file_in_the_folder_is_a_new_format(drop_in: Path, tmp_path: Path)
     made = export(checkpoint, tmp_path / "out", Request(formats=("noted",), verify=False))
     assert "noted" in writers()
     assert set(made.files) == {"model.onnx", "note.txt"}
+    assert made.producer["pencil"] == "2.0"
     assert (tmp_path / "out" / "note.txt").read_text().startswith("out: ")
 
 

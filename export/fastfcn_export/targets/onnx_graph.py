@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from fastfcn_export import fusion, onnx_encoding, onnx_ends, onnx_grids, onnx_stream
@@ -24,6 +25,11 @@ FORMAT = "onnx"
 
 Array = NDArray[Any]
 _DTYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dtype(np.float16)}
+
+
+def ready(options: Options) -> dict[str, str]:
+    """See `target.Writer.ready`."""
+    return {"onnx": onnx.__version__}
 
 
 def write(
