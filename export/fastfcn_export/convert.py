@@ -7,8 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from fastfcn_export import via_paddle2onnx
+from fastfcn_export import onnx_via_paddle
 from fastfcn_export.checkpoint import read_checkpoint
+from fastfcn_export.deployed import is_deployed
+from fastfcn_export.deployed_convert import export_deployed
 from fastfcn_export.describe import Description, describe, model_of
 from fastfcn_export.dialect import Recognised, recognise
 from fastfcn_export.target import Options, Writer, writers
@@ -67,7 +69,8 @@ def export(
     """Turn a checkpoint into an artifact.
 
     Args:
-        checkpoint: path of a .pdparams, .pth, .pth.tar or .safetensors file.
+        checkpoint: path of a .pdparams, .pth, .pth.tar or .safetensors file; or the folder (or the
+            YAML in it) of a model that PaddleSeg or PaddleX exported.
         folder: where the artifact is to be.
         request: what to make; None: an ONNX graph to logits, verified.
         force: replace an artifact that is there.
@@ -86,6 +89,15 @@ def export(
         ValueError: an unknown format, or one that cannot be had with these options.
     """
     request = request or Request()
+    if is_deployed(Path(checkpoint)):
+        return export_deployed(
+            Path(checkpoint),
+            Path(folder),
+            request,
+            lambda count: _classes(request.classes, count),
+            force=force,
+            report=report,
+        )
     makers = _writers(request)
     versions = {k: v for maker in makers.values() for k, v in maker.ready(request.options).items()}
     with write_folder(Path(folder), replace=force) as partial:
@@ -150,12 +162,12 @@ def _writers(request: Request) -> dict[str, Writer]:
         )
     makers = {name: known[name] for name in request.formats}
     if request.via != "direct":
-        if via_paddle2onnx.FORMAT not in makers:
+        if onnx_via_paddle.FORMAT not in makers:
             raise ValueError(
                 f"via {request.via} makes ONNX files, but the formats asked for are "
-                f"{', '.join(makers)}; add {via_paddle2onnx.FORMAT} to them"
+                f"{', '.join(makers)}; add {onnx_via_paddle.FORMAT} to them"
             )
-        makers[via_paddle2onnx.FORMAT] = via_paddle2onnx
+        makers[onnx_via_paddle.FORMAT] = onnx_via_paddle
     return makers
 
 

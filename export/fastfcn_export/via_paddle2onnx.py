@@ -1,156 +1,105 @@
-"""The other road to an ONNX file: the Paddle program, converted by paddle2onnx.
+"""Turning a Paddle program into ONNX by paddle2onnx, in a process of its own.
 
-paddle2onnx pins an old onnx, so it runs in a process of its own and may live in another
-environment. What it makes is named, described and hashed like our own graph.
+paddle2onnx pins an old onnx, and a program that it cannot digest can end the process it runs in; so
+it is never imported here. It may live in this environment, or in another one whose command
+``paddle2onnx`` is on the PATH.
 """
 
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-
-from fastfcn_export import onnx_ends, onnx_stream
-from fastfcn_export.network.architecture import Architecture
-from fastfcn_export.onnx_nodes import Nodes
-from fastfcn_export.target import Options, Weights
-from fastfcn_export.targets import paddle_static
-from fastfcn_infer import __version__
-from fastfcn_infer.artifact import FORMATS
 from fastfcn_infer.errors import BackendError, BackendMissing
-from fastfcn_infer.manifest import Model
 
-FORMAT = "onnx"
-
-_COMMAND = "paddle2onnx"
-_LAST_LINES = 5  # of what a failed conversion said
+OPSET = 17
+_MINUTES = 30
+_LAST_WORDS = 12  # lines of what the converter said that a message repeats
 
 
-def ready(options: Options) -> dict[str, str]:
-    """See `target.Writer.ready`."""
-    if options.precision != "fp32":
-        raise ValueError("paddle2onnx converts in fp32 only; for fp16 leave --via paddle2onnx out")
-    said = _run("--version")
-    version = re.search(rf"{_COMMAND}-(\S+)", said)
-    return {
-        **paddle_static.ready(options),
-        _COMMAND: version[1] if version else "unknown",
-        "onnx": onnx.__version__,
-    }
+def convert(model: Path, params: Path, onnx_file: Path) -> None:
+    """Convert a program.
 
-
-def write(
-    architecture: Architecture, weights: Weights, model: Model, folder: Path, options: Options
-) -> None:
-    """Write ``model.onnx`` into `folder`, as `targets/onnx_graph.py` does.
+    Args:
+        model: a ``.json`` (Paddle 3) or ``.pdmodel`` (Paddle 2).
+        params: its ``.pdiparams``.
+        onnx_file: is written.
 
     Raises:
-        BackendMissing: Paddle or paddle2onnx is not installed.
-        BackendError: paddle2onnx refuses the program.
-        ValueError: half precision.
+        BackendMissing: paddle2onnx is neither installed here nor on the PATH.
+        BackendError: it failed; repeats what it said.
     """
-    with TemporaryDirectory(dir=folder) as place:
-        paddle_static.write(architecture, weights, model, Path(place), options)
-        program = Path(place) / FORMATS[paddle_static.FORMAT]
-        found = _converted(program, Path(place) / "converted.onnx")
-    made = _graph(found.graph, model, options)
-    producer = ("fastfcn-export --via paddle2onnx", __version__)
-    onnx_stream.write(folder / FORMATS[FORMAT], made, model, producer)
+    arguments = {
+        "--model_dir": str(model.parent),
+        "--model_filename": model.name,
+        # Joined to the folder by paddle2onnx; an absolute path stays what it is.
+        "--params_filename": str(params.resolve()),
+        "--save_file": str(onnx_file),
+        "--opset_version": str(OPSET),
+        # Its optimisers install packages unasked; runtimes optimise by themselves.
+        "--optimize_tool": "None",
+    }
+    command = [*_command(), *(part for pair in arguments.items() for part in pair)]
+    said = _run(command, f"convert {model}")
+    # It logs its failures and may end with 0 all the same: the file decides.
+    if not onnx_file.is_file() or onnx_file.stat().st_size == 0:
+        raise BackendError(f"paddle2onnx could not convert {model}; it said:\n{said}")
 
 
-def _converted(program: Path, path: Path) -> onnx.ModelProto:
-    """Convert a program into the file `path` and read that."""
-    said = _run(
-        *("--model_dir", str(program.parent)),
-        *("--model_filename", program.name),
-        *("--params_filename", program.with_suffix(".pdiparams").name),
-        *("--save_file", str(path)),
-        *("--opset_version", str(onnx_stream.OPSET)),
-        *("--enable_auto_update_opset", "False"),
-        *("--optimize_tool", "None"),  # the others need packages that it does not ask for
-    )
-    if not path.is_file():
-        raise BackendError(f"{_COMMAND} wrote no file. It said: {_end(said)}")
-    found = onnx.load(path)
-    opsets = {(entry.domain, entry.version) for entry in found.opset_import}
-    if opsets != {("", onnx_stream.OPSET)}:
-        raise BackendError(
-            f"{_COMMAND} wrote the operator sets {sorted(opsets)}; {onnx_stream.OPSET} was asked for"
-        )
-    return found
+def version() -> str:
+    """Ask paddle2onnx for its version, which starts it once.
+
+    Raises:
+        BackendMissing: paddle2onnx is neither installed here nor on the PATH.
+        BackendError: it does not start.
+    """
+    said = _run([*_command(), "--version"], "start")
+    found = re.search(r"paddle2onnx-(\S+)", said)
+    return found[1] if found else "unknown"
 
 
-def _run(*arguments: str) -> str:
-    """Run paddle2onnx and return what it said, on both streams."""
-    beside = str(Path(sys.executable).parent)
-    command = shutil.which(_COMMAND, path=beside) or shutil.which(_COMMAND)
-    if command is None:
+def available() -> bool:
+    """Tell whether paddle2onnx is installed here or on the PATH; nothing is imported or run."""
+    return _here() or shutil.which("paddle2onnx") is not None
+
+
+def _here() -> bool:
+    # It cannot even be imported without Paddle.
+    return all(importlib.util.find_spec(name) for name in ("paddle2onnx", "paddle"))
+
+
+def _command() -> list[str]:
+    if _here():
+        return [sys.executable, "-m", "paddle2onnx.command"]
+    found = shutil.which("paddle2onnx")
+    if found is None:
         raise BackendMissing(
-            f"--via {_COMMAND} needs the command {_COMMAND}, which is neither beside "
-            f"{sys.executable} nor on the PATH. "
-            'Run: pip install "fastfcn-infer[paddle2onnx]", here or in an environment of its own.'
+            "Converting a Paddle program to ONNX needs the packages paddle2onnx and paddlepaddle, "
+            'which are not installed. Run: pip install "fastfcn-infer[paddle2onnx]", best in an '
+            "environment of its own (paddle2onnx pins an old onnx), and put that environment's "
+            "command paddle2onnx on the PATH."
         )
-    done = subprocess.run([command, *arguments], capture_output=True, text=True, errors="replace")
-    said = f"{done.stdout}\n{done.stderr}"
-    if done.returncode:
+    return [found]
+
+
+def _run(command: list[str], purpose: str) -> str:
+    """Run the command and return its last words."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60 * _MINUTES,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BackendError(f"paddle2onnx could not be run to {purpose}: {error}.") from error
+    said = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-_LAST_WORDS:])
+    if done.returncode != 0:
         raise BackendError(
-            f"{command} failed with exit code {done.returncode}. It said: {_end(said)} "
-            "Leave --via out for the direct road to ONNX."
+            f"paddle2onnx could not {purpose} (exit code {done.returncode}); it said:\n{said}"
         )
     return said
-
-
-def _end(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return " | ".join(lines[-_LAST_LINES:]) or "nothing."
-
-
-def _graph(found: onnx.GraphProto, model: Model, options: Options) -> onnx_stream.Graph:
-    """Give a converted graph our names for its ends, and take out what computes nothing."""
-    ends = Nodes(np.dtype(np.float32), options.shape)
-    given = onnx_ends.input_info(ends, model.input)
-    answer = onnx_ends.output_info(ends, model)
-    names = {found.input[0].name: given.name}
-    tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in found.initializer}
-    nodes = []
-    for node in found.node:
-        inputs = [names.get(name, name) for name in node.input]
-        if node.op_type == "Identity":
-            names[node.output[0]] = inputs[0]
-        elif node.op_type == "Constant":
-            tensors[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
-        else:
-            node.input[:] = inputs
-            nodes.append(node)
-    last = names.get(found.output[0].name, found.output[0].name)
-    _finish(nodes, last, found.output[0], answer)
-    return onnx_stream.Graph(nodes, [given], [answer], _used(nodes, tensors))
-
-
-def _finish(
-    nodes: list[onnx.NodeProto],
-    last: str,
-    converted: onnx.ValueInfoProto,
-    answer: onnx.ValueInfoProto,
-) -> None:
-    """Give the value `last` the name, and where it differs the type, that the model declares."""
-    kind = answer.type.tensor_type.elem_type
-    if converted.type.tensor_type.elem_type != kind:
-        nodes.append(onnx.helper.make_node("Cast", [last], [answer.name], to=kind))
-        return
-    for node in nodes:
-        node.input[:] = [answer.name if name == last else name for name in node.input]
-        node.output[:] = [answer.name if name == last else name for name in node.output]
-
-
-def _used(
-    nodes: list[onnx.NodeProto], tensors: dict[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    used = {name for node in nodes for name in node.input}
-    return {name: array for name, array in tensors.items() if name in used}
