@@ -31,7 +31,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("checkpoint", help="a .pdparams, .pth, .pth.tar or .safetensors file")
+    add(
+        "checkpoint",
+        help="a .pdparams, .pth, .pth.tar or .safetensors file, or the folder of a model that "
+        "PaddleSeg or PaddleX exported (deploy.yaml, inference.yml)",
+    )
     add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="where the artifact goes")
     add("--format", default="onnx", metavar="F[,F]", help="onnx, paddle, or onnx,paddle")
     add(

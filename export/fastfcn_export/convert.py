@@ -10,7 +10,6 @@ from typing import Literal
 from fastfcn_export import onnx_via_paddle
 from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_export.deployed import is_deployed
-from fastfcn_export.deployed_convert import export_deployed
 from fastfcn_export.describe import Description, describe, model_of
 from fastfcn_export.dialect import Recognised, recognise
 from fastfcn_export.target import Options, Writer, writers
@@ -90,14 +89,7 @@ def export(
     """
     request = request or Request()
     if is_deployed(Path(checkpoint)):
-        return export_deployed(
-            Path(checkpoint),
-            Path(folder),
-            request,
-            lambda count: _classes(request.classes, count),
-            force=force,
-            report=report,
-        )
+        return _export_deployed(Path(checkpoint), Path(folder), request, force, report)
     makers = _writers(request)
     versions = {k: v for maker in makers.values() for k, v in maker.ready(request.options).items()}
     with write_folder(Path(folder), replace=force) as partial:
@@ -120,6 +112,20 @@ def export(
         source = Source(Path(checkpoint).name, facts.size, facts.sha256)
         record = joined([proof.record for proof in proofs]) if proofs else None
         return seal(partial, model, source, record, _producer(versions))
+
+
+def _export_deployed(
+    path: Path, folder: Path, request: Request, force: bool, report: Callable[[str], None]
+) -> Manifest:
+    try:
+        from fastfcn_export.deployed_convert import export_deployed
+    except ImportError as error:
+        raise _missing(error) from error
+
+    def classes(count: int) -> tuple[ClassInfo, ...]:
+        return _classes(request.classes, count)
+
+    return export_deployed(path, folder, request, classes, force=force, report=report)
 
 
 def describe_checkpoint(checkpoint: PathLike, request: Request | None = None) -> Description:
@@ -147,14 +153,18 @@ def _recognise(checkpoint: PathLike, request: Request) -> Recognised:
         raise error if name in str(error) else CheckpointError(f"{name}: {error}") from error
 
 
+def _missing(error: ImportError) -> BackendMissing:
+    return BackendMissing(
+        f"Exporting needs the package {error.name!r}, which is not installed. "
+        'Run: pip install "fastfcn-infer[export]"'
+    )
+
+
 def _writers(request: Request) -> dict[str, Writer]:
     try:
         known = writers()
     except ImportError as error:
-        raise BackendMissing(
-            f"Exporting needs the package {error.name!r}, which is not installed. "
-            'Run: pip install "fastfcn-infer[export]"'
-        ) from error
+        raise _missing(error) from error
     unknown = [name for name in request.formats if name not in known]
     if unknown or not request.formats:
         raise ValueError(

@@ -49,11 +49,14 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
 
 def network_text(network: Network, classes: int) -> str:
     """Write the facts about a network."""
-    parts = [network.backbone, f"output stride {network.output_stride}", network.jpu or "no JPU"]
+    parts = []
+    if network.output_stride is not None:  # of a network whose parts are known
+        stride = f"output stride {network.output_stride}"
+        parts = [network.backbone, stride, network.jpu or "no JPU"]
     parts += ["laterals"] if network.laterals else []
     lines = [
         f"dialect  {network.dialect}",
-        f"network  {network.head}, {', '.join(parts)}, {classes} classes",
+        f"network  {', '.join([network.head, *parts, f'{classes} classes'])}",
     ]
     lines += [f"assumed  {sentence}" for sentence in network.assumed]
     return "\n".join(lines)

@@ -87,20 +87,20 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
     image = _normalised(batch[:1], model.input)
     logits = reference.logits(recognised.architecture, recognised.weights, image)
     expected = _as_asked(logits, model, (image.shape[2], image.shape[3]))
-    difference = _difference(answer, expected)
+    worst = difference(answer, expected)
     golden = _labels(merge(views, expected, size), model)
     found = labels(merge(views, answer, size), model)
     record = Verification(
         reference="NumPy, unfused, float32",
         runtime=f"{backend.facts.backend} ({backend.facts.provider})",
         picture=CREDIT,
-        worst_difference=difference,
+        worst_difference=worst,
         allowed_difference=LIMITS[model.precision][0],
         label_agreement=float((found == golden).mean()),
         required_agreement=LIMITS[model.precision][1],
         versions=dict(backend.facts.versions),
     )
-    _judge(record)
+    judge(record)
     return Proof(record, picture, golden.astype(found.dtype))
 
 
@@ -147,7 +147,12 @@ def _as_asked(logits: Array, model: Model, size: tuple[int, int]) -> Array:
     return np.asarray(share / share.sum(1, keepdims=True))
 
 
-def _difference(answer: Array, expected: Array) -> float:
+def difference(answer: Array, expected: Array) -> float:
+    """Return the worst difference as a fraction of the largest expected value; 0 for labels.
+
+    Raises:
+        VerificationError: another shape was expected, or some values are not finite.
+    """
     if answer.shape != expected.shape:
         raise VerificationError(
             f"The graph answers {answer.shape} where the network answers {expected.shape}."
@@ -165,7 +170,12 @@ def _difference(answer: Array, expected: Array) -> float:
     return float(worst) if np.isfinite(worst) else float(np.finfo(np.float32).max)
 
 
-def _judge(record: Verification) -> None:
+def judge(record: Verification) -> None:
+    """Refuse a graph that differs by more than the record allows.
+
+    Raises:
+        VerificationError: it does.
+    """
     if (
         record.worst_difference <= record.allowed_difference
         and record.label_agreement >= record.required_agreement
