@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Golden:
+    """A picture and what is in it."""
+
+    record: Verification
+    picture: NDArray[np.uint8]  # (H, W, 3) RGB
+    labels: NDArray[Any]  # (H, W), exact: the reference's
+
+
+@dataclass(frozen=True)
 class Replay:
     """What the self-test found on this machine."""
 
@@ -51,15 +60,31 @@ def replay(segmenter: "Segmenter") -> Replay:
     Raises:
         ArtifactError: it carries none: a lone ``.onnx``, or exported with ``--verify off``.
     """
-    record, picture, labels = _read(segmenter.artifact)
-    found = segmenter.predict(picture).labels
-    agreement = float((found == labels).mean()) if found.shape == labels.shape else 0.0
-    return Replay(agreement, record.required_agreement)
+    golden = read_golden(segmenter.artifact)
+    return compare(golden, segmenter.predict(golden.picture).labels)
 
 
-def _read(artifact: Artifact) -> tuple[Verification, NDArray[np.uint8], NDArray[Any]]:
+def compare(golden: Golden, found: NDArray[Any]) -> Replay:
+    """Compare labels (H, W) that were found for the golden picture with the exact ones."""
+    same = found.shape == golden.labels.shape
+    agreement = float((found == golden.labels).mean()) if same else 0.0
+    return Replay(agreement, golden.record.required_agreement)
+
+
+def carries_golden(artifact: Artifact) -> bool:
+    """Tell whether there is a self-test: not in a lone ``.onnx``, nor after ``--verify off``."""
     record = None if artifact.manifest is None else artifact.manifest.verification
-    if record is None or PICTURE not in artifact.files or LABELS not in artifact.files:
+    return record is not None and {PICTURE, LABELS} <= set(artifact.files)
+
+
+def read_golden(artifact: Artifact) -> Golden:
+    """Read the self-test of an artifact.
+
+    Raises:
+        ArtifactError: it carries none, or its labels are no picture of labels.
+    """
+    record = None if artifact.manifest is None else artifact.manifest.verification
+    if record is None or not carries_golden(artifact):
         raise ArtifactError(
             f"{artifact.folder or artifact.model.name} carries no golden picture: it is a lone "
             ".onnx, or was exported with --verify off. Its files are whole; export the checkpoint "
@@ -69,7 +94,7 @@ def _read(artifact: Artifact) -> tuple[Verification, NDArray[np.uint8], NDArray[
     labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if labels is None or labels.ndim != 2:
         raise ArtifactError(f"{artifact.files[LABELS]} is not a grey picture of labels.")
-    return record, read_picture(artifact.files[PICTURE]), labels
+    return Golden(record, read_picture(artifact.files[PICTURE]), labels)
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

@@ -11,11 +11,13 @@ import pytest
 from numpy.typing import NDArray
 
 from fastfcn_infer import backend
-from fastfcn_infer.artifact import FORMATS, Artifact, open_artifact
+from fastfcn_infer.artifact import FORMATS, Artifact, open_artifact, seal
 from fastfcn_infer.errors import (
     BackendError,
 )
+from fastfcn_infer.manifest import Model
 from models import tiny_answer, tiny_artifact, tiny_model
+from paddle_models import PADDLE, tiny_paddle
 
 CLASSES = 5
 
@@ -23,7 +25,14 @@ CLASSES = 5
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     folder = tmp_path_factory.mktemp("artifact")
-    tiny_artifact(folder, tiny_model(CLASSES))
+    return in_every_format(folder, tiny_model(CLASSES))
+
+
+def in_every_format(folder: Path, model: Model) -> Artifact:
+    manifest = tiny_artifact(folder, model)
+    if PADDLE:
+        tiny_paddle(folder, model)
+    seal(folder, model, manifest.source, None, {})
     return open_artifact(folder)
 
 
@@ -96,10 +105,8 @@ def test_the_batch_is_not_changed_and_need_not_be_contiguous(opened: backend.Bac
 
 
 def test_a_graph_that_takes_pixels_is_fed_pixels(name: str, tmp_path: Path) -> None:
-    tiny_artifact(tmp_path / "pixels", tiny_model(CLASSES, input_name="pixels"))
-    opened = backend.open_backend(
-        name, open_artifact(tmp_path / "pixels"), device="cpu", threads=1
-    )
+    artifact = in_every_format(tmp_path / "pixels", tiny_model(CLASSES, input_name="pixels"))
+    opened = backend.open_backend(name, artifact, device="cpu", threads=1)
     batch = np.random.default_rng(1).integers(0, 256, (2, 17, 30, 3), dtype=np.uint8)
     np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-4)
     opened.close()
@@ -156,6 +163,7 @@ def test_a_file_the_runtime_cannot_read_is_a_backend_error(name: str, tmp_path: 
     path.write_bytes(b"\x08\x08garbage")
     with pytest.raises(BackendError, match=r"model\.bin"):
         file = file_of(name)
+        path.with_suffix(".pdiparams").write_bytes(b"weights")
         broken = Artifact(None, tiny_model(), None, {FORMATS[file.FORMAT]: path})
         file.open(broken, device=backend.Device("cpu"), threads=1)
 
