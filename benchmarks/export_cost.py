@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine_facts import Neighbours, environment, timing
+from benchmarks.machine_facts import environment, timing
 from benchmarks.random_checkpoint import MAIN, NETWORKS
 from fastfcn_export.targets import cost
+from fastfcn_infer.measurement import Neighbours
 
 STRIDE = NETWORKS[MAIN].output_stride
 EXPORT = (
@@ -33,21 +34,14 @@ JOBS = {
     "export, verified": EXPORT.replace(", *MORE", ""),
 }
 FILES = ("random.pdparams", "random.safetensors")
-# Linux keeps the parent's peak in ru_maxrss across fork and exec; the status file does not.
 PROGRAM = """
-import io, json, re, sys, time
-from pathlib import Path
+import io, json, sys, time
 from contextlib import redirect_stdout
+from fastfcn_infer.measurement import peak_memory
 began, failed = time.perf_counter(), 0
 with redirect_stdout(io.StringIO()):
     JOB
-seconds = time.perf_counter() - began
-try:
-    peak = 1024 * int(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1])
-except FileNotFoundError:
-    import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of macOS: bytes
-print(json.dumps([seconds, peak]))
+print(json.dumps([time.perf_counter() - began, peak_memory()]))
 sys.exit(failed)
 """
 

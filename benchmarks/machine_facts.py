@@ -2,32 +2,17 @@
 
 The other benchmarks build on this: `environment` for the stamp of a results file, `median_seconds`
 for one function, `race` for several that shall be compared, `laps` and `ratio` where the ratio of
-two is the answer, `Neighbours` for whether the machine was quiet.
+two is the answer. What `fastfcn benchmark` needs as well is in `fastfcn_infer.measurement`:
+`Neighbours` for whether the machine was quiet.
 """
 
-import os
-import platform
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
-from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-_PACKAGES = (
-    "fastfcn-infer",
-    "numpy",
-    "opencv-python-headless",
-    "onnx",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "paddlepaddle",
-    "torch",
-)
+import fastfcn_infer.environment
+from fastfcn_infer import record
+from fastfcn_infer.measurement import quantile
 
 
 class Timing(NamedTuple):
@@ -46,36 +31,6 @@ class Ratio(NamedTuple):
     lower_quartile: float
     upper_quartile: float
     turns: int
-
-
-class Neighbours:
-    """Counts what others do on this machine from now on; a comparison wants them quiet."""
-
-    def __init__(self) -> None:
-        self._began = self._now()
-
-    def share(self) -> float | None:
-        """Return the share of all processors' time that others took; None where nobody tells.
-
-        Others are other processes, but not this one's finished children, and other machines on
-        the same processor ("steal").
-        """
-        began, now = self._began, self._now()
-        if began is None or now is None:
-            return None
-        busy, own, total = (after - before for before, after in zip(began, now, strict=True))
-        return round(max(0.0, busy - own) / max(total, 1e-9), 3)
-
-    def _now(self) -> tuple[float, float, float] | None:
-        listing = Path("/proc/stat")
-        if not listing.is_file():
-            return None
-        tick = os.sysconf("SC_CLK_TCK")
-        fields = [
-            int(field) / tick for field in listing.read_text().split("\n", 1)[0].split()[1:9]
-        ]
-        idle = fields[3] + fields[4]  # idle, waiting for the disk
-        return sum(fields) - idle, sum(os.times()[:4]), sum(fields)
 
 
 def median_seconds(
@@ -144,57 +99,7 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
 
 def environment() -> dict[str, Any]:
     """Describe machine and software: the stamp of a results file, ready for JSON."""
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "load_average_1_min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "matrix_product_gflops": round(matrix_product_gflops(), 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": versions(),
-    }
-
-
-def cpu_model() -> str:
-    """Name the processor, as far as the system tells."""
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
-def versions() -> dict[str, str]:
-    """List the versions of those packages that are installed and matter to a measurement."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def matrix_product_gflops(sizes: tuple[int, ...] = (1536, 1792, 2048), repeats: int = 4) -> float:
-    """Measure the machine's single-precision matrix product, NumPy's BLAS, all its threads.
-
-    The best of several sizes and repeats, in 10^9 floating-point operations per second: a bound
-    for what a network of convolutions can reach here, and a check that two runs of a benchmark
-    were made on equally fast machines.
-    """
-    rng = np.random.default_rng(0)
-    best = 0.0
-    for size in sizes:
-        left, right = rng.random((2, size, size), dtype=np.float32)
-        out = np.empty_like(left)
-        for _ in range(repeats):
-            start = time.perf_counter()
-            np.matmul(left, right, out=out)
-            best = max(best, 2e-9 * size**3 / (time.perf_counter() - start))
-    return best
+    return dict(record.to_data(fastfcn_infer.environment.environment()))
 
 
 def _seconds(function: Callable[[], object]) -> float:
@@ -205,7 +110,5 @@ def _seconds(function: Callable[[], object]) -> float:
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Return median, lower and upper quartile."""
-    if len(values) == 1:
-        return values[0], values[0], values[0]
-    lower, median, upper = statistics.quantiles(values, n=4, method="inclusive")
+    median, lower, upper = (quantile(values, share) for share in (0.5, 0.25, 0.75))
     return median, lower, upper

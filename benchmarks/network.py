@@ -15,7 +15,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,14 +29,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks import random_checkpoint
 from benchmarks.labels import mixed_share
-from benchmarks.machine_facts import Neighbours, Ratio, environment, laps, ratio, timing
+from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
 from fastfcn_export import Request, export
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.targets import cost
 from fastfcn_export.verify import golden_picture
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact import open_artifact
-from fastfcn_infer.backend import open_backend
+from fastfcn_infer.backend import Backend, open_backend
+from fastfcn_infer.measurement import Neighbours
 from fastfcn_infer.preprocess import prepare
 from fastfcn_infer.procedure import plan
 
@@ -63,18 +64,27 @@ TARGETS = {"network_over_floor": 1.15, "predict_over_network": 1.08, "torch_over
 class Subject:
     """The network under test, exported and opened, and the picture it looks at."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, formats: Sequence[str] = ("onnx",)) -> None:
         network = random_checkpoint.NETWORKS[random_checkpoint.MAIN]
         checkpoint = folder / "random.pdparams"
         random_checkpoint.write(random_checkpoint.MAIN, checkpoint)
-        request = Request(classes="ade20k", output_stride=network.output_stride, verify=False)
+        request = Request(
+            formats=formats,
+            classes="ade20k",
+            output_stride=network.output_stride,
+            verify=False,
+        )
         export(checkpoint, folder / "artifact", request)
-        artifact = open_artifact(folder / "artifact")
+        self.artifact = open_artifact(folder / "artifact")
         self.architecture = network.architecture
-        self.backend = open_backend("onnx_runtime", artifact, device="cpu", threads=THREADS)
-        self.segmenter = Segmenter(artifact, self.backend)
+        self.backend, self.segmenter = self.opened("onnx_runtime")
         self.picture = np.asarray(cv2.resize(golden_picture(), SIZE[::-1]), np.uint8)
         self.batch = self._batch()
+
+    def opened(self, name: str) -> tuple[Backend, Segmenter]:
+        """Open the artifact in a backend."""
+        backend = open_backend(name, self.artifact, device="cpu", threads=THREADS)
+        return backend, Segmenter(self.artifact, backend)
 
     def logits(self) -> Array:
         """Run the network alone."""
@@ -179,13 +189,16 @@ def disagree(compared: Mapping[str, Mapping[str, float]]) -> bool:
     )
 
 
+def floor(taken: Mapping[str, list[float]], multiply_adds: int) -> list[float]:
+    """Return the seconds of so many multiply-adds at the rate of each turn's matrix products."""
+    fastest = min(PRODUCTS, key=lambda name: timing(taken[name]).median)
+    return [seconds * multiply_adds / (IN_A_ROW * PRODUCT**3) for seconds in taken[fastest]]
+
+
 def ratios(taken: Mapping[str, list[float]], multiply_adds: int) -> dict[str, Ratio]:
     """Divide what belongs together, turn by turn."""
-    fastest = min(PRODUCTS, key=lambda name: timing(taken[name]).median)
-    # The products' seconds per multiply-add, times the network's multiply-adds.
-    floor = [seconds * multiply_adds / (IN_A_ROW * PRODUCT**3) for seconds in taken[fastest]]
     found = {
-        "network_over_floor": ratio(taken[NETWORK], floor),
+        "network_over_floor": ratio(taken[NETWORK], floor(taken, multiply_adds)),
         "predict_over_network": ratio(taken[PREDICT], taken[NETWORK]),
     }
     logits = [name for name in taken if name in TORCH and TORCH[name][1] == "logits"]

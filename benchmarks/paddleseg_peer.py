@@ -10,7 +10,8 @@ the interpreter PYTHON, whose environment is made with
     pip install --no-deps paddleseg==2.8.0
 
 The two take turns; ours goes from the decoded picture to labels, theirs from the normalised picture
-to labels. The script fails if the labels differ.
+to labels. Ours is also run in Paddle Inference, from our own Paddle export, where this interpreter
+has Paddle: the same runtime on both sides. The script fails if the labels differ.
 """
 
 import argparse
@@ -29,15 +30,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import Neighbours, Ratio, environment, laps, ratio, timing
-from benchmarks.network import PAUSE, PREDICT, SIZE, THREADS, Subject
+from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
+from benchmarks.network import PAUSE, PREDICT, SIZE, THREADS, Call, Subject
 from fastfcn_export.targets import reference
+from fastfcn_infer import Segmenter
+from fastfcn_infer.backend import backend_names, format_of, installed
+from fastfcn_infer.measurement import Neighbours
 
 WORKER = Path(__file__).with_name("paddleseg_worker.py")
 LOGITS = "none, 2 threads"
 LABELS = ("argmax, 10 threads", "argmax, 2 threads", "argmax, 2 threads, oneDNN")
 AS_IT_COMES = LABELS[:2]
-TARGETS = {"paddleseg_over_predict": 9.0}
+TARGETS = {"paddleseg_over_predict": 9.0, "paddleseg_over_our_paddle": 6.0}
+PADDLE = "paddle_inference"  # the backend
+OURS = "predict, our Paddle export"
 
 
 class Peer:
@@ -91,13 +97,30 @@ def opened(python: str, folder: Path) -> Iterator[Peer]:
         peer.close()
 
 
-def compare(subject: Subject, peer: Peer, folder: Path) -> dict[str, float]:
+def subject_in(folder: Path) -> tuple[Subject, Segmenter | None, str | None]:
+    """Export the network, for Paddle, too, where it is installed.
+
+    Returns:
+        The network; the same opened in Paddle Inference, or None and the reason.
+    """
+    if PADDLE not in backend_names() or not installed(PADDLE):
+        return Subject(folder), None, f"{PADDLE} is not there"
+    subject = Subject(folder, ("onnx", format_of(PADDLE)))
+    return subject, subject.opened(PADDLE)[1], None
+
+
+def compare(
+    subject: Subject, ours: Segmenter | None, peer: Peer, folder: Path
+) -> dict[str, float]:
     """Compare logits at full size, and the labels of every variant."""
     align_corners = subject.segmenter.model.align_corners
-    ours = reference.resize(subject.logits(), SIZE, align_corners=align_corners)
+    logits = reference.resize(subject.logits(), SIZE, align_corners=align_corners)
     theirs = peer.answer(LOGITS, folder / "logits.npy")
-    found = {"worst_difference": float(np.abs(ours - theirs).max() / np.abs(theirs).max())}
+    found = {"worst_difference": float(np.abs(logits - theirs).max() / np.abs(theirs).max())}
     labels = subject.labels()
+    if ours is not None:
+        answer = ours.predict(subject.picture).labels
+        found[f"label_agreement, {OURS}"] = float((answer == labels).mean())
     for name in LABELS:
         answer = peer.answer(name, folder / "labels.npy")
         found[f"label_agreement, {name}"] = float((answer[0] == labels).mean())
@@ -108,6 +131,8 @@ def ratios(taken: Mapping[str, list[float]]) -> dict[str, Ratio]:
     """Divide their seconds by ours, turn by turn; the first line is about their faster default."""
     best = min(AS_IT_COMES, key=lambda name: timing(taken[name]).median)
     found = {"paddleseg_over_predict": ratio(taken[best], taken[PREDICT])}
+    if OURS in taken:
+        found["paddleseg_over_our_paddle"] = ratio(taken[best], taken[OURS])
     return found | {f"{name} / {PREDICT}": ratio(taken[name], taken[PREDICT]) for name in LABELS}
 
 
@@ -129,13 +154,16 @@ def measure(python: str, rounds: int) -> dict[str, Any]:
     stamp = environment()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subject = Subject(folder)
+        subject, ours, missing = subject_in(folder)
         np.save(folder / "batch.npy", subject.batch)
         neighbours = Neighbours()
         with opened(python, folder) as peer:
-            compared = compare(subject, peer, folder)
-            theirs = {variant: partial(peer.run, variant) for variant in LABELS}
-            taken = laps({PREDICT: subject.labels, **theirs}, repeats=rounds, pause=PAUSE)
+            compared = compare(subject, ours, peer, folder)
+            calls: dict[str, Call] = {PREDICT: subject.labels}
+            if ours is not None:
+                calls[OURS] = partial(ours.predict, subject.picture)
+            calls |= {variant: partial(peer.run, variant) for variant in LABELS}
+            taken = laps(calls, repeats=rounds, pause=PAUSE)
     return {
         "environment": stamp,
         "their_environment": peer.facts,
@@ -146,6 +174,7 @@ def measure(python: str, rounds: int) -> dict[str, Any]:
         "seconds": {name: timing(times)._asdict() for name, times in taken.items()},
         "ratios": {name: row._asdict() for name, row in ratios(taken).items()},
         "targets": TARGETS,
+        "not_run": {} if missing is None else {OURS: missing},
         "compared": compared,
     }
 
@@ -167,7 +196,8 @@ def main() -> int:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(results, indent=2) + "\n")
     compared = results["compared"]
-    agreement = min(compared[f"label_agreement, {name}"] for name in AS_IT_COMES)
+    names = [name for name in (*AS_IT_COMES, OURS) if f"label_agreement, {name}" in compared]
+    agreement = min(compared[f"label_agreement, {name}"] for name in names)
     return int(compared["worst_difference"] > 1e-4 or agreement < 0.999)
 
 

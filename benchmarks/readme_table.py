@@ -7,10 +7,11 @@ A test holds the README to these tables, so no figure in it is typed by hand.
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+AT_MOST = ("network_over_floor", "predict_over_network", "open_vino_over_floor")
 RESULTS = Path(__file__).with_name("results")
 
 
@@ -18,18 +19,25 @@ def tables(folder: Path = RESULTS) -> str:
     """Format the README's tables.
 
     Args:
-        folder: holds network.json, paddleseg_peer.json, start_up.json and export_cost.json.
+        folder: holds network.json, paddleseg_peer.json, start_up.json and export_cost.json, and
+            runtimes.json once that was run.
 
     Raises:
         FileNotFoundError: one of them is missing.
     """
+    file = folder / "runtimes.json"
+    runtimes = json.loads(file.read_text()) if file.is_file() else None
     network, peer, start_up, cost = (
         json.loads((folder / f"{name}.json").read_text())
         for name in ("network", "paddleseg_peer", "start_up", "export_cost")
     )
     parts = [
         _caption(network),
-        _table(("what", "seconds", "ratio", "target"), _speed(network, peer)),
+        _table(
+            ("what", "seconds", "ratio", "target"),
+            [*_speed(network, peer), *_same_runtime(peer), *_open_vino(runtimes)],
+        ),
+        *([] if runtimes is None else [_runtimes(runtimes)]),
         _table(("what", "seconds", "target"), _start_up(start_up)),
         _table(("converting a checkpoint", "seconds", "peak memory / weights"), _export(cost)),
     ]
@@ -79,9 +87,55 @@ def _speed(network: dict[str, Any], peer: dict[str, Any]) -> Iterator[Sequence[s
     )
 
 
+def _same_runtime(peer: dict[str, Any]) -> Iterator[Sequence[str]]:
+    name = "predict, our Paddle export"
+    if name in peer["seconds"]:
+        version = peer["environment"]["versions"]["paddlepaddle"]
+        _, target = _ratio(peer, "paddleseg_over_our_paddle", "")
+        shown = f"{peer['ratios']['paddleseg_over_our_paddle']['median']:.1f} x faster than theirs"
+        yield (
+            f"`predict` on our own export of the same weights, Paddle Inference {version}",
+            f"{peer['seconds'][name]['median']:.3f}",
+            shown,
+            target,
+        )
+
+
+def _open_vino(runtimes: dict[str, Any] | None) -> Iterator[Sequence[str]]:
+    if runtimes is not None and "open_vino" in runtimes["floor"]["seconds"]:
+        version = runtimes["environment"]["versions"]["openvino"]
+        bounded = {"ratios": runtimes["floor"]["ratios"], "targets": runtimes["targets"]}
+        yield (
+            f"network, OpenVINO {version}",
+            f"{runtimes['floor']['seconds']['open_vino']['median']:.3f}",
+            *_ratio(bounded, "open_vino_over_floor", "2 x multiply-adds at that rate"),
+        )
+
+
+def _runtimes(results: dict[str, Any]) -> str:
+    """Compare the runtimes: pictures a second, each cell end to end and the network alone."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in results["rows"]:
+        height, width = row["size"]
+        case = f"{height} x {width}, batch {row['batch']}"
+        rows.setdefault(row["backend"], {})[case] = row
+    cases = list(dict.fromkeys(case for row in rows.values() for case in row))
+    lines = [
+        (
+            f"`{backend}` ({found[cases[0]]['provider']})",
+            *(f"{found[case]['ips']:.2f} ({found[case]['network_ips']:.2f})" for case in cases),
+            f"{found[cases[0]]['cold_start_seconds']:.1f}",
+            f"{(found[cases[0]]['peak_memory_bytes'] or 0) / 1e6:.0f}",
+        )
+        for backend, found in rows.items()
+    ]
+    head = ("pictures a second (network alone)", *cases, "cold start, s", "peak MB")
+    return _table(head, lines)
+
+
 def _ratio(results: dict[str, Any], name: str, of: str) -> tuple[str, str]:
     median, target = results["ratios"][name]["median"], results["targets"][name]
-    bound = "at most" if name in ("network_over_floor", "predict_over_network") else "at least"
+    bound = "at most" if name in AT_MOST else "at least"
     digits = 2 if median < 2 else 1
     return f"{median:.{digits}f} x {of}", f"{bound} {target} x"
 
@@ -101,7 +155,7 @@ def _export(results: dict[str, Any]) -> Iterator[Sequence[str]]:
             yield row["job"], f"{row['median']:.1f}", f"{row['peak_over_weights']:.1f}"
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

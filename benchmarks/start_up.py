@@ -18,7 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine_facts import Neighbours, environment, laps, timing
+from benchmarks.machine_facts import environment, laps, timing
+from fastfcn_infer.measurement import Neighbours
 
 FORBIDDEN = ("onnx", "onnxruntime", "openvino", "paddle", "torch", "cv2")
 IMPORT, VERSION, DEMO = "import fastfcn_infer", "fastfcn --version", "fastfcn demo"

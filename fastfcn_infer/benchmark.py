@@ -186,7 +186,7 @@ def measure(
     for case in cases:
         for contestant in contestants:
             contestant.check(case)
-    stamp = environment()
+    stamp = environment(max(contestant.facts.threads for contestant in contestants))
     rows: list[Row] = []
     for case in cases:
         rows += _measure_case(contestants, case, seconds, advance, stamp.matrix_product_gflops)

@@ -33,9 +33,7 @@ class Row:
     network: Timing  # of a batch, in the same runs
     stages: Mapping[str, float]  # median seconds of a batch
     multiply_adds: int | None  # of a picture
-    share_of_matrix_product: (
-        float | None
-    )  # of the network's rate; above 1 where NumPy's product is slow
+    share_of_matrix_product: float | None  # of the machine's rate, that the network reaches
     cold_start_seconds: float  # from starting Python to the labels of a first picture
     peak_memory_bytes: int | None  # of that process, one batch included
     others_took: float | None  # share of the processors' time that other processes had
@@ -200,7 +198,7 @@ def _footnotes(report: Report) -> list[str]:
         "Milliseconds of a batch: median [quartiles] of runs in turn, decoded picture to labels. "
         f"p90 and p99 are shown from {ENOUGH_FOR_P90} and {ENOUGH_FOR_P99} runs up.",
         f"{stamp.cpu}, {stamp.cores} processors, matrix product {stamp.matrix_product_gflops} "
-        f"GFLOP/s (NumPy); load average {load} before, others took at most {others:.1%} meanwhile.",
+        f"GFLOP/s; load average {load} before, others took at most {others:.1%} meanwhile.",
         f"{stamp.date}, {stamp.system}, Python {stamp.python}; {versions}.",
     ]
 

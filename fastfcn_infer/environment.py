@@ -2,12 +2,13 @@
 
 import os
 import platform
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+
+from fastfcn_infer.matrix_product import matrix_product_gflops
 
 PACKAGES = (
     "fastfcn-infer",
@@ -35,20 +36,24 @@ class Environment:
     cpu: str
     cores: int | None
     load_average_1_min: float | None
-    matrix_product_gflops: float  # NumPy's, single precision, all its threads
+    matrix_product_gflops: float  # single precision; see `matrix_product`
     system: str
     python: str
     versions: Mapping[str, str]  # package -> version
 
 
-def environment() -> Environment:
-    """Describe machine and software; measures the matrix product, which takes about a second."""
+def environment(threads: int | None = None) -> Environment:
+    """Describe machine and software.
+
+    Args:
+        threads: of the matrix products, which take a second or two; None: as many as NumPy starts.
+    """
     return Environment(
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         cpu=cpu_model(),
         cores=os.cpu_count(),
         load_average_1_min=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        matrix_product_gflops=round(matrix_product_gflops(), 1),
+        matrix_product_gflops=round(matrix_product_gflops(threads), 1),
         system=platform.platform(),
         python=platform.python_version(),
         versions=versions(),
@@ -75,24 +80,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def matrix_product_gflops(sizes: tuple[int, ...] = (1536, 1792, 2048), repeats: int = 4) -> float:
-    """Measure the machine's single-precision matrix product, NumPy's BLAS, all its threads.
-
-    The best of several sizes and repeats, in 10^9 floating-point operations per second: a measure
-    for what a network of convolutions can reach here, and a check that two runs of a benchmark
-    were made on equally fast machines. A runtime's own product may be faster than NumPy's.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    best = 0.0
-    for size in sizes:
-        left, right = rng.random((2, size, size), dtype=np.float32)
-        out = np.empty_like(left)
-        for _ in range(repeats):
-            start = time.perf_counter()
-            np.matmul(left, right, out=out)
-            best = max(best, 2e-9 * size**3 / (time.perf_counter() - start))
-    return best

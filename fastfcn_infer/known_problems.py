@@ -58,8 +58,9 @@ PROBLEMS = (
         _PADDLE,
         "3.2.0",
         "3.2.99",
-        "oneDNN computes wrongly: 4 to 17 % off on this network (measured with 3.2.2)",
-        "oneDNN is not used",
+        "oneDNN computes networks that resize maps wrongly (measured with 3.2.2)",
+        "the pass that errs, onednn_placement_pass, is deleted, and a picture whose labels are known "
+        "is shown first: where they differ, oneDNN is off",
     ),
     Problem(
         _PADDLE,
@@ -74,6 +75,21 @@ PROBLEMS = (
         None,
         "a .pdiparams file that was cut inside its last tensor loads and runs without an error",
         "size and SHA-256 of every file are checked before Paddle opens it",
+    ),
+    Problem(
+        _PADDLE,
+        None,
+        None,
+        "a predictor that several threads share mixes up their answers (Paddle issue 56524)",
+        "every predictor has a thread of its own",
+    ),
+    Problem(
+        _PADDLE,
+        None,
+        None,
+        "both wheels hold the same files: the one installed last wins, the other's devices vanish",
+        "uninstall both, then install the one you want",
+        together=True,
     ),
     Problem(
         _ONNX_RUNTIME,
