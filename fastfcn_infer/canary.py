@@ -24,7 +24,7 @@ _SIDE = 97  # pixels of the made-up picture: odd at every stride, which is where
 _ALLOWED = {"fp32": 1e-3, "fp16": 4e-2}  # difference of answers, as a fraction of the largest
 _AGREEMENT = 0.99  # of labels, where the graph answers labels; made-up pixels have many near ties
 
-_LEVEL = 5  # of the caller of `Segmenter.from_pretrained`, seen from `_warn`
+_LEVEL = 7  # of the caller of `Segmenter.from_pretrained`, seen from `_warn`
 
 
 class Runnable(Protocol):

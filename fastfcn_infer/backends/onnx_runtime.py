@@ -3,16 +3,21 @@
 import contextlib
 import importlib.metadata
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact import Artifact
+from fastfcn_infer import gpu
+from fastfcn_infer.artifact import Artifact, hash_file
 from fastfcn_infer.backend import Device, RuntimeFacts
-from fastfcn_infer.errors import BackendError, DeviceUnavailable
+from fastfcn_infer.cache import cache_folder
+from fastfcn_infer.engine_cache import Engines, UnsafeCacheError
+from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError
 from fastfcn_infer.manifest import Model
+from fastfcn_infer.onnx_providers import PROVIDERS, diagnose, provider_chain
 
 RANK = 10
 FORMAT = "onnx"
@@ -20,11 +25,6 @@ DEVICES = ("cpu", "cuda", "tensorrt")
 EXTRA = "cpu"
 REQUIRES = ("onnxruntime",)
 
-_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
 _NAME = __name__.rpartition(".")[2]
 _ERRORS_ONLY = 3  # log severity; what we need to know arrives as exceptions
 
@@ -35,7 +35,7 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
     if device.kind != "auto":
         return OnnxRuntime(model_path, model, device, threads, ())
     cpu = Device("cpu")
-    if _PROVIDERS["cuda"] not in providers():
+    if PROVIDERS["cuda"] not in providers():
         note = "device cpu: this ONNX Runtime has no CUDA provider"
         return OnnxRuntime(model_path, model, cpu, threads, (note,))
     try:
@@ -61,10 +61,20 @@ class OnnxRuntime:
     ) -> None:
         import onnxruntime
 
-        provider = _PROVIDERS[device.kind]
+        provider = PROVIDERS[device.kind]
         if provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
+        self._engines: Engines | None = None
+        self._one_run = threading.Lock() if device.kind == "tensorrt" else contextlib.nullcontext()
+        if device.kind != "cpu":
+            # Asked first: without a driver ONNX Runtime fills the terminal and says little.
+            found = gpu.find_gpu(device.index)
+            if isinstance(found, str):
+                raise DeviceUnavailable(_diagnosis(device, found))
+            if device.kind == "tensorrt":
+                self._engines, note = _engines(path, found, onnxruntime.__version__)
+                chosen += () if note is None else (note,)
         self._session = self._open(path, device, threads)
         if provider not in self._session.get_providers():
             # ONNX Runtime goes on without the provider that was asked for, and says nothing.
@@ -86,7 +96,9 @@ class OnnxRuntime:
         if session is None:
             raise BackendError("This ONNX Runtime session was closed; open the model again.")
         try:
-            answer: NDArray[Any] = session.run([self._output], {self._input: batch})[0]
+            with self._one_run:
+                answer: NDArray[Any] = session.run([self._output], {self._input: batch})[0]
+                self._keep()
         except self._failures as error:
             raise BackendError(
                 f"ONNX Runtime failed on a batch {batch.shape} {batch.dtype}: {_first_line(error)}"
@@ -96,6 +108,15 @@ class OnnxRuntime:
     def close(self) -> None:
         """Let go of the session; runs that have begun still end well."""
         self._session = None
+        if self._engines is not None:
+            with self._one_run:  # TensorRT may be compiling
+                self._engines.close()
+
+    def _keep(self) -> None:
+        # TensorRT compiles when it meets a shape, so there may be more after any run.
+        if self._engines is not None:
+            with contextlib.suppress(OSError):  # a full disk costs the cache, not the answer
+                self._engines.keep()
 
     def _open(self, path: Path, device: Device, threads: int) -> Any:
         import onnxruntime
@@ -106,11 +127,15 @@ class OnnxRuntime:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = _ERRORS_ONLY
+        engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
             _load_libraries(onnxruntime)
         try:
             return onnxruntime.InferenceSession(
-                str(path), options, providers=_providers(device), enable_fallback=0
+                str(path),
+                options,
+                providers=provider_chain(device.kind, device.index, engines),
+                enable_fallback=0,
             )
         except self._failures as error:
             if device.kind != "cpu" and any(word in str(error) for word in ("CUDA", "TensorRT")):
@@ -135,17 +160,6 @@ def _failures() -> tuple[type[Exception], ...]:
     return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
 
 
-def _providers(device: Device) -> list[Any]:
-    """Providers in order; each later one takes the layers that those before it cannot."""
-    options = {"device_id": device.index}
-    chain: list[Any] = [_PROVIDERS["cpu"]]
-    if device.kind in ("cuda", "tensorrt"):
-        chain.insert(0, (_PROVIDERS["cuda"], options))
-    if device.kind == "tensorrt":
-        chain.insert(0, (_PROVIDERS["tensorrt"], options))
-    return chain
-
-
 def _load_libraries(onnxruntime: Any) -> None:
     """Find CUDA and cuDNN where pip put them; since ONNX Runtime 1.21."""
     if hasattr(onnxruntime, "preload_dlls"):
@@ -154,29 +168,33 @@ def _load_libraries(onnxruntime: Any) -> None:
             onnxruntime.preload_dlls()
 
 
-def _diagnosis(device: Device) -> str:
+def _diagnosis(device: Device, reason: str | None = None) -> str:
     """Say why a device is not there and how to get it."""
+    import onnxruntime
+
     owners = set(importlib.metadata.packages_distributions().get("onnxruntime", ()))
     wheels = sorted(f"{name} {importlib.metadata.version(name)}" for name in owners)
-    provider = _PROVIDERS[device.kind]
-    text = (
-        f"Device {device} was asked for; installed: {', '.join(wheels) or 'no onnxruntime wheel'}."
-    )
-    if len(wheels) > 1:
-        return (
-            f"{text} These overwrite each other's files, and the one without a GPU may win. Remove "
-            "all of them, then: pip install --force-reinstall onnxruntime-gpu"
-        )
-    if provider not in providers():
-        names = ", ".join(name.removesuffix("ExecutionProvider") for name in providers())
-        return (
-            f"{text} It brings {names} and no {provider}. "
-            'pip uninstall onnxruntime, then pip install "fastfcn-infer[gpu]", or take device="cpu".'
-        )
-    return (
-        f"{text} It brings {provider}, but it did not start: the driver (see nvidia-smi), the CUDA "
-        'and cuDNN libraries, or that device is missing. Install them, or take device="cpu".'
-    )
+    if reason is None and device.kind != "cpu":
+        folder = Path(onnxruntime.__file__).parent / "capi"
+        faults = map(gpu.missing_library, folder.glob(f"*onnxruntime_providers_{device.kind}.*"))
+        reason = next((fault for fault in faults if fault is not None), None)
+    return diagnose(device.kind, str(device), wheels, providers(), reason)
+
+
+def _engines(path: Path, found: gpu.Gpu, version: str) -> tuple[Engines | None, str | None]:
+    """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
+    identity = {
+        "graph": hash_file(path).sha256,
+        "onnxruntime": version,
+        "tensorrt": gpu.library_version("nvinfer", "getInferLibVersion"),
+        "gpu": found.name,
+        "device": found.uuid,
+        "driver": str(found.driver),
+    }
+    try:
+        return Engines(cache_folder() / "engines", identity), None
+    except (UnsafeCacheError, DownloadError, OSError) as error:
+        return None, f"engines are compiled anew each time: {error}"
 
 
 def _first_line(error: Exception) -> str:

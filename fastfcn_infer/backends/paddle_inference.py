@@ -266,4 +266,5 @@ def _reason(error: BaseException) -> str:
     """Return what went wrong, in one line; Paddle frames it with stacks and hints."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if "Error:" in line or line.startswith("(")] or lines
-    return next((line for line in told if line), type(error).__name__)
+    reason = next((line for line in told if line), type(error).__name__)
+    return reason.partition("  (at ")[0].partition(" (at /")[0]
