@@ -23,6 +23,7 @@ Shape = tuple[int | None, int | None, int | None]
 _CHANNELS = 3
 _CLASSES = 1  # the axis of the classes in (N, C, H, W)
 _AROUND = ("Cast", "Identity", "Squeeze")  # change no value that matters around an arg max
+_NEUTRAL = {"Mul": 1.0, "Add": 0.0}  # Paddle 2 ends its programs in a scale by 1 and a bias of 0
 
 
 @dataclass(frozen=True)
@@ -134,14 +135,22 @@ def _kind(node: NodeProto, makers: dict[str, NodeProto]) -> End | None:
         return "argmax"
     if node.op_type == "Softmax" and axis == _CLASSES:
         return "softmax"
-    if node.op_type in _AROUND and _leads_to_end(node, makers):
-        return "none"
+    if node.op_type in _AROUND or _is_neutral(node, makers):
+        before = makers.get(node.input[0])
+        return None if before is None or _kind(before, makers) is None else "none"
     return None
 
 
-def _leads_to_end(node: NodeProto, makers: dict[str, NodeProto]) -> bool:
-    before = makers.get(node.input[0])
-    return before is not None and _kind(before, makers) is not None
+def _is_neutral(node: NodeProto, makers: dict[str, NodeProto]) -> bool:
+    if node.op_type not in _NEUTRAL:
+        return False
+    other = makers.get(node.input[1])
+    while other is not None and other.op_type == "Identity":
+        other = makers.get(other.input[0])
+    value = None if other is None else _tensor(other)
+    return value is not None and bool(
+        np.all(numpy_helper.to_array(value) == _NEUTRAL[node.op_type])
+    )
 
 
 def _end_in(model: ModelProto, name: str) -> None:
