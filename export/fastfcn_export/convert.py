@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from fastfcn_export import onnx_via_paddle
 from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_export.deployed import is_deployed
 from fastfcn_export.describe import Description, describe, model_of
@@ -171,14 +170,17 @@ def _writers(request: Request) -> dict[str, Writer]:
             f"unknown format {', '.join(unknown) or '(none)'}; known: {', '.join(known)}"
         )
     makers = {name: known[name] for name in request.formats}
-    if request.via != "direct":
-        if onnx_via_paddle.FORMAT not in makers:
-            raise ValueError(
-                f"via {request.via} makes ONNX files, but the formats asked for are "
-                f"{', '.join(makers)}; add {onnx_via_paddle.FORMAT} to them"
-            )
-        makers[onnx_via_paddle.FORMAT] = onnx_via_paddle
-    return makers
+    if request.via == "direct":
+        return makers
+    # Imported late, like the targets: this file can be imported where onnx is missing.
+    from fastfcn_export import onnx_via_paddle as other
+
+    if other.FORMAT not in makers:
+        raise ValueError(
+            f"via {request.via} makes ONNX files, but the formats asked for are "
+            f"{', '.join(makers)}; add {other.FORMAT} to them"
+        )
+    return {**makers, other.FORMAT: other}
 
 
 def _model(recognised: Recognised, name: str, request: Request) -> Model:
