@@ -1,0 +1,32 @@
+import pytest
+
+from fastfcn_infer.paddle_settings import SETTINGS, diagnose
+
+
+@pytest.mark.parametrize(
+    ("wheels", "libraries", "count", "said"),
+    [
+        (["paddlepaddle 3.3.1"], None, 0, "built without CUDA"),
+        (["paddlepaddle 3.3.1", "paddlepaddle-gpu 2.6.2"], "CUDA 12.0", 4, "overwrite each other"),
+        (["paddlepaddle-gpu 3.3.1"], "CUDA 12.6 and cuDNN 9.5", 0, "CUDA 12.6 and cuDNN 9.5"),
+        (["paddlepaddle-gpu 3.3.1"], "CUDA 12.6 and cuDNN 9.5", 1, "sees 1 devices"),
+    ],
+)
+def test_every_diagnosis_names_the_cause_and_the_way(
+    wheels: list[str], libraries: str | None, count: int, said: str
+) -> None:
+    text = diagnose(wheels, libraries, count, 1)
+    assert text is not None
+    assert said in text
+    assert all(wheel in text for wheel in wheels)
+    assert "paddlepaddle.org.cn/install" in text
+    assert "2.6.2" in text
+
+
+def test_with_the_device_there_is_nothing_to_diagnose() -> None:
+    assert diagnose(["paddlepaddle-gpu 3.3.1"], "CUDA 12.6", 2, 1) is None
+
+
+def test_every_device_has_a_setting_and_the_processor_ends_with_the_plainest() -> None:
+    assert set(SETTINGS) == {"cpu", "cuda", "tensorrt"}
+    assert [*SETTINGS["cpu"]][-1] == "CPU"
