@@ -150,7 +150,7 @@ def comparison_lines(found: Comparison) -> list[str]:
     if not lines:
         lines = [
             f"{found.compared} rows compared with {found.base}: none is more than "
-            f"{found.max_regress:.3g} of its time slower"
+            f"{100 * found.max_regress:.3g}% slower"
         ]
     lines += [f"not in {found.base}: {title}" for title in found.not_in_base]
     lines += [f"only in {found.base}: {title}" for title in found.only_in_base]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fastfcn_infer.machine import cpu_budget
+from fastfcn_infer.machine import cpu_budget, memory_budget
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +89,40 @@ def test_a_group_path_never_leads_out_of_the_mount(tmp_path: Path) -> None:
 
 def test_this_machine_gives_at_least_one_thread() -> None:
     assert cpu_budget().threads >= 1
+
+
+def with_memory(root: Path, kilobytes: int) -> Path:
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc" / "meminfo").write_text(f"MemTotal:  {kilobytes} kB\nMemFree:  1 kB\n")
+    return root
+
+
+def test_without_control_groups_memory_is_the_machines(tmp_path: Path) -> None:
+    found = memory_budget(with_memory(tmp_path, 2048))
+    assert found is not None
+    assert found.bytes == 2048 * 1024
+    assert "this machine" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "text", "limited"),
+    [
+        ("0::/a", "a/memory.max", "1000\n", True),
+        ("0::/a/b", "a/memory.max", "1000\n", True),
+        ("0::/a", "a/memory.max", "max\n", False),
+        ("0::/a", "a/memory.max", "9223372036854771712\n", False),
+        ("7:memory:/a", "memory/a/memory.limit_in_bytes", "1000\n", True),
+        ("7:cpu:/a", "memory/a/memory.limit_in_bytes", "1000\n", False),
+    ],
+)
+def test_a_group_may_leave_less_memory(
+    tmp_path: Path, line: str, file: str, text: str, limited: bool
+) -> None:
+    found = memory_budget(with_memory(group(tmp_path, line, {file: text}), 2048))
+    assert found is not None
+    assert (found.bytes == 1000) == limited
+    assert (Path(file).name in found.reason) == limited
+
+
+def test_where_nobody_tells_the_memory_is_not_known(tmp_path: Path) -> None:
+    assert memory_budget(tmp_path) is None
