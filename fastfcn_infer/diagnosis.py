@@ -17,6 +17,7 @@ from fastfcn_infer.download import offline
 from fastfcn_infer.environment import cpu_model, versions
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.golden import replay
+from fastfcn_infer.gpu import Gpu, find_gpu
 from fastfcn_infer.known_problems import known_problems
 from fastfcn_infer.machine import MemoryBudget, cpu_budget, memory_budget
 from fastfcn_infer.segmenter import Segmenter
@@ -54,6 +55,8 @@ class Diagnosis:
     threads: int
     threads_reason: str
     memory: MemoryBudget | None
+    gpus: tuple[str, ...]  # NVIDIA's, as the driver names them
+    no_gpu: str | None  # why there is none
     packages: Mapping[str, str]  # of those that matter here
     backends: tuple[backend.Availability, ...]
     problems: tuple[Trouble, ...]
@@ -69,6 +72,7 @@ def diagnose() -> Diagnosis:
     budget, memory = cpu_budget(), memory_budget()
     found = versions()
     cache = cache_folder()
+    gpus, why = _gpus()
     return Diagnosis(
         version=__version__,
         python=f"{platform.python_implementation()} {platform.python_version()}",
@@ -77,6 +81,8 @@ def diagnose() -> Diagnosis:
         threads=budget.threads,
         threads_reason=budget.reason,
         memory=memory,
+        gpus=gpus,
+        no_gpu=None if gpus else why,
         packages=found,
         backends=tuple(backend.availability(name) for name in backend.backend_names()),
         problems=tuple(
@@ -119,6 +125,15 @@ def _replay(name: str, artifact: Artifact, threads: int) -> Replayed:
         return Replayed(name, None, None, None, False, f"{type(error).__name__}: {error}")
     provider = f"{opened.facts.provider} on {opened.facts.device}"
     return Replayed(name, provider, found.agreement, found.required, found.passed, None)
+
+
+def _gpus() -> tuple[tuple[str, ...], str]:
+    """Ask the driver for one device after the other, until it says why there is no other."""
+    names: list[str] = []
+    while isinstance(device := find_gpu(len(names)), Gpu):
+        major, minor = divmod(device.driver // 10, 100)
+        names.append(f"{device.name}, driver for CUDA {major}.{minor}")
+    return tuple(names), device
 
 
 def _size(folder: Path) -> int:

@@ -65,6 +65,10 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield f"processor      {found.cpu}"
     yield f"threads        {found.threads}: {found.threads_reason}"
     yield f"memory         {memory}"
+    for index, gpu in enumerate(found.gpus):
+        yield f"cuda:{index}         {gpu}"
+    if found.no_gpu is not None:
+        yield f"cuda           {found.no_gpu}"
     yield f"cache          {found.cache}{origin}, {found.cache_bytes / 1e6:.1f} MB"
     yield f"downloads      {'forbidden by FASTFCN_OFFLINE' if found.offline else 'when asked for'}"
     yield "\npackages"

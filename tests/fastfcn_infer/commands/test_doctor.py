@@ -11,6 +11,7 @@ from fastfcn_infer.backend import Backend, backend_names, format_of, installed
 from fastfcn_infer.cli import main
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
 from fastfcn_infer.golden import Replay
+from fastfcn_infer.gpu import Gpu
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 
@@ -87,6 +88,22 @@ def test_machine_and_cache_are_described(
     assert err == ""
     assert "forbidden by FASTFCN_OFFLINE" in text
     assert f"{own_cache}, from FASTFCN_CACHE" in text
+
+
+def test_gpus_are_named_or_the_reason_is_why_there_are_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [Gpu("a device", "00", 12080), Gpu("another", "01", 13000), "the driver sees 2"]
+    monkeypatch.setattr(diagnosis, "find_gpu", lambda index: there[index])
+    _, text, _ = doctor(capsys)
+    assert "cuda:0         a device, driver for CUDA 12.8\n" in text
+    assert "cuda:1         another, driver for CUDA 13.0\n" in text
+    assert "sees 2" not in text
+    monkeypatch.setattr(diagnosis, "find_gpu", lambda index: "there is no NVIDIA driver here")
+    _, found = data(capsys)
+    assert found["gpus"] == []
+    _, text, _ = doctor(capsys)
+    assert "cuda           there is no NVIDIA driver here\n" in text
 
 
 def test_known_problems_of_what_is_installed_are_told_with_what_is_done(
