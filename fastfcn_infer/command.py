@@ -37,7 +37,8 @@ def load_command(name: str) -> Command:
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of every command that opens a model; see `open_options`."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or tensorrt")
-    parser.add_argument("--backend", default="auto", help="auto, or a runtime: onnx_runtime")
+    runtimes = ", ".join(_folder.names("fastfcn_infer.backends"))
+    parser.add_argument("--backend", default="auto", help=f"auto, or a runtime: {runtimes}")
     parser.add_argument("--threads", type=int, help="for computing (default: all there are)")
     parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
     parser.add_argument("--offline", action="store_true", help="fetch nothing")
