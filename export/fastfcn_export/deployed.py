@@ -65,6 +65,7 @@ def read_deployed(path: Path) -> Deployed:
     transforms = deploy.get("transforms") or []
     if not isinstance(transforms, list):
         raise CheckpointError(f"'Deploy: transforms' of {file} is no list.")
+    items = tuple(_mapping(x, f"an item of 'Deploy: transforms' of {file}") for x in transforms)
     program = _program(file, deploy.get("model"))
     about = said.get("Global")
     name = about.get("model_name") if isinstance(about, dict) else None
@@ -73,7 +74,7 @@ def read_deployed(path: Path) -> Deployed:
         file,
         program,
         _params(file, deploy.get("params"), program),
-        tuple(_mapping(item, f"an item of 'Deploy: transforms' of {file}") for item in transforms),
+        items,
         operation if isinstance(operation, str) else None,
         name if isinstance(name, str) else None,
     )

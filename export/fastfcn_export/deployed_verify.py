@@ -72,21 +72,15 @@ def prove_deployed(
         VerificationError: they differ by more than `verify.LIMITS`.
         BackendError: Paddle could not run the program.
     """
-    expected, version = _run(deployed, batch)
-    found: Array = logits
-    if end == "softmax":
-        share = np.exp(logits - logits.max(1, keepdims=True))
-        found = share / share.sum(1, keepdims=True)
-    elif end == "argmax":
-        found = logits.argmax(1).astype(expected.dtype)
-        expected = expected.reshape(found.shape) if expected.size == found.size else expected
-    worst = difference(found, expected)
+    answers = _run(deployed, end, batch)
+    expected = answers["answer" if end == "none" else "scores"]
+    worst = difference(logits, expected)
     size = (picture.shape[0], picture.shape[1])
-    golden = _golden(expected if end == "none" else logits, views, size)
+    golden = _golden(expected, views, size)
     ours = labels(merge(views, logits, size), model)
-    agreement = min(_agreement(found, expected, end), float((ours == golden).mean()))
+    agreement = min(_agreement(logits, answers["answer"], end), float((ours == golden).mean()))
     record = Verification(
-        reference=f"Paddle Inference {version}, the program as deployed",
+        reference=f"Paddle Inference {answers['version']}, the program as deployed",
         runtime=f"{facts.backend} ({facts.provider})",
         picture=CREDIT,
         worst_difference=worst,
@@ -99,10 +93,14 @@ def prove_deployed(
     return Proof(record, picture, golden.astype(ours.dtype))
 
 
-def _agreement(found: Array, expected: Array, end: End) -> float:
-    """Return the share of equal labels, at the network's own size."""
-    if end != "argmax":
-        found, expected = found.argmax(1), expected.argmax(1)
+def _agreement(logits: Array, answer: Array, end: End) -> float:
+    """Return the share of labels that the program itself, end and all, answers alike."""
+    found = logits.argmax(1)
+    if end == "argmax" and answer.size != found.size:
+        raise VerificationError(
+            f"The program answers labels {answer.shape} where the graph's are {found.shape}."
+        )
+    expected = answer.reshape(found.shape) if end == "argmax" else answer.argmax(1)
     return float((found == expected).mean())
 
 
@@ -113,14 +111,14 @@ def _golden(scores: Array, views: tuple[View, ...], size: tuple[int, int]) -> Ar
     return np.asarray(full[0].argmax(0)[: size[0], : size[1]])
 
 
-def _run(deployed: Deployed, batch: Array) -> tuple[Array, str]:
+def _run(deployed: Deployed, end: End, batch: Array) -> dict[str, Array]:
     require_judge()
     with tempfile.TemporaryDirectory() as folder:
         fed, answered = Path(folder, "batch.npy"), Path(folder, "answer.npz")
         np.save(fed, batch)
         files = (deployed.program, deployed.params, fed, answered)
         command = [sys.executable, "-m", "fastfcn_export.deployed_run"]
-        command += [*map(str, files), str(cpu_budget().threads)]
+        command += [*map(str, files), str(cpu_budget().threads), end]
         # The process must find this package where this one found it.
         path = os.pathsep.join(part for part in sys.path if part)
         try:
@@ -144,9 +142,4 @@ def _run(deployed: Deployed, batch: Array) -> tuple[Array, str]:
                 f"{done.returncode}); it said:\n" + "\n".join(said)
             )
         with np.load(answered) as data:
-            answer, version = data["answer"], str(data["version"])
-    if answer.shape[:1] != batch.shape[:1]:
-        raise VerificationError(
-            f"The program answers {answer.shape} to {len(batch)} pictures of {batch.shape[2:]}."
-        )
-    return answer, version
+            return dict(data)
