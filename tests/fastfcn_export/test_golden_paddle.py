@@ -14,7 +14,7 @@ from paddle_programs import open_program, run_program, write_paddle
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
-PROMISE = 1e-5  # of the largest logit, Paddle against ONNX; measured 1e-6
+PROMISE = 1e-5  # of the largest logit, Paddle against ONNX; measured 2.4e-6
 GOLDEN = 1e-4  # against the code that trained the checkpoint
 CASES = sorted((Path(__file__).parents[1] / "data" / "golden").glob("*.npz"))
 
