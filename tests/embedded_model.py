@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from fastfcn_export import Request, export
+from fastfcn_export import export
 from fastfcn_export.dialect import speak
 from fastfcn_export.network.architecture import Architecture, Backbone, EncNet, Jpu, Stage
 from fastfcn_export.random_weights import random_weights
@@ -31,7 +31,7 @@ def make(folder: Path, seed: int = SEED) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         checkpoint = Path(temporary) / "fastfcn-resnet18-random.safetensors"
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, checkpoint)
-        export(checkpoint, folder, Request(classes="camvid", output_stride=32), force=True)
+        export(checkpoint, folder, classes="camvid", output_stride=32, force=True)
 
 
 if __name__ == "__main__":

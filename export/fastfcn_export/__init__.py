@@ -1,10 +1,10 @@
 """From a FastFCN checkpoint of any dialect to a frozen, verified artifact."""
 
 from fastfcn_export.checkpoint import read_checkpoint as read_checkpoint
-from fastfcn_export.convert import Request as Request
 from fastfcn_export.convert import describe_checkpoint as describe_checkpoint
 from fastfcn_export.convert import export as export
 from fastfcn_export.describe import Description as Description
+from fastfcn_export.request import Request as Request
 from fastfcn_export.target import Options as Options
 
 __all__ = [

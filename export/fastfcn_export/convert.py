@@ -1,17 +1,17 @@
 """The path of a checkpoint: read, recognise, describe, write, prove, seal."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_export.deployed import is_deployed
 from fastfcn_export.describe import Description, describe, model_of
 from fastfcn_export.dialect import Recognised, recognise
-from fastfcn_export.target import Options, Writer, writers
+from fastfcn_export.request import PathLike, Request
+from fastfcn_export.target import Writer, writers
 from fastfcn_export.verify import Proof, joined, prove
 from fastfcn_infer import __version__
 from fastfcn_infer.artifact import hash_file, seal
@@ -26,34 +26,10 @@ from fastfcn_infer.errors import BackendMissing, CheckpointError
 from fastfcn_infer.golden import write_golden
 from fastfcn_infer.manifest import ClassInfo, Manifest, Model, Source
 
-PathLike = str | os.PathLike[str]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-
-@dataclass(frozen=True)
-class Request:
-    """What to make of a checkpoint.
-
-    Args:
-        formats: of the graph, as `--format` names them.
-        classes: name of a class table, path of a JSON file, or None: numbered classes.
-        dialect: None: found from the keys.
-        output_stride: of the backbone; None: the dialect's published default.
-        output: what the graph answers.
-        with_preprocess: the graph is fed pixels and normalises.
-        options: fixed shape, precision.
-        verify: prove the graph equal to the network before anything takes its final name.
-        via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
-    """
-
-    formats: Sequence[str] = ("onnx",)
-    classes: PathLike | None = None
-    dialect: str | None = None
-    output_stride: int | None = None
-    output: Literal["logits", "probabilities", "labels"] = "logits"
-    with_preprocess: bool = False
-    options: Options = field(default_factory=Options)
-    verify: bool = True
-    via: Literal["direct", "paddle2onnx"] = "direct"
+    from fastfcn_export.request import Wishes
 
 
 def export(
@@ -63,16 +39,18 @@ def export(
     *,
     force: bool = False,
     report: Callable[[str], None] = lambda stage: None,
+    **wishes: "Unpack[Wishes]",
 ) -> Manifest:
-    """Turn a checkpoint into an artifact.
+    """Turn a checkpoint into an artifact: ``export("model.pdparams", "model", classes="ade20k")``.
 
     Args:
         checkpoint: path of a .pdparams, .pth, .pth.tar or .safetensors file; or the folder (or the
             YAML in it) of a model that PaddleSeg or PaddleX exported.
         folder: where the artifact is to be.
-        request: what to make; None: an ONNX graph to logits, verified.
+        request: what to make; None: what `wishes` say, else an ONNX graph to logits, verified.
         force: replace an artifact that is there.
         report: told the name of each stage as it begins.
+        **wishes: the fields of `Request` and `Options` by name, in place of `request`.
 
     Returns:
         The manifest of the artifact, which is complete when this returns.
@@ -86,7 +64,7 @@ def export(
         BackendError: a runtime or paddle2onnx refused the graph.
         ValueError: an unknown format, or one that cannot be had with these options.
     """
-    request = request or Request()
+    request = request or Request.of(**wishes)
     if is_deployed(Path(checkpoint)):
         return _export_deployed(Path(checkpoint), Path(folder), request, force, report)
     makers = _writers(request)
@@ -127,17 +105,20 @@ def _export_deployed(
     return export_deployed(path, folder, request, classes, force=force, report=report)
 
 
-def describe_checkpoint(checkpoint: PathLike, request: Request | None = None) -> Description:
+def describe_checkpoint(
+    checkpoint: PathLike, request: Request | None = None, **wishes: "Unpack[Wishes]"
+) -> Description:
     """Describe a checkpoint and what its network costs; nothing is written.
 
     Args:
         checkpoint: path of the file.
-        request: dialect and output stride; None: found, and the published default.
+        request: dialect and output stride; None: those of `wishes`, else found and the default.
+        **wishes: ``dialect`` and ``output_stride`` by name, in place of `request`.
 
     Raises:
         CheckpointError: it cannot be read or fits no network.
     """
-    return describe(_recognise(checkpoint, request or Request()))
+    return describe(_recognise(checkpoint, request or Request.of(**wishes)))
 
 
 def _recognise(checkpoint: PathLike, request: Request) -> Recognised:

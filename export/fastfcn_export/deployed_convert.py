@@ -37,7 +37,7 @@ from fastfcn_infer.preprocess import prepare
 from fastfcn_infer.procedure import View, plan
 
 if TYPE_CHECKING:
-    from fastfcn_export.convert import Request
+    from fastfcn_export.request import Request
 
 DIALECT = "paddleseg-deployed"
 

@@ -279,3 +279,11 @@ def test_everything_asked_for_is_in_the_description(checkpoint: Path, tmp_path: 
     assert (model.output.name, model.output.stride) == ("labels", 1)
     assert model.precision == "fp16"
     assert model.network.output_stride == 16
+
+
+def test_keywords_ask_for_what_a_request_asks_for() -> None:
+    asked = Request.of(classes="camvid", output_stride=32, shape=(1, 64, 96), precision="fp16")
+    options = Options((1, 64, 96), "fp16")
+    assert asked == Request(classes="camvid", output_stride=32, options=options)
+    with pytest.raises(TypeError, match="colour"):
+        Request.of(colour="red")  # type: ignore[call-arg]
