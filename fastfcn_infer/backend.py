@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, cast
 
 from numpy.typing import NDArray
 
-from fastfcn_infer import _folder
+from fastfcn_infer import _folder, gpu
 from fastfcn_infer.artifact import Artifact
 from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable
 
@@ -236,9 +236,14 @@ def _choose(artifact: Artifact, device: Device) -> str:
         for name in backend_names()
         if _file(name).FORMAT in artifact.formats and device.kind in ("auto", *_file(name).DEVICES)
     ]
-    for name in able:
-        if installed(name):
-            return name
+    there = [name for name in able if installed(name)]
+    if device.kind == "auto" and there and isinstance(gpu.find_gpu(0), gpu.Gpu):
+        # The fastest on a processor is slower than any on a GPU.
+        there.sort(
+            key=lambda name: not any("CUDA" in each for each in availability(name).providers)
+        )
+    if there:
+        return there[0]
     if not able:
         raise BackendError(
             f"No backend reads {', '.join(artifact.formats)} on device {device}; "

@@ -6,10 +6,15 @@ Nothing of Paddle is imported here: `backends/paddle_inference.py` brings its ob
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.manifest import Input
+
 _INSTALL = "https://www.paddlepaddle.org.cn/install/quick"
 _POOL = 256  # MiB of GPU memory to begin with; it grows
-_WORKSPACE = 1 << 30  # bytes that TensorRT may use while it tries layers
-_SMALLEST = 3  # layers; shorter runs of them are not worth leaving Paddle for
+_BATCHES = (1, 1, 8)  # smallest, usual, largest
+_SIDES = (33, 512, 2048)  # likewise, pixels; the smallest that this package ever shows a network
 
 
 def _onednn(config: Any, index: int) -> Any:
@@ -35,22 +40,27 @@ def _cuda_plain(config: Any, index: int) -> Any:
     return config
 
 
-def _tensorrt(config: Any, index: int) -> Any:
-    _cuda(config, index).enable_tensorrt_engine(
-        workspace_size=_WORKSPACE,
-        min_subgraph_size=_SMALLEST,
-        use_static=False,  # nothing on the disk, so nothing foreign is ever loaded
-        use_calib_mode=False,
-    )
-    return config
-
-
 # Fast ones first; the last is what the canary believes where there is no golden picture.
 SETTINGS: Mapping[str, Mapping[str, Callable[[Any, int], Any]]] = {
     "cpu": {"CPU, oneDNN": _onednn, "CPU": _plain},
     "cuda": {"CUDA": _cuda, "CUDA, as written": _cuda_plain},
-    "tensorrt": {"TensorRT": _tensorrt},
+    "tensorrt": {"TensorRT": _cuda},  # the program was compiled before, see `tensorrt_shapes`
 }
+
+
+def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:
+    """Return the smallest, the usual and the largest batch that TensorRT compiles a program for.
+
+    Paddle 3 compiles a program ahead; ``enable_tensorrt_engine`` is for the programs of version 2,
+    and would be ignored.
+    """
+    count, height, width = given.shape
+    found = []
+    for batch, side in zip(_BATCHES, _SIDES, strict=True):
+        sides = [height or side, width or side]
+        shape = [3, *sides] if given.name == "image" else [*sides, 3]
+        found.append([count or batch, *shape])
+    return found[0], found[1], found[2]
 
 
 def diagnose(wheels: Sequence[str], libraries: str | None, count: int, index: int) -> str | None:
@@ -83,3 +93,24 @@ def diagnose(wheels: Sequence[str], libraries: str | None, count: int, index: in
             f"See nvidia-smi for the driver and the devices. {get}"
         )
     return None
+
+
+def misfit(batch: NDArray[Any], given: Input) -> str | None:
+    """Say what a graph takes where a batch is something else; None where it fits."""
+    kind, axis = (np.float32, 1) if given.name == "image" else (np.uint8, 3)
+    count, height, width = given.shape
+    shape = (count, 3, height, width) if axis == 1 else (count, height, width, 3)
+    # Paddle reads whatever comes as what it expects.
+    fits = batch.dtype == kind and batch.ndim == len(shape)
+    if fits and all(size in (None, got) for size, got in zip(shape, batch.shape, strict=True)):
+        return None
+    text = ", ".join("any" if size is None else str(size) for size in shape)
+    return f"the graph takes ({text}) {np.dtype(kind)}."
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong, in one line; Paddle frames it with stacks and hints."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if "Error:" in line or line.startswith("(")] or lines
+    found = next((line for line in told if line), type(error).__name__)
+    return found.partition("  (at ")[0].partition(" (at /")[0]

@@ -2,8 +2,11 @@
 
 import importlib.metadata
 import os
+import shutil
+import tempfile
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,7 +27,7 @@ from fastfcn_infer.errors import (
 )
 from fastfcn_infer.machine import cpu_budget
 from fastfcn_infer.manifest import Input, Model
-from fastfcn_infer.paddle_settings import SETTINGS
+from fastfcn_infer.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
 
 RANK = 30
 FORMAT = "paddle"
@@ -43,6 +46,8 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "PaddleInferenc
     """Open a Paddle program; see `backend.BackendFile.open`."""
     _import()
     files = _checked(artifact)
+    if device.kind == "tensorrt":
+        return _open_compiled(artifact, files, device, threads)
     if device.kind != "auto":
         return _open(artifact, files, device, threads)
     fault = _missing(Device("cuda"))
@@ -90,7 +95,7 @@ class PaddleInference:
         """Run the graph; see `backend.Backend.run`."""
         if os.getpid() != self._process:
             raise BackendError("This Paddle model was opened before a fork; open it in the child.")
-        fault = _misfit(batch, self._model.input)
+        fault = misfit(batch, self._model.input)
         if fault is not None:
             raise BackendError(f"Paddle was given a batch {batch.shape} {batch.dtype}; {fault}")
         try:
@@ -113,7 +118,7 @@ class PaddleInference:
             predictor = inference.create_predictor(config())
         except _FAILURES as error:
             raise BackendError(
-                f"Paddle refused {self._model.name}/{FORMATS[FORMAT]}: {_reason(error)}"
+                f"Paddle refused {self._model.name}/{FORMATS[FORMAT]}: {reason(error)}"
             ) from error
         names = predictor.get_input_names(), predictor.get_output_names()
         if any(len(each) != 1 for each in names):
@@ -136,16 +141,15 @@ class PaddleInference:
                 return _answer(predictor, batch)
         except _FAILURES as error:
             raise BackendError(
-                f"Paddle failed on a batch {batch.shape} {batch.dtype}: {_reason(error)}"
+                f"Paddle failed on a batch {batch.shape} {batch.dtype}: {reason(error)}"
             ) from error
 
 
 def _answer(predictor: Any, batch: NDArray[Any]) -> NDArray[Any]:
     predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(batch)
     predictor.run()
-    answer: NDArray[Any] = predictor.get_output_handle(
-        predictor.get_output_names()[0]
-    ).copy_to_cpu()
+    handle = predictor.get_output_handle(predictor.get_output_names()[0])
+    answer: NDArray[Any] = handle.copy_to_cpu()
     return answer
 
 
@@ -176,6 +180,24 @@ def _open(
     settings = {setting: start(setting) for setting in SETTINGS[device.kind]}
     _, opened, notes = canary.first_right(runtime, artifact, settings)
     opened.facts = replace(opened.facts, chosen=notes)
+    return opened
+
+
+def _open_compiled(
+    artifact: Artifact, files: tuple[Path, Path], device: Device, threads: int
+) -> PaddleInference:
+    # Not kept for the next time: the compiled program names its engines by where they lie.
+    folder = Path(tempfile.mkdtemp(prefix="fastfcn-tensorrt-"))  # this user's alone
+    try:
+        fault = _missing(device)
+        if fault is not None:
+            raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
+        compiled = _compiled(files, artifact.model.input, folder)
+        opened = _open(artifact, compiled, device, threads)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(opened, shutil.rmtree, folder, ignore_errors=True)
     return opened
 
 
@@ -234,16 +256,29 @@ def _config(files: tuple[Path, Path], threads: int) -> Any:
     return config
 
 
-def _misfit(batch: NDArray[Any], given: Input) -> str | None:
-    kind, axis = (np.float32, 1) if given.name == "image" else (np.uint8, 3)
-    count, height, width = given.shape
-    shape = (count, 3, height, width) if axis == 1 else (count, height, width, 3)
-    # Paddle reads whatever comes as what it expects.
-    fits = batch.dtype == kind and batch.ndim == len(shape)
-    if fits and all(size in (None, got) for size, got in zip(shape, batch.shape, strict=True)):
-        return None
-    text = ", ".join("any" if size is None else str(size) for size in shape)
-    return f"the graph takes ({text}) {np.dtype(kind)}."
+def _compiled(files: tuple[Path, Path], given: Input, folder: Path) -> tuple[Path, Path]:
+    """Compile a program for TensorRT; minutes."""
+    try:
+        from paddle import tensorrt
+    except ImportError as error:
+        raise DeviceUnavailable(
+            f"Device tensorrt was asked for; Paddle does not find TensorRT ({error}). Install the "
+            'version that Paddle was built with, pip install tensorrt, or take device="cuda".'
+        ) from error
+    smallest, usual, largest = tensorrt_shapes(given)
+    shown = tensorrt.Input(
+        min_input_shape=smallest,
+        optim_input_shape=usual,
+        max_input_shape=largest,
+        input_data_type="float32" if given.name == "image" else "uint8",
+    )
+    config = tensorrt.TensorRTConfig(inputs=[shown])
+    config.save_model_dir = os.fspath(folder / files[0].stem)
+    try:
+        tensorrt.convert(os.fspath(files[0].with_suffix("")), config)
+    except _FAILURES as error:
+        raise BackendError(f"TensorRT refused {files[0]}: {reason(error)}") from error
+    return folder / files[0].name, folder / files[1].name
 
 
 def _missing(device: Device) -> str | None:
@@ -260,11 +295,3 @@ def _missing(device: Device) -> str | None:
 
 def _wheels() -> list[str]:
     return sorted(set(importlib.metadata.packages_distributions().get("paddle", ("paddle",))))
-
-
-def _reason(error: BaseException) -> str:
-    """Return what went wrong, in one line; Paddle frames it with stacks and hints."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if "Error:" in line or line.startswith("(")] or lines
-    reason = next((line for line in told if line), type(error).__name__)
-    return reason.partition("  (at ")[0].partition(" (at /")[0]

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import fastfcn_infer.backends
-from fastfcn_infer import backend
+from fastfcn_infer import backend, gpu
 from fastfcn_infer.artifact import Artifact, open_artifact
 from fastfcn_infer.errors import (
     ArtifactError,
@@ -47,6 +47,26 @@ def test_auto_takes_the_first_installed_backend_and_says_so(artifact: Artifact) 
         opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-5, atol=1e-5
     )
     opened.close()
+
+
+@pytest.mark.parametrize(
+    ("found", "first"), [(gpu.Gpu("H100", "00", 13000), "abacus"), ("no driver", "other")]
+)
+def test_auto_prefers_a_slower_backend_that_computes_on_a_gpu_where_there_is_one(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, found: Any, first: str
+) -> None:
+    drop_in()
+    file_of("abacus").providers = lambda: ["CUDA"]
+    for each in backend.backend_names():
+        if each != "abacus":
+            monkeypatch.setattr(file_of(each), "providers", lambda: ["CPU"])
+    monkeypatch.setattr(gpu, "find_gpu", lambda index: found)
+    opened = backend.open_backend("auto", artifact, device="auto", threads=1)
+    assert (opened.facts.backend == "abacus") == (first == "abacus")
+    opened.close()
+    on_cpu = backend.open_backend("auto", artifact, device="cpu", threads=1)
+    assert on_cpu.facts.backend != "abacus"
+    on_cpu.close()
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "", "CPU", "npu"])

@@ -1,6 +1,7 @@
 import pytest
 
-from fastfcn_infer.paddle_settings import SETTINGS, diagnose
+from fastfcn_infer.manifest import Input
+from fastfcn_infer.paddle_settings import SETTINGS, diagnose, tensorrt_shapes
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,11 @@ def test_with_the_device_there_is_nothing_to_diagnose() -> None:
 def test_every_device_has_a_setting_and_the_processor_ends_with_the_plainest() -> None:
     assert set(SETTINGS) == {"cpu", "cuda", "tensorrt"}
     assert [*SETTINGS["cpu"]][-1] == "CPU"
+
+
+def test_tensorrt_is_compiled_for_what_the_graph_takes() -> None:
+    half = (0.5, 0.5, 0.5)
+    free = tensorrt_shapes(Input("image", half, half, half))
+    assert free == ([1, 3, 33, 33], [1, 3, 512, 512], [8, 3, 2048, 2048])
+    fixed = tensorrt_shapes(Input("pixels", half, half, half, (2, 96, None)))
+    assert fixed == ([2, 96, 33, 3], [2, 96, 512, 3], [2, 96, 2048, 3])

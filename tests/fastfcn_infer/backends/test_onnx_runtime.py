@@ -13,7 +13,7 @@ from fastfcn_infer.backend import Device
 from fastfcn_infer.backends import onnx_runtime
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
 from fastfcn_infer.manifest import Model
-from models import tiny_model, tiny_onnx
+from models import tiny_answer, tiny_model, tiny_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
 H100 = gpu.Gpu("H100", "00", 13000)
@@ -234,3 +234,18 @@ def test_nothing_is_printed_when_opening_and_failing(
     with pytest.raises(BackendError):
         onnx_runtime.open(lone(path), device=Device("cpu"), threads=1)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(isinstance(gpu.find_gpu(0), str), reason="no CUDA device")
+@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
+def test_a_gpu_computes_the_right_logits(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: Any
+) -> None:
+    monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):  # the second time with the engines of the first
+        opened = onnx_runtime.open(lone(path), device=Device(kind), threads=1)
+        batch = np.random.default_rng(0).normal(size=(2, 3, 47, 64)).astype(np.float32)
+        right = tiny_answer(batch, len(tiny_model().classes))
+        np.testing.assert_allclose(opened.run(batch), right, rtol=1e-4, atol=1e-5)
+        opened.close()

@@ -1,4 +1,3 @@
-import importlib.metadata
 import os
 import threading
 import warnings
@@ -13,7 +12,7 @@ from fastfcn_infer import paddle_settings
 from fastfcn_infer.artifact import FORMATS, Artifact, open_artifact, seal
 from fastfcn_infer.backend import Device
 from fastfcn_infer.backends import paddle_inference
-from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing, DeviceUnavailable
+from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.manifest import Source
 from models import tiny_answer, tiny_model
 from paddle_models import PADDLE, tiny_paddle
@@ -232,25 +231,6 @@ def test_a_fork_gets_an_error_and_does_not_hang(
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-
-
-@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
-def test_a_paddle_without_cuda_is_diagnosed(folder: Path, kind: Any) -> None:
-    if paddle_inference.providers() != ["CPU"]:
-        pytest.skip("this Paddle has CUDA")
-    with pytest.raises(DeviceUnavailable, match="built without CUDA") as caught:
-        paddle_inference.open(open_artifact(folder), device=Device(kind), threads=1)
-    assert importlib.metadata.version("paddlepaddle") in str(caught.value)
-    assert "paddlepaddle.org.cn/install" in str(caught.value)
-
-
-def test_auto_takes_the_processor_where_there_is_no_gpu_and_says_so(folder: Path) -> None:
-    if paddle_inference.providers() != ["CPU"]:
-        pytest.skip("this Paddle has CUDA")
-    opened = paddle_inference.open(open_artifact(folder), device=Device("auto"), threads=1)
-    assert opened.facts.device == "cpu"
-    assert opened.facts.chosen[0].startswith("device cpu: this Paddle has no CUDA")
-    opened.close()
 
 
 def test_a_paddle_that_misses_a_package_names_it(
