@@ -94,16 +94,25 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 }
 
 
-def scatter(network: Any) -> None:
-    """Give every norm numbers of its own, so that none is the identity, and no class wins all."""
+def scatter(network: Any, strength: float) -> None:
+    """Give every norm numbers of its own, so that none is the identity.
+
+    A deep network answers chaotically if they are strong, and then no two engines agree.
+    """
     import paddle
 
     paddle.seed(1)
     for layer in network.sublayers():
+        if strength < 1 and isinstance(layer, paddle.nn.Conv2D):
+            # The package begins with weights so small that pictures leave hardly a trace.
+            inputs = float(np.prod(layer.weight.shape[1:]))
+            layer.weight.set_value(paddle.normal(0, (2 / inputs) ** 0.5, layer.weight.shape))
         if hasattr(layer, "_mean"):
-            layer._mean.set_value(paddle.normal(0, 0.3, layer._mean.shape))
-            layer._variance.set_value(paddle.uniform(layer._variance.shape, min=0.3, max=1.0))
-            layer.bias.set_value(paddle.normal(0, 1, layer.bias.shape))
+            layer._mean.set_value(paddle.normal(0, 0.3 * strength, layer._mean.shape))
+            layer._variance.set_value(
+                paddle.uniform(layer._variance.shape, min=1 - 0.7 * strength, max=1)
+            )
+            layer.bias.set_value(paddle.normal(0, strength, layer.bias.shape))
 
 
 def balance(network: Any, batch: Any, classes: int) -> None:
@@ -150,13 +159,14 @@ def make(folder: Path, case: Case) -> None:
     paddle.set_device("cpu")
     paddle.seed(0)
     network = NETWORKS[case.network]()
-    scatter(network)
+    is_tiny = case.network.startswith("tiny")
+    scatter(network, 1.0 if is_tiny else 0.3)
     network.eval()
     rgb = picture(case.size)
     fed, info = transformed(case.transforms, rgb)
     with paddle.no_grad():
         batch = paddle.to_tensor(fed[None])
-        balance(network, batch, 5 if case.network.startswith("tiny") else CLASSES)
+        balance(network, batch, 5 if is_tiny else CLASSES)
         logits = network(batch)[0].numpy()
         labels = inference(network, batch, info)[0].numpy()
     folder.mkdir(parents=True, exist_ok=True)
