@@ -22,6 +22,7 @@ GOLDEN_LABELS = "golden/labels.png"
 
 _ATTEMPTS = 3  # readings, while other processes replace the folder
 _LARGEST_MANIFEST = 16 << 20  # bytes
+_DEPLOYED = ("deploy.yaml", "inference.yml")
 _CHECKPOINTS = (".pdparams", ".pth", ".pt", ".tar", ".safetensors")
 
 
@@ -176,6 +177,10 @@ def _not_an_artifact(folder: Path) -> str:
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     text = f"{folder} is not an artifact: no {manifest.NAME}; it holds {shown or 'nothing'}."
+    if set(names) & set(_DEPLOYED):
+        return (
+            f"{text} PaddleSeg or PaddleX exported it. Convert it: fastfcn-export {folder} -o OUT."
+        )
     for name in names:
         if name.lower().endswith(_CHECKPOINTS):
             return f"{text} Convert the checkpoint: fastfcn-export {name} -o FOLDER."

@@ -219,3 +219,12 @@ def test_hashing_is_at_least_a_third_as_fast_as_hashlib(tmp_path: Path) -> None:
     assert fastest(lambda: artifact.hash_file(path)) < 3 * fastest(
         lambda: hashlib.sha256(data).hexdigest()
     )
+
+
+@pytest.mark.parametrize("name", ["deploy.yaml", "inference.yml"])
+def test_a_folder_that_paddleseg_exported_gets_a_hint_of_the_command(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"PaddleSeg or PaddleX.*fastfcn-export .* -o OUT"):
+        open_artifact(tmp_path)

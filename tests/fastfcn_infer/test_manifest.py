@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.manifest import (
     ClassInfo,
     FileFacts,
+    Frame,
     Input,
     Manifest,
     Procedure,
@@ -48,6 +50,18 @@ def test_a_manifest_is_read_back_equal_with_and_without_a_verification() -> None
     assert read_model(to_json(MANIFEST.model), "x") == MANIFEST.model
 
 
+def test_what_only_paddleseg_needs_is_written_only_where_it_is_used() -> None:
+    text = to_json(MANIFEST)
+    assert not {"divisor", "arithmetic", "frame", "canvas", "width"} & set(
+        re.findall(r"\w+", text)
+    )
+    resize = Resize("exact", 5, False, width=9, divisor=4, arithmetic="paddleseg")
+    procedure = Procedure("whole", resize, Frame(aspect_ratio=1.5), Frame(30, 40))
+    manifest = replace(MANIFEST, model=replace(MANIFEST.model, procedure=procedure))
+    assert '"divisor": 4' in to_json(manifest)
+    assert read_manifest(to_json(manifest), "x") == manifest
+
+
 def test_the_manifest_of_the_embedded_model_is_written_as_to_json_writes_it() -> None:
     package = Path(__file__).parents[2] / "fastfcn_infer"
     (path,) = (package / "models").glob("*/manifest.json")
@@ -75,6 +89,13 @@ def test_the_manifest_of_the_embedded_model_is_written_as_to_json_writes_it() ->
         (("model", "procedure", "resize", "limit"), 0, "sizes must be positive"),
         (("model", "procedure", "resize", "limit"), None, "'limit' belongs to the rule 'fit'"),
         (("model", "procedure", "resize", "rule"), "long_side", "'limit' belongs to"),
+        (("model", "procedure", "resize", "rule"), "exact", "'limit' belongs to"),
+        (("model", "procedure", "resize", "width"), 5, "'width' belongs to the rule 'exact'"),
+        (("model", "procedure", "resize", "divisor"), 8, "need the arithmetic 'paddleseg'"),
+        (("model", "procedure", "resize", "divisor"), 0, "sizes must be positive"),
+        (("model", "procedure", "canvas"), {"height": 5}, "'height' and 'width', or"),
+        (("model", "procedure", "frame"), {"aspect_ratio": 0}, "sizes must be positive"),
+        (("model", "procedure", "frame"), {}, "'height' and 'width', or"),
         (("files", "model.onnx", "size"), "1", "int was expected"),
         (("source",), None, "source: an object was expected"),
         (("verification", "worst_difference"), "tiny", "float was expected"),

@@ -53,6 +53,21 @@ def test_what_is_answered_to_the_padding_of_a_fixed_batch_is_dropped() -> None:
     np.testing.assert_array_equal(merged.scores, answers[0])
 
 
+def test_an_answer_for_every_pixel_is_cut_before_it_is_resized() -> None:
+    """Padding must not flow into the picture: PaddleSeg cuts first, then resizes."""
+    answers = scores(3, 40, 60)[None]
+    answers[:, :, 30:] = answers[:, :, :, 50:] = 1e6
+    merged = merge([view((60, 100), (30, 50), (40, 60))], answers, (60, 100))
+    np.testing.assert_array_equal(merged.scores, answers[0, :, :30, :50])
+    assert merged.size == merged.picture == (60, 100)
+
+
+def test_what_was_framed_before_it_was_resized_is_cut_after_it_is_resized_back() -> None:
+    framed = View(0, 0, 60, 100, (33, 40), (33, 40), frame=(80, 100))
+    merged = merge([framed], scores(3, 33, 40)[None], (60, 100))
+    assert (merged.size, merged.picture) == ((80, 100), (60, 100))
+
+
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_labels_are_the_arg_max_of_the_part_that_the_picture_covers(align_corners: bool) -> None:
     model = replace(tiny_model(), align_corners=align_corners)

@@ -1,12 +1,13 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.manifest import Procedure, Resize
-from fastfcn_infer.procedure import LARGEST, SMALLEST, View, plan, resized
+from fastfcn_infer.manifest import Frame, Procedure, Resize
+from fastfcn_infer.procedure import LARGEST, SMALLEST, View, framed, plan, resized
 
 Size = tuple[int, int]
 
@@ -132,3 +133,65 @@ def test_the_largest_view_is_allowed_and_one_more_row_is_an_error_that_names_bot
         plan(WHOLE, (None, None), (side + 1, side))
     with pytest.raises(ImageError, match="Cut it first"):
         plan(Procedure("whole", SHORT), (None, None), (1, 10**8))
+
+
+def paddleseg(rule: Any, size: int, **more: Any) -> Resize:
+    return Resize(rule, size, align_corners=False, arithmetic="paddleseg", **more)
+
+
+@pytest.mark.parametrize(
+    ("resize", "picture", "expected"),
+    [
+        (paddleseg("exact", 512, width=1024), (3, 5), (512, 1024)),
+        (paddleseg("exact", 500, width=1000, divisor=32), (3, 5), (512, 1024)),
+        # 2.5 rounds to the even 2, where the other dialects make 3 of it.
+        (paddleseg("long_side", 5), (4, 8), (2, 5)),
+        (paddleseg("long_side", 5, divisor=4), (4, 8), (4, 8)),
+        (paddleseg("short_side", 100), (50, 300), (100, 600)),
+        (paddleseg("short_side", 100, limit=300), (50, 300), (50, 300)),
+        (paddleseg("fit", 1024, limit=512), (512, 512), (512, 512)),
+        (paddleseg("fit", 1024, limit=512), (100, 400), (256, 1024)),
+        (paddleseg("long_within", 100, limit=200), (50, 150), (50, 150)),
+        (paddleseg("long_within", 100, limit=200), (50, 400), (25, 200)),
+        (paddleseg("long_within", 100, limit=200), (50, 20), (100, 40)),
+        (paddleseg("long_within", 100), (50, 4000), (50, 4000)),
+    ],
+)
+def test_paddleseg_s_sizes_can_be_computed_by_hand(
+    resize: Resize, picture: Size, expected: Size
+) -> None:
+    assert resized(resize, picture) == expected
+
+
+@given(SIDES, SIDES, st.floats(0.1, 10))
+def test_a_frame_of_an_aspect_ratio_holds_the_picture_and_grows_one_side_only(
+    height: int, width: int, ratio: float
+) -> None:
+    found = framed(Frame(aspect_ratio=ratio), (height, width))
+    assert found[0] == height or found[1] == width
+    assert found[0] >= height
+    assert found[1] >= width
+    grown = max(found[0] - height, found[1] - width)
+    # Cut to whole pixels, so up to one short of the ratio.
+    assert grown == 0 or abs(found[1] - found[0] * ratio) <= max(1.0, ratio)
+
+
+def test_a_picture_is_framed_then_resized_then_padded() -> None:
+    procedure = Procedure(
+        "whole", paddleseg("long_side", 100), Frame(aspect_ratio=2.0), Frame(64, 128)
+    )
+    (view,) = plan(procedure, (None, None), (100, 150))
+    assert view == View(0, 0, 100, 150, (50, 100), (64, 128), frame=(100, 200))
+
+
+def test_a_picture_larger_than_its_frame_is_an_error_that_names_both_sizes() -> None:
+    procedure = Procedure("whole", None, canvas=Frame(100, 120))
+    assert plan(procedure, (None, None), (100, 120))[0].canvas == (100, 120)
+    with pytest.raises(ImageError, match=r"100 x 120 .* 101 x 120"):
+        plan(procedure, (None, None), (101, 120))
+
+
+def test_a_canvas_larger_than_a_fixed_graph_is_reduced_with_its_picture() -> None:
+    procedure = Procedure("whole", None, canvas=Frame(200, 200))
+    (view,) = plan(procedure, (100, 100), (100, 200))
+    assert (view.size, view.canvas) == ((50, 100), (100, 100))
