@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from exports import described, recognised, write_onnx
 from fastfcn_export import fusion, verify
 from fastfcn_export.target import Options
-from fastfcn_infer.backend import open_backend
+from fastfcn_infer.backend import backend_names, format_of, installed, open_backend
 from fastfcn_infer.errors import VerificationError
 from networks import CASES
 
 pytest.importorskip("onnxruntime")
+FASTEST = next(n for n in backend_names() if installed(n) and format_of(n) == "onnx")
 
 QUICK = "paddleseg_os32"  # looks at the picture at its own size
 Array = NDArray[Any]
@@ -87,8 +88,8 @@ def test_a_right_graph_is_proven_whatever_was_asked_of_it(
 def test_the_record_says_what_was_compared_with_what(tmp_path: Path) -> None:
     record = proven(QUICK, tmp_path).record
     assert record.reference == "NumPy, unfused, float32"
-    assert "CPUExecutionProvider" in record.runtime
-    assert "onnxruntime" in record.versions
+    assert record.runtime.startswith(f"{FASTEST} (")
+    assert len(record.versions) > 1
     assert "CC BY 2.0" in record.picture
 
 
@@ -137,7 +138,7 @@ def test_a_fusion_that_is_wrong_by_a_few_percent_is_caught(
     with pytest.raises(VerificationError, match="is not the network it came from") as caught:
         proven(QUICK, tmp_path)
     assert "allowed: 0.0001" in str(caught.value)
-    assert "onnxruntime" in str(caught.value)
+    assert f"on {FASTEST} (" in str(caught.value)
 
 
 @pytest.mark.parametrize(
