@@ -32,6 +32,7 @@ class Deployed:
         transforms: of the YAML, as they stand there.
         output_op: what the YAML says the program ends in; None: it does not say.
         network: what the YAML calls it, if it does.
+        labels: names of the classes, where the YAML has them; PaddleX's may.
     """
 
     yaml: Path
@@ -40,6 +41,7 @@ class Deployed:
     transforms: tuple[Mapping[str, Any], ...]
     output_op: str | None
     network: str | None
+    labels: tuple[str, ...]
 
 
 def is_deployed(path: Path) -> bool:
@@ -77,6 +79,7 @@ def read_deployed(path: Path) -> Deployed:
         items,
         operation if isinstance(operation, str) else None,
         name if isinstance(name, str) else None,
+        _names(said.get("label_list")),
     )
 
 
@@ -121,6 +124,12 @@ def _mapping(value: object, what: str) -> Mapping[str, Any]:
             "'params' and 'transforms' was expected."
         )
     return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        return ()
+    return tuple(value)
 
 
 def _program(yaml: Path, named: object) -> Path:

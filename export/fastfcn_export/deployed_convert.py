@@ -21,7 +21,7 @@ from fastfcn_infer.artifact import FORMATS, Artifact, hash_file, seal
 from fastfcn_infer.atomic import write_folder
 from fastfcn_infer.backend import RuntimeFacts, open_backend
 from fastfcn_infer.class_table import numbered_classes
-from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.errors import BackendError, CheckpointError
 from fastfcn_infer.golden import write_golden
 from fastfcn_infer.machine import cpu_budget
 from fastfcn_infer.manifest import (
@@ -94,7 +94,9 @@ def export_deployed(
         report("verify onnx" if request.verify else "look")
         look = _look(file, model)
         model = replace(
-            model, classes=classes(look.logits.shape[1]), output=Output("logits", _stride(look))
+            model,
+            classes=_named(classes(look.logits.shape[1]), deployed, request),
+            output=Output("logits", _stride(look)),
         )
         describe(file, model)
         proof = None
@@ -138,8 +140,26 @@ def _check(request: "Request") -> None:
 def _convert(deployed: Deployed, file: Path) -> DeployedGraph:
     with tempfile.TemporaryDirectory() as scratch:
         raw = Path(scratch, "raw.onnx")
-        via_paddle2onnx.convert(deployed.program, deployed.params, raw)
+        try:
+            via_paddle2onnx.convert(deployed.program, deployed.params, raw)
+        except BackendError as error:
+            if "static input shape" not in str(error):
+                raise
+            raise BackendError(
+                f"{error}\nThis network can be converted at a fixed size only: export it again "
+                "with PaddleSeg's tools/export.py --input_shape 1 3 HEIGHT WIDTH."
+            ) from error
         return tidy(raw, file)
+
+
+def _named(
+    classes: tuple[ClassInfo, ...], deployed: Deployed, request: "Request"
+) -> tuple[ClassInfo, ...]:
+    """Take the names of the YAML where it has one for every class and the user gave none."""
+    if request.classes is not None or len(deployed.labels) != len(classes):
+        return classes
+    pairs = zip(deployed.labels, classes, strict=True)
+    return tuple(ClassInfo(name, numbered.color) for name, numbered in pairs)
 
 
 def _model(deployed: Deployed, prepared: Preprocessing, graph: DeployedGraph, name: str) -> Model:

@@ -97,7 +97,10 @@ def _run(command: list[str], purpose: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BackendError(f"paddle2onnx could not be run to {purpose}: {error}.") from error
-    said = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-_LAST_WORDS:])
+    lines = done.stdout.decode(errors="replace").strip().splitlines()
+    # What it calls an error stands above the report of its own crash, if it says so at all.
+    told = [line for line in lines if line.startswith("[ERROR]")] if done.returncode else []
+    said = "\n".join((told or lines)[-_LAST_WORDS:])
     if done.returncode != 0:
         raise BackendError(
             f"paddle2onnx could not {purpose} (exit code {done.returncode}); it said:\n{said}"

@@ -49,10 +49,12 @@ def test_what_the_yaml_says_about_the_end_and_the_name_is_kept(tmp_path: Path) -
     (tmp_path / "inference.yml").write_text(
         "Global:\n  model_name: PP-LiteSeg-T\nDeploy:\n  model: model.pdmodel\n"
         "  params: model.pdiparams\n  output_op: softmax\n  transforms:\n  - type: Normalize\nHpi: {}\n"
+        "label_list: [road, sky]\n"
     )
     deployed = read_deployed(tmp_path)
     assert (deployed.network, deployed.output_op) == ("PP-LiteSeg-T", "softmax")
     assert deployed.transforms == ({"type": "Normalize"},)
+    assert deployed.labels == ("road", "sky")
 
 
 @pytest.mark.parametrize("there", [(), ("model.json",), ("a.json", "a.pdiparams", "b.json", "b.pdiparams")])  # fmt: skip

@@ -181,6 +181,36 @@ def test_a_yaml_that_contradicts_the_program_is_believed_less_and_that_is_said(
     assert "'argmax'" in sentence and "'none'" in sentence
 
 
+def test_names_of_classes_are_the_user_s_then_the_yaml_s_then_numbers(tmp_path: Path) -> None:
+    unpack("tiny_none", tmp_path / "deployed")
+    yaml = tmp_path / "deployed" / "deploy.yaml"
+    given = tmp_path / "classes.json"
+    given.write_text(json.dumps([{"name": f"own {i}", "color": [i, 0, 0]} for i in range(5)]))
+    text = yaml.read_text()
+    for labels, request, first in [
+        ("", OFF, "class 0"),
+        ("label_list: [a, b, c, d]\n", OFF, "class 0"),
+        ("label_list: [a, b, c, d, e]\n", OFF, "a"),
+        ("label_list: [a, b, c, d, e]\n", Request(classes=given, verify=False), "own 0"),
+    ]:
+        yaml.write_text(text + labels)
+        manifest = export(tmp_path / "deployed", tmp_path / "out", request, force=True)
+        assert manifest.model.classes[0].name == first
+
+
+def test_a_network_that_converts_at_a_fixed_size_only_is_refused_with_the_way_out(
+    tmp_path: Path,
+) -> None:
+    """What paddle2onnx says of PP-LiteSeg's adaptive pools where height and width are free."""
+    unpack("tiny_none", tmp_path / "deployed")
+    command = tmp_path / "bin" / "paddle2onnx"
+    said = "[ERROR][Paddle2ONNX] [OP: pd_op.pool2d] Adaptive only support static input shape."
+    lines = "\n".join([said, *["C++ Traceback"] * 30])
+    command.write_text(f"#!/bin/sh\necho '{lines}'\nexit 134\n")
+    with pytest.raises(BackendError, match=r"(?s)static input shape.*--input_shape 1 3 HEIGHT"):
+        export(tmp_path / "deployed", tmp_path / "out", OFF)
+
+
 def test_a_size_that_the_program_does_not_accept_is_an_error(tmp_path: Path) -> None:
     unpack("tiny_argmax", tmp_path / "deployed")
     yaml = tmp_path / "deployed" / "inference.yml"

@@ -227,4 +227,4 @@ def test_a_folder_that_paddleseg_exported_gets_a_hint_of_the_command(
 ) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(ArtifactError, match=r"PaddleSeg or PaddleX.*fastfcn-export .* -o OUT"):
-        open_artifact(tmp_path)
+        artifact.open_artifact(tmp_path)
