@@ -12,8 +12,8 @@ from exports import save_checkpoint, tensors_of
 from fastfcn_export import Description, fusion
 from fastfcn_export.__main__ import main
 from fastfcn_infer import __version__, backend
-from fastfcn_infer.artifact import open_artifact
-from fastfcn_infer.manifest import read_manifest
+from fastfcn_infer.artifact import hash_file, open_artifact
+from fastfcn_infer.manifest import Source, read_manifest
 from fastfcn_infer.record import from_json
 
 pytest.importorskip("onnxruntime")
@@ -49,7 +49,10 @@ def test_a_user_gets_results_on_stdout_and_progress_on_stderr(checkpoint: str, o
     assert re.search(r"verified \w+ .* worst difference \d\.\de-\d\d", done.stdout)
     for stage in ("read", "write onnx", "verify onnx", "seal"):
         assert re.search(rf"^{stage} \.\.\. \d+\.\d s$", done.stderr, re.MULTILINE)
-    assert open_artifact(Path(out)).manifest is not None
+    written = open_artifact(Path(out)).manifest
+    assert written is not None
+    facts = hash_file(Path(checkpoint))
+    assert written.source == Source(Path(checkpoint).name, facts.size, facts.sha256)
 
 
 def test_a_user_gets_one_line_and_code_6_for_a_damaged_file(tmp_path: Path, out: str) -> None:
