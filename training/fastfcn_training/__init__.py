@@ -1,0 +1,1 @@
+"""Training: pictures with labels in, a checkpoint that `fastfcn-export` reads out."""

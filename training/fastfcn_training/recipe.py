@@ -1,0 +1,169 @@
+"""Everything that decides what a training computes, as plain values.
+
+Two ways lead to a `Recipe`: the flags of the original code and PaddleSeg's configuration files. It
+is stored with every checkpoint, so a training can be resumed, repeated and exported from that file
+alone. Lengths are counted in iterations: one iteration is one step of the optimiser.
+
+Source: reference/fastfcn_semantics.md, 5.2 and 5.3.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fastfcn_export.network.choice import NetworkChoice
+from fastfcn_infer.metrics import Convention
+
+Triple = tuple[float, float, float]
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learned from.
+
+    Args:
+        dataset: name of the data set.
+        split: part to learn from.
+        validation_split: part to validate on; None: no validation.
+        mean, std: RGB, on the scale 0..1.
+    """
+
+    dataset: str
+    split: str = "train"
+    validation_split: str | None = "val"
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to a picture before it is learned, in this order.
+
+    Args:
+        resize: ``short_side``: the short side becomes a whole number drawn from `scales` times
+            `base_size`, pixels; ``scale``: both sides are multiplied by a factor from `scales`;
+            ``long_side``: as ``short_side``, of the long side.
+        base_size: pixels; not used by ``scale``.
+        scales: smallest and largest factor.
+        scale_step: factors are the smallest plus multiples of it; None: any factor between.
+        rotation: largest angle either way, degrees.
+        crop: height and width, pixels, of the random cut; smaller pictures are padded.
+        padding: RGB, on the scale 0..1, of pixels that pad; their label is ignored.
+        padding_label: label of pixels that pad; None: ignored.
+        mirror: probability of left-right mirroring.
+        blur: probability of a Gaussian blur with a radius from 0 to 1 pixel.
+        brightness, contrast, saturation: largest change either way, as a share; each with
+            probability one half, in random order.
+        hue: largest change either way, degrees.
+    """
+
+    resize: Literal["short_side", "long_side", "scale"] | None = "short_side"
+    base_size: int = 520
+    scales: Range = (0.5, 2.0)
+    scale_step: float | None = None
+    rotation: float = 0.0
+    crop: tuple[int, int] = (480, 480)
+    padding: Triple = (0.0, 0.0, 0.0)
+    padding_label: int | None = None
+    mirror: float = 0.5
+    blur: float = 0.5
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What is minimised: cross entropy of the logits at full size, and two helpers.
+
+    Args:
+        auxiliary: weight of the auxiliary head's cross entropy.
+        semantic: weight of the binary cross entropy of the classes' presence.
+        class_weights: one factor a class; empty: all 1.
+        average: over the pixels that count (``valid``), their weights (``weighted``: pixels of
+            heavy classes count more in the divisor too, PyTorch's way), or all pixels (``all``).
+    """
+
+    auxiliary: float = 0.2
+    semantic: float = 0.2
+    class_weights: tuple[float, ...] = ()
+    average: Literal["valid", "weighted", "all"] = "weighted"
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How the weights move.
+
+    Args:
+        kind: ``sgd`` with momentum, or ``adamw``.
+        momentum: of ``sgd``.
+        weight_decay: added to the gradient by ``sgd``, applied to the weight by ``adamw``.
+        head_factor: learning rate of all but the backbone, over the backbone's.
+        clip_norm: largest norm of all gradients together; None: any.
+    """
+
+    kind: Literal["sgd", "adamw"] = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    head_factor: float = 10.0
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate of the backbone, iteration by iteration.
+
+    Args:
+        kind: ``poly``: ``(rate - end) * (1 - t / T) ** power + end``; ``cos``: half a cosine to 0;
+            ``step``: a tenth after every `step` iterations; ``one_cycle``: up by a cosine from a
+            25th within `warm_up` iterations, then down by a cosine to a 10000th of the start;
+            ``constant``.
+        rate: the largest.
+        end: the last, of ``poly``.
+        power: of ``poly``.
+        step: iterations, of ``step``.
+        warm_up: iterations; for all kinds but ``one_cycle`` the rate grows linearly from 0.
+    """
+
+    kind: Literal["poly", "cos", "step", "one_cycle", "constant"] = "poly"
+    rate: float = 0.01
+    end: float = 0.0
+    power: float = 0.9
+    step: int = 0
+    warm_up: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training.
+
+    Args:
+        iterations: steps of the optimiser.
+        batch: pictures of one step of one process, without accumulation.
+        accumulate: batches whose gradients are averaged for one step.
+        seed: of initial weights, order, augmentation and dropout.
+        precision: ``mixed``: float16 arithmetic with scaled losses where the device has it.
+        align_corners: of the resize from logits to picture.
+        freeze_norms: batch norms keep their statistics.
+        validation_every: iterations; 0: only at the end.
+        save_every: iterations.
+        convention: of the scores that validation reports.
+    """
+
+    data: Data
+    iterations: int
+    batch: int
+    network: NetworkChoice = field(default_factory=NetworkChoice)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    losses: Losses = field(default_factory=Losses)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    schedule: Schedule = field(default_factory=Schedule)
+    accumulate: int = 1
+    seed: int = 0
+    precision: Literal["fp32", "mixed"] = "fp32"
+    align_corners: bool = True
+    freeze_norms: bool = False
+    validation_every: int = 0
+    save_every: int = 1000
+    convention: Convention = "paddleseg"
