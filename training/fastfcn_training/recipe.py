@@ -81,14 +81,14 @@ class Losses:
         auxiliary: weight of the auxiliary head's cross entropy.
         semantic: weight of the binary cross entropy of the classes' presence.
         class_weights: one factor a class; empty: all 1.
-        average: over the pixels that count (``valid``), their weights (``weighted``: pixels of
-            heavy classes count more in the divisor too, PyTorch's way), or all pixels (``all``).
+        average: over the pixels that count, by the weights of their classes (``valid``), or over
+            all pixels, those without a label included (``all``, mmsegmentation).
     """
 
     auxiliary: float = 0.2
     semantic: float = 0.2
     class_weights: tuple[float, ...] = ()
-    average: Literal["valid", "weighted", "all"] = "weighted"
+    average: Literal["valid", "all"] = "valid"
 
 
 @dataclass(frozen=True)
