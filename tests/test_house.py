@@ -11,7 +11,13 @@ import pytest
 
 from command_line import ROOT
 
-ROOMS = ("fastfcn_infer", "export/fastfcn_export", "benchmarks", "examples")
+ROOMS = (
+    "fastfcn_infer",
+    "export/fastfcn_export",
+    "training/fastfcn_training",
+    "benchmarks",
+    "examples",
+)
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # Packages that are registries: the plural of the file beside them that says what each must offer.
@@ -157,7 +163,11 @@ def test_setup_cfg_lists_every_package_that_is_on_the_disk() -> None:
     listed = config["options"]["packages"].split()
     found = {
         path.parent.relative_to(ROOT / base).as_posix().replace("/", ".")
-        for base, room in ((".", "fastfcn_infer"), ("export", "export/fastfcn_export"))
+        for base, room in (
+            (".", "fastfcn_infer"),
+            ("export", "export/fastfcn_export"),
+            ("training", "training/fastfcn_training"),
+        )
         for path in (ROOT / room).rglob("__init__.py")
     }
     assert sorted(listed) == sorted(found)

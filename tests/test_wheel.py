@@ -1,4 +1,4 @@
-"""What users install: the wheel holds both rooms, their data, and nothing else."""
+"""What users install: the wheel holds all three rooms, their data, and nothing else."""
 
 import shutil
 import subprocess
@@ -11,7 +11,11 @@ import pytest
 
 from command_line import ROOT
 
-CODE = {"fastfcn_infer": ROOT / "fastfcn_infer", "fastfcn_export": ROOT / "export/fastfcn_export"}
+CODE = {
+    "fastfcn_infer": ROOT / "fastfcn_infer",
+    "fastfcn_export": ROOT / "export/fastfcn_export",
+    "fastfcn_training": ROOT / "training/fastfcn_training",
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("fastfcn_infer", "export"):
+    for name in ("fastfcn_infer", "export", "training"):
         shutil.copytree(ROOT / name, source / name, ignore=ignore)
     offline = ("--no-deps", "--no-build-isolation", "--no-index")
     built = subprocess.run(
@@ -43,11 +47,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def test_the_top_level_is_the_two_rooms_and_their_metadata(wheel: zipfile.ZipFile) -> None:
+def test_the_top_level_is_the_rooms_and_their_metadata(wheel: zipfile.ZipFile) -> None:
     top = {name.split("/")[0] for name in wheel.namelist()}
     (info,) = {name for name in top if name.endswith(".dist-info")}
-    assert top == {"fastfcn_infer", "fastfcn_export", info}
-    assert wheel.read(f"{info}/top_level.txt").split() == [b"fastfcn_export", b"fastfcn_infer"]
+    assert top == {*CODE, info}
+    assert sorted(wheel.read(f"{info}/top_level.txt").decode().split()) == sorted(CODE)
 
 
 def test_every_file_of_the_rooms_is_in_it_unchanged(wheel: zipfile.ZipFile) -> None:
@@ -68,6 +72,7 @@ def test_what_is_not_code_is_in_it_too(wheel: zipfile.ZipFile) -> None:
     assert {
         "fastfcn_infer/py.typed",
         "fastfcn_export/py.typed",
+        "fastfcn_training/py.typed",
         "fastfcn_infer/catalogue.json",
         "fastfcn_infer/classes/ade20k.json",
         "fastfcn_infer/demo/china.jpg",

@@ -191,7 +191,9 @@ def contrasted(picture: Pixels, change: float) -> Pixels:
 
 def saturated(picture: Pixels, change: float) -> Pixels:
     """Move colours away from their own grey by the share `change` of their distance."""
-    return _away(picture, np.asarray(cv2.cvtColor(_grey(picture), cv2.COLOR_GRAY2RGB)), change)
+    return _away(
+        picture, np.asarray(cv2.cvtColor(_grey(picture), cv2.COLOR_GRAY2RGB), np.uint8), change
+    )
 
 
 def hue_turned(picture: Pixels, degrees: float) -> Pixels:
@@ -206,5 +208,5 @@ def _grey(picture: Pixels) -> Pixels:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _away(picture: Pixels, origin: NDArray[np.generic], change: float) -> Pixels:
+def _away(picture: Pixels, origin: Pixels, change: float) -> Pixels:
     return np.asarray(cv2.addWeighted(picture, 1 + change, origin, -change, 0), np.uint8)
