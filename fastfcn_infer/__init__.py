@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastfcn_infer._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from fastfcn_infer.dataset import open_dataset as open_dataset
     from fastfcn_infer.errors import ArtifactError as ArtifactError
     from fastfcn_infer.errors import BackendError as BackendError
     from fastfcn_infer.errors import BackendMissing as BackendMissing
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import DatasetError as DatasetError
     from fastfcn_infer.errors import DeviceUnavailable as DeviceUnavailable
     from fastfcn_infer.errors import DownloadError as DownloadError
+    from fastfcn_infer.errors import EvaluationError as EvaluationError
     from fastfcn_infer.errors import FastFCNError as FastFCNError
     from fastfcn_infer.errors import ImageError as ImageError
     from fastfcn_infer.errors import VerificationError as VerificationError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Segmentation": "segmentation",
     "Segmenter": "segmenter",
+    "open_dataset": "dataset",
 }
 _ERRORS = (
     "ArtifactError",
@@ -34,6 +37,7 @@ _ERRORS = (
     "DatasetError",
     "DeviceUnavailable",
     "DownloadError",
+    "EvaluationError",
     "FastFCNError",
     "ImageError",
     "VerificationError",

@@ -44,6 +44,23 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="fetch nothing")
 
 
+def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what users may say about a checkpoint; see `checkpoint_options`."""
+    add = parser.add_argument
+    add("--classes", metavar="NAME|FILE.json", help="of a checkpoint")
+    add("--dialect", help="of a checkpoint (default: found from its keys)")
+    add("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint's backbone")
+
+
+def checkpoint_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `Segmenter.from_pretrained` that a checkpoint needs."""
+    return {
+        "classes": arguments.classes,
+        "dialect": arguments.dialect,
+        "output_stride": arguments.output_stride,
+    }
+
+
 def open_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments of `Segmenter.from_pretrained`."""
     return {

@@ -55,3 +55,7 @@ class DeviceUnavailable(BackendError):  # noqa: N818 - as above
 
 class DatasetError(FastFCNError, ValueError):
     """A data set's folder is not laid out as expected."""
+
+
+class EvaluationError(FastFCNError, ValueError):
+    """A model, a data set and what an earlier evaluation left do not go together."""

@@ -26,6 +26,9 @@ from fastfcn_infer.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from fastfcn_infer.benchmark_report import Report
+    from fastfcn_infer.dataset import Dataset
+    from fastfcn_infer.evaluation import Evaluation
+    from fastfcn_infer.metrics import Convention
 
 
 class Segmenter:
@@ -112,6 +115,11 @@ class Segmenter:
         """Names of the classes, in the order of the labels."""
         return self._names
 
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Model, runtime and versions, as every result carries them."""
+        return self._provenance
+
     def predict(
         self,
         picture: PictureSource,
@@ -167,6 +175,52 @@ class Segmenter:
         cases = [Case(size, batch) for size in sizes for batch in batches]
         contestant = Contestant(self.model.name, self, self._backend)
         return measure([contestant], cases, seconds=seconds)
+
+    def evaluate(
+        self,
+        dataset: "Dataset",
+        *,
+        convention: "Convention | None" = None,
+        limit: int | None = None,
+        predictions: str | os.PathLike[str] | None = None,
+        state: str | os.PathLike[str] | None = None,
+        fresh: bool = False,
+        ignore_names: bool = False,
+    ) -> "Evaluation":
+        """Score this model: every picture is labelled and compared with its label map.
+
+        Args:
+            dataset: part of a data set, as `open_dataset` gives it.
+            convention: of classes that are nowhere, "paddleseg", "fastfcn" or "mmseg"; None: that
+                of the checkpoint's authors.
+            limit: the first so many pictures; None: all.
+            predictions: folder that labels are written to, as ``NAME.png``; the counts are kept
+                there, too.
+            state: where to keep the counts without `predictions`. An evaluation with the same
+                file goes on where this one was interrupted.
+            fresh: forget what an earlier run counted.
+            ignore_names: the classes are the same, called otherwise.
+
+        Returns:
+            Scores, speed, and the pictures that could not be read.
+
+        Raises:
+            EvaluationError: model, data set and an earlier run's counts do not go together.
+            BackendError: the runtime failed, or this segmenter was closed.
+        """
+        from fastfcn_infer.evaluation import evaluate
+        from fastfcn_infer.evaluation_plan import plan
+
+        planned = plan(
+            self,
+            dataset,
+            limit=limit,
+            predictions=None if predictions is None else Path(predictions),
+            state=None if state is None else Path(state),
+            fresh=fresh,
+            ignore_names=ignore_names,
+        )
+        return evaluate(self, dataset, planned, convention)
 
     def close(self) -> None:
         """Give back the runtime's memory and threads; twice is harmless."""

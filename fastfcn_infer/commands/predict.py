@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_infer import exit_codes
-from fastfcn_infer.command import add_model_arguments, open_options
+from fastfcn_infer.command import (
+    add_checkpoint_arguments,
+    add_model_arguments,
+    checkpoint_options,
+    open_options,
+)
 
 if TYPE_CHECKING:
     from fastfcn_infer.picture_list import Job
@@ -31,10 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--save", default="labels", metavar="KIND[,KIND]", help=f"of {', '.join(KINDS)}")
     add("--recursive", action="store_true", help="look into the folders of folders")
     add("--max-pixels", type=int, help="refuse larger pictures")
-    add("--classes", metavar="NAME|FILE.json", help="of a checkpoint")
-    add("--dialect", help="of a checkpoint (default: found from its keys)")
-    add("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint's backbone")
     add("--force", action="store_true", help="overwrite results that are there")
+    add_checkpoint_arguments(parser)
     add_model_arguments(parser)
 
 
@@ -50,11 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--save {', '.join(unknown)}: known are {', '.join(KINDS)}")
     found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
     reports = []
-    options = open_options(arguments) | {
-        "classes": arguments.classes,
-        "dialect": arguments.dialect,
-        "output_stride": arguments.output_stride,
-    }
+    options = open_options(arguments) | checkpoint_options(arguments)
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
         Progress("predict", total=len(found), unit="pictures") as bar,

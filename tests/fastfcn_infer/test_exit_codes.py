@@ -14,6 +14,7 @@ CODES = [
     (errors.ImageError, 3),
     (errors.DatasetError, 3),
     (errors.DownloadError, 3),
+    (errors.EvaluationError, 2),
     (errors.FastFCNError, 1),
     (FileNotFoundError, 2),
     (PermissionError, 2),
