@@ -1,8 +1,9 @@
 """What happens to a picture and its labels before they are learned: random size, cut and colours.
 
-Geometry moves picture and labels alike, with labels taken from the nearest pixel. Both originals
-are here: the order is mirror, resize, rotate, pad, cut, blur, colours. Resizing and rotating treat
-left and right alike, so drawing the mirror before or after them gives the same distribution.
+Geometry moves picture and labels alike, with labels taken from the nearest pixel. The order is
+that of both originals: resize, rotate, pad, cut, blur, colours, with the mirror first (the original)
+or after the cut (PaddleSeg). Only padding, which is at the right, tells the two apart: all else
+treats left and right alike.
 
 Source: reference/fastfcn_semantics.md, 5.3.
 """
@@ -35,8 +36,9 @@ def augment(
     Returns:
         Picture (h, w, 3) and labels (h, w) of the size `plan.crop`.
     """
-    if random.random() < plan.mirror:
-        picture, labels = cv2.flip(picture, 1), cv2.flip(labels, 1)  # type: ignore[assignment]
+    mirror = random.random() < plan.mirror
+    if mirror and not plan.mirror_last:
+        picture, labels = mirrored(picture, labels)
     size = drawn_size(labels.shape[:2], plan, random)
     picture, labels = resized(picture, labels, size, smooth=plan.resize != "scale")
     if plan.rotation:
@@ -44,9 +46,16 @@ def augment(
         picture, labels = rotated(picture, labels, angle, plan)
     picture, labels = padded(picture, labels, plan)
     picture, labels = cut(picture, labels, plan.crop, random)
+    if mirror and plan.mirror_last:
+        picture, labels = mirrored(picture, labels)
     if random.random() < plan.blur:
         picture = blurred(picture, random.random())
     return distorted(picture, plan, random), labels
+
+
+def mirrored(picture: Pixels, labels: Pixels) -> tuple[Pixels, Pixels]:
+    """Exchange left and right."""
+    return np.asarray(cv2.flip(picture, 1), np.uint8), np.asarray(cv2.flip(labels, 1), np.uint8)
 
 
 def drawn_size(size: Size, plan: Augmentation, random: np.random.Generator) -> Size:
@@ -73,9 +82,9 @@ def drawn_factor(plan: Augmentation, random: np.random.Generator) -> float:
     low, high = plan.scales
     if not plan.scale_step:
         return float(random.uniform(low, high))
-    # A billionth of a step: 0.3 / 0.1 is a little less than 3.
+    # A billionth more: 0.3 / 0.1 is a little less than 3.
     steps = int((high - low) / plan.scale_step + 1e-9)
-    return low + plan.scale_step * int(random.integers(steps, endpoint=True))
+    return low + (high - low) * int(random.integers(steps, endpoint=True)) / max(steps, 1)
 
 
 def resized(picture: Pixels, labels: Pixels, size: Size, *, smooth: bool) -> tuple[Pixels, Pixels]:
@@ -180,7 +189,7 @@ def distorted(picture: Pixels, plan: Augmentation, random: np.random.Generator) 
 
 def brightened(picture: Pixels, change: float) -> Pixels:
     """Move colours away from black by the share `change` of their distance; below 0: closer."""
-    return np.asarray(cv2.convertScaleAbs(picture, alpha=1 + change), np.uint8)
+    return _away(picture, np.zeros_like(picture), change)
 
 
 def contrasted(picture: Pixels, change: float) -> Pixels:

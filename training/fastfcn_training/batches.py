@@ -1,11 +1,6 @@
-"""A stream of batches that depends on nothing but its seed and the number of the batch.
+"""Batches to learn from: read, augmented and stacked, here or ahead of time in worker processes.
 
-The order of epoch e is a permutation drawn from (seed, e); what happens to sample i in it is drawn
-from (seed, e, i). So batch t is the same with any number of workers, several processes see together
-what one with the same global batch sees, and going on at batch t needs no state but t.
-
-As in both originals an epoch ends where no full global batch is left: its last samples are left
-out, other ones in every epoch.
+What is in a batch does not depend on the number of workers (see `order`).
 """
 
 import multiprocessing
@@ -13,12 +8,13 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count
+from functools import partial
+from itertools import chain, count
 
 import cv2
 import numpy as np
@@ -27,11 +23,10 @@ from numpy.typing import NDArray
 from fastfcn_infer.dataset import Dataset, Sample
 from fastfcn_infer.errors import DatasetError
 from fastfcn_training.augment import augment
+from fastfcn_training.order import Draw, Order
 from fastfcn_training.recipe import Augmentation
 
 Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-
-_PREFETCH = 2  # batches that workers make ahead of the one that is learned
 
 
 @dataclass(frozen=True)
@@ -49,69 +44,6 @@ class Batch:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Draw:
-    """One sample of one epoch.
-
-    Args:
-        epoch: counted from 0.
-        index: of the sample in its data set.
-    """
-
-    epoch: int
-    index: int
-
-
-@dataclass(frozen=True)
-class Order:
-    """Which samples are in which batch.
-
-    Args:
-        samples: number of samples of the data set.
-        batch: samples of a batch of one process.
-        seed: of the order and of the augmentation; 0 or more.
-        rank: number of this process, from 0.
-        world: number of processes.
-
-    Raises:
-        DatasetError: the data set is smaller than one global batch.
-    """
-
-    samples: int
-    batch: int
-    seed: int
-    rank: int = 0
-    world: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse a data set without a single full batch."""
-        if self.batches_per_epoch == 0:
-            raise DatasetError(
-                f"the data set has {self.samples} samples, fewer than one batch of "
-                f"{self.batch} in each of {self.world} processes; use a smaller batch"
-            )
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Number of batches that each process sees in an epoch."""
-        return self.samples // (self.batch * self.world)
-
-    def draws(self, number: int) -> tuple[Draw, ...]:
-        """List the samples of this process's batch `number`, counted from 0."""
-        epoch, position = divmod(number, self.batches_per_epoch)
-        start = (position * self.world + self.rank) * self.batch
-        chosen = self._generator(epoch).permutation(self.samples)[start : start + self.batch]
-        return tuple(Draw(epoch, index) for index in chosen.tolist())
-
-    def generator(self, draw: Draw) -> np.random.Generator:
-        """Make the source of everything random about one sample of one epoch."""
-        return self._generator(draw.epoch, draw.index)
-
-    def _generator(self, *key: int) -> np.random.Generator:
-        # The key apart from the seed: as one list (s, e) and (s, e, 0) would give the same numbers.
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
-
-
 @contextmanager
 def batches(
     dataset: Dataset, plan: Augmentation, order: Order, *, start: int = 0, workers: int = 0
@@ -119,7 +51,8 @@ def batches(
     """Read, augment and stack the samples of `dataset`, endlessly.
 
     On the way out, whatever it is, every worker has ended; workers whose parent was killed end by
-    themselves.
+    themselves. Workers import the module that the program started with, so that one imports no
+    framework at its top and, if it is a script, does its work below ``__name__ == "__main__"``.
 
     Args:
         dataset: with labels.
@@ -143,11 +76,11 @@ def batches(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_begin_work,
-        # Samples travel one by one: a data set has up to hundreds of thousands.
+        # Samples travel one by one: a data set may have a hundred thousand.
         initargs=(replace(dataset, samples=()), plan, order),
     )
     try:
-        yield _read_ahead(pool, dataset.samples, order, start)
+        yield _read_ahead(pool, workers, dataset.samples, order, start)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -155,21 +88,63 @@ def batches(
 def network_input(
     pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Normalise pixels (N, h, w, 3) for the network: (N, 3, h, w).
+    """Normalise pixels (N, h, w, 3), 0..255, for the network: (N, 3, h, w).
 
     Args:
-        pixels: 0..255.
+        pixels: of pictures.
         mean: of each channel, on the scale 0..1.
-        std: of each channel, on the scale 0..1.
+        std: of each channel, on the same scale.
     """
-    scale = 1 / (255 * np.asarray(std, np.float64))
-    shift = -np.asarray(mean, np.float64) / np.asarray(std, np.float64)
     result = np.empty((pixels.shape[0], 3, *pixels.shape[1:3]), np.float32)
     for channel in range(3):
-        plane = result[:, channel]
-        np.multiply(pixels[..., channel], np.float32(scale[channel]), out=plane)
-        plane += np.float32(shift[channel])
+        # As the SDK does: a byte has 256 values, one look-up does all the arithmetic.
+        table = ((np.arange(256) / 255 - mean[channel]) / std[channel]).astype(np.float32)
+        np.take(table, pixels[..., channel], out=result[:, channel], mode="clip")
     return result
+
+
+def _read_when_asked(
+    dataset: Dataset, plan: Augmentation, order: Order, start: int
+) -> Iterator[Batch]:
+    for number in count(start):
+        draws = order.draws(number)
+        samples = [dataset.samples[draw.index] for draw in draws]
+        pairs = zip(samples, draws, strict=True)
+        yield _stack(samples, [_example(dataset, plan, order, *pair) for pair in pairs])
+
+
+def _read_ahead(
+    pool: ProcessPoolExecutor, workers: int, samples: Sequence[Sample], order: Order, start: int
+) -> Iterator[Batch]:
+    # Two batches, or enough for every worker to have a sample in hand and one to go on with.
+    ahead = max(2, -(-2 * workers // order.batch))
+    waiting: deque[list[tuple[Sample, Future[Example]]]] = deque()
+    try:
+        for number in count(start):
+            waiting.append([])
+            for draw in order.draws(number):
+                sample = samples[draw.index]
+                waiting[-1].append((sample, pool.submit(_work, sample, draw)))
+            if len(waiting) > ahead:
+                chosen = [sample for sample, _ in waiting[0]]
+                batch = _stack(chosen, [future.result() for _, future in waiting[0]])
+                waiting.popleft()
+                yield batch
+    except BrokenProcessPool as error:
+        raise DatasetError(_death(chain.from_iterable(waiting), workers)) from error
+
+
+def _death(waiting: Iterable[tuple[Sample, Future[Example]]], workers: int) -> str:
+    lost = [
+        str(sample.picture)
+        for sample, future in waiting
+        if not future.done() or isinstance(future.exception(), BrokenProcessPool)
+    ]
+    # Work is begun in order, so the picture it died of is one of the first.
+    return (
+        f"a worker process died while it read one of {', '.join(lost[: 2 * workers])}. Most often "
+        "memory ran out: use fewer workers; with none (0) the cause shows itself"
+    )
 
 
 def _stack(samples: Sequence[Sample], examples: Sequence[Example]) -> Batch:
@@ -187,64 +162,20 @@ def _example(
     return augment(picture, labels, plan, order.generator(draw))
 
 
-def _read_when_asked(
-    dataset: Dataset, plan: Augmentation, order: Order, start: int
-) -> Iterator[Batch]:
-    for number in count(start):
-        draws = order.draws(number)
-        samples = [dataset.samples[draw.index] for draw in draws]
-        pairs = zip(samples, draws, strict=True)
-        yield _stack(samples, [_example(dataset, plan, order, *pair) for pair in pairs])
-
-
-def _read_ahead(
-    pool: ProcessPoolExecutor, samples: Sequence[Sample], order: Order, start: int
-) -> Iterator[Batch]:
-    waiting: deque[tuple[list[Sample], list[Future[Example]]]] = deque()
-    try:
-        for number in count(start):
-            draws = order.draws(number)
-            chosen = [samples[draw.index] for draw in draws]
-            futures = [pool.submit(_work, *pair) for pair in zip(chosen, draws, strict=True)]
-            waiting.append((chosen, futures))
-            if len(waiting) > _PREFETCH:
-                chosen, futures = waiting.popleft()
-                yield _stack(chosen, [future.result() for future in futures])
-    except BrokenProcessPool as error:
-        raise DatasetError(_died(waiting, chosen, futures)) from error
-
-
-def _died(
-    waiting: Sequence[tuple[list[Sample], list[Future[Example]]]],
-    chosen: list[Sample],
-    futures: list[Future[Example]],
-) -> str:
-    suspects = [
-        str(sample.picture)
-        for samples, results in ((chosen, futures), *waiting)
-        for sample, result in zip(samples, results, strict=False)
-        if not result.done() or result.exception() is not None
-    ]
-    return (
-        "a worker process died while it was reading one of these pictures: "
-        f"{', '.join(suspects)}; is there enough memory? Use fewer workers, or 0 to see the cause"
-    )
-
-
-_work_on: Callable[[Sample, Draw], Example]
+_make_example: Callable[[Sample, Draw], Example]  # set once in each worker
 
 
 def _begin_work(dataset: Dataset, plan: Augmentation, order: Order) -> None:
-    """Make this process a worker; runs once in it."""
-    global _work_on
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends workers
+    """Make this process a worker."""
+    global _make_example
+    _make_example = partial(_example, dataset, plan, order)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too; it ends workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(0)  # the processes are the parallelism
-    _work_on = lambda sample, draw: _example(dataset, plan, order, sample, draw)  # noqa: E731
 
 
 def _end_with_parent() -> None:
-    # A worker that waits for work holds both ends of the pipe and would wait for ever.
+    # A worker that waits for work holds both ends of its pipe, so it would wait for ever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -252,4 +183,4 @@ def _end_with_parent() -> None:
 
 
 def _work(sample: Sample, draw: Draw) -> Example:
-    return _work_on(sample, draw)
+    return _make_example(sample, draw)

@@ -45,16 +45,19 @@ class Augmentation:
             ``long_side``: as ``short_side``, of the long side.
         base_size: pixels; not used by ``scale``.
         scales: smallest and largest factor.
-        scale_step: factors are the smallest plus multiples of it; None: any factor between.
+        scale_step: factors are as many as fit with at least this between them, evenly spaced from
+            the smallest to the largest; None: any factor between.
         rotation: largest angle either way, degrees.
         crop: height and width, pixels, of the random cut; smaller pictures are padded.
         padding: RGB, on the scale 0..1, of pixels that pad; their label is ignored.
         padding_label: label of pixels that pad; None: ignored.
         mirror: probability of left-right mirroring.
+        mirror_last: it comes after the cut, so padding may be on the left, as PaddleSeg's; else it
+            comes first and padding is on the right, as the original's.
         blur: probability of a Gaussian blur with a radius from 0 to 1 pixel.
         brightness, contrast, saturation: largest change either way, as a share; each with
             probability one half, in random order.
-        hue: largest change either way, degrees.
+        hue: largest change either way, degrees (PaddleSeg counts in 256ths of the circle).
     """
 
     resize: Literal["short_side", "long_side", "scale"] | None = "short_side"
@@ -66,6 +69,7 @@ class Augmentation:
     padding: Triple = (0.0, 0.0, 0.0)
     padding_label: int | None = None
     mirror: float = 0.5
+    mirror_last: bool = False
     blur: float = 0.5
     brightness: float = 0.0
     contrast: float = 0.0
