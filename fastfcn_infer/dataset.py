@@ -5,9 +5,10 @@ A file of `datasets/` offers, at module level,
 ``LAYOUT``
     the folders and files that it expects below its root, as a tree;
 ``PAGE``
-    where its owners offer it for download; nothing is ever fetched from there;
+    where its owners offer it for download, nothing is ever fetched from there; "" for anybody's;
 ``SPLITS``
-    the names of its parts; none where the files below the root name them;
+    the names of its parts, with the number of pictures that each has as published; none where
+    files below the root name them;
 ``open(root, split) -> Dataset``
     find the pictures of a part, or raise `DatasetError` saying what was expected where.
 """
@@ -143,7 +144,7 @@ class Layout(Protocol):
 
     LAYOUT: str
     PAGE: str
-    SPLITS: tuple[str, ...]
+    SPLITS: Mapping[str, int]
 
     def open(self, root: Path, split: str) -> Dataset:
         """Find the pictures of a part below `root`."""
@@ -180,4 +181,7 @@ def open_dataset(name: str, root: str | Path, split: str) -> Dataset:
         raise DatasetError(
             f"{name} has no part {split!r}; expected one of {', '.join(found.SPLITS)}"
         )
-    return found.open(Path(root), split)
+    try:
+        return found.open(Path(root), split)
+    except OSError as error:  # such as no permission for a folder on the way to the root
+        raise DatasetError(f"{name}: {root} cannot be searched: {error}") from error

@@ -1,22 +1,24 @@
 """Looking for the pictures and labels of a data set below a root; every fault is told at once."""
 
 import os
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fastfcn_infer.dataset import Sample
 from fastfcn_infer.errors import DatasetError
+from fastfcn_infer.folder_drawing import draw_folder
 from fastfcn_infer.picture_list import SUFFIXES
 
 _SHOWN = 3  # files named in a fault
-_DEPTH = 3  # levels of folders in a drawing of what is there
-_ENTRIES = 6  # entries of one folder in it
-_LINES = 40
 
 
 class DatasetTree:
-    """What lies below the root of a data set, and what is wrong with it."""
+    """What lies below the root of a data set, and what is wrong with it.
+
+    Its methods note faults and go on; `finish` raises them all.
+    """
 
     def __init__(self, name: str, root: Path, layout: str) -> None:
         """Start at a root.
@@ -32,53 +34,66 @@ class DatasetTree:
         self._name, self.root, self._layout = name, root, layout
         self._faults: list[str] = []
         if not root.is_dir():
-            found = "a file" if root.exists() else "nothing"
-            raise DatasetError(
-                f"{name}: {root} is {found}; a folder was expected, with:\n{_indented(layout)}"
-            )
+            found = "a file" if root.exists() else "not there"
+            expected = f"a folder was expected, with:\n{_indented(layout)}"
+            raise DatasetError(_printable(f"{name}: {root} is {found}; {expected}"))
 
     def fault(self, text: str) -> None:
         """Note what is wrong, with what was expected."""
         self._faults.append(text)
 
-    def first_folder(self, *choices: str) -> Path:
-        """Give the first of some folders below the root that is there; "" is the root itself.
+    def first(self, *choices: str) -> Path:
+        """Give the first of some files or folders below the root that is there.
 
         Raises:
             DatasetError: none is there.
         """
-        for choice in choices:
-            if (self.root / choice).is_dir():
-                return self.root / choice
-        self.fault(f"no folder {' or '.join(choices)}")
-        raise self.error()
+        found = next((choice for choice in choices if (self.root / choice).exists()), None)
+        if found is None:
+            self.fault(f"there is no {' and no '.join(choices)}")
+            raise self.error()
+        return self.root / found
+
+    def folders(self, folder: Path) -> list[str]:
+        """List the names of the folders in a folder, in alphabetical order."""
+        return [name for name, is_file in self._entries(folder) if not is_file]
 
     def files(self, folder: Path, endings: Sequence[str] = SUFFIXES) -> dict[str, Path]:
         """Find the files of a folder by how their names end, whatever the case.
 
         Returns:
-            Name without the ending -> file, in alphabetical order. Empty where there is no such
-            folder, which is a fault; so are two files of one name, and links to nothing.
+            Name without the ending -> file, in alphabetical order. Two files of one name are a
+            fault, and so are links to nothing.
         """
         found: dict[str, Path] = {}
-        try:
-            with os.scandir(folder) as entries:
-                listed = sorted((entry.name, entry.is_file()) for entry in entries)
-        except OSError as error:
-            self.fault(f"the folder {self._below(folder)} cannot be read: {error.strerror}")
-            return found
-        for file, readable in listed:
-            ending = next((end for end in endings if file.lower().endswith(end.lower())), None)
+        for file, is_file in self._entries(folder):
+            lower = file.lower()
+            ending = next((end for end in endings if lower.endswith(end.lower())), None)
             if ending is None or file.startswith("."):  # such as ._a.jpg, which Macs leave behind
                 continue
             name = file[: -len(ending)]
-            if not readable:
-                self.fault(f"{self._below(folder / file)} is a folder, or a link to nothing")
+            if not is_file:
+                self.fault(f"{self.below(folder / file)} is no file, or a link to nothing")
             elif name in found:
-                self.fault(f"{self._below(folder / file)} and {found[name].name} have one name")
+                self.fault(f"{self.below(folder / file)} and {found[name].name} have one name")
             else:
                 found[name] = folder / file
         return dict(sorted(found.items()))
+
+    def lines(self, file: Path) -> list[str]:
+        """Read a list: its lines without the blanks around them, the empty ones left out."""
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            self.fault(f"the list {self.below(file)} is no text (UTF-8)")
+            return []
+        except OSError as error:
+            self.fault(f"the list {self.below(file)} cannot be read: {error.strerror}")
+            return []
+        lines = [line.strip() for line in text.splitlines()]
+        if not any(lines):
+            self.fault(f"the list {self.below(file)} is empty")
+        return [line for line in lines if line]
 
     def pair(
         self, pictures: Mapping[str, Path], labels: Mapping[str, Path], expected: str
@@ -88,22 +103,31 @@ class DatasetTree:
         Args:
             pictures: name -> file.
             labels: name -> file; those without a picture are left out.
-            expected: the label file of ``{}`` below the root, for messages.
+            expected: the label file of ``{}``, for messages.
         """
         missing = [expected.format(name) for name in pictures if name not in labels]
-        self.missing(missing, len(pictures), "label map")
-        return [
-            Sample(name, picture, labels[name])
-            for name, picture in pictures.items()
-            if name in labels
-        ]
+        self.missing(missing, len(pictures), "label maps")
+        both = (name for name in pictures if name in labels)
+        return [Sample(name, pictures[name], labels[name]) for name in both]
+
+    def pair_listed(
+        self, names: Sequence[str], pictures: Path, labels: Path, ending: str = ".png"
+    ) -> list[Sample]:
+        """Join the pictures (``.jpg``) and labels of two folders that are listed by name."""
+        found = self.files(pictures, (".jpg",))
+        missing = [self.below(pictures / f"{name}.jpg") for name in names if name not in found]
+        self.missing(missing, len(names), "pictures")
+        listed = {name: found[name] for name in names if name in found}
+        return self.pair(
+            listed, self.files(labels, (ending,)), f"{self.below(labels)}/{{}}{ending}"
+        )
 
     def missing(self, files: Sequence[str], total: int, what: str) -> None:
         """Note that `files`, out of `total`, are not there; none missing is no fault."""
         if files:
             more = ", ..." if len(files) > _SHOWN else ""
             first = ", ".join(files[:_SHOWN])
-            self.fault(f"{len(files)} of {total} {what}s are missing: {first}{more}")
+            self.fault(f"{len(files)} of {total} {what} are missing: {first}{more}")
 
     def finish(self, samples: Iterable[Sample], split: str) -> tuple[Sample, ...]:
         """Hand over what was found.
@@ -115,7 +139,9 @@ class DatasetTree:
         counts = Counter(sample.name for sample in found)
         double = [name for name, count in counts.items() if count > 1]
         if double:
-            self.fault(f"{len(double)} pictures are there twice: {', '.join(double[:_SHOWN])}")
+            more = ", ..." if len(double) > _SHOWN else ""
+            first = ", ".join(double[:_SHOWN])
+            self.fault(f"{len(double)} names of pictures are there twice: {first}{more}")
         if not found and not self._faults:
             self.fault("there is no picture")
         if self._faults:
@@ -128,43 +154,27 @@ class DatasetTree:
         text = (
             f"{self._name}{part}: {self.root} is not laid out as expected.\n"
             + "\n".join(f"- {fault}" for fault in self._faults)
-            + f"\nExpected:\n{_indented(self._layout)}\nFound:\n{_indented(draw(self.root))}"
+            + f"\nExpected:\n{_indented(self._layout)}"
+            + f"\nFound:\n{_indented(draw_folder(self.root))}"
         )
         return DatasetError(_printable(text))
 
-    def _below(self, path: Path) -> str:
-        return str(path.relative_to(self.root)) if path != self.root else "."
+    def below(self, path: Path) -> str:
+        """Write a path as seen from the root."""
+        return path.relative_to(self.root).as_posix()
 
-
-def draw(root: Path) -> str:
-    """Draw what lies below a folder, a few levels and a few entries of each, links not followed."""
-    lines = _branch(root, 0)
-    more = [f"... {len(lines) - _LINES} more lines"] if len(lines) > _LINES else []
-    return "\n".join([f"{root}/", *lines[:_LINES], *more])
-
-
-def _branch(folder: Path, depth: int) -> list[str]:
-    indent = "  " * (depth + 1)
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(
-                (not entry.is_dir(follow_symlinks=False), entry.name, entry.is_symlink())
-                for entry in entries
-            )
-    except OSError as error:
-        return [f"{indent}({error.strerror})"]
-    lines = [] if found else [f"{indent}(empty)"]
-    for is_file, name, is_link in found[:_ENTRIES]:
-        lines.append(f"{indent}{name}{' (link)' if is_link else '' if is_file else '/'}")
-        if not is_file and depth + 1 < _DEPTH:
-            lines += _branch(folder / name, depth + 1)
-    if len(found) > _ENTRIES:
-        lines.append(f"{indent}... {len(found) - _ENTRIES} more")
-    return lines
+    def _entries(self, folder: Path) -> list[tuple[str, bool]]:
+        """List name and "is a file" of what is in a folder, in alphabetical order, links followed."""
+        try:
+            with os.scandir(folder) as entries:
+                return sorted((entry.name, entry.is_file()) for entry in entries)
+        except OSError as error:
+            self.fault(f"the folder {self.below(folder)} cannot be read: {error.strerror}")
+            return []
 
 
 def _indented(text: str) -> str:
-    return "\n".join("  " + line for line in text.strip("\n").splitlines())
+    return textwrap.indent(text.strip("\n"), "  ")
 
 
 def _printable(text: str) -> str:

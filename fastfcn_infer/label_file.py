@@ -3,12 +3,12 @@
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer import matlab_file
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.image import DEFAULT_MAX_PIXELS
 from fastfcn_infer.image_header import read_header
@@ -20,13 +20,14 @@ _TYPE = 25  # the byte of the colour type
 
 
 def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
-    """Read the numbers (H, W) of a PNG file: grey of 1, 2, 4, 8 or 16 bits, or palette indices.
+    """Read the numbers (H, W) of a label file.
 
-    They are what Pillow gives, which others read labels with: grey of 1 bit is 0 and 1, grey of 2
-    and 4 bits is spread over 0..255. EXIF orientation is ignored.
+    A PNG file, grey of 1, 2, 4, 8 or 16 bits or with a palette, gives what Pillow gives, which
+    others read labels with: indices of a palette; grey of 1 bit is 0 and 1, grey of 2 and 4 bits is
+    spread over 0..255. EXIF orientation is ignored. A MATLAB file gives ``GTcls.Segmentation``.
 
     Raises:
-        ImageError: cannot be opened or decoded, is no PNG file, or holds colours; says what to do.
+        ImageError: cannot be opened or decoded, is of another kind, or holds colours; says what to do.
 
     Source: PNG, third edition, 11.2.1 (colour types) and 13.12 (spreading of grey).
     """
@@ -34,6 +35,8 @@ def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"the labels {path} cannot be opened: {error.strerror}") from error
+    if data.startswith(matlab_file.MAGIC):
+        return _from_matlab(data, path)
     header = read_header(data, str(path))
     if header.format != "PNG":
         raise ImageError(
@@ -45,18 +48,38 @@ def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
             f"the labels {path} have {header.width} x {header.height} pixels, more than the limit "
             f"of {DEFAULT_MAX_PIXELS:,}"
         )
+    return _from_png(bytes(header.stored), (header.height, header.width), path)
+
+
+def _from_png(data: bytes, shape: tuple[int, int], path: Path) -> NDArray[np.uint8 | np.uint16]:
     bits, kind = data[_TYPE - 1], data[_TYPE]
     if kind not in (_GREY, _PALETTE):
         raise ImageError(
             f"the labels {path} hold {_KINDS.get(kind, f'an unknown kind of pixels, {kind}')}; one "
             "number per pixel was expected, grey or with a palette. Turn colours into class numbers."
         )
-    values = _decode(_as_grey(bytes(header.stored)) if kind == _PALETTE else bytes(header.stored))
-    if values is None or values.shape != (header.height, header.width):
+    values = _decode(_as_grey(data) if kind == _PALETTE else data)
+    if values is None or values.shape != shape:
         raise ImageError(f"the labels {path} are a PNG file that is damaged inside; copy it again")
     if bits < 8 and (kind == _PALETTE or bits == 1):
-        values = values // np.uint8(255 // (2**bits - 1))
+        return np.asarray(
+            values // (255 // (2**bits - 1)), np.uint8
+        )  # undoes the decoder's spreading
     return values
+
+
+def _from_matlab(data: bytes, path: Path) -> NDArray[np.uint8 | np.uint16]:
+    try:
+        values = matlab_file.read_struct_field(data, "GTcls", "Segmentation")
+    except matlab_file.MatlabError as error:
+        raise ImageError(f"the labels {path} are a MATLAB file, but {error}") from error
+    labels = np.nan_to_num(values).clip(0, 255).astype(np.uint8)
+    if values.ndim != 2 or not values.size or not np.array_equal(labels, values):
+        raise ImageError(
+            f"the labels {path} are {values.dtype} of shape {values.shape}; whole numbers "
+            "0..255 for each pixel (H, W) were expected"
+        )
+    return labels
 
 
 def _as_grey(png: bytes) -> bytes:
@@ -70,7 +93,7 @@ def _as_grey(png: bytes) -> bytes:
     return png[: _HEADER.start] + bytes(chunk) + png[at:]
 
 
-def _decode(png: bytes) -> NDArray[Any] | None:
+def _decode(png: bytes) -> NDArray[np.uint8 | np.uint16] | None:
     try:
         decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

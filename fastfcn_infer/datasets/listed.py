@@ -1,0 +1,103 @@
+"""Anybody's own data: lists of pictures and label maps, and a table of the classes."""
+
+from pathlib import Path, PurePosixPath
+
+from fastfcn_infer.class_table import read_class_table
+from fastfcn_infer.dataset import IGNORE, Dataset, Sample
+from fastfcn_infer.dataset_tree import DatasetTree
+from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.manifest import ClassInfo
+
+LAYOUT = """
+classes.json          [{"name": "road", "color": [128, 64, 128]}, ...], in the order of the labels
+train.txt             one file for each part, of any name, with lines like
+                      images/a.jpg labels/a.png
+images/a.jpg          wherever the lists say, below the root
+labels/a.png          0 is the first class; 255 is ignored
+
+Between the two names is a tab, "|", ";", "," or a blank, the same in the whole list; take one that is in
+no name. A list of pictures alone is a part without labels.
+"""
+PAGE = ""
+SPLITS: dict[str, int] = {}
+
+_SEPARATORS = ("\t", "|", ";", ",", None)  # None: blanks
+
+
+def open(root: Path, split: str) -> Dataset:
+    """Read the list ``SPLIT.txt``.
+
+    Raises:
+        DatasetError: the list or the table is missing or wrong, or files it names are missing.
+
+    Source: PaddleSeg's ``Dataset`` with a list file (semantics 6.2), whose separator is a setting;
+    here it is the first that splits every line in two.
+    """
+    tree = DatasetTree("listed", root, LAYOUT)
+    classes = _classes(tree)
+    rows = _rows(tree, split)
+    for column, what in enumerate(("pictures", "label maps")):
+        names = [row[column] for row in rows if column < len(row)]
+        missing = [name for name in names if not (root / name).is_file()]
+        tree.missing(missing, len(names), what)
+    samples = [
+        Sample(
+            PurePosixPath(picture).with_suffix("").as_posix(),
+            root / picture,
+            root / label[0] if label else None,
+        )
+        for picture, *label in rows
+    ]
+    values = {label: label for label in range(len(classes))} | {IGNORE: IGNORE}
+    return Dataset("listed", split, classes, tree.finish(samples, split), values)
+
+
+def _classes(tree: DatasetTree) -> tuple[ClassInfo, ...]:
+    try:
+        classes = read_class_table(tree.root / "classes.json")
+    except ArtifactError as error:
+        tree.fault(str(error))
+        return ()
+    if len(classes) > IGNORE:
+        tree.fault(f"classes.json has {len(classes)} classes; at most {IGNORE} were expected")
+    return classes
+
+
+def _rows(tree: DatasetTree, split: str) -> list[list[str]]:
+    """Split the lines of a part's list into picture and label, or into the picture alone."""
+    lists = tree.files(tree.root, (".txt",))
+    if split not in lists:
+        tree.fault(f"there is no {split}.txt, the list of that part; found: {', '.join(lists)}")
+        return []
+    lines = tree.lines(lists[split])
+    if not lines or (tree.root / lines[0]).is_file():
+        rows = [[line] for line in lines]
+    else:
+        rows = _split(tree, lists[split].name, lines)
+    outside = [name for row in rows for name in row if not _is_below(name)]
+    if outside:
+        tree.fault(
+            f"{len(outside)} names in {split}.txt lead out of the root, such as {outside[0]}; "
+            "names as seen from the root were expected"
+        )
+        return []
+    return rows
+
+
+def _split(tree: DatasetTree, file: str, lines: list[str]) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for separator in _SEPARATORS:
+        rows = [[name.strip() for name in line.split(separator)] for line in lines]
+        if all(len(row) == 2 and all(row) for row in rows):
+            return rows
+    number = next(number for number, row in enumerate(rows) if len(row) != 2)
+    tree.fault(
+        f"{file} has lines that are no picture and label, with the same separator as the others: "
+        f"{lines[number]!r}"
+    )
+    return []
+
+
+def _is_below(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
