@@ -62,9 +62,7 @@ def _from_png(data: bytes, shape: tuple[int, int], path: Path) -> NDArray[np.uin
     if values is None or values.shape != shape:
         raise ImageError(f"the labels {path} are a PNG file that is damaged inside; copy it again")
     if bits < 8 and (kind == _PALETTE or bits == 1):
-        return np.asarray(
-            values // (255 // (2**bits - 1)), np.uint8
-        )  # undoes the decoder's spreading
+        values = values // np.uint8(255 // (2**bits - 1))  # undo the decoder's spreading
     return values
 
 
@@ -73,7 +71,7 @@ def _from_matlab(data: bytes, path: Path) -> NDArray[np.uint8 | np.uint16]:
         values = matlab_file.read_struct_field(data, "GTcls", "Segmentation")
     except matlab_file.MatlabError as error:
         raise ImageError(f"the labels {path} are a MATLAB file, but {error}") from error
-    labels = np.nan_to_num(values).clip(0, 255).astype(np.uint8)
+    labels: NDArray[np.uint8] = np.nan_to_num(values).clip(0, 255).astype(np.uint8)
     if values.ndim != 2 or not values.size or not np.array_equal(labels, values):
         raise ImageError(
             f"the labels {path} are {values.dtype} of shape {values.shape}; whole numbers "
