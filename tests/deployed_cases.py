@@ -52,6 +52,8 @@ CASES = {
         ],
         old=True,
     ),
+    "tiny_fastfcn": Case("tiny_fastfcn", "argmax", [{"type": "Normalize"}]),
+    "tiny_emanet": Case("tiny_emanet", "softmax", [{"type": "Normalize"}]),
     "fastfcn": Case("fastfcn", "argmax", [{"type": "Normalize"}], size=(213, 320)),
     "pp_liteseg": Case(
         "pp_liteseg",

@@ -6,7 +6,7 @@ Needs paddlepaddle and paddleseg 2.8, and nothing of this project. Each case bec
 program, its weights, its YAML, and `expected.npz`: a picture, what PaddleSeg's transforms make of
 it, what the network answers to that, and the labels that PaddleSeg's inference finds, reverse
 transform and all. The zips in `tests/data/deployed` hold such folders, made by Paddle 3.3.1
-(``tiny_none tiny_argmax``) and by Paddle 2.6.2, which wrote ``.pdmodel`` (``tiny_softmax``), each with the
+(all but one) and by Paddle 2.6.2, which wrote ``.pdmodel`` (``tiny_softmax``), each with the
 `raw.onnx` that paddle2onnx 2.1.0 made of it (``--opset_version 17 --optimize_tool None``). The recorded
 transforms there are the case ``transforms``.
 """
@@ -89,8 +89,55 @@ def tiny_liteseg() -> Any:
     )
 
 
+def tiny_backbone() -> Any:
+    """A pyramid of four grids, each half as wide as the one before."""
+    import paddle
+
+    class Pyramid(paddle.nn.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.feat_channels = [4, 8, 8, 8]
+            pairs = zip([3, 4, 8, 8], self.feat_channels, strict=True)
+            steps = [paddle.nn.Conv2D(*pair, 3, stride=2, padding=1) for pair in pairs]
+            self.steps = paddle.nn.LayerList(steps)
+
+        def forward(self, grid: Any) -> list[Any]:
+            grids = []
+            for step in self.steps:
+                grid = paddle.nn.functional.relu(step(grid))
+                grids.append(grid)
+            return grids
+
+    return Pyramid()
+
+
+def tiny_fastfcn() -> Any:
+    """Repeats grids as often as there are code words."""
+    from paddleseg import models
+
+    return models.FastFCN(5, backbone=tiny_backbone(), num_codes=4, mid_channels=8)
+
+
+def tiny_emanet() -> Any:
+    """Repeats weights as often as there are pictures."""
+    from paddleseg import models
+
+    return models.EMANet(
+        5,
+        tiny_backbone(),
+        ema_channels=8,
+        gc_channels=8,
+        num_bases=4,
+        enable_auxiliary_loss=False,  # that head has a width of its own
+    )
+
+
 NETWORKS: dict[str, Callable[[], Any]] = {
-    f.__name__: f for f in (fastfcn, pp_liteseg, ocrnet, segformer, tiny_segformer, tiny_liteseg)
+    f.__name__: f
+    for f in (
+        *(fastfcn, pp_liteseg, ocrnet, segformer),
+        *(tiny_segformer, tiny_liteseg, tiny_fastfcn, tiny_emanet),
+    )
 }
 
 

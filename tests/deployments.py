@@ -13,7 +13,15 @@ import pytest
 from numpy.typing import NDArray
 
 DATA = Path(__file__).parent / "data" / "deployed"
-TINY = ("tiny_none", "tiny_argmax", "tiny_softmax")
+ENDS = {
+    "tiny_none": "none",
+    "tiny_argmax": "argmax",
+    "tiny_softmax": "softmax",
+    "tiny_fastfcn": "argmax",
+    "tiny_emanet": "softmax",
+}
+TINY = tuple(ENDS)
+FREE = tuple(case for case in TINY if case != "tiny_argmax")  # N, H and W of the input
 
 _CONVERTER = """\
 #!{python}

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from fastfcn_export.deployed_shapes import settle_shapes
 from fastfcn_infer import onnx_file
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.manifest import Model
@@ -62,6 +63,8 @@ def tidy(raw: Path, file: Path) -> DeployedGraph:
     _prune(model)
     _rename(model, given.name, "image")
     shape = _free_shape(graph.input[0])
+    settle_shapes(model)
+    _prune(model)
     onnx.checker.check_model(model, full_check=False)
     file.write_bytes(model.SerializeToString(deterministic=True))
     parameters = sum(

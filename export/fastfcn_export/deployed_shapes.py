@@ -1,0 +1,95 @@
+"""Arithmetic on shapes that is the same for every picture, done when exporting.
+
+To repeat or reshape by the size of some weights, paddle2onnx writes two dozen nodes, float64 among
+them. ONNX Runtime works through them; OpenVINO 2026.4 loses count of the axes on the way and refuses
+the graph ("Cannot get length of dynamic dimension"), or finds the number of axes only when it runs.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+Array = NDArray[Any]
+
+# None of these answers more numbers than it is fed, except by broadcasting.
+_ARITHMETIC = {
+    *("Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"),
+    *("Add", "Max", "Min", "Mul", "Sub"),
+}
+_LARGEST = 64  # numbers; a shape has fewer, and weights stay what they are
+_FAULTS = (ValueError, IndexError, TypeError, KeyError, RuntimeError)  # of onnx's evaluator
+
+
+def settle_shapes(model: ModelProto) -> None:
+    """Put constants in the place of nodes that answer the same small thing to every picture.
+
+    What the graph answers does not change by a bit: shapes are whole numbers, and what else is as
+    small is moved, or rounded once, as a runtime rounds it.
+
+    Args:
+        model: constants are initialisers, sides of the input that are free have a name, and
+            nothing is said about shapes in between. Constants that are no longer needed stay.
+    """
+    while _settle(model):  # a constant shape may tell a shape that was not known before
+        pass
+
+
+def _settle(model: ModelProto) -> bool:
+    graph = model.graph
+    shapes = _known_shapes(model)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    small = [tensor for tensor in graph.initializer if np.prod(tensor.dims) <= _LARGEST]
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in small}
+    kept = []
+    for node in graph.node:
+        value = _value(node, constants, shapes, opsets)
+        if value is None:
+            kept.append(node)
+            continue
+        constants[node.output[0]] = value
+        graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
+    settled = len(kept) < len(graph.node)
+    del graph.node[:]
+    graph.node.extend(kept)
+    return settled
+
+
+def _known_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    """List the values whose shape no picture changes."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    # Not data_prop: values that grow with every node would be computed.
+    inferred = shape_inference.infer_shapes(model).graph
+    for value in (*inferred.input, *inferred.value_info):
+        kind = value.type.tensor_type
+        if kind.HasField("shape") and all(dim.dim_value > 0 for dim in kind.shape.dim):
+            shapes[value.name] = tuple(dim.dim_value for dim in kind.shape.dim)
+    return shapes
+
+
+def _value(
+    node: NodeProto,
+    constants: Mapping[str, Array],
+    shapes: Mapping[str, tuple[int, ...]],
+    opsets: dict[str, int],
+) -> Array | None:
+    """Compute what a node answers to every picture; None: that depends, or it is no shape."""
+    if node.op_type == "Shape" and node.input[0] in shapes:
+        ends = {entry.name: entry.i for entry in node.attribute}
+        axes = slice(ends.get("start"), ends.get("end"))
+        return np.array(shapes[node.input[0]], np.int64)[axes]
+    fed = [name for name in node.input if name]  # one that is left out is named ""
+    if node.op_type not in _ARITHMETIC or not all(name in constants for name in fed):
+        return None
+    tensors = [numpy_helper.from_array(constants[name], name) for name in set(fed)]
+    answer = helper.make_empty_tensor_value_info(node.output[0])
+    alone = helper.make_graph([node], "alone", [], [answer], tensors)
+    try:
+        (value,) = ReferenceEvaluator(alone, opsets).run(None, {})
+    except _FAULTS:
+        return None  # a node that cannot be; the runtime will refuse it in its own words
+    value = np.asarray(value)
+    return value if value.size <= _LARGEST else None
