@@ -29,14 +29,16 @@ class DatasetTree:
             layout: what is expected below it, for messages.
 
         Raises:
-            DatasetError: `root` is no folder.
+            DatasetError: `root` is no folder that can be read.
         """
         self._name, self.root, self._layout = name, root, layout
         self._faults: list[str] = []
-        if not root.is_dir():
-            found = "a file" if root.exists() else "not there"
+        try:
+            os.scandir(root).close()
+        except OSError as error:
             expected = f"a folder was expected, with:\n{_indented(layout)}"
-            raise DatasetError(_printable(f"{name}: {root} is {found}; {expected}"))
+            text = f"{name}: {root} cannot be opened: {error.strerror}; {expected}"
+            raise DatasetError(_printable(text)) from error
 
     def fault(self, text: str) -> None:
         """Note what is wrong, with what was expected."""
