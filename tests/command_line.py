@@ -16,7 +16,7 @@ def python(
     *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with the rooms on its path; `env` is added to this process's."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "export")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "export"), str(ROOT / "training")])
     return subprocess.run(
         [sys.executable, *map(str, words)],
         capture_output=True,

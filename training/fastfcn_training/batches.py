@@ -6,6 +6,7 @@ What is in a batch does not depend on the number of workers (see `order`).
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -122,9 +123,10 @@ def _read_ahead(
     try:
         for number in count(start):
             waiting.append([])
-            for draw in order.draws(number):
-                sample = samples[draw.index]
-                waiting[-1].append((sample, pool.submit(_work, sample, draw)))
+            with _no_interrupt():
+                for draw in order.draws(number):
+                    sample = samples[draw.index]
+                    waiting[-1].append((sample, pool.submit(_work, sample, draw)))
             if len(waiting) > ahead:
                 chosen = [sample for sample, _ in waiting[0]]
                 batch = _stack(chosen, [future.result() for _, future in waiting[0]])
@@ -132,6 +134,19 @@ def _read_ahead(
                 yield batch
     except BrokenProcessPool as error:
         raise DatasetError(_death(chain.from_iterable(waiting), workers)) from error
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Put off Ctrl-C; in processes that start here until they have learned to ignore it."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _death(waiting: Iterable[tuple[Sample, Future[Example]]], workers: int) -> str:
