@@ -1,8 +1,8 @@
 """How right labels are: counts of what was taken for what, and the scores that papers print.
 
 The codes that train FastFCN agree on every score but for classes that are neither in the pictures
-nor predicted: PaddleSeg counts such a class as found, the original as missed, mmsegmentation not at
-all. So a figure says by whose convention it was counted.
+nor predicted: PaddleSeg counts such a class as found (its release 2.8.0 still as missed), the
+original as missed, mmsegmentation not at all. So a figure says by whose convention it was counted.
 """
 
 import math
@@ -169,6 +169,8 @@ def scores(confusion: Confusion, convention: Convention) -> Scores:
     mmseg      none         none                             of those that have
     ========== ============ ================================ ==================
 
+    Where no pixel was counted at all, no score is a number: nothing is not all right.
+
     Raises:
         ValueError: there is no such convention.
 
@@ -178,16 +180,16 @@ def scores(confusion: Confusion, convention: Convention) -> Scores:
         raise ValueError(
             f"there is no convention {convention!r}; expected {', '.join(CONVENTIONS)}"
         )
-    none = math.nan if convention == "mmseg" else 0.0
-    no_union = 1.0 if convention == "paddleseg" else none
     # In float64 at once: products of areas of a large data set pass the limits of int64.
     counts = confusion.counts.astype(np.float64)
+    total = float(counts.sum())
+    none = math.nan if convention == "mmseg" or not total else 0.0
+    no_union = 1.0 if convention == "paddleseg" and total else none
     both, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     iou = _shares(both, true + predicted - both, no_union)
     recall = _shares(both, true, none)
     dice = _shares(2 * both, true + predicted, none)
-    total = float(counts.sum())
-    right = float(both.sum()) / total if total else (0.0 if convention == "fastfcn" else math.nan)
+    right = float(both.sum()) / total if total else math.nan
     return Scores(
         convention,
         mean_iou=_mean(iou),

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastfcn_infer import exit_codes
+from fastfcn_infer import _folder, exit_codes
 from fastfcn_infer.command import (
     add_checkpoint_arguments,
     add_model_arguments,
@@ -24,8 +24,6 @@ SUMMARY = "score a model on a data set: mean IoU, accuracy, Kappa, Dice, per cla
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from fastfcn_infer import _folder
-
     add = parser.add_argument
     names = ", ".join(_folder.names("fastfcn_infer.datasets"))
     add("model", nargs="?", help="artifact, checkpoint or catalogue name (default: embedded)")
@@ -104,7 +102,8 @@ def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namesp
     if state is None and arguments.save_predictions is None:
         cache = Path(arguments.cache_dir) if arguments.cache_dir else cache_folder()
         key = describe_run(segmenter.artifact, segmenter.runtime.backend, dataset).key
-        state = cache / "evaluations" / f"{dataset.name}-{dataset.split}-{key}.json"
+        part = f"{dataset.name}-{dataset.split}-{arguments.limit or 'all'}"
+        state = cache / "evaluations" / f"{part}-{key}.json"
     planned = plan(
         segmenter,
         dataset,
