@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import DownloadError as DownloadError
     from fastfcn_infer.errors import EvaluationError as EvaluationError
     from fastfcn_infer.errors import FastFCNError as FastFCNError
+    from fastfcn_infer.errors import GraphRefused as GraphRefused
     from fastfcn_infer.errors import ImageError as ImageError
     from fastfcn_infer.errors import VerificationError as VerificationError
     from fastfcn_infer.segmentation import Segmentation as Segmentation
@@ -39,6 +40,7 @@ _ERRORS = (
     "DownloadError",
     "EvaluationError",
     "FastFCNError",
+    "GraphRefused",
     "ImageError",
     "VerificationError",
 )

@@ -7,6 +7,7 @@ A file of `backends/` is a `BackendFile`: some constants and `open`. It imports 
 import difflib
 import importlib.util
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, cast
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 
 from fastfcn_infer import _folder, gpu
 from fastfcn_infer.artifact import Artifact
-from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable
+from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable, GraphRefused
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
 
 _PACKAGE = "fastfcn_infer.backends"
+_LEVEL = 4  # of the caller of `Segmenter.from_pretrained`, seen from `_Chosen`
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class BackendFile(Protocol):
             threads: for computing, at least 1.
 
         Raises:
-            BackendError: the runtime refuses the graph.
+            GraphRefused: the runtime does not take the graph.
             DeviceUnavailable: the device cannot be had; says what is missing.
         """
 
@@ -171,7 +173,8 @@ def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) ->
 
     Args:
         name: one of `backend_names`, or "auto": the first of them that is installed, reads a
-            format that the artifact holds, and can serve the device.
+            format that the artifact holds, can serve the device, and takes the graph. One that
+            refuses it is named in a warning and in `RuntimeFacts.chosen`.
         artifact: from `open_artifact`, so its files are whole.
         device: see `parse_device`.
         threads: for computing, at least 1.
@@ -180,27 +183,40 @@ def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) ->
         BackendMissing: the runtime is not installed; says what to install.
         DeviceUnavailable: the device is unknown or cannot be had.
         ArtifactError: the artifact does not hold the format that the runtime reads.
-        BackendError: no such backend, or the runtime refused the graph.
+        GraphRefused: no runtime that was asked takes the graph; names others that may.
+        BackendError: no such backend.
         ValueError: `threads` is less than 1.
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; at least 1 was expected")
     wanted = parse_device(device)
-    chosen: tuple[str, ...] = ()
-    if name == "auto":
-        name = _choose(artifact, wanted)
-        chosen = (f"backend {name}: the first installed one that can serve this artifact",)
-    file = _checked_file(name, wanted)
-    artifact.path(file.FORMAT)  # an artifact without it says so before a runtime is loaded
-    opened = file.open(artifact, device=wanted, threads=threads)
-    return _Opened(opened, chosen) if chosen else opened
+    names = _candidates(artifact, wanted) if name == "auto" else [_checked(name, artifact, wanted)]
+    refusals: dict[str, GraphRefused] = {}
+    for each in names:
+        try:
+            opened = _file(each).open(artifact, device=wanted, threads=threads)
+        except GraphRefused as error:
+            refusals[each] = error
+        else:
+            return _Chosen(opened, refusals) if name == "auto" else opened
+    lines = (*map(str, refusals.values()), _instead(artifact, wanted, names))
+    raise GraphRefused("\n".join(lines)) from refusals[names[0]]
 
 
-class _Opened:
+class _Chosen:
     """A backend that also says how it was chosen."""
 
-    def __init__(self, backend: Backend, chosen: tuple[str, ...]) -> None:
-        self.facts = replace(backend.facts, chosen=(*chosen, *backend.facts.chosen))
+    def __init__(self, backend: Backend, refusals: Mapping[str, GraphRefused]) -> None:
+        name = backend.facts.backend
+        notes = [f"backend {name}: the first installed one that can serve this artifact"]
+        notes += [f"backend {other}: not taken; {why}" for other, why in refusals.items()]
+        if refusals:
+            warnings.warn(
+                f"{name} runs this model, because {'; '.join(map(str, refusals.values()))}.",
+                RuntimeWarning,
+                stacklevel=_LEVEL,
+            )
+        self.facts = replace(backend.facts, chosen=(*notes, *backend.facts.chosen))
         self.run = backend.run
         self.close = backend.close
 
@@ -209,7 +225,7 @@ def _file(name: str) -> BackendFile:
     return cast("BackendFile", _folder.load(_PACKAGE, name))
 
 
-def _checked_file(name: str, device: Device) -> BackendFile:
+def _checked(name: str, artifact: Artifact, device: Device) -> str:
     names = backend_names()
     if name not in names:
         close = difflib.get_close_matches(name, names, 1, 0.5)
@@ -227,15 +243,21 @@ def _checked_file(name: str, device: Device) -> BackendFile:
             f"Backend {name!r} runs on {', '.join(file.DEVICES)}, not on {device}. "
             f"Backends that do: {', '.join(able) or 'none'}."
         )
-    return file
+    artifact.path(file.FORMAT)  # an artifact without it says so before a runtime is loaded
+    return name
 
 
-def _choose(artifact: Artifact, device: Device) -> str:
-    able = [
+def _able(artifact: Artifact, device: Device) -> list[str]:
+    return [
         name
         for name in backend_names()
         if _file(name).FORMAT in artifact.formats and device.kind in ("auto", *_file(name).DEVICES)
     ]
+
+
+def _candidates(artifact: Artifact, device: Device) -> list[str]:
+    """List the installed runtimes that can serve, the one to prefer first; at least one."""
+    able = _able(artifact, device)
     there = [name for name in able if installed(name)]
     if device.kind == "auto" and there and isinstance(gpu.find_gpu(0), gpu.Gpu):
         # The fastest on a processor is slower than any on a GPU.
@@ -243,7 +265,7 @@ def _choose(artifact: Artifact, device: Device) -> str:
             key=lambda name: not any("CUDA" in each for each in availability(name).providers)
         )
     if there:
-        return there[0]
+        return there
     if not able:
         raise BackendError(
             f"No backend reads {', '.join(artifact.formats)} on device {device}; "
@@ -251,6 +273,16 @@ def _choose(artifact: Artifact, device: Device) -> str:
         )
     ways = " or ".join(_install(_file(name)) for name in able)
     raise BackendMissing(f"None of the runtimes {', '.join(able)} is installed. {ways}")
+
+
+def _instead(artifact: Artifact, device: Device, tried: list[str]) -> str:
+    """Say which runtimes are left to try."""
+    others = [name for name in _able(artifact, device) if name not in tried]
+    there = [name for name in others if installed(name)]
+    if there:
+        return f"Installed here as well: {', '.join(there)}. Try --backend {there[0]}."
+    ways = " or ".join(_install(_file(name)) for name in others)
+    return f"Another runtime may take it: {ways}" if ways else "No other runtime reads this model."
 
 
 def _install(file: BackendFile) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer import golden
 from fastfcn_infer.artifact import Artifact
-from fastfcn_infer.errors import BackendError
+from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.manifest import Model
 from fastfcn_infer.merge import labels, merge
 from fastfcn_infer.preprocess import prepare
@@ -56,7 +56,7 @@ def first_right(
         that the user was warned, too.
 
     Raises:
-        BackendError: all of them fail or are wrong; says how, each.
+        GraphRefused: all of them fail or are wrong; says how, each.
     """
     judge = _golden(artifact) if golden.carries_golden(artifact) else _made_up(artifact, settings)
     faults: list[str] = []
@@ -74,7 +74,7 @@ def first_right(
         opened.close()
         faults.append(f"{name}: {fault}")
     lines = "".join(f"\n- {fault}" for fault in faults)
-    raise BackendError(f"{runtime} computes this network with no setting:{lines}")
+    raise GraphRefused(f"{runtime} computes this network with no setting:{lines}")
 
 
 def _fault(judge: Callable[[Runnable], str | None], opened: Runnable) -> str | None:

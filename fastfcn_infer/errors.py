@@ -8,8 +8,9 @@
     |- CheckpointError(ValueError)       refused (names code), corrupt, unknown dialect, tensors that do not fit
     |- VerificationError(RuntimeError)   the exported graph is not the network it came from
     |- DownloadError(RuntimeError)       a file could not be fetched, or is not the file that was promised
-    |- BackendError(RuntimeError)        the runtime refused the graph
+    |- BackendError(RuntimeError)        the runtime failed
     |  |- BackendMissing                 the runtime is not installed; names the extra to install
+    |  |- GraphRefused                   the runtime does not take the graph; names those that may
     |  `- DeviceUnavailable              this device was asked for and cannot be had
     `- DatasetError(ValueError)          the layout is wrong: which file was expected where
 
@@ -47,6 +48,10 @@ class BackendError(FastFCNError, RuntimeError):
 
 class BackendMissing(BackendError):  # noqa: N818 - what users read is better without "Error"
     """The runtime is not installed."""
+
+
+class GraphRefused(BackendError):  # noqa: N818 - as above
+    """The runtime does not take the graph: it cannot read, compile or compute it."""
 
 
 class DeviceUnavailable(BackendError):  # noqa: N818 - as above

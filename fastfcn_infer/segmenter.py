@@ -88,6 +88,7 @@ class Segmenter:
             CheckpointError: the checkpoint is refused or damaged.
             DownloadError: a file could not be fetched.
             BackendMissing: the runtime is not installed.
+            GraphRefused: the runtime does not take the graph.
             DeviceUnavailable: the device cannot be had.
         """
         conversion = Conversion(classes, dialect, output_stride)

@@ -15,7 +15,7 @@ from fastfcn_infer.artifact import Artifact, hash_file
 from fastfcn_infer.backend import Device, RuntimeFacts
 from fastfcn_infer.cache import cache_folder
 from fastfcn_infer.engine_cache import Engines, UnsafeCacheError
-from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError
+from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError, GraphRefused
 from fastfcn_infer.manifest import Model
 from fastfcn_infer.onnx_providers import PROVIDERS, diagnose, provider_chain
 
@@ -75,7 +75,7 @@ class OnnxRuntime:
             if device.kind == "tensorrt":
                 self._engines, note = _engines(path, found, onnxruntime.__version__)
                 chosen += () if note is None else (note,)
-        self._session = self._open(path, device, threads)
+        self._session = self._open(path, model, device, threads)
         if provider not in self._session.get_providers():
             # ONNX Runtime goes on without the provider that was asked for, and says nothing.
             raise DeviceUnavailable(_diagnosis(device))
@@ -118,7 +118,7 @@ class OnnxRuntime:
             with contextlib.suppress(OSError):  # a full disk costs the cache, not the answer
                 self._engines.keep()
 
-    def _open(self, path: Path, device: Device, threads: int) -> Any:
+    def _open(self, path: Path, model: Model, device: Device, threads: int) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -140,14 +140,18 @@ class OnnxRuntime:
         except self._failures as error:
             if device.kind != "cpu" and any(word in str(error) for word in ("CUDA", "TensorRT")):
                 raise DeviceUnavailable(f"{_diagnosis(device)} {_first_line(error)}") from error
-            raise BackendError(f"ONNX Runtime refused {path}: {_first_line(error)}") from error
+            # While a graph is proven its folder has a name that is gone when people read this.
+            why = _first_line(error).replace(str(path), path.name)
+            raise GraphRefused(
+                f"ONNX Runtime refused {path.name} of {model.name!r}: {why}"
+            ) from error
 
     def _check_names(self, path: Path) -> None:
         inputs = [value.name for value in self._session.get_inputs()]
         outputs = [value.name for value in self._session.get_outputs()]
         if inputs != [self._input] or self._output not in outputs:
             raise BackendError(
-                f"{path} takes {inputs} and gives {outputs}; its description says "
+                f"{path.name} takes {inputs} and gives {outputs}; its description says "
                 f"{self._input!r} and {self._output!r}. Export the checkpoint again."
             )
 

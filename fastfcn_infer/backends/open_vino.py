@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact import Artifact
 from fastfcn_infer.backend import Device, RuntimeFacts
-from fastfcn_infer.errors import BackendError
+from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.manifest import Model
 
 # Seconds for ResNet-50-vd, JPU, EncNet at 1 x 480 x 480 on two cores, medians of turns: OpenVINO
@@ -47,7 +47,7 @@ class OpenVino:
     """A compiled graph; threads that run it at the same time have a request each."""
 
     def __init__(self, path: Path, model: Model, threads: int, chosen: tuple[str, ...]) -> None:
-        self._compiled = _compile(path, threads)
+        self._compiled = _compile(path, model, threads)
         self._check_names(path, model)
         port = self._compiled.inputs[0]
         self._type, self._shape = port.get_element_type().to_dtype(), port.get_partial_shape()
@@ -109,12 +109,12 @@ class OpenVino:
             model.output.name in names for names in outputs
         ] != [True]:
             raise BackendError(
-                f"{path} takes {inputs} and gives {outputs}; its description says "
+                f"{path.name} takes {inputs} and gives {outputs}; its description says "
                 f"{model.input.name!r} and {model.output.name!r}. Export the checkpoint again."
             )
 
 
-def _compile(path: Path, threads: int) -> Any:
+def _compile(path: Path, model: Model, threads: int) -> Any:
     with _no_telemetry():
         import openvino
         from openvino import frontend
@@ -141,7 +141,9 @@ def _compile(path: Path, threads: int) -> Any:
         graph = reader.convert(reader.load(str(path)))
         return openvino.Core().compile_model(graph, "CPU", properties)
     except failures as error:
-        raise BackendError(f"OpenVINO refused {path}: {_reason(error)}") from error
+        raise GraphRefused(
+            f"OpenVINO refused {path.name} of {model.name!r}: {_reason(error)}"
+        ) from error
 
 
 @contextmanager

@@ -16,27 +16,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer import canary, paddle_settings
-from fastfcn_infer.artifact import FORMATS, Artifact, hash_file
+from fastfcn_infer import canary, paddle_files, paddle_settings
+from fastfcn_infer.artifact import FORMATS, Artifact
 from fastfcn_infer.backend import Device, RuntimeFacts
-from fastfcn_infer.errors import (
-    ArtifactError,
-    BackendError,
-    BackendMissing,
-    DeviceUnavailable,
-)
+from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable, GraphRefused
 from fastfcn_infer.machine import cpu_budget
 from fastfcn_infer.manifest import Input, Model
 from fastfcn_infer.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
 
 RANK = 30
-FORMAT = "paddle"
+FORMAT = paddle_files.FORMAT
 DEVICES = ("cpu", "cuda", "tensorrt")
 EXTRA = "paddle"
 REQUIRES = ("paddle",)
 
 _NAME = __name__.rpartition(".")[2]
-_WEIGHTS = ".pdiparams"  # beside the graph, with its name
 
 # What Paddle's enforcement raises; they have no ancestor of their own.
 _FAILURES = (RuntimeError, ValueError, IndexError, NotImplementedError, OSError, MemoryError)
@@ -45,7 +39,7 @@ _FAILURES = (RuntimeError, ValueError, IndexError, NotImplementedError, OSError,
 def open(artifact: Artifact, *, device: Device, threads: int) -> "PaddleInference":
     """Open a Paddle program; see `backend.BackendFile.open`."""
     _import()
-    files = _checked(artifact)
+    files = paddle_files.whole_program(artifact)
     if device.kind == "tensorrt":
         return _open_compiled(artifact, files, device, threads)
     if device.kind != "auto":
@@ -222,29 +216,6 @@ def _import() -> Any:
     return paddle
 
 
-def _checked(artifact: Artifact) -> tuple[Path, Path]:
-    """Return the graph and its weights, whole at this moment: Paddle runs weights that were cut."""
-    graph = artifact.path(FORMAT)
-    if graph.suffix != ".json":
-        raise BackendError(f"{graph} is no .json; Paddle may crash on the programs of version 2.")
-    name = FORMATS[FORMAT].removesuffix(graph.suffix) + _WEIGHTS
-    if artifact.manifest is None:
-        weights = graph.with_suffix(_WEIGHTS)
-        if not weights.is_file():
-            raise BackendError(f"{graph} has no {weights.name} beside it, its weights.")
-        return graph, weights
-    if name not in artifact.files:
-        raise ArtifactError(
-            f"{artifact.folder} lists no {name}, the weights of {FORMATS[FORMAT]}."
-        )
-    for each in (FORMATS[FORMAT], name):
-        if hash_file(artifact.files[each]) != artifact.manifest.files[each]:
-            raise ArtifactError(
-                f"{artifact.files[each]} was changed since the artifact was opened; open it again."
-            )
-    return graph, artifact.files[name]
-
-
 def _config(files: tuple[Path, Path], threads: int) -> Any:
     from paddle import inference
 
@@ -277,7 +248,7 @@ def _compiled(files: tuple[Path, Path], given: Input, folder: Path) -> tuple[Pat
     try:
         tensorrt.convert(os.fspath(files[0].with_suffix("")), config)
     except _FAILURES as error:
-        raise BackendError(f"TensorRT refused {files[0]}: {reason(error)}") from error
+        raise GraphRefused(f"TensorRT refused {files[0]}: {reason(error)}") from error
     return folder / files[0].name, folder / files[1].name
 
 

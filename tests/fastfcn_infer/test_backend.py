@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 import fastfcn_infer.backends
-from fastfcn_infer import backend, gpu
+from fastfcn_infer import Segmenter, backend, gpu
 from fastfcn_infer.artifact import Artifact, open_artifact
 from fastfcn_infer.errors import (
     ArtifactError,
     BackendError,
     BackendMissing,
     DeviceUnavailable,
+    GraphRefused,
 )
 from models import tiny_answer, tiny_artifact, tiny_model
 
@@ -148,6 +149,69 @@ def test_a_dropped_in_backend_of_lower_rank_is_what_auto_takes(
     drop_in(rank=-1)
     opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
     assert opened.facts.backend == "abacus"
+
+
+def refuse(artifact: Artifact, **_: Any) -> Any:
+    raise GraphRefused("The abacus refused it: too many beads")
+
+
+def test_auto_goes_on_from_a_backend_that_refuses_the_graph_and_says_so_aloud(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", refuse)
+    second = next(each for each in backend.backend_names()[1:] if backend.installed(each))
+    assert artifact.folder is not None
+    with (
+        pytest.warns(RuntimeWarning, match=f"{second} runs this model.*too many beads") as warned,
+        Segmenter.from_pretrained(artifact.folder, device="cpu", threads=1) as segmenter,
+    ):
+        facts = segmenter.runtime
+    assert [Path(each.filename) for each in warned] == [Path(__file__)]
+    assert facts.backend == second
+    assert facts.chosen == (
+        f"backend {second}: the first installed one that can serve this artifact",
+        "backend abacus: not taken; The abacus refused it: too many beads",
+    )
+
+
+def test_a_backend_that_was_asked_for_and_refuses_is_an_error_that_names_another(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in()
+    monkeypatch.setattr(file_of("abacus"), "open", refuse)
+    with pytest.raises(GraphRefused, match=r"too many beads\nInstalled here as well: ") as caught:
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+    named = str(caught.value).rpartition("--backend ")[2].removesuffix(".")
+    opened = backend.open_backend(named, artifact, device="cpu", threads=1)
+    assert opened.facts.backend == named
+    opened.close()
+
+
+def test_where_every_installed_backend_refuses_each_reason_and_what_to_install_is_named(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", refuse)
+    monkeypatch.setattr(backend, "installed", lambda name: name == "abacus")
+    with pytest.raises(GraphRefused, match="too many beads") as caught:
+        backend.open_backend("auto", artifact, device="cpu", threads=1)
+    for each in backend.backend_names():
+        is_other = each != "abacus" and file_of(each).FORMAT in artifact.formats
+        assert (f'"fastfcn-infer[{file_of(each).EXTRA}]"' in str(caught.value)) == is_other
+
+
+def test_a_backend_that_fails_and_does_not_refuse_the_graph_is_not_replaced(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(artifact: Artifact, **_: Any) -> Any:
+        raise BackendError("The abacus fell down")
+
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", fail)
+    for name in ("auto", "abacus"):
+        with pytest.raises(BackendError, match=r"^The abacus fell down$"):
+            backend.open_backend(name, artifact, device="cpu", threads=1)
 
 
 def test_a_backend_that_is_not_installed_names_its_extra(drop_in: Any, artifact: Artifact) -> None:

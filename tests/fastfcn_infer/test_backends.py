@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer import backend
 from fastfcn_infer.artifact import FORMATS, Artifact, open_artifact, seal
-from fastfcn_infer.errors import (
-    BackendError,
-)
+from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.manifest import Model
 from models import tiny_answer, tiny_artifact, tiny_model
 from paddle_models import PADDLE, tiny_paddle
@@ -158,14 +156,18 @@ def test_a_batch_that_does_not_fit_is_named_by_its_shape_and_the_next_one_works(
     )
 
 
-def test_a_file_the_runtime_cannot_read_is_a_backend_error(name: str, tmp_path: Path) -> None:
+def test_a_file_the_runtime_cannot_read_is_refused_by_its_name_and_not_by_its_place(
+    name: str, tmp_path: Path
+) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"\x08\x08garbage")
-    with pytest.raises(BackendError, match=r"model\.bin"):
+    with pytest.raises(GraphRefused, match=r"model\.bin") as caught:
         file = file_of(name)
         path.with_suffix(".pdiparams").write_bytes(b"weights")
         broken = Artifact(None, tiny_model(), None, {FORMATS[file.FORMAT]: path})
         file.open(broken, device=backend.Device("cpu"), threads=1)
+    assert "'tiny'" in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)  # of a folder that may be gone by now
 
 
 def test_the_facts_say_what_runs(name: str, artifact: Artifact) -> None:

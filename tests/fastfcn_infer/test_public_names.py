@@ -19,6 +19,7 @@ NAMES = {
     "DownloadError",
     "EvaluationError",
     "FastFCNError",
+    "GraphRefused",
     "ImageError",
     "Segmentation",
     "Segmenter",
@@ -37,6 +38,7 @@ ALSO = [
     (errors.BackendError, RuntimeError),
     (errors.BackendMissing, errors.BackendError),
     (errors.DeviceUnavailable, errors.BackendError),
+    (errors.GraphRefused, errors.BackendError),
 ]
 
 
