@@ -1,9 +1,7 @@
 """What augmentation does to geometry and labels; Pillow, which the original uses, is the judge."""
 
-import colorsys
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,31 +14,18 @@ from fastfcn_infer.dataset import IGNORE
 from fastfcn_training import augment as steps
 from fastfcn_training.augment import augment
 from fastfcn_training.recipe import Augmentation
+from small_pictures import UNCHANGED, noise, photograph
 
 # Colours far apart, so that a mixture of two is not taken for a third.
 COLOURS = np.array(
     [(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255)], np.uint8
 )
-STILL = Augmentation(resize=None, crop=(40, 60), mirror=0, blur=0)
 
 
 def patchwork(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     """Labels (height, width) in blocks of 32 pixels."""
     small = np.random.default_rng(seed).integers(len(COLOURS), size=(40, 40), dtype=np.uint8)
     return small.repeat(32, axis=0).repeat(32, axis=1)[:height, :width].copy()
-
-
-def noise(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
-    shape = (height, width, channels)
-    return np.random.default_rng(5).integers(256, size=shape, dtype=np.uint8)
-
-
-def photograph() -> NDArray[np.uint8]:
-    """A smooth picture with edges, (120, 160, 3)."""
-    picture = cv2.GaussianBlur(noise(120, 160), (0, 0), 4)
-    picture = cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
-    picture[30:80, 40:90] = picture[30:80, 40:90] // 2 + 100
-    return np.asarray(picture, np.uint8)
 
 
 def inner(labels: NDArray[np.uint8], reach: int) -> NDArray[np.bool_]:
@@ -124,7 +109,7 @@ def test_the_same_generator_gives_the_same_example_and_another_one_another() -> 
 def test_the_arrays_that_were_given_stay_as_they_are() -> None:
     picture, labels = photograph(), patchwork(120, 160, 0)
     plan = replace(
-        STILL, crop=(120, 160), mirror=1, blur=1, brightness=0.4, hue=20, saturation=0.4
+        UNCHANGED, crop=(120, 160), mirror=1, blur=1, brightness=0.4, hue=20, saturation=0.4
     )
     for seed in range(5):
         augment(picture, labels, plan, np.random.default_rng(seed))
@@ -234,7 +219,7 @@ def test_turning_is_pillow_s(angle: float) -> None:
 
 
 def test_padding_is_ignored_and_of_the_colour_that_was_asked_for() -> None:
-    plan = replace(STILL, padding=(0.5, 0.0, 1.0))
+    plan = replace(UNCHANGED, padding=(0.5, 0.0, 1.0))
     picture, labels = augment(noise(30, 50), patchwork(30, 50, 0), plan, np.random.default_rng(0))
     assert np.array_equal(picture[:30, :50], noise(30, 50))
     assert np.array_equal(labels[:30, :50], patchwork(30, 50, 0))
@@ -244,7 +229,7 @@ def test_padding_is_ignored_and_of_the_colour_that_was_asked_for() -> None:
 
 
 def test_padding_may_be_a_class_as_the_original_s_is_for_voc() -> None:
-    plan = replace(STILL, padding_label=0)
+    plan = replace(UNCHANGED, padding_label=0)
     labels = np.full((30, 50), 7, np.uint8)
     _, padded = augment(noise(30, 50), labels, plan, np.random.default_rng(0))
     assert np.unique(padded[30:]).tolist() == [0]
@@ -252,7 +237,7 @@ def test_padding_may_be_a_class_as_the_original_s_is_for_voc() -> None:
 
 @pytest.mark.parametrize("last", [False, True])
 def test_padding_is_at_the_right_unless_the_mirror_comes_last(last: bool) -> None:
-    plan = replace(STILL, crop=(30, 60), mirror=1, mirror_last=last)
+    plan = replace(UNCHANGED, crop=(30, 60), mirror=1, mirror_last=last)
     picture, labels = augment(noise(30, 50), patchwork(30, 50, 0), plan, np.random.default_rng(0))
     inside = slice(10, 60) if last else slice(0, 50)
     assert np.array_equal(picture[:, inside], noise(30, 50)[:, ::-1])
@@ -262,7 +247,7 @@ def test_padding_is_at_the_right_unless_the_mirror_comes_last(last: bool) -> Non
 
 
 def test_half_of_the_pictures_are_mirrored() -> None:
-    plan = replace(STILL, crop=(4, 5), mirror=0.5)
+    plan = replace(UNCHANGED, crop=(4, 5), mirror=0.5)
     picture, random = noise(4, 5), np.random.default_rng(0)
     labels = np.zeros((4, 5), np.uint8)
     results = [augment(picture, labels, plan, random)[0] for _ in range(400)]
@@ -275,92 +260,8 @@ def test_half_of_the_pictures_are_mirrored() -> None:
 def test_every_place_is_cut_equally_often() -> None:
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     random = np.random.default_rng(0)
-    plan = replace(STILL, crop=(2, 2))
+    plan = replace(UNCHANGED, crop=(2, 2))
     corners = [int(augment(noise(3, 4), labels, plan, random)[1][0, 0]) for _ in range(1200)]
     places, counts = np.unique(corners, return_counts=True)
     assert places.tolist() == [0, 1, 2, 4, 5, 6]
     assert counts.min() > 150
-
-
-@pytest.mark.parametrize("radius", [0.0, 1e-9, 0.3, 0.7, 1.0])
-def test_the_blur_is_pillow_s(radius: float) -> None:
-    image = pytest.importorskip("PIL.Image")
-    kernel = pytest.importorskip("PIL.ImageFilter").GaussianBlur(radius)
-    theirs = np.asarray(image.fromarray(noise(50, 60)).filter(kernel))
-    far = np.abs(steps.blurred(noise(50, 60), radius).astype(int) - theirs)
-    # Pillow rounds after each of six passes, and continues the picture anew before each.
-    assert far[3:-3, 3:-3].max() <= 3
-    assert far.max() <= 15
-    assert (np.abs(noise(50, 60).astype(int) - theirs).max() > 15) == (radius > 0.1)
-
-
-@pytest.mark.parametrize("change", [-1.0, -0.4, -0.1, 0.0, 0.2, 0.4])
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [("brightened", "Brightness"), ("contrasted", "Contrast"), ("saturated", "Color")],
-)
-def test_light_and_colour_change_as_pillow_changes_them(
-    ours: str, theirs: str, change: float
-) -> None:
-    image, enhance = pytest.importorskip("PIL.Image"), pytest.importorskip("PIL.ImageEnhance")
-    for picture in (photograph(), noise(30, 40)):
-        result = getattr(steps, ours)(picture, change)
-        expected = getattr(enhance, theirs)(image.fromarray(picture)).enhance(1 + change)
-        # Pillow cuts to whole numbers, OpenCV rounds; and the grey may be one off.
-        assert np.abs(result.astype(int) - np.asarray(expected)).max() <= 2
-
-
-@pytest.mark.parametrize("degrees", [-25.3, -5.0, 0.0, 12.0, 120.0, 359.0])
-def test_hues_turn_as_colorsys_says(degrees: float) -> None:
-    picture = photograph()[::7, ::7]
-    expected = np.empty(picture.shape)
-    for place in np.ndindex(picture.shape[:2]):
-        hue, saturation, value = colorsys.rgb_to_hsv(*(picture[place] / 255))
-        expected[place] = colorsys.hsv_to_rgb((hue + degrees / 360) % 1, saturation, value)
-    far = np.abs(steps.hue_turned(picture, degrees) - 255 * expected)
-    # A step of hue and one of saturation in 256 move a channel by up to 6 and 1.
-    assert far.max() < 8
-    assert far.mean() < 1.5
-
-
-@pytest.mark.parametrize(
-    ("fields", "changed"),
-    [
-        ({}, 0.0),
-        ({"brightness": 0.4}, 0.5),
-        ({"hue": 20.0}, 0.5),
-        ({"brightness": 0.4, "contrast": 0.4}, 0.75),
-        ({"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 25.0}, 0.9375),
-    ],
-)
-def test_each_change_of_colour_happens_half_of_the_time(
-    fields: Mapping[str, Any], changed: float
-) -> None:
-    plan, random = replace(STILL, **fields), np.random.default_rng(0)
-    picture = photograph()[::10, ::10]
-    results = [steps.distorted(picture, plan, random) for _ in range(600)]
-    share = np.mean([not np.array_equal(result, picture) for result in results])
-    assert share == pytest.approx(changed, abs=0.07)
-
-
-def test_changes_of_colour_come_in_any_order() -> None:
-    plan = replace(STILL, brightness=0.4, contrast=0.4)
-    seen: list[str] = []
-
-    def noted(name: str) -> Any:
-        def change(picture: NDArray[np.uint8], _: float) -> NDArray[np.uint8]:
-            seen.append(name)
-            return picture
-
-        return change
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "brightened", noted("b"))
-        patch.setattr(steps, "contrasted", noted("c"))
-        orders = set()
-        random = np.random.default_rng(0)
-        for _ in range(60):
-            seen.clear()
-            steps.distorted(noise(2, 2), plan, random)
-            orders.add("".join(seen))
-    assert orders == {"", "b", "c", "bc", "cb"}
