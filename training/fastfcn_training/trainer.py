@@ -17,11 +17,12 @@ from fastfcn_infer.dataset import Dataset
 from fastfcn_infer.errors import FastFCNError
 from fastfcn_infer.metrics import Confusion, Scores, scores
 from fastfcn_training import losses, schedules
-from fastfcn_training.batches import Batch, Order, batches, network_input
+from fastfcn_training.batches import Batch, batches, network_input
 from fastfcn_training.initial_weights import initial_weights
 from fastfcn_training.interrupt import Interrupt
 from fastfcn_training.journal import Journal
 from fastfcn_training.optimisers import NamedOptimiser
+from fastfcn_training.order import Order
 from fastfcn_training.paddle_train import TrainingNetwork
 from fastfcn_training.processes import Processes
 from fastfcn_training.recipe import Recipe
@@ -169,6 +170,7 @@ class Trainer:
             self._recipe.augmentation.padding,
             f"{data.dataset} {data.split}",
             self.iteration,
+            self._recipe.convention,
         )
 
     def _due(self, every: int) -> bool:
