@@ -1,11 +1,18 @@
 """How an evaluation is written down: a table of the classes, or data for JSON."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from fastfcn_infer.evaluation import Evaluation
+from fastfcn_infer.metrics import Convention
 
 _COLUMNS = ("label", "class", "pixels %", "IoU %", "precision %", "recall %", "Dice %")
+_NOWHERE: Mapping[Convention, str] = {
+    "paddleseg": "each counts as an IoU of 100 %",
+    "fastfcn": "each counts as an IoU of 0 %",
+    "mmseg": "they do not count",
+}
 _LEFT = ("class",)  # the rest are numbers, written to the right
 
 
@@ -57,6 +64,7 @@ def to_data(found: Evaluation) -> dict[str, Any]:
             }
             for label, name in enumerate(found.names)
         ],
+        "classes_nowhere": _nowhere(found),
         "pictures": found.pictures,
         "pixels": found.confusion.pixels,
         "failed": [{"name": name, "error": why} for name, why in found.failed.items()],
@@ -76,8 +84,9 @@ def _summary(found: Evaluation) -> list[str]:
     }
     if found.convention == "fastfcn":
         means["final score"] = scores.final
+    nowhere = _nowhere(found)
     kappa = "-" if math.isnan(scores.kappa) else f"{scores.kappa:.4f}"
-    return [
+    lines = [
         ", ".join(f"{name} {_percent(mean)} %" for name, mean in means.items())
         + f", Kappa {kappa}",
         f"{found.model} on {found.dataset}, part {found.split}, by the convention of "
@@ -85,6 +94,17 @@ def _summary(found: Evaluation) -> list[str]:
         f"{found.pictures} pictures, {found.confusion.pixels} pixels in {found.seconds:.1f} s: "
         f"{found.images_per_second:.2f} pictures a second, from files to counts",
     ]
+    if nowhere and found.pictures:
+        lines.append(
+            f"{nowhere} of {len(found.names)} classes are neither in the labels nor predicted; by "
+            f"this convention {_NOWHERE[found.convention]}"
+        )
+    return lines
+
+
+def _nowhere(found: Evaluation) -> int:
+    counts = found.confusion.counts
+    return int((counts.sum(axis=0) + counts.sum(axis=1) == 0).sum())
 
 
 def _percent(share: float) -> str:

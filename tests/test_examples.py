@@ -5,7 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
+from camvid_tree import camvid_tree
 from command_line import PHOTOGRAPH, ROOT, python
+from fastfcn_infer.dataset import open_dataset
 from fastfcn_infer.segmenter import Segmenter
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -67,3 +69,23 @@ def test_many_threads_answers_in_order_and_a_bad_picture_is_one_line(
     assert ended.stdout == f"{PHOTOGRAPH}: mostly {largest}\n" * 2
     assert ended.stderr.startswith(f"{bad}: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_worst_classes_are_those_of_the_lowest_iou_and_what_they_were_taken_for(
+    tmp_path: Path,
+) -> None:
+    root = camvid_tree(tmp_path / "camvid")
+    ended = python(example("worst_classes.py"), "camvid", root, "test")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    head, *rows = ended.stdout.splitlines()
+    with Segmenter.from_pretrained(threads=1) as segmenter:
+        found = segmenter.evaluate(open_dataset("camvid", root, "test"))
+    assert head == f"mean IoU {found.scores.mean_iou:.1%} on 6 pictures"
+    assert len(rows) == 5
+    worst = sorted(found.scores.iou)[:5]
+    for row, iou in zip(rows, worst, strict=True):
+        name, share, taken = row.replace(", taken for ", " ").split()
+        assert share == f"{iou:.1%}"
+        counts = found.confusion.counts[found.names.index(name)]
+        wrong = {other: counts[label] for label, other in enumerate(found.names) if other != name}
+        assert taken == "nothing" or wrong[taken] == max(wrong.values()) > 0

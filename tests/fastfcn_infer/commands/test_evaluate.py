@@ -100,7 +100,10 @@ def test_conventions_differ_in_the_class_that_is_nowhere(
     assert "10  bicyclist" in (line := capsys.readouterr().out.splitlines()[11])
     assert line.split()[3:] == ["-"] * 4  # after its share of the pixels
     assert run("--convention", "fastfcn") == 0
-    assert "final score" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "final score" in out
+    assert "1 of 11 classes are neither in the labels nor predicted" in out
+    assert as_json(capsys)["classes_nowhere"] == 1
 
 
 def test_a_run_of_a_checkpoint_of_the_original_code_is_scored_as_its_authors_do(
