@@ -1,6 +1,7 @@
 """Anybody's own data: lists of pictures and label maps, and a table of the classes."""
 
-from pathlib import Path, PurePosixPath
+from itertools import zip_longest
+from pathlib import Path, PurePath
 
 from fastfcn_infer.class_table import read_class_table
 from fastfcn_infer.dataset import IGNORE, Dataset, Sample
@@ -36,20 +37,21 @@ def open(root: Path, split: str) -> Dataset:
     tree = DatasetTree("listed", root, LAYOUT)
     classes = _classes(tree)
     rows = _rows(tree, split)
-    for column, what in enumerate(("pictures", "label maps")):
-        names = [row[column] for row in rows if column < len(row)]
-        missing = [name for name in names if not (root / name).is_file()]
-        tree.missing(missing, len(names), what)
+    pictures = _files(tree, [row[0] for row in rows], "pictures")
+    labels = _files(tree, [name for row in rows for name in row[1:]], "label maps")
     samples = [
-        Sample(
-            PurePosixPath(picture).with_suffix("").as_posix(),
-            root / picture,
-            root / label[0] if label else None,
-        )
-        for picture, *label in rows
+        Sample(tree.below(picture.with_suffix("")), picture, label)
+        for picture, label in zip_longest(pictures, labels)  # no labels at all, or one for each
     ]
     values = {label: label for label in range(len(classes))} | {IGNORE: IGNORE}
     return Dataset("listed", split, classes, tree.finish(samples, split), values)
+
+
+def _files(tree: DatasetTree, names: list[str], what: str) -> list[Path]:
+    files = [tree.root / name for name in names]
+    missing = [name for name, file in zip(names, files, strict=True) if not file.is_file()]
+    tree.missing(missing, len(names), what)
+    return files
 
 
 def _classes(tree: DatasetTree) -> tuple[ClassInfo, ...]:
@@ -77,8 +79,8 @@ def _rows(tree: DatasetTree, split: str) -> list[list[str]]:
     outside = [name for row in rows for name in row if not _is_below(name)]
     if outside:
         tree.fault(
-            f"{len(outside)} names in {split}.txt lead out of the root, such as {outside[0]}; "
-            "names as seen from the root were expected"
+            f"{len(outside)} names in {split}.txt lead out of the root, such as {outside[0]!r}; "
+            "names of files as seen from the root were expected"
         )
         return []
     return rows
@@ -99,5 +101,5 @@ def _split(tree: DatasetTree, file: str, lines: list[str]) -> list[list[str]]:
 
 
 def _is_below(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    path = PurePath(name)
+    return path.name != "" and not path.is_absolute() and ".." not in path.parts

@@ -63,7 +63,9 @@ def test_a_line_unlike_the_others_is_shown(tmp_path: Path) -> None:
         open_dataset("listed", tmp_path, "train")
 
 
-@pytest.mark.parametrize("line", ["/etc/hosts masks/a.png", "images/a.jpg ../../secret.png"])
+@pytest.mark.parametrize(
+    "line", ["/etc/hosts masks/a.png", "images/a.jpg ../../secret.png", ". masks/a.png"]
+)
 def test_a_list_that_leads_out_of_the_root_is_refused(line: str, tmp_path: Path) -> None:
     make(tmp_path)
     write_list(tmp_path / "train.txt", [line])
