@@ -23,15 +23,8 @@ def two_classes(folder: Path, *samples: Sample) -> Dataset:
 
 
 def test_the_data_sets_of_all_dialects_are_there() -> None:
-    assert dataset_names() == (
-        "ade20k",
-        "camvid",
-        "cityscapes",
-        "listed",
-        "pascal_context_59",
-        "pascal_context_60",
-        "voc",
-    )
+    expected = {"ade20k", "cityscapes", "pascal_context_59", "pascal_context_60", "voc"}
+    assert {*dataset_names()} >= expected | {"camvid", "listed"}
 
 
 @pytest.mark.parametrize("name", dataset_names())
