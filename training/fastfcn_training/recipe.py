@@ -2,7 +2,8 @@
 
 Two ways lead to a `Recipe`: the flags of the original code and PaddleSeg's configuration files. It
 is stored with every checkpoint, so a training can be resumed, repeated and exported from that file
-alone. Lengths are counted in iterations: one iteration is one step of the optimiser.
+alone. Lengths are counted in iterations: one iteration is one step of the optimiser. Every part
+refuses values that make no sense with a `ValueError` that lists all of them.
 
 Source: reference/fastfcn_semantics.md, 5.2 and 5.3.
 """
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fastfcn_export.network.choice import NetworkChoice
+from fastfcn_infer.dataset import IGNORE
 from fastfcn_infer.metrics import Convention
 
 Triple = tuple[float, float, float]
@@ -33,6 +35,9 @@ class Data:
     validation_split: str | None = "val"
     mean: Triple = (0.485, 0.456, 0.406)
     std: Triple = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        _require(self, std=(min(self.std) > 0, "more than 0 in each channel"))
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,25 @@ class Augmentation:
     saturation: float = 0.0
     hue: float = 0.0
 
+    def __post_init__(self) -> None:
+        low, high = self.scales
+        step, label = self.scale_step, self.padding_label
+        _require(
+            self,
+            base_size=(self.base_size >= 1, "at least 1"),
+            scales=(0 < low <= high, "two factors above 0, the smaller one first"),
+            scale_step=(step is None or step > 0, "more than 0"),
+            rotation=(0 <= self.rotation <= 180, "0 to 180"),
+            crop=(min(self.crop) >= 1, "at least 1 x 1"),
+            padding_label=(label is None or 0 <= label <= IGNORE, f"0 to {IGNORE}"),
+            mirror=(0 <= self.mirror <= 1, "0 to 1"),
+            blur=(0 <= self.blur <= 1, "0 to 1"),
+            brightness=(0 <= self.brightness <= 1, "0 to 1"),
+            contrast=(0 <= self.contrast <= 1, "0 to 1"),
+            saturation=(0 <= self.saturation <= 1, "0 to 1"),
+            hue=(0 <= self.hue <= 180, "0 to 180"),
+        )
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -93,6 +117,15 @@ class Losses:
     semantic: float = 0.2
     class_weights: tuple[float, ...] = ()
     average: Literal["valid", "all"] = "valid"
+
+    def __post_init__(self) -> None:
+        weights = self.class_weights or (1.0,)
+        _require(
+            self,
+            auxiliary=(self.auxiliary >= 0, "at least 0"),
+            semantic=(self.semantic >= 0, "at least 0"),
+            class_weights=(min(weights) >= 0 and max(weights) > 0, "none below 0, not all 0"),
+        )
 
 
 @dataclass(frozen=True)
@@ -112,6 +145,15 @@ class Optimiser:
     weight_decay: float = 1e-4
     head_factor: float = 10.0
     clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(
+            self,
+            momentum=(0 <= self.momentum < 1, "0 or more, below 1"),
+            weight_decay=(self.weight_decay >= 0, "at least 0"),
+            head_factor=(self.head_factor > 0, "more than 0"),
+            clip_norm=(self.clip_norm is None or self.clip_norm > 0, "more than 0"),
+        )
 
 
 @dataclass(frozen=True)
@@ -137,6 +179,16 @@ class Schedule:
     step: int = 0
     warm_up: int = 0
 
+    def __post_init__(self) -> None:
+        _require(
+            self,
+            rate=(self.rate > 0, "more than 0"),
+            end=(0 <= self.end <= self.rate, f"0 to the largest rate, {self.rate}"),
+            power=(self.power >= 0, "at least 0"),
+            step=(self.step >= (1 if self.kind == "step" else 0), "iterations, at least 1"),
+            warm_up=(self.warm_up >= 0, "at least 0"),
+        )
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -151,8 +203,9 @@ class Recipe:
         align_corners: of the resize from logits to picture.
         freeze_norms: batch norms keep their statistics.
         validation_every: iterations; 0: only at the end.
-        save_every: iterations.
-        convention: of the scores that validation reports.
+        save_every: iterations; 0: only at the end.
+        convention: of the scores that validation reports; the best iteration is the one with the
+            highest mean IoU, by ``fastfcn`` the highest mean of it and pixel accuracy.
     """
 
     data: Data
@@ -171,3 +224,25 @@ class Recipe:
     validation_every: int = 0
     save_every: int = 1000
     convention: Convention = "paddleseg"
+
+    def __post_init__(self) -> None:
+        _require(
+            self,
+            iterations=(self.iterations >= 1, "at least 1"),
+            batch=(self.batch >= 1, "at least 1"),
+            accumulate=(self.accumulate >= 1, "at least 1"),
+            seed=(self.seed >= 0, "at least 0"),
+            validation_every=(self.validation_every >= 0, "at least 0"),
+            save_every=(self.save_every >= 0, "at least 0"),
+        )
+
+
+def _require(record: object, **rules: tuple[bool, str]) -> None:
+    """Raise a `ValueError` that lists every field whose rule does not hold, and what would."""
+    faults = [
+        f"{name} is {getattr(record, name)}; expected {expected}"
+        for name, (holds, expected) in rules.items()
+        if not holds
+    ]
+    if faults:
+        raise ValueError("; ".join(faults))
