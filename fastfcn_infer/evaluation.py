@@ -90,14 +90,15 @@ def evaluate(
         segmenter: the model.
         dataset: pictures with labels.
         planned: what is to be done, and what is done already.
-        convention: of the scores; None: that of the checkpoint's authors.
+        convention: of the scores; None: that of the checkpoint's training or authors.
         advance: called after every picture.
 
     Raises:
         BackendError: the runtime failed.
         OSError: a prediction or the state could not be written.
     """
-    convention = convention or default_convention(segmenter.model.network.dialect)
+    facts = segmenter.model.network
+    convention = convention or facts.convention or default_convention(facts.dialect)
     scores(planned.tally.confusion, convention)  # an unknown one is refused now, not in an hour
     tally = planned.tally
     _save(planned, tally)

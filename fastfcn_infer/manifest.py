@@ -147,7 +147,7 @@ class Procedure:
 
 @dataclass(frozen=True)
 class Network:
-    """Facts about the network, for people and for reports; nothing is computed from them."""
+    """Facts about the network, for people and for reports; no answer is computed from them."""
 
     dialect: str
     backbone: str
@@ -158,6 +158,10 @@ class Network:
     parameters: int
     multiply_adds: int  # of one picture of 480 x 480; 0: not counted
     assumed: tuple[str, ...]  # what the checkpoint's keys could not tell, and the value taken
+    # Of the scores that its training reported; null: what the dialect's authors score by.
+    convention: Literal["paddleseg", "fastfcn", "mmseg"] | None = field(
+        default=None, metadata=record.OMITTED
+    )
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,20 @@ Which kind a file is, its first bytes say; the kinds are the modules of `contain
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export import strangers
-from fastfcn_export.container import HEAD_BYTES, Container
+from fastfcn_export.container import HEAD_BYTES, Annotated, Container
 from fastfcn_export.state_dict import tensors_of
 from fastfcn_infer import _folder
 from fastfcn_infer.errors import CheckpointError
+
+T = TypeVar("T")
 
 _CONTAINERS = "fastfcn_export.containers"
 # What a damaged file can make Python and NumPy raise where a check of ours did not stand before.
@@ -52,10 +55,31 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generi
         CheckpointError: no such file, not a checkpoint, damaged, it names code (all names are listed and
             nothing was run), or it holds no tensors.
     """
+    return _reading(path, lambda container, data: tensors_of(container.read(data)))
+
+
+def read_note(path: str | os.PathLike[str], name: str) -> str | None:
+    """Read a text that a checkpoint carries beside its tensors; None: it carries no such text.
+
+    Args:
+        path: of the file.
+        name: of the text.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, or damaged.
+    """
+
+    def read(container: Container, data: memoryview) -> str | None:
+        return container.note(data, name) if isinstance(container, Annotated) else None
+
+    return _reading(path, read)
+
+
+def _reading(path: str | os.PathLike[str], read: Callable[[Container, memoryview], T]) -> T:
     file = Path(path)
     try:
         data = _mapped(file)
-        return tensors_of(_container(bytes(data[:HEAD_BYTES])).read(data))
+        return read(_container(bytes(data[:HEAD_BYTES])), data)
     except CheckpointError as error:
         raise CheckpointError(f"{file} {error}") from error
     except OSError as error:

@@ -18,7 +18,7 @@ def check_shapes(
     tensors: Mapping[str, NDArray[Any]],
     expected: Mapping[str, Shape],
     unused: Mapping[str, str],
-    dialect: str,
+    network: str,
 ) -> Counter[str]:
     """Check that all tensors are there, are floats of their shapes, and that no other is there.
 
@@ -28,7 +28,7 @@ def check_shapes(
         tensors: of the checkpoint.
         expected: key -> shape, as the checkpoint stores it.
         unused: regular expression of other keys that may be there -> why they are not used.
-        dialect: for the message.
+        network: which, for the message: "wuhuikai network that its names describe".
 
     Returns:
         Why tensors are not used -> how many.
@@ -53,8 +53,8 @@ def check_shapes(
             counts[reason] += 1
     if faults:
         raise CheckpointError(
-            f"{len(faults)} of the checkpoint's tensors do not fit the {dialect} network that its "
-            "names describe:\n  " + "\n  ".join(faults)
+            f"{len(faults)} of the checkpoint's tensors do not fit the {network}:\n  "
+            + "\n  ".join(faults)
         )
     return counts
 

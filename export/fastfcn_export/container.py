@@ -2,9 +2,11 @@
 
 Every file in `containers/` is an instance: a module with the two functions of `Container`. The
 folder is the registry; the kind of a file is told by its first bytes, never by its name.
+
+Where files of a kind carry texts beside the tensors, the module also offers ``note`` (see `Annotated`).
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 HEAD_BYTES = 512
 """How much of a file's start `matches` gets: enough for a tar archive's mark, which lies at 257."""
@@ -31,4 +33,16 @@ class Container(Protocol):
 
         Raises:
             CheckpointError: the file is damaged, names code, or asks for more than it holds.
+        """
+
+
+@runtime_checkable
+class Annotated(Protocol):
+    """What a module in `containers/` provides if files of its kind carry texts beside the tensors."""
+
+    def note(self, data: memoryview, name: str) -> str | None:
+        """Read the text called `name`, as untrusted as the rest; None: there is none.
+
+        Raises:
+            CheckpointError: the file is damaged.
         """

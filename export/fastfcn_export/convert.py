@@ -4,14 +4,16 @@ import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_export.deployed import is_deployed
 from fastfcn_export.describe import Description, describe, model_of
 from fastfcn_export.dialect import Recognised, recognise
+from fastfcn_export.own_dialect import recognise_own
 from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target import Writer, writers
+from fastfcn_export.trained import read_trained
 from fastfcn_export.verify import Proof, joined, prove
 from fastfcn_infer import __version__
 from fastfcn_infer.artifact import hash_file, seal
@@ -123,11 +125,9 @@ def describe_checkpoint(
 
 def _recognise(checkpoint: PathLike, request: Request) -> Recognised:
     try:
-        return recognise(
-            read_checkpoint(checkpoint),
-            dialect=request.dialect,
-            output_stride=request.output_stride,
-        )
+        tensors, trained = read_checkpoint(checkpoint), read_trained(checkpoint)
+        said: dict[str, Any] = {"dialect": request.dialect, "output_stride": request.output_stride}
+        return recognise_own(tensors, trained, **said) if trained else recognise(tensors, **said)
     except CheckpointError as error:
         name = os.fspath(checkpoint)
         raise error if name in str(error) else CheckpointError(f"{name}: {error}") from error
@@ -167,10 +167,14 @@ def _writers(request: Request) -> dict[str, Writer]:
 def _model(recognised: Recognised, name: str, request: Request) -> Model:
     count = recognised.architecture.classes
     table = request.classes if request.classes in class_table_names() else None
+    if recognised.trained is not None and request.classes is None:
+        named = recognised.trained.classes
+    else:
+        named = _classes(request.classes, count)
     return model_of(
         recognised,
         name,
-        _classes(request.classes, count),
+        named,
         table=None if table is None else str(table),
         output=request.output,
         with_preprocess=request.with_preprocess,

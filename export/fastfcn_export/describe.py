@@ -1,14 +1,15 @@
 """What a checkpoint is: the description that goes into the manifest, and what it will cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
-from fastfcn_export.dialect import Recognised, load_dialect
+from fastfcn_export.dialect import Recognised
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
 from fastfcn_export.target import Options
 from fastfcn_export.targets import cost
+from fastfcn_infer import record
 from fastfcn_infer.manifest import ClassInfo, Input, Model, Network, Output, Procedure
 
 SIZE = (
@@ -37,6 +38,7 @@ class Description:
         weights_bytes: of the exported graph, float32.
         activations_bytes: of the largest layer's input and output, float32, for that picture.
         unused: why tensors of the checkpoint are left out -> how many.
+        trained: on what and how long, where the checkpoint says it.
     """
 
     network: Network
@@ -46,6 +48,7 @@ class Description:
     weights_bytes: int
     activations_bytes: int
     unused: Mapping[str, int]
+    trained: str | None = field(default=None, metadata=record.OMITTED)
 
 
 def describe(recognised: Recognised) -> Description:
@@ -57,6 +60,7 @@ def describe(recognised: Recognised) -> Description:
         stages[layer.stage] = StageCost(
             sum_.parameters + layer.parameters, sum_.multiply_adds + layer.multiply_adds
         )
+    trained = recognised.trained
     return Description(
         network=network_facts(recognised),
         classes=recognised.architecture.classes,
@@ -65,6 +69,7 @@ def describe(recognised: Recognised) -> Description:
         weights_bytes=4 * sum(prod(s) for layer in layers for _, s in layer.tensors),
         activations_bytes=4 * max(layer.elements for layer in layers),
         unused=recognised.unused,
+        trained=trained and f"{trained.dataset}, {trained.iterations} iterations",
     )
 
 
@@ -82,6 +87,7 @@ def network_facts(recognised: Recognised) -> Network:
         parameters=sum(layer.parameters for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         assumed=recognised.assumed,
+        convention=recognised.trained and recognised.trained.convention,
     )
 
 
@@ -109,7 +115,7 @@ def model_of(
     conventions = recognised.conventions
     stride = recognised.architecture.logits_stride if output == "logits" else 1
     # Labels cannot be resized back, so a graph that answers them sees pictures at their own size.
-    resize = None if output == "labels" else load_dialect(recognised.dialect).resize(table)
+    resize = None if output == "labels" else recognised.resize(table)
     return Model(
         name=name,
         classes=classes,

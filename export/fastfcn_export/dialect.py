@@ -4,8 +4,7 @@ A dialect is names *and* conventions: checkpoints that load into each other's ne
 word still mean different arithmetic. A file in `dialects/` offers what `Dialect` lists.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.checkpoint_faults import check_shapes, check_values
+from fastfcn_export.checkpoint_keys import Keys
 from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.target import Weights, float_array
 from fastfcn_export.targets import cost
+from fastfcn_export.trained import Trained
 from fastfcn_infer import _folder
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.manifest import Resize
@@ -60,36 +61,6 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-class Keys:
-    """Names and shapes of a checkpoint; a missing key answers with the published shape."""
-
-    def __init__(self, shapes: Mapping[str, Shape]) -> None:
-        self._shapes = shapes
-
-    def any(self, prefix: str) -> bool:
-        """Tell whether a key starts with `prefix`."""
-        return any(key.startswith(prefix) for key in self._shapes)
-
-    def ends(self, suffix: str) -> bool:
-        """Tell whether a key ends with `suffix`."""
-        return any(key.endswith(suffix) for key in self._shapes)
-
-    def shape(self, key: str, published: Shape) -> Shape:
-        """Return the shape of `key`; `published` where it is missing or has other dimensions."""
-        found = self._shapes.get(key, published)
-        return found if len(found) == len(published) else published
-
-    def width(self, key: str, published: int) -> int:
-        """Return the output channels of the convolution `key`."""
-        return self.shape(key, (published, 0, 0, 0))[0]
-
-    def count(self, pattern: str) -> int:
-        """Count the different numbers that the group of `pattern` finds at the start of keys."""
-        regex = re.compile(pattern)
-        found = (regex.match(key) for key in self._shapes)
-        return len({match.group(1) for match in found if match})
-
-
 class Dialect(Protocol):
     """What every file in `dialects/` offers at module level."""
 
@@ -129,6 +100,8 @@ class Recognised:
         output_stride: of the backbone.
         assumed: what the keys could not tell, in sentences.
         unused: why keys were left out -> how many.
+        resize: how the authors size pictures of a data set; see `Dialect`.
+        trained: what the checkpoint says of itself; None: nothing.
     """
 
     dialect: str
@@ -138,6 +111,8 @@ class Recognised:
     output_stride: int
     assumed: tuple[str, ...]
     unused: Mapping[str, int]
+    resize: Callable[[str | None], Resize | None]
+    trained: Trained | None = None
 
 
 def dialect_names() -> tuple[str, ...]:
@@ -177,24 +152,62 @@ def recognise(
     file = load_dialect(name)
     stride = _stride(file, name, keys, output_stride)
     architecture = file.architecture(keys, stride)
+    weights, unused = renamed(
+        tensors,
+        architecture,
+        _checkpoint_keys(file, architecture),
+        file.UNUSED,
+        matrices_transposed=file.CONVENTIONS.matrices_transposed,
+        network=f"{name} network that its names describe",
+    )
     assumed = () if output_stride else (_assumed(name, architecture.backbone),)
+    return Recognised(
+        name, architecture, file.CONVENTIONS, weights, stride, assumed, unused, file.resize
+    )
+
+
+def renamed(
+    tensors: Tensors,
+    architecture: Architecture,
+    keys: Mapping[str, str],
+    unused: Mapping[str, str],
+    *,
+    matrices_transposed: bool,
+    network: str,
+) -> tuple[Weights, Mapping[str, int]]:
+    """Give a checkpoint's tensors our names.
+
+    Args:
+        tensors: a checkpoint as `read_checkpoint` gives it.
+        architecture: its network.
+        keys: our names of all tensors, those of training included -> the checkpoint's.
+        unused: regular expression of other keys that may be there -> why they are not used.
+        matrices_transposed: as of `Conventions`.
+        network: for the message.
+
+    Returns:
+        Tensors by our names, floats, without those of training; and why others were left out ->
+        how many.
+
+    Raises:
+        CheckpointError: tensors are missing, unexpected, misshapen or hold values that cannot be
+            right. All of them are listed.
+    """
     wanted = cost.tensors(architecture)
-    found = _checkpoint_keys(file, architecture)
+    turned = {ours for ours in keys if matrices_transposed and _is_matrix(ours, wanted[ours])}
     expected = {
-        key: wanted[ours][::-1] if _transposed(file, ours, wanted[ours]) else wanted[ours]
-        for ours, key in found.items()
+        key: wanted[ours][::-1] if ours in turned else wanted[ours] for ours, key in keys.items()
     }
-    unused = check_shapes(tensors, expected, file.UNUSED, name)
+    counts = check_shapes(tensors, expected, unused, network)
     weights = {}
-    for ours, key in found.items():
+    for ours, key in keys.items():
         reason = next((r for p, r in TRAINING_ONLY.items() if ours.startswith(p)), None)
         if reason is None:
-            transpose = _transposed(file, ours, wanted[ours])
-            weights[ours] = _prepared(tensors[key], transpose=transpose)
+            weights[ours] = _prepared(tensors[key], transpose=ours in turned)
         else:
-            unused[reason] += 1
-    check_values(weights, found)
-    return Recognised(name, architecture, file.CONVENTIONS, weights, stride, assumed, dict(unused))
+            counts[reason] += 1
+    check_values(weights, keys)
+    return weights, dict(counts)
 
 
 def _only_match(keys: Keys, tensors: Tensors) -> str:
@@ -238,8 +251,9 @@ def speak(dialect: str, architecture: Architecture, weights: Weights) -> dict[st
     """
     file = load_dialect(dialect)
     wanted = cost.tensors(architecture)
+    transposed = file.CONVENTIONS.matrices_transposed
     return {
-        key: weights[ours].T if _transposed(file, ours, wanted[ours]) else weights[ours]
+        key: weights[ours].T if transposed and _is_matrix(ours, wanted[ours]) else weights[ours]
         for ours, key in _checkpoint_keys(file, architecture).items()
     }
 
@@ -257,9 +271,9 @@ def _checkpoint_keys(file: Dialect, architecture: Architecture) -> dict[str, str
     return found
 
 
-def _transposed(file: Dialect, ours: str, wanted: Shape) -> bool:
-    # Only the matrices of linear layers; code words are (K, C) in every dialect.
-    return file.CONVENTIONS.matrices_transposed and len(wanted) == 2 and ours.endswith(".weight")
+def _is_matrix(ours: str, shape: Shape) -> bool:
+    # Of a linear layer; code words are (K, C) in every dialect.
+    return len(shape) == 2 and ours.endswith(".weight")
 
 
 def _prepared(array: NDArray[Any], *, transpose: bool) -> NDArray[Any]:

@@ -8,7 +8,7 @@ Source: reference/fastfcn_semantics.md, 1.1, 2.2 and 2.3.
 
 from collections.abc import Mapping
 
-from fastfcn_export.dialect import Keys
+from fastfcn_export.checkpoint_keys import Keys
 from fastfcn_export.network.architecture import (
     Architecture,
     Auxiliary,

@@ -9,6 +9,7 @@ def description_text(description: Description) -> str:
     height, width = description.size
     lines = [
         network_text(description.network, description.classes),
+        *([f"trained  {description.trained}"] if description.trained else []),
         "",
         f"{'part':<18}{'parameters':>14}{'multiply-adds':>18}   (one picture of {height} x {width})",
     ]

@@ -60,7 +60,25 @@ def read_entries(header: memoryview) -> list[TensorEntry]:
     Raises:
         CheckpointError: the text is no such header, or has a name twice.
     """
+    return _read(header, None)[0]
+
+
+def read_note(header: memoryview, name: str) -> str | None:
+    """Read the one note of that name; None: there is none.
+
+    Args:
+        header: its text, without the length before it.
+        name: of the note.
+
+    Raises:
+        CheckpointError: the text is no such header, or has a name twice.
+    """
+    return _read(header, name)[1]
+
+
+def _read(header: memoryview, wanted: str | None) -> tuple[list[TensorEntry], str | None]:
     scanner = _Scanner(header)
+    note = None
     entries: dict[str, TensorEntry | None] = {}
     for name in scanner.object_of():
         if name in entries:
@@ -68,12 +86,12 @@ def read_entries(header: memoryview) -> list[TensorEntry]:
         if len(entries) > MAX_TENSORS:
             raise scanner.fault(f"holds more than {MAX_TENSORS} tensors; no checkpoint does")
         if name == METADATA:
-            scanner.pass_notes()
+            note = scanner.note(wanted)
             entries[name] = None
         else:
             entries[name] = _entry(scanner, name)
     scanner.end()
-    return [entry for entry in entries.values() if entry is not None]
+    return [entry for entry in entries.values() if entry is not None], note
 
 
 def _entry(scanner: "_Scanner", name: str) -> TensorEntry:
@@ -122,7 +140,9 @@ class _Scanner:
             self._expect(b",")
 
     def text(self) -> str:
-        raw = self._match(_TEXT, f"a text of at most {_MAX_NAME} bytes", _MAX_NAME)
+        return self._decoded(self._match(_TEXT, f"a text of at most {_MAX_NAME} bytes", _MAX_NAME))
+
+    def _decoded(self, raw: bytes) -> str:
         try:
             return str(json.loads(raw)) if b"\\" in raw else raw[1:-1].decode()
         except ValueError as error:
@@ -132,13 +152,18 @@ class _Scanner:
         raw = self._match(_INTEGERS, "a short list of integers of 0 or more", _MAX_NAME)
         return tuple(int(digits) for digits in _DIGITS.findall(raw))
 
-    def pass_notes(self) -> None:
-        """Pass over the notes, an object of texts; a note may be long, so it is not decoded."""
-        begin = self._position
-        for count, _ in enumerate(self.object_of()):
-            self._match(_TEXT, f"a text of at most {_MAX_NOTE} bytes", _MAX_NOTE)
+    def note(self, wanted: str | None) -> str | None:
+        """Pass over the notes, an object of texts that may be long; only `wanted` is decoded."""
+        begin, found = self._position, None
+        for count, name in enumerate(self.object_of()):
+            raw = self._match(_TEXT, f"a text of at most {_MAX_NOTE} bytes", _MAX_NOTE)
             if count >= MAX_TENSORS or self._position - begin > _MAX_NOTES:
                 raise self.fault("has more notes than any checkpoint")
+            if name == wanted:
+                if found is not None:
+                    raise self.fault(f"has the note {shown(name)} twice")
+                found = self._decoded(raw)
+        return found
 
     def end(self) -> None:
         """Check that nothing but space follows."""

@@ -14,18 +14,18 @@ def test_what_is_not_used_is_counted_by_its_reason() -> None:
 
 def test_a_reason_covers_whole_keys_only() -> None:
     with pytest.raises(CheckpointError, match=r"unexpected: my\.fc\.weight"):
-        check_shapes({"my.fc.weight": np.zeros(2)}, {}, UNUSED, "any")
+        check_shapes({"my.fc.weight": np.zeros(2)}, {}, UNUSED, "any network")
 
 
 def test_a_key_that_is_expected_is_never_unused() -> None:
     with pytest.raises(CheckpointError, match=r"misshapen: fc\.weight is \(2,\), expected \(3,\)"):
-        check_shapes({"fc.weight": np.zeros(2)}, {"fc.weight": (3,)}, UNUSED, "any")
+        check_shapes({"fc.weight": np.zeros(2)}, {"fc.weight": (3,)}, UNUSED, "any network")
 
 
 def test_faults_come_in_the_order_of_the_network_then_of_the_file() -> None:
     tensors = {"z": np.zeros(1), "b": np.zeros(3), "y": np.zeros(1)}
     with pytest.raises(CheckpointError) as caught:
-        check_shapes(tensors, {"a": (1,), "b": (2,)}, UNUSED, "any")
+        check_shapes(tensors, {"a": (1,), "b": (2,)}, UNUSED, "any network")
     lines = str(caught.value).split("\n  ")
     assert lines[0].startswith("4 of the checkpoint's tensors do not fit the any network")
     assert [line.split()[1] for line in lines[1:]] == ["a", "b", "z", "y"]

@@ -253,9 +253,7 @@ class Trainer:
             rank=processes.rank,
             world=processes.world,
         )
-        found = scores(
-            Confusion.from_counts(processes.sum(mine.counts)), self._recipe.convention
-        )
+        found = scores(Confusion.from_counts(processes.sum(mine.counts)), self._recipe.convention)
         better = self._best is None or found.mean_iou > self._best.score
         if better:
             self._best = Best(found.mean_iou, self.iteration)
@@ -333,5 +331,3 @@ def _clock(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"
-
-

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.safetensors_header import TensorEntry, read_entries
+from fastfcn_export.safetensors_header import TensorEntry, read_entries, read_note
 from fastfcn_export.tensor_bytes import contiguous, float32_of_bfloat16, shown, sizes
 from fastfcn_infer.errors import CheckpointError
 
@@ -30,15 +30,25 @@ def matches(head: bytes) -> bool:
 
 def read(data: memoryview) -> object:
     """Read the header, check that the tensors cover the rest of the file exactly, and view them."""
+    header = _header(data)
+    body = data[8 + len(header) :]
+    entries = read_entries(header)
+    _check_cover(entries, len(body))
+    return {entry.name: _tensor(body, entry) for entry in entries}
+
+
+def note(data: memoryview, name: str) -> str | None:
+    """Read a text of the format's ``__metadata__``."""
+    return read_note(_header(data), name)
+
+
+def _header(data: memoryview) -> memoryview:
     (length,) = _LENGTH.unpack(data[:8])
     if length > len(data) - 8:
         raise CheckpointError(
             f"is cut off: its header takes {length} bytes, {len(data) - 8} are left"
         )
-    body = data[8 + length :]
-    entries = read_entries(data[8 : 8 + length])
-    _check_cover(entries, len(body))
-    return {entry.name: _tensor(body, entry) for entry in entries}
+    return data[8 : 8 + length]
 
 
 def _check_cover(entries: list[TensorEntry], size: int) -> None:

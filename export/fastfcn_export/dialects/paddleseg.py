@@ -5,7 +5,8 @@ Source: reference/fastfcn_semantics.md, columns (c).
 
 from collections.abc import Mapping
 
-from fastfcn_export.dialect import PADDLE_NORM, Conventions, Keys
+from fastfcn_export.checkpoint_keys import Keys
+from fastfcn_export.dialect import PADDLE_NORM, Conventions
 from fastfcn_export.network.architecture import (
     Architecture,
     Auxiliary,

@@ -6,7 +6,8 @@ Source: reference/fastfcn_semantics.md, columns (a).
 from collections.abc import Mapping
 
 from fastfcn_export import encoding_names
-from fastfcn_export.dialect import IMAGENET_MEAN, IMAGENET_STD, TORCH_NORM, Conventions, Keys
+from fastfcn_export.checkpoint_keys import Keys
+from fastfcn_export.dialect import IMAGENET_MEAN, IMAGENET_STD, TORCH_NORM, Conventions
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_infer.manifest import Resize
 

@@ -36,6 +36,8 @@ _BLOCKS: Mapping[str, tuple[int, int, int, int]] = {
     "resnet152": (3, 8, 36, 3),
 }
 _STRIDES = {32: (1, 2, 2, 2), 16: (1, 2, 2, 1), 8: (1, 2, 1, 1)}
+# Wider than any network, and small enough that shapes stay numbers one can compute with and print.
+_WIDEST = 65536
 _DILATIONS = {32: (1, 1, 1, 1), 16: (1, 1, 1, 2), 8: (1, 1, 2, 4)}
 
 
@@ -62,7 +64,7 @@ class NetworkChoice:
         family: whose details: resize conventions, biases, dropout, dilation of first blocks.
 
     Raises:
-        ValueError: the family has no such network, or a size is not positive; lists all faults.
+        ValueError: the family has no such network, or a size cannot be; lists all faults.
     """
 
     backbone: Depth = "resnet50"
@@ -94,10 +96,12 @@ class NetworkChoice:
             "auxiliary_width": self.auxiliary_width,
         }
         faults = [
-            f"{name} is {size}; at least 1 was expected"
+            f"{name} is {size}; 1 to {_WIDEST} were expected"
             for name, size in sizes.items()
-            if size is not None and size < 1
+            if size is not None and not 1 <= size <= _WIDEST
         ]
+        if self.form in ("v1c", "vd") and self.backbone_width % 2:
+            faults.append(f"backbone_width is {self.backbone_width}; {self.form} halves it")
         if self.head != "encnet" and (self.laterals or self.semantic):
             faults.append(f"laterals and semantic are parts of encnet; the head is {self.head}")
         if self.jpu == "jpu_x" and self.jpu_width % 64:

@@ -7,7 +7,8 @@ import pytest
 
 import published
 from exports import tensors_of
-from fastfcn_export.dialect import Keys, dialect_names, load_dialect, recognise, speak
+from fastfcn_export.checkpoint_keys import Keys
+from fastfcn_export.dialect import dialect_names, load_dialect, recognise, speak
 from fastfcn_export.network.architecture import Architecture, EncNet, Jpu
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.targets import cost

@@ -1,0 +1,72 @@
+"""The dialect of our own checkpoints: our names, and in place of guesses what the file says of itself."""
+
+from fastfcn_export.dialect import Conventions, Recognised, Tensors, renamed
+from fastfcn_export.network import choice
+from fastfcn_export.targets import cost
+from fastfcn_export.trained import Trained
+from fastfcn_infer.errors import CheckpointError
+
+NAME = "fastfcn"  # in manifests, and as `--dialect`
+
+
+def recognise_own(
+    tensors: Tensors,
+    trained: Trained,
+    *,
+    dialect: str | None = None,
+    output_stride: int | None = None,
+) -> Recognised:
+    """Understand a checkpoint of our own training.
+
+    Args:
+        tensors: a checkpoint as `read_checkpoint` gives it.
+        trained: what it says of itself.
+        dialect: what the user says; None: nothing.
+        output_stride: what the user says; None: nothing.
+
+    Raises:
+        CheckpointError: the user says something else than the file, or tensors are missing,
+            unexpected, misshapen or hold values that cannot be right. All of them are listed.
+    """
+    stride = trained.network.output_stride
+    told = (("dialect", dialect, NAME), ("output stride", output_stride, stride))
+    faults = [
+        f"{what} {said} was asked for, it has {own}"
+        for what, said, own in told
+        if said not in (None, own)
+    ]
+    if faults:
+        raise CheckpointError(
+            "the checkpoint is of fastfcn-train and says itself what it is: "
+            f"{'; '.join(faults)}. Leave these wishes out."
+        )
+    architecture = choice.architecture(trained.network, len(trained.classes))
+    weights, unused = renamed(
+        tensors,
+        architecture,
+        {name: name for name in cost.tensors(architecture)},
+        {},
+        matrices_transposed=False,
+        network="network that its metadata describes",
+    )
+    conventions = Conventions(
+        align_corners=trained.align_corners,
+        mean=trained.mean,
+        std=trained.std,
+        padding=trained.padding,
+        matrices_transposed=False,
+        norm_parts=("weight", "bias", "mean", "var"),
+        output_strides=(stride,),
+    )
+    return Recognised(
+        NAME,
+        architecture,
+        conventions,
+        weights,
+        stride,
+        assumed=(),
+        unused=unused,
+        # Validation sees every picture at its own size.
+        resize=lambda classes: None,
+        trained=trained,
+    )
