@@ -43,7 +43,7 @@ VD_DILATED = replace(
 VD_BASIC = replace(VD, block="basic")
 MMSEG = backbone(firsts=(1, 1, 1, 2), dilations=(1, 1, 2, 4))
 ENCNET = EncNet(12, codes=5)
-WU, PD = Auxiliary(4), Auxiliary(6, bias=True)
+WU, NC, PD = Auxiliary(4), Auxiliary(4, dropout=0.0), Auxiliary(6, bias=True)
 PD_HEAD = EncNet(12, codes=5, project_bias=True, dropout=0.0)
 MM_JPU = Jpu(8, align_corners=False, coarse_first=False)
 
@@ -75,12 +75,12 @@ CASES: dict[str, tuple[str, Architecture, int]] = {
     ),
     "ncpaddle_encnet": (
         "ncpaddle",
-        Architecture(7, backbone(stem=(8,)), Jpu(8), replace(ENCNET, dropout=0.0), WU, True),
+        Architecture(7, backbone(stem=(8,)), Jpu(8), replace(ENCNET, dropout=0.0), NC, True),
         32,
     ),
     "ncpaddle_fcn": (
         "ncpaddle",
-        Architecture(7, backbone(stem=(8,)), Jpu(8), Fcn(8), WU, False),
+        Architecture(7, backbone(stem=(8,)), Jpu(8), Fcn(8, dropout=0.0), NC, False),
         32,
     ),
     "paddleseg_os32": ("paddleseg", Architecture(6, VD, Jpu(8), PD_HEAD, PD, True), 32),

@@ -46,7 +46,7 @@ VD50_STRIDE_8 = replace(
 )
 MM50 = resnet(stem=(32, 32, 64), dilations=(2, 4), firsts=(1, 2))
 MM_JPU = Jpu(align_corners=False, coarse_first=False)
-WU, PD = Auxiliary(256), Auxiliary(512, bias=True)
+WU, NC, PD = Auxiliary(256), Auxiliary(256, dropout=0.0), Auxiliary(512, bias=True)
 PD_HEAD = EncNet(project_bias=True, dropout=0.0)
 
 WUHUIKAI_ENCNET = Architecture(150, R50, Jpu(), EncNet(), WU, True)
@@ -55,7 +55,7 @@ WUHUIKAI_JPU_X = replace(WUHUIKAI_ENCNET, jpu=JpuX())
 WUHUIKAI_PSP = Architecture(59, R50, Jpu(), Psp(), WU)
 WUHUIKAI_DEEPLAB = Architecture(59, R50, Jpu(), DeepLab(), WU)
 WUHUIKAI_FCN = Architecture(21, R50, Jpu(), Fcn(), WU)
-NCPADDLE_ENCNET = Architecture(150, resnet(stem=(64,)), Jpu(), EncNet(dropout=0.0), WU, True)
+NCPADDLE_ENCNET = Architecture(150, resnet(stem=(64,)), Jpu(), EncNet(dropout=0.0), NC, True)
 PADDLESEG_OS32 = Architecture(150, VD50, Jpu(), PD_HEAD, PD, True)
 PADDLESEG_LATERALS = Architecture(
     150, VD50_STRIDE_8, Jpu(), replace(PD_HEAD, laterals=(1, 2)), PD, True

@@ -41,7 +41,7 @@ def architecture(keys: Keys, stride: int, *, dropout: float) -> Architecture:
     classes = keys.width(f"{classifier}.weight", 150)
     auxiliary = None
     if keys.any("auxlayer."):
-        auxiliary = Auxiliary(keys.width("auxlayer.conv5.0.weight", 256))
+        auxiliary = Auxiliary(keys.width("auxlayer.conv5.0.weight", 256), dropout=dropout)
     return Architecture(
         classes,
         _backbone(keys, stride),
@@ -103,7 +103,7 @@ def _head(keys: Keys, dropout: float) -> tuple[Head, str]:
     if keys.any("head.conv5.0.conv1."):
         pool = keys.width("head.conv5.0.conv1.0.weight", 512)
         return Psp(keys.width("head.conv5.1.weight", 512), pool), "head.conv5.5"
-    return Fcn(keys.width("head.conv5.0.weight", 512)), "head.conv5.4"
+    return Fcn(keys.width("head.conv5.0.weight", 512), dropout=dropout), "head.conv5.4"
 
 
 def layers(architecture: Architecture) -> Mapping[str, tuple[str, str]]:

@@ -131,17 +131,19 @@ class Aspp:
 
 @dataclass(frozen=True)
 class Fcn:
-    """Fully convolutional head: one 3x3 convolution."""
+    """Fully convolutional head: one 3x3 convolution; channel dropout in training."""
 
     width: int = 512
+    dropout: float = 0.1
 
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """The head on c3 that only training has."""
+    """The head on c3 that only training has; channel dropout before its classifier."""
 
     width: int = 256
     bias: bool = False
+    dropout: float = 0.1
 
 
 Head = EncNet | Psp | DeepLab | Aspp | Fcn

@@ -110,8 +110,22 @@ class NetworkChoice:
             )
         if self.family == "paddleseg":
             faults += self._paddleseg_faults()
-        elif self.form == "vd":
+        else:
+            faults += self._original_faults()
+        return faults
+
+    def _original_faults(self) -> list[str]:
+        """Find what neither the original code nor its Paddle port can build."""
+        faults = []
+        if self.form == "vd":
             faults.append(f"{self.family} has no vd backbone; the family paddleseg has")
+        if self.laterals and self.output_stride != 8:
+            faults.append(
+                f"laterals of {self.family} need c2, c3 and the head's map at one size: output "
+                f"stride 8; it is {self.output_stride}"
+            )
+        if self.family == "ncpaddle" and self.head in ("psp", "deeplab"):
+            faults.append(f"ncpaddle has the heads encnet and fcn; the head is {self.head}")
         return faults
 
     def _paddleseg_faults(self) -> list[str]:
@@ -127,13 +141,12 @@ class NetworkChoice:
 
 def architecture(choice: NetworkChoice, classes: int) -> Architecture:
     """Describe the network in full."""
-    width = choice.auxiliary_width or (512 if choice.family == "paddleseg" else 256)
     return Architecture(
         classes,
         _backbone(choice),
         _jpu(choice),
         _head(choice),
-        Auxiliary(width, bias=choice.family == "paddleseg") if choice.auxiliary else None,
+        _auxiliary(choice) if choice.auxiliary else None,
         choice.semantic,
     )
 
@@ -189,15 +202,25 @@ def _head(choice: NetworkChoice) -> Head:
     if choice.head == "psp":
         return Psp(width, width)
     if choice.head == "fcn":
-        return Fcn(width)
+        return Fcn(width, dropout=_dropout(choice))
     theirs = choice.family == "paddleseg"
     fine = ((1, 2) if theirs else (2, 3)) if choice.laterals else ()
     return EncNet(
         width,
-        # Without a JPU the original code's bottleneck looks at 3x3 pixels.
-        kernel=1 if theirs or choice.jpu else 3,
+        kernel=1 if choice.jpu else 3,
         codes=choice.codes,
         laterals=fine,
         project_bias=theirs,
         dropout=0.1 if choice.family == "wuhuikai" else 0.0,
     )
+
+
+def _auxiliary(choice: NetworkChoice) -> Auxiliary:
+    theirs = choice.family == "paddleseg"
+    width = choice.auxiliary_width or (512 if theirs else 256)
+    return Auxiliary(width, bias=theirs, dropout=_dropout(choice))
+
+
+def _dropout(choice: NetworkChoice) -> float:
+    """Rate in the plain convolutional heads; the port turned it off."""
+    return 0.0 if choice.family == "ncpaddle" else 0.1

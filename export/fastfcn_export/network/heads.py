@@ -40,7 +40,7 @@ def logits(
 def auxiliary_logits(ops: Ops[T], head: Auxiliary, c3: T, classes: int) -> T:
     """Return the logits of the auxiliary head, which only training has."""
     x = ops.conv_norm(c3, "auxiliary.conv", head.width, kernel=3, bias=head.bias)
-    return ops.classify(ops.dropout(x, 0.1), "auxiliary.classifier", classes)
+    return ops.classify(ops.dropout(x, head.dropout), "auxiliary.classifier", classes)
 
 
 def _encnet(ops: Ops[T], head: EncNet, x: T, features: Sequence[T], classes: int) -> tuple[T, T]:
@@ -96,4 +96,4 @@ def _aspp(ops: Ops[T], head: Aspp, x: T, classes: int) -> T:
 
 def _fcn(ops: Ops[T], head: Fcn, x: T, classes: int) -> T:
     x = ops.conv_norm(x, "head.conv", head.width, kernel=3)
-    return ops.classify(ops.dropout(x, 0.1), "head.classifier", classes)
+    return ops.classify(ops.dropout(x, head.dropout), "head.classifier", classes)
