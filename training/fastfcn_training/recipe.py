@@ -37,6 +37,7 @@ class Data:
     std: Triple = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
+        """Refuse a deviation that nothing can be divided by."""
         _require(self, std=(min(self.std) > 0, "more than 0 in each channel"))
 
 
@@ -82,6 +83,7 @@ class Augmentation:
     hue: float = 0.0
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be done to a picture."""
         low, high = self.scales
         step, label = self.scale_step, self.padding_label
         _require(
@@ -119,6 +121,7 @@ class Losses:
     average: Literal["valid", "all"] = "valid"
 
     def __post_init__(self) -> None:
+        """Refuse weights that reward mistakes."""
         weights = self.class_weights or (1.0,)
         _require(
             self,
@@ -147,6 +150,7 @@ class Optimiser:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
+        """Refuse constants that make no step downhill."""
         _require(
             self,
             momentum=(0 <= self.momentum < 1, "0 or more, below 1"),
@@ -180,6 +184,7 @@ class Schedule:
     warm_up: int = 0
 
     def __post_init__(self) -> None:
+        """Refuse rates that are none."""
         _require(
             self,
             rate=(self.rate > 0, "more than 0"),
@@ -226,6 +231,7 @@ class Recipe:
     convention: Convention = "paddleseg"
 
     def __post_init__(self) -> None:
+        """Refuse lengths that are none."""
         _require(
             self,
             iterations=(self.iterations >= 1, "at least 1"),

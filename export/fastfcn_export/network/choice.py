@@ -83,6 +83,7 @@ class NetworkChoice:
     family: Family = "wuhuikai"
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
         faults = self._faults()
         if faults:
             raise ValueError("; ".join(faults))
