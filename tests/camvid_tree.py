@@ -8,6 +8,7 @@ import numpy as np
 
 from fastfcn_infer.class_table import class_table
 from fastfcn_infer.manifest import Model
+from fastfcn_infer.metrics import Convention
 from models import tiny_artifact, tiny_model
 
 CLASSES = 11
@@ -34,12 +35,12 @@ def write_png(path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]
     path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
 
 
-def camvid_model(dialect: str = "paddleseg") -> Model:
+def camvid_model(dialect: str = "paddleseg", convention: Convention | None = None) -> Model:
     model = tiny_model(CLASSES)
     return replace(
         model,
         classes=class_table("camvid"),
-        network=replace(model.network, dialect=dialect),
+        network=replace(model.network, dialect=dialect, convention=convention),
     )
 
 

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from camvid_tree import CLASSES, SIZE, VOID, camvid_artifact, camvid_tree, write_png
+from camvid_tree import (
+    CLASSES,
+    SIZE,
+    VOID,
+    camvid_artifact,
+    camvid_model,
+    camvid_tree,
+    write_png,
+)
 from fastfcn_infer import Segmenter, evaluation, open_dataset
 from fastfcn_infer.class_table import numbered_classes
 from fastfcn_infer.dataset import Dataset
@@ -18,6 +26,7 @@ from fastfcn_infer.errors import BackendError, EvaluationError
 from fastfcn_infer.evaluation import Evaluation, default_convention, evaluate
 from fastfcn_infer.evaluation_plan import STATE_NAME, plan
 from fastfcn_infer.evaluation_report import table, to_data
+from models import tiny_artifact
 
 
 @pytest.fixture
@@ -101,6 +110,12 @@ def test_predictions_saved_are_those_of_predict(
 )
 def test_the_convention_is_that_of_the_checkpoints_authors(dialect: str, convention: str) -> None:
     assert default_convention(dialect) == convention
+
+
+def test_the_convention_of_a_training_is_kept(dataset: Dataset, tmp_path: Path) -> None:
+    tiny_artifact(tmp_path / "trained", camvid_model("paddleseg", "mmseg"))
+    with Segmenter.from_pretrained(tmp_path / "trained", backend="onnx_runtime") as segmenter:
+        assert segmenter.evaluate(dataset, limit=1).convention == "mmseg"
 
 
 def test_the_convention_can_be_chosen_and_an_unknown_one_is_refused_before_any_picture(
