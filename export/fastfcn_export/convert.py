@@ -10,7 +10,7 @@ from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_export.deployed import is_deployed
 from fastfcn_export.describe import Description, describe, model_of
 from fastfcn_export.dialect import Recognised, recognise
-from fastfcn_export.own_dialect import recognise_own
+from fastfcn_export.own_dialect import is_own, recognise_own
 from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target import Writer, writers
 from fastfcn_export.trained import read_trained
@@ -127,7 +127,9 @@ def _recognise(checkpoint: PathLike, request: Request) -> Recognised:
     try:
         tensors, trained = read_checkpoint(checkpoint), read_trained(checkpoint)
         said: dict[str, Any] = {"dialect": request.dialect, "output_stride": request.output_stride}
-        return recognise_own(tensors, trained, **said) if trained else recognise(tensors, **said)
+        if trained is not None or is_own(tensors):
+            return recognise_own(tensors, trained, **said)
+        return recognise(tensors, **said)
     except CheckpointError as error:
         name = os.fspath(checkpoint)
         raise error if name in str(error) else CheckpointError(f"{name}: {error}") from error

@@ -3,15 +3,21 @@
 from fastfcn_export.dialect import Conventions, Recognised, Tensors, renamed
 from fastfcn_export.network import choice
 from fastfcn_export.targets import cost
-from fastfcn_export.trained import Trained
+from fastfcn_export.trained import KEY, Trained
 from fastfcn_infer.errors import CheckpointError
 
 NAME = "fastfcn"  # in manifests, and as `--dialect`
+_FIRST = "backbone.stem.0.conv.weight"  # in every network of ours, and in no other dialect
+
+
+def is_own(tensors: Tensors) -> bool:
+    """Tell by the names whether a checkpoint is of our own training."""
+    return _FIRST in tensors
 
 
 def recognise_own(
     tensors: Tensors,
-    trained: Trained,
+    trained: Trained | None,
     *,
     dialect: str | None = None,
     output_stride: int | None = None,
@@ -20,14 +26,19 @@ def recognise_own(
 
     Args:
         tensors: a checkpoint as `read_checkpoint` gives it.
-        trained: what it says of itself.
+        trained: what it says of itself, if anything.
         dialect: what the user says; None: nothing.
         output_stride: what the user says; None: nothing.
 
     Raises:
-        CheckpointError: the user says something else than the file, or tensors are missing,
-            unexpected, misshapen or hold values that cannot be right. All of them are listed.
+        CheckpointError: the file says nothing, or something else than the user, or tensors are
+            missing, unexpected, misshapen or hold values that cannot be right. All of them are listed.
     """
+    if trained is None:
+        raise CheckpointError(
+            f"the checkpoint has no metadata {KEY!r}, in which fastfcn-train says what the network is; "
+            "whatever saved it again lost that. Take the file as the training left it."
+        )
     stride = trained.network.output_stride
     told = (("dialect", dialect, NAME), ("output stride", output_stride, stride))
     faults = [
