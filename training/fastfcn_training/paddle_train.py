@@ -4,7 +4,7 @@ A target like those of `fastfcn_export.targets`: the very same network functions
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import paddle
@@ -12,23 +12,34 @@ from numpy.typing import NDArray
 from paddle import nn
 from paddle.nn import functional
 
+from fastfcn_export.checkpoint_faults import check_shapes
 from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import Outputs, fastfcn, fastfcn_training
 from fastfcn_export.target import GROUPS, Norm, Weights
+from fastfcn_export.targets import cost
 
 Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are checked
 MOMENTUM = 0.9  # of running statistics: Paddle's and PyTorch's default, which PyTorch calls 0.1
+_NORM_PARTS = ("weight", "bias", "mean", "var")
 
 
 class TrainingNetwork(nn.Layer):  # type: ignore[misc]
     """A network whose tensors can be trained.
 
+    Running variances are of the pixels as they are, as Paddle has them; PyTorch's are larger by
+    ``n / (n - 1)``, where n is the number of pixels behind one channel's statistics.
+
     Args:
         architecture: of the network.
-        weights: all of its tensors by our names, those of training included, float32.
+        weights: all of its tensors by our names, those of training included.
         synchronised: batch norms see the pictures of all processes; those on the depthwise
             convolutions see their own, as in the original code.
         freeze_norms: batch norms use their running statistics and keep them.
+        dropout: some channels are dropped while training; without it a step can be repeated.
+        dtype: of all tensors; float64 is for comparing gradients.
+
+    Raises:
+        CheckpointError: tensors are missing, not the network's, or have other shapes; lists them.
     """
 
     def __init__(
@@ -38,18 +49,21 @@ class TrainingNetwork(nn.Layer):  # type: ignore[misc]
         *,
         synchronised: bool = False,
         freeze_norms: bool = False,
+        dropout: bool = True,
+        dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
-        super().__init__()
+        super().__init__(dtype=dtype)
+        check_shapes(weights, cost.tensors(architecture), {}, "network")
         self.architecture = architecture
         self._freeze_norms = freeze_norms
-        self._tensors: dict[str, Tensor] = {}
-        self._norms: dict[str, Any] = {}
-        for name, array in weights.items():
-            layer, _, part = name.rpartition(".")
-            if part == "mean":
-                self._norms[layer] = self._batch_norm(layer, weights, synchronised)
-            elif f"{layer}.mean" not in weights:
-                self._tensors[name] = self._parameter(name, array)
+        self._dropout = dropout
+        self._tensors = {name: self._tensor(name, array) for name, array in weights.items()}
+        self._joint_norms: dict[str, Any] = {}
+        if synchronised and not freeze_norms:
+            norms = (name.removesuffix(".mean") for name in weights if name.endswith(".mean"))
+            for layer in norms:
+                if ".depthwise." not in layer:
+                    self._joint_norms[layer] = self._joint_norm(layer)
 
     def forward(self, image: Tensor) -> Outputs[Tensor]:
         """Compute what the losses look at; `image` is (N, 3, H, W), normalised."""
@@ -59,63 +73,45 @@ class TrainingNetwork(nn.Layer):  # type: ignore[misc]
         """Compute the logits (N, classes, h, w) only."""
         return fastfcn(self._ops(), self.architecture, image)
 
-    def train(self) -> None:
-        """Go into training mode; frozen norms stay in evaluation mode."""
-        super().train()
-        if self._freeze_norms:
-            for norm in self._norms.values():
-                norm.eval()
-
     def named_tensors(self) -> dict[str, Tensor]:
         """Give all tensors, parameters and running statistics, by our names."""
-        tensors = dict(self._tensors)
-        for layer, norm in self._norms.items():
-            tensors |= {
-                f"{layer}.weight": norm.weight,
-                f"{layer}.bias": norm.bias,
-                f"{layer}.mean": norm._mean,
-                f"{layer}.var": norm._variance,
-            }
-        return tensors
+        return dict(self._tensors)
 
     def named_trainable(self) -> dict[str, Tensor]:
         """Give the tensors that an optimiser moves, by our names."""
-        statistics = {f"{layer}.{part}" for layer in self._norms for part in ("mean", "var")}
-        return {n: t for n, t in self.named_tensors().items() if n not in statistics}
+        return {name: t for name, t in self._tensors.items() if not t.stop_gradient}
 
-    def weights(self) -> dict[str, NDArray[np.float32]]:
+    def weights(self) -> dict[str, NDArray[Any]]:
         """Copy all tensors out, by our names."""
-        return {name: tensor.numpy() for name, tensor in self.named_tensors().items()}
+        return {name: tensor.numpy() for name, tensor in self._tensors.items()}
 
     def load(self, weights: Weights) -> None:
         """Copy tensors in; all of `named_tensors` are expected, with their shapes."""
-        for name, tensor in self.named_tensors().items():
-            tensor.set_value(np.ascontiguousarray(weights[name]))
+        for name, tensor in self._tensors.items():
+            tensor.set_value(np.ascontiguousarray(weights[name], self._dtype))
 
     def _ops(self) -> "PaddleOps":
-        return PaddleOps(self._tensors, self._norms, training=self.training)
+        return PaddleOps(
+            self._tensors,
+            self._joint_norms if self.training else {},
+            learn_norms=self.training and not self._freeze_norms,
+            dropout=self.training and self._dropout,
+        )
 
-    def _parameter(self, name: str, array: NDArray[Any]) -> Tensor:
-        parameter = self.create_parameter(list(array.shape), dtype="float32")
-        parameter.set_value(np.ascontiguousarray(array, np.float32))
+    def _tensor(self, name: str, array: NDArray[Any]) -> Tensor:
+        tensor = self.create_parameter(list(array.shape), dtype=self._dtype)
+        tensor.set_value(np.ascontiguousarray(array, self._dtype))
+        tensor.stop_gradient = name.endswith((".norm.mean", ".norm.var"))
         # Paddle refuses dots in names of parameters and layers.
-        self.add_parameter(name.replace(".", "/"), parameter)
-        return parameter
+        self.add_parameter(name.replace(".", "/"), tensor)
+        return tensor
 
-    def _batch_norm(self, layer: str, weights: Weights, synchronised: bool) -> Any:
-        channels = len(weights[f"{layer}.mean"])
-        alone = ".depthwise." in layer or not synchronised
-        kind = nn.BatchNorm2D if alone else nn.SyncBatchNorm
-        norm = kind(channels, momentum=MOMENTUM, epsilon=EPSILON)
-        parts = {
-            "weight": norm.weight,
-            "bias": norm.bias,
-            "mean": norm._mean,
-            "var": norm._variance,
-        }
-        for part, tensor in parts.items():
-            tensor.set_value(np.ascontiguousarray(weights[f"{layer}.{part}"], np.float32))
-        self.add_sublayer(layer.replace(".", "/"), norm)
+    def _joint_norm(self, layer: str) -> Any:
+        """Make a norm over all processes, of the very tensors that are there."""
+        tensors = {part: self._tensors[f"{layer}.{part}"] for part in _NORM_PARTS}
+        norm = nn.SyncBatchNorm(len(tensors["mean"]), momentum=MOMENTUM, epsilon=EPSILON)
+        norm.weight, norm.bias = tensors["weight"], tensors["bias"]
+        norm._mean, norm._variance = tensors["mean"], tensors["var"]
         return norm
 
 
@@ -123,11 +119,17 @@ class PaddleOps:
     """The primitives on Paddle tensors (N, C, H, W); see `fastfcn_export.target.Ops`."""
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], norms: Mapping[str, Any], *, training: bool
+        self,
+        tensors: Mapping[str, Tensor],
+        joint_norms: Mapping[str, Any],
+        *,
+        learn_norms: bool,
+        dropout: bool,
     ) -> None:
         self._tensors = tensors
-        self._norms = norms
-        self._training = training
+        self._joint_norms = joint_norms
+        self._learn_norms = learn_norms
+        self._dropout = dropout
 
     def conv_norm(
         self,
@@ -146,7 +148,7 @@ class PaddleOps:
         shift = self._tensors[f"{layer}.conv.bias"] if bias else None
         pad = dilation * (kernel // 2)
         y = functional.conv2d(x, weight, shift, stride, pad, dilation)
-        y = self._norms[f"{layer}.norm"](y)
+        y = self._batch_norm(y, layer)
         return functional.relu(y) if relu else y
 
     def separable(
@@ -193,19 +195,24 @@ class PaddleOps:
     def encode(self, x: Tensor, layer: str, codes: int) -> Tensor:
         """Encode with the distances as one matrix product; the residuals are never written out.
 
-        ``sum_i a_ik (x_i - d_k)`` is ``sum_i a_ik x_i - (sum_i a_ik) d_k``.
+        ``sum_i a_ik (x_i - d_k)`` is ``sum_i a_ik x_i - (sum_i a_ik) d_k``. Where a pixel is close
+        to a code word, large terms cancel and a distance may come out a little below 0; its error
+        is a rounding of ``||x||^2``, which the textbook form has wherever pixel and code word are
+        apart, and the soft assignment asks for no more.
         """
         words = self._tensors[f"{layer}.codewords"]  # (K, C)
         scale = self._tensors[f"{layer}.scale"]  # (K)
-        pixels = x.flatten(2)  # (N, C, P)
-        squares = (pixels * pixels).sum(1, keepdim=True)  # (N, 1, P)
-        words_squared = (words * words).sum(1).unsqueeze(-1)  # (K, 1)
-        distances = squares - 2 * paddle.matmul(words, pixels) + words_squared  # (N, K, P)
-        share = functional.softmax(scale.unsqueeze(-1) * distances, axis=1)
-        encoding = paddle.matmul(share, pixels, transpose_y=True)  # (N, K, C)
-        encoding = encoding - share.sum(2, keepdim=True) * words
-        normal = self._norms[f"{layer}.norm"](encoding.unsqueeze(-1)).squeeze(-1)
-        return functional.relu(normal).mean(1)
+        # Sums over thousands of pixels and a hundred times larger than logits: not for float16.
+        with paddle.amp.auto_cast(enable=False):
+            pixels = x.flatten(2).astype(words.dtype)  # (N, C, P)
+            squares = (pixels * pixels).sum(1, keepdim=True)  # (N, 1, P)
+            words_squared = (words * words).sum(1).unsqueeze(-1)  # (K, 1)
+            distances = squares - 2 * paddle.matmul(words, pixels) + words_squared  # (N, K, P)
+            share = functional.softmax(scale.unsqueeze(-1) * distances, axis=1)
+            encoding = paddle.matmul(share, pixels, transpose_y=True)  # (N, K, C)
+            encoding = encoding - share.sum(2, keepdim=True) * words
+            normal = self._batch_norm(encoding.unsqueeze(-1), layer).squeeze(-1)
+            return functional.relu(normal).mean(1)
 
     def linear(self, x: Tensor, layer: str, width: int) -> Tensor:
         """Multiply by the matrix (width, C), add the bias."""
@@ -213,16 +220,20 @@ class PaddleOps:
         return product + self._tensors[f"{layer}.bias"]
 
     def gate(self, x: Tensor, vector: Tensor) -> Tensor:
-        """Return ``relu(x + x * sigmoid(vector))``."""
-        share = functional.sigmoid(vector).unsqueeze(-1).unsqueeze(-1)
-        return functional.relu(x * (1 + share))
+        """Return ``x + x * sigmoid(vector)``: as `x` comes out of a ReLU, another changes nothing."""
+        return x * (1 + functional.sigmoid(vector)).unsqueeze(-1).unsqueeze(-1)
 
     def dropout(self, x: Tensor, rate: float) -> Tensor:
         """Drop whole channels while training."""
-        return functional.dropout2d(x, rate, self._training) if rate else x
+        return functional.dropout2d(x, rate) if rate and self._dropout else x
 
     def _batch_norm(self, x: Tensor, layer: str) -> Tensor:
-        return self._norms[f"{layer}.norm"](x)
+        if f"{layer}.norm" in self._joint_norms:
+            return self._joint_norms[f"{layer}.norm"](x)
+        weight, bias, mean, var = (self._tensors[f"{layer}.norm.{part}"] for part in _NORM_PARTS)
+        return functional.batch_norm(
+            x, mean, var, weight, bias, self._learn_norms, MOMENTUM, EPSILON
+        )
 
     def _group_norm(self, x: Tensor, layer: str) -> Tensor:
         weight, bias = (self._tensors[f"{layer}.norm.{part}"] for part in ("weight", "bias"))
