@@ -173,7 +173,10 @@ class Schedule:
         end: the last, of ``poly``.
         power: of ``poly``.
         step: iterations, of ``step``.
-        warm_up: iterations; for all kinds but ``one_cycle`` the rate grows linearly from 0.
+        warm_up: iterations; for all kinds but ``one_cycle`` the rate grows linearly.
+        warm_up_from: rate of the first iteration of the warm-up.
+        warm_up_apart: the shape begins where the warm-up ends, as PaddleSeg's does; else it has
+            begun with it, and is multiplied by the share of the warm-up that is over.
     """
 
     kind: Literal["poly", "cos", "step", "one_cycle", "constant"] = "poly"
@@ -182,9 +185,12 @@ class Schedule:
     power: float = 0.9
     step: int = 0
     warm_up: int = 0
+    warm_up_from: float = 0.0
+    warm_up_apart: bool = False
 
     def __post_init__(self) -> None:
         """Refuse rates that are none."""
+        apart = self.warm_up_apart and self.kind != "one_cycle"
         _require(
             self,
             rate=(self.rate > 0, "more than 0"),
@@ -192,6 +198,10 @@ class Schedule:
             power=(self.power >= 0, "at least 0"),
             step=(self.step >= (1 if self.kind == "step" else 0), "iterations, at least 1"),
             warm_up=(self.warm_up >= 0, "at least 0"),
+            warm_up_from=(
+                0 <= self.warm_up_from <= (self.rate if apart else 0),
+                "0, or with warm_up_apart up to the largest rate",
+            ),
         )
 
 

@@ -19,6 +19,10 @@ def rate(schedule: Schedule, iteration: int, iterations: int) -> float:
     if schedule.kind == "one_cycle":
         return _one_cycle(schedule, iteration, iterations)
     grown = min(1.0, iteration / schedule.warm_up) if schedule.warm_up else 1.0
+    if schedule.warm_up_apart:
+        if grown < 1:
+            return schedule.warm_up_from + (schedule.rate - schedule.warm_up_from) * grown
+        return _shape(schedule, iteration - schedule.warm_up, iterations - schedule.warm_up)
     return grown * _shape(schedule, iteration, iterations)
 
 
