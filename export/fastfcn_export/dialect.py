@@ -96,7 +96,8 @@ class Recognised:
         dialect: name of the file in `dialects/`.
         architecture: the network.
         conventions: of the dialect.
-        weights: tensors by our names, floats, without those of training; the arrays may be views.
+        weights: tensors by our names, floats, without those of training unless they were asked
+            for; the arrays may be views.
         output_stride: of the backbone.
         assumed: what the keys could not tell, in sentences.
         unused: why keys were left out -> how many.
@@ -134,7 +135,11 @@ def load_dialect(name: str) -> Dialect:
 
 
 def recognise(
-    tensors: Tensors, *, dialect: str | None = None, output_stride: int | None = None
+    tensors: Tensors,
+    *,
+    dialect: str | None = None,
+    output_stride: int | None = None,
+    training: bool = False,
 ) -> Recognised:
     """Find a checkpoint's dialect and network, and give its tensors our names.
 
@@ -142,6 +147,7 @@ def recognise(
         tensors: a checkpoint as `read_checkpoint` gives it.
         dialect: name of the dialect; None: found from the keys.
         output_stride: of the backbone, 8, 16 or 32; None: the dialect's published default.
+        training: the weights hold the tensors of training, too.
 
     Raises:
         CheckpointError: no dialect or several fit; tensors are missing, unexpected, misshapen or
@@ -155,10 +161,11 @@ def recognise(
     weights, unused = renamed(
         tensors,
         architecture,
-        _checkpoint_keys(file, architecture),
+        names_in(file, architecture),
         file.UNUSED,
         matrices_transposed=file.CONVENTIONS.matrices_transposed,
         network=f"{name} network that its names describe",
+        training=training,
     )
     assumed = () if output_stride else (_assumed(name, architecture.backbone),)
     return Recognised(
@@ -174,6 +181,7 @@ def renamed(
     *,
     matrices_transposed: bool,
     network: str,
+    training: bool,
 ) -> tuple[Weights, Mapping[str, int]]:
     """Give a checkpoint's tensors our names.
 
@@ -184,10 +192,10 @@ def renamed(
         unused: regular expression of other keys that may be there -> why they are not used.
         matrices_transposed: as of `Conventions`.
         network: for the message.
+        training: give the tensors of training, too.
 
     Returns:
-        Tensors by our names, floats, without those of training; and why others were left out ->
-        how many.
+        Tensors by our names, floats; and why others were left out -> how many.
 
     Raises:
         CheckpointError: tensors are missing, unexpected, misshapen or hold values that cannot be
@@ -202,7 +210,7 @@ def renamed(
     weights = {}
     for ours, key in keys.items():
         reason = next((r for p, r in TRAINING_ONLY.items() if ours.startswith(p)), None)
-        if reason is None:
+        if training or reason is None:
             weights[ours] = _prepared(tensors[key], transpose=ours in turned)
         else:
             counts[reason] += 1
@@ -254,20 +262,21 @@ def speak(dialect: str, architecture: Architecture, weights: Weights) -> dict[st
     transposed = file.CONVENTIONS.matrices_transposed
     return {
         key: weights[ours].T if transposed and _is_matrix(ours, wanted[ours]) else weights[ours]
-        for ours, key in _checkpoint_keys(file, architecture).items()
+        for ours, key in names_in(file, architecture).items()
     }
 
 
-def _checkpoint_keys(file: Dialect, architecture: Architecture) -> dict[str, str]:
+def names_in(file: Dialect, architecture: Architecture, part: str = "") -> dict[str, str]:
+    """Map our names of the tensors that begin with `part` to the dialect's."""
     layers = file.layers(architecture)
     parts = dict(zip(("weight", "bias", "mean", "var"), file.CONVENTIONS.norm_parts, strict=True))
     found = {}
-    for tensor in cost.tensors(architecture):
-        layer, _, part = tensor.rpartition(".")
+    for tensor in (name for name in cost.tensors(architecture) if name.startswith(part)):
+        layer, _, last = tensor.rpartition(".")
         if layer.endswith(".norm"):
-            found[tensor] = f"{layers[layer.removesuffix('.norm')][1]}.{parts[part]}"
+            found[tensor] = f"{layers[layer.removesuffix('.norm')][1]}.{parts[last]}"
         else:
-            found[tensor] = f"{layers[layer.removesuffix('.conv')][0]}.{part}"
+            found[tensor] = f"{layers[layer.removesuffix('.conv')][0]}.{last}"
     return found
 
 

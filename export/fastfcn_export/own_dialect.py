@@ -21,6 +21,7 @@ def recognise_own(
     *,
     dialect: str | None = None,
     output_stride: int | None = None,
+    training: bool = False,
 ) -> Recognised:
     """Understand a checkpoint of our own training.
 
@@ -29,6 +30,7 @@ def recognise_own(
         trained: what it says of itself, if anything.
         dialect: what the user says; None: nothing.
         output_stride: what the user says; None: nothing.
+        training: the weights hold the tensors of training, too.
 
     Raises:
         CheckpointError: the file says nothing, or something else than the user, or tensors are
@@ -59,6 +61,7 @@ def recognise_own(
         {},
         matrices_transposed=False,
         network="network that its metadata describes",
+        training=training,
     )
     conventions = Conventions(
         align_corners=trained.align_corners,
