@@ -1,33 +1,53 @@
 """Ctrl-C ends a training between two iterations, where what is saved is exact."""
 
+import contextlib
+import os
 import signal
 import threading
 from types import FrameType
 from typing import Any
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ANSWER = b"""
+stopping: saved after this iteration, or after the validation that is under way.
+Once more stops at once; then the training goes on from the checkpoint before.
+"""
+
 
 class Interrupt:
     """Within it, the first Ctrl-C is remembered; the second one interrupts at once.
 
-    Outside the main thread, where Python lets nobody handle signals, it does nothing.
+    What a cluster sends before it takes a machine away (SIGTERM) counts as Ctrl-C. Outside the
+    main thread, where Python lets nobody handle signals, it does nothing.
+
+    Args:
+        visible: tell on standard error what the first one does.
 
     Attributes:
         asked: somebody wants the training to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, visible: bool = True) -> None:
         self.asked = False
-        self._before: Any = None
+        self._visible = visible
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupt":
+        """Begin to listen."""
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._remember)
+            self._before = {number: signal.signal(number, self._remember) for number in _SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        """Let signals mean what they meant."""
+        for number, handler in self._before.items():
+            # None: not from Python, which cannot put it back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        signal.signal(signal.SIGINT, self._before)
+        self.__exit__()
+        if self._visible:
+            # Not through sys.stderr: the signal may come while that is being written to.
+            with contextlib.suppress(OSError):
+                os.write(2, _ANSWER)

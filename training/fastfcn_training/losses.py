@@ -68,9 +68,14 @@ def presence(labels: NDArray[np.integer[Any]], classes: int) -> NDArray[np.float
 def class_weights(pixels: Sequence[int]) -> tuple[float, ...]:
     """Weigh rare classes more: ``1 / ln(1.1 + frequency)``, of the classes' numbers of pixels.
 
+    Raises:
+        ValueError: there are no pixels.
+
     Source: Paszke et al., ENet, 2016, section 5.2, with 1.1 for their 1.02.
     """
     counts = np.asarray(pixels, np.float64)
+    if not counts.sum() > 0:
+        raise ValueError(f"no class has a pixel: {pixels}; frequencies cannot be computed")
     return tuple(float(w) for w in 1 / np.log(1.1 + counts / counts.sum()))
 
 

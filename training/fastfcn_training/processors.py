@@ -2,12 +2,18 @@
 
 Measured on two cores of an AMD EPYC, Paddle 3.3.1, a training step of ResNet-18: 2.3 s as Paddle
 comes, 1.3 s with what is chosen here. oneDNN does not speed training up further.
+
+On a GPU Paddle chooses algorithms by their speed, and some of them add up in any order: two runs of
+a recipe then differ in the last digits. With ``FLAGS_cudnn_deterministic=1`` in the environment
+cuDNN's do not, at some cost of time.
 """
 
 import os
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
+
+from fastfcn_infer.machine import cpu_budget
 
 
 def settings(processor: str, cores: int) -> dict[str, str]:
@@ -36,18 +42,12 @@ def prepare(environment: MutableMapping[str, str] = os.environ, *, processes: in
     """
     if "paddle" in sys.modules and environment is os.environ:
         raise RuntimeError("prepare() comes too late: Paddle has been imported already")
-    chosen = settings(_maker(), max(1, _cores() // processes))
+    chosen = settings(_maker(), max(1, cpu_budget().threads // processes))
     new = {name: value for name, value in chosen.items() if name not in environment}
     environment.update(new)
     kept = sorted(chosen.keys() - new.keys())
     text = ", ".join(f"{name}={value}" for name, value in sorted(new.items())) or "nothing"
     return f"processors: set {text}" + (f"; left as you set it: {', '.join(kept)}" if kept else "")
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _maker() -> str:

@@ -3,7 +3,7 @@
 Source: reference/fastfcn_semantics.md, 5.3; the one-cycle form is PyTorch's ``OneCycleLR``.
 """
 
-from math import cos, pi
+import math
 
 from fastfcn_training.recipe import Schedule
 
@@ -29,11 +29,11 @@ def rate(schedule: Schedule, iteration: int, iterations: int) -> float:
 def _shape(schedule: Schedule, iteration: int, iterations: int) -> float:
     gone = min(iteration / iterations, 1.0)
     if schedule.kind == "poly":
-        return (schedule.rate - schedule.end) * (1 - gone) ** schedule.power + schedule.end
+        return (schedule.rate - schedule.end) * math.pow(1 - gone, schedule.power) + schedule.end
     if schedule.kind == "cos":
-        return schedule.rate * (1 + cos(pi * gone)) / 2
+        return schedule.rate * (1 + math.cos(math.pi * gone)) / 2
     if schedule.kind == "step":
-        return schedule.rate * 0.1 ** (iteration // schedule.step)
+        return schedule.rate * math.pow(0.1, iteration // schedule.step)
     return schedule.rate
 
 
@@ -46,4 +46,4 @@ def _one_cycle(schedule: Schedule, iteration: int, iterations: int) -> float:
 
 
 def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + cos(pi * share)) / 2
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

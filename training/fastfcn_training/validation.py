@@ -1,15 +1,25 @@
 """How good the network is in the middle of its training: every picture whole, at its own size."""
 
-from typing import Any
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, TypeAlias
 
+import numpy as np
 import paddle
+from numpy.typing import NDArray
 
-from fastfcn_infer.dataset import Dataset
+from fastfcn_infer.dataset import Dataset, Sample
 from fastfcn_infer.labels import labels_from_logits
 from fastfcn_infer.metrics import Confusion
 from fastfcn_training.batches import network_input
 from fastfcn_training.paddle_train import TrainingNetwork
 from fastfcn_training.recipe import Recipe
+
+_AHEAD = 2  # pictures that are read while the network works
+
+_Pair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # picture, labels
 
 
 def validate(
@@ -17,7 +27,8 @@ def validate(
 ) -> Confusion:
     """Count over the pictures of `dataset`; every process looks at its share of them.
 
-    The network is left in evaluation mode.
+    Labels come from the small logits as in the SDK, so memory does not grow with the classes. The
+    network is left in evaluation mode.
 
     Returns:
         The counts of this process, to be added to those of the others.
@@ -27,9 +38,8 @@ def validate(
     """
     network.eval()
     confusion = Confusion(len(dataset.classes))
-    with paddle.no_grad():
-        for sample in dataset.samples[rank::world]:
-            picture, truth = dataset.read(sample)
+    with paddle.no_grad(), closing(_read_ahead(dataset, dataset.samples[rank::world])) as pairs:
+        for picture, truth in pairs:
             image = network_input(picture[None], recipe.data.mean, recipe.data.std)
             logits: Any = network.logits(paddle.to_tensor(image))
             size = (truth.shape[0], truth.shape[1])
@@ -38,3 +48,14 @@ def validate(
             )
             confusion.add(labels, truth)
     return confusion
+
+
+def _read_ahead(dataset: Dataset, samples: Sequence[Sample]) -> Generator[_Pair]:
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[Future[_Pair]] = deque()
+        for sample in samples:
+            waiting.append(pool.submit(dataset.read, sample))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
