@@ -69,7 +69,7 @@ def describe(recognised: Recognised) -> Description:
         weights_bytes=4 * sum(prod(s) for layer in layers for _, s in layer.tensors),
         activations_bytes=4 * max(layer.elements for layer in layers),
         unused=recognised.unused,
-        trained=trained and f"{trained.dataset}, {trained.iterations} iterations",
+        trained=None if trained is None else f"{trained.dataset}, {trained.iterations} iterations",
     )
 
 
@@ -87,7 +87,7 @@ def network_facts(recognised: Recognised) -> Network:
         parameters=sum(layer.parameters for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         assumed=recognised.assumed,
-        convention=recognised.trained and recognised.trained.convention,
+        convention=None if recognised.trained is None else recognised.trained.convention,
     )
 
 
