@@ -1,57 +1,88 @@
 """The command ``fastfcn-train``: pictures with labels in, a checkpoint for ``fastfcn-export`` out."""
 
-import argparse
+import json
+import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer import __version__, exit_codes
+from fastfcn_infer import exit_codes, record
+from fastfcn_training import launch
+from fastfcn_training.arguments import Request, parser, request
 
-_EPILOG = """\
-exit codes: 0 fine, 1 a bug of ours or a training that cannot go on, 2 usage, 3 a picture or the data
-set cannot be read, 5 Paddle or a device is missing, 6 a checkpoint is damaged, 130 interrupted.
-"""
+if TYPE_CHECKING:
+    from fastfcn_training.session import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; returns the exit code."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    if (given.recipe is None) == (given.resume is None):
-        parser.error("exactly one of --recipe and --resume was expected")
-    if given.run is None:
-        given.run = given.resume
-    if given.run is None:
-        parser.error("-o RUN is missing")
-    return exit_codes.run(lambda: _run(given), as_json=given.json)
+    made = parser()
+    given = vars(made.parse_args(arguments))
+    as_json = given.pop("json", False)
+    try:
+        asked = request(given)
+    except ValueError as error:
+        made.error(str(error))
+    return exit_codes.run(lambda: _run(asked, as_json=as_json), as_json=as_json)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fastfcn-train",
-        description="Train a FastFCN.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--recipe", metavar="NAME|FILE.json", help="what to learn and how")
-    add("--resume", type=Path, metavar="RUN", help="go on with an interrupted training")
-    add("-o", "--output-folder", dest="run", type=Path, metavar="RUN", help="checkpoints and logs")
-    add("--root", type=Path, required=True, metavar="DIR", help="where the data set lies")
-    add("--workers", type=int, default=2, metavar="N", help="processes that read pictures")
-    add("--keep", type=int, default=3, metavar="K", help="last checkpoints to keep")
-    add("--log-every", type=int, default=20, metavar="N", help="iterations")
-    add("--device", default="auto", help="auto, cpu, gpu or gpu:N")
-    add("--json", action="store_true", help="print the result as JSON")
-    add("--version", action="version", version=f"fastfcn-train {__version__}")
-    return parser
-
-
-def _run(given: argparse.Namespace) -> int:
-    # Imported late: --help and --version answer at once, and processors come before Paddle.
+def _run(asked: Request, *, as_json: bool) -> int:
+    # Imported late: --help and --version answer at once.
     from fastfcn_training import session
 
-    return session.run(given)
+    if asked.conduct.get("dry_run"):
+        return _try_out(asked, as_json=as_json)
+    outcome = session.train(asked)
+    if launch.rank() == 0:
+        print(json.dumps(_data(outcome), indent=2) if as_json else _text(outcome))
+    return exit_codes.FINE
+
+
+def _try_out(asked: Request, *, as_json: bool) -> int:
+    """Print the recipe, as a file for --recipe; what is for people goes to standard error."""
+    from fastfcn_training import session
+    from fastfcn_training.forecast import forecast_text
+
+    trial = session.try_out(asked)
+    if as_json:
+        print(record.to_json(trial))
+        return exit_codes.FINE
+    print(record.to_json(trial.recipe))
+    for line in (*trial.notes, forecast_text(trial.cost)):
+        print(line, file=sys.stderr)
+    return exit_codes.FINE
+
+
+def _text(outcome: "Outcome") -> str:
+    lines = [f"trained for {outcome.iterations} iterations: {outcome.model}"]
+    if outcome.best is not None:
+        lines.append(f"the best of all that were validated: {outcome.best}")
+    if outcome.scores is not None:
+        lines.append(", ".join(f"{name} {value:.4f}" for name, value in _scores(outcome).items()))
+    chosen = outcome.model if outcome.best is None else outcome.best
+    lines.append(f"go on with: fastfcn-export {chosen} -o FOLDER")
+    return "\n".join(lines)
+
+
+def _data(outcome: "Outcome") -> dict[str, Any]:
+    return {
+        "model": str(outcome.model),
+        "best": None if outcome.best is None else str(outcome.best),
+        "iterations": outcome.iterations,
+        "scores": {n: v if math.isfinite(v) else None for n, v in _scores(outcome).items()},
+    }
+
+
+def _scores(outcome: "Outcome") -> dict[str, float]:
+    scores = outcome.scores
+    if scores is None:
+        return {}
+    return {
+        "mean_iou": scores.mean_iou,
+        "pixel_accuracy": scores.pixel_accuracy,
+        "kappa": scores.kappa,
+        "mean_dice": scores.mean_dice,
+    }
 
 
 if __name__ == "__main__":

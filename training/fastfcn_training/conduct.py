@@ -1,0 +1,78 @@
+"""How a training is carried out: all that does not change what is learned."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastfcn_training.changes import natural, whole
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a training is carried out.
+
+    Args:
+        root: where the data set lies.
+        run: folder for checkpoints and logs.
+        resume: run, or checkpoint of a run, to go on with.
+        weights: checkpoint of any dialect whose weights to begin with.
+        pretrained: file with weights of the backbone to begin with.
+        workers: processes that read pictures; None: as many as suit the machine.
+        keep: last checkpoints to keep.
+        log_every: iterations.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dry_run: train nothing.
+    """
+
+    root: Path | None = None
+    run: Path | None = None
+    resume: Path | None = None
+    weights: Path | None = None
+    pretrained: Path | None = None
+    workers: int | None = None
+    keep: int = 3
+    log_every: int = 20
+    device: str = "auto"
+    dry_run: bool = False
+
+
+def add_arguments(group: argparse._ArgumentGroup) -> None:
+    """Declare the options; their destinations are the fields of `Conduct`."""
+    add = group.add_argument
+    add("--root", type=Path, metavar="DIR", help="where the data set lies")
+    add(
+        "-o",
+        "--output-folder",
+        "--save_dir",
+        dest="run",
+        type=Path,
+        metavar="RUN",
+        help="checkpoints and logs",
+    )
+    add(
+        "--resume",
+        "--resume_model",
+        type=Path,
+        metavar="RUN",
+        help="go on with an interrupted training, or with one of its checkpoints",
+    )
+    add("--weights", type=Path, metavar="FILE", help="begin with a checkpoint of any dialect")
+    add(
+        "--pretrained",
+        type=Path,
+        metavar="FILE",
+        help="begin with a backbone's weights, such as ImageNet's; nothing is ever fetched",
+    )
+    add(
+        "--workers",
+        "--num_workers",
+        type=natural,
+        metavar="N",
+        help="processes that read pictures (default: as many as suit the machine)",
+    )
+    add(
+        "--keep", "--keep_checkpoint_max", type=whole, metavar="K", help="checkpoints (default: 3)"
+    )
+    add("--log-every", "--log_iters", type=whole, metavar="N", help="iterations (default: 20)")
+    add("--device", help="auto, cpu, cuda or cuda:N (gpu is the same); default: auto")
+    add("--dry-run", action="store_true", help="print the recipe and what it costs; train nothing")
