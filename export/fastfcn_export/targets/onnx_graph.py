@@ -13,10 +13,11 @@ import onnx
 from numpy.typing import NDArray
 
 from fastfcn_export import fusion, onnx_encoding, onnx_ends, onnx_grids, onnx_stream
+from fastfcn_export.fused import FusedOps
 from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import fastfcn
 from fastfcn_export.onnx_nodes import Map, Nodes
-from fastfcn_export.target import GROUPS, Norm, Options, Weights, take
+from fastfcn_export.target import GROUPS, Options, Weights
 from fastfcn_infer import __version__
 from fastfcn_infer.artifact import FORMATS
 from fastfcn_infer.manifest import Model
@@ -56,56 +57,12 @@ def graph(
     return onnx_stream.Graph(nodes.nodes, [given], [output], nodes.tensors)
 
 
-class OnnxOps:
+class OnnxOps(FusedOps[Map]):
     """The primitives as nodes."""
 
     def __init__(self, nodes: Nodes, weights: Weights) -> None:
+        super().__init__(weights)
         self._nodes = nodes
-        self._weights = weights
-
-    def conv_norm(
-        self,
-        x: Map,
-        layer: str,
-        width: int,
-        *,
-        kernel: int = 1,
-        stride: int = 1,
-        dilation: int = 1,
-        bias: bool = False,
-        relu: bool = True,
-    ) -> Map:
-        """Fold the norm; one convolution, one ReLU."""
-        weight = self._take(f"{layer}.conv.weight", (width, x.channels, kernel, kernel))
-        shift = self._take(f"{layer}.conv.bias", (width,)) if bias else None
-        weight, shift = fusion.fold_norm(weight, shift, self._norm(layer, width))
-        y = self._conv(x, layer, weight, shift, stride=stride, dilation=dilation)
-        return self._relu(y, layer) if relu else y
-
-    def separable(
-        self, x: Map, layer: str, width: int, *, dilation: int, norm: Norm = "batch"
-    ) -> Map:
-        """Fold both norms, or the affine part of the inner one where it is a group norm."""
-        inner, outer = f"{layer}.depthwise", f"{layer}.pointwise"
-        depthwise = self._take(f"{inner}.conv.weight", (x.channels, 1, 3, 3))
-        pointwise = self._take(f"{outer}.conv.weight", (width, x.channels, 1, 1))
-        if norm == "batch":
-            depthwise, pointwise, bias = fusion.fold_separable(
-                depthwise, self._norm(inner, x.channels), pointwise, self._norm(outer, width)
-            )
-            y = self._conv(x, inner, depthwise, None, dilation=dilation)
-            return self._relu(self._conv(y, outer, pointwise, bias), layer)
-        y = self._whiten(self._conv(x, inner, depthwise, None, dilation=dilation), inner)
-        affine = [self._take(f"{inner}.norm.{p}", (x.channels,)) for p in ("weight", "bias")]
-        pointwise, bias = fusion.fold_affine_before(pointwise, affine[0], affine[1])
-        y = self._whiten(self._conv(y, outer, pointwise, bias), outer)
-        scale, shift = (self._take(f"{outer}.norm.{p}", (width,)) for p in ("weight", "bias"))
-        return self._relu(self._affine(y, outer, scale, shift), layer)
-
-    def classify(self, x: Map, layer: str, classes: int) -> Map:
-        """Convolve 1x1 with a bias."""
-        weight = self._take(f"{layer}.weight", (classes, x.channels, 1, 1))
-        return self._conv(x, layer, weight, self._take(f"{layer}.bias", (classes,)))
 
     def max_pool(self, x: Map) -> Map:
         """Take the maximum over 3x3, stride 2."""
@@ -169,17 +126,6 @@ class OnnxOps:
         tall = add("Unsqueeze", factor, self._nodes.integers(2, 3), to="gate.tall")
         return Map(add("Mul", x.name, tall, to="gate"), x.channels, x.stride)
 
-    def dropout(self, x: Map, rate: float) -> Map:
-        """Keep everything."""
-        return x
-
-    def _take(self, name: str, shape: tuple[int, ...]) -> Array:
-        return take(self._weights, name, shape)
-
-    def _norm(self, layer: str, width: int) -> fusion.BatchNorm:
-        parts = ("weight", "bias", "mean", "var")
-        return fusion.BatchNorm(*(self._take(f"{layer}.norm.{part}", (width,)) for part in parts))
-
     def _conv(
         self,
         x: Map,
@@ -225,7 +171,15 @@ class OnnxOps:
         shape = self._nodes.sizes(x, x)
         return Map(add("Reshape", normal, shape, to=f"{layer}.map"), x.channels, x.stride)
 
-    def _affine(self, x: Map, layer: str, scale: Array, shift: Array) -> Map:
+    def _group_norms(self, x: Map, layer: str, pointwise: Array) -> Map:
+        """Fold the affine part of the inner norm into the pointwise convolution."""
+        inner, outer = f"{layer}.depthwise", f"{layer}.pointwise"
+        y = self._whiten(x, inner)
+        weight, bias = fusion.fold_affine_before(pointwise, *self._affine(inner, x.channels))
+        y = self._whiten(self._conv(y, outer, weight, bias), outer)
+        return self._scale(y, outer, *self._affine(outer, y.channels))
+
+    def _scale(self, x: Map, layer: str, scale: Array, shift: Array) -> Map:
         tensor = self._nodes.tensor
         y = self._nodes.add(
             "Mul", x.name, tensor(f"{layer}.scale", scale[:, None, None]), to=layer

@@ -11,11 +11,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastfcn_export import fusion, paddle_grids
+from fastfcn_export.fused import FusedOps
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.fastfcn import fastfcn
 from fastfcn_export.paddle_deploy import inference_yml
 from fastfcn_export.paddle_program import STEM, Program, growing, load
-from fastfcn_export.target import Norm, Options, Weights, take
+from fastfcn_export.target import Options, Weights
 from fastfcn_infer.artifact import FORMATS
 from fastfcn_infer.manifest import Model
 
@@ -62,56 +63,14 @@ class Map:
     stride: int
 
 
-class PaddleOps:
+class PaddleOps(FusedOps[Map]):
     """The primitives as Paddle operators."""
 
     def __init__(self, program: Program, weights: Weights) -> None:
+        super().__init__(weights)
         self._program = program
-        self._weights = weights
         self._paddle = program.paddle
         self._f = program.paddle.nn.functional
-
-    def conv_norm(
-        self,
-        x: Map,
-        layer: str,
-        width: int,
-        *,
-        kernel: int = 1,
-        stride: int = 1,
-        dilation: int = 1,
-        bias: bool = False,
-        relu: bool = True,
-    ) -> Map:
-        """Fold the norm; one convolution, one ReLU."""
-        weight = self._take(f"{layer}.conv.weight", (width, x.channels, kernel, kernel))
-        shift = self._take(f"{layer}.conv.bias", (width,)) if bias else None
-        weight, shift = fusion.fold_norm(weight, shift, self._norm(layer, width))
-        y = self._conv(x, layer, weight, shift, stride=stride, dilation=dilation)
-        return self._relu(y) if relu else y
-
-    def separable(
-        self, x: Map, layer: str, width: int, *, dilation: int, norm: Norm = "batch"
-    ) -> Map:
-        """Fold both norms where they are batch norms."""
-        inner, outer = f"{layer}.depthwise", f"{layer}.pointwise"
-        depthwise = self._take(f"{inner}.conv.weight", (x.channels, 1, 3, 3))
-        pointwise = self._take(f"{outer}.conv.weight", (width, x.channels, 1, 1))
-        bias: Array | None = None
-        if norm == "batch":
-            depthwise, pointwise, bias = fusion.fold_separable(
-                depthwise, self._norm(inner, x.channels), pointwise, self._norm(outer, width)
-            )
-        y = self._conv(x, inner, depthwise, None, dilation=dilation)
-        if norm == "group":
-            y = self._group_norm(y, inner)
-        y = self._conv(y, outer, pointwise, bias)
-        return self._relu(y if norm == "batch" else self._group_norm(y, outer))
-
-    def classify(self, x: Map, layer: str, classes: int) -> Map:
-        """Convolve 1x1 with a bias."""
-        weight = self._take(f"{layer}.weight", (classes, x.channels, 1, 1))
-        return self._conv(x, layer, weight, self._take(f"{layer}.bias", (classes,)))
 
     def max_pool(self, x: Map) -> Map:
         """Take the maximum over 3x3, stride 2."""
@@ -129,7 +88,7 @@ class PaddleOps:
 
     def add_relu(self, x: Map, y: Map) -> Map:
         """Add, ReLU."""
-        return self._relu(Map(x.value + y.value, x.channels, x.stride))
+        return self._relu(Map(x.value + y.value, x.channels, x.stride), "sum")
 
     def resize(self, x: Map, like: Map, *, align_corners: bool) -> Map:
         """Resize, unless the size is the same already."""
@@ -182,23 +141,17 @@ class PaddleOps:
         factor = self._f.sigmoid(vector.value) + 1.0
         return Map(x.value * factor.unsqueeze([2, 3]), x.channels, x.stride)
 
-    def dropout(self, x: Map, rate: float) -> Map:
-        """Keep everything."""
-        return x
-
-    def _take(self, name: str, shape: tuple[int, ...]) -> Array:
-        return take(self._weights, name, shape)
-
     def _tensor(self, name: str, value: Array) -> Any:
         return self._program.tensor(name, value)
 
-    def _norm(self, layer: str, width: int) -> fusion.BatchNorm:
-        parts = ("weight", "bias", "mean", "var")
-        return fusion.BatchNorm(*(self._take(f"{layer}.norm.{part}", (width,)) for part in parts))
+    def _group_norms(self, x: Map, layer: str, pointwise: Array) -> Map:
+        y = self._group_norm(x, f"{layer}.depthwise")
+        outer = f"{layer}.pointwise"
+        return self._group_norm(self._conv(y, outer, pointwise, None), outer)
 
     def _group_norm(self, x: Map, layer: str) -> Map:
-        weight, bias = (self._take(f"{layer}.norm.{p}", (x.channels,)) for p in ("weight", "bias"))
-        value = paddle_grids.group_norm(self._program, x.value, layer, weight, bias)
+        affine = self._affine(layer, x.channels)
+        value = paddle_grids.group_norm(self._program, x.value, layer, *affine)
         return Map(value, x.channels, x.stride)
 
     def _conv(
@@ -222,5 +175,5 @@ class PaddleOps:
         )
         return Map(value, weight.shape[0], x.stride * stride)
 
-    def _relu(self, x: Map) -> Map:
+    def _relu(self, x: Map, layer: str) -> Map:
         return Map(self._f.relu(x.value), x.channels, x.stride)
