@@ -256,7 +256,7 @@ class Recipe:
 def _require(record: object, **rules: tuple[bool, str]) -> None:
     """Raise a `ValueError` that lists every field whose rule does not hold, and what would."""
     faults = [
-        f"{name} is {getattr(record, name)}; expected {expected}"
+        f"{name} is {getattr(record, name)}, expected {expected}"
         for name, (holds, expected) in rules.items()
         if not holds
     ]
