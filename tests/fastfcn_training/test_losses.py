@@ -1,6 +1,5 @@
 """What is minimised, judged by torch, and by NumPy written out where torch is not there."""
 
-import math
 from typing import Any, Literal
 
 import numpy as np
@@ -177,14 +176,3 @@ def test_parts_that_the_network_has_not_are_left_out() -> None:
     assert found.auxiliary is None
     assert found.semantic is None
     assert float(losses.total(found, Losses())) == float(found.main)
-
-
-def test_class_weights_follow_enet_s_formula() -> None:
-    weights = losses.class_weights([300, 0, 100])
-    wanted = [1 / math.log(1.85), 1 / math.log(1.1), 1 / math.log(1.35)]
-    assert weights == pytest.approx(wanted, rel=1e-12)
-
-
-def test_class_weights_of_no_pixels_are_refused() -> None:
-    with pytest.raises(ValueError, match="no class has a pixel"):
-        losses.class_weights([0, 0])

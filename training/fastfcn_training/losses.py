@@ -3,7 +3,6 @@
 Source: reference/fastfcn_semantics.md, 5.2.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,20 +62,6 @@ def presence(labels: NDArray[np.integer[Any]], classes: int) -> NDArray[np.float
     """Tell which classes each picture shows: (N, classes), 0 or 1, of labels (N, H, W)."""
     shown = [np.bincount(one.reshape(-1), minlength=IGNORE + 1)[:classes] > 0 for one in labels]
     return np.asarray(shown, np.float32)
-
-
-def class_weights(pixels: Sequence[int]) -> tuple[float, ...]:
-    """Weigh rare classes more: ``1 / ln(1.1 + frequency)``, of the classes' numbers of pixels.
-
-    Raises:
-        ValueError: there are no pixels.
-
-    Source: Paszke et al., ENet, 2016, section 5.2, with 1.1 for their 1.02.
-    """
-    counts = np.asarray(pixels, np.float64)
-    if not counts.sum() > 0:
-        raise ValueError(f"no class has a pixel: {pixels}; frequencies cannot be computed")
-    return tuple(float(w) for w in 1 / np.log(1.1 + counts / counts.sum()))
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None, average: str) -> Tensor:

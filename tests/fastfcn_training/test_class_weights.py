@@ -1,0 +1,51 @@
+"""Weights of classes by how often they are seen."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastfcn_infer.dataset import IGNORE
+from fastfcn_training.class_weights import balanced, count_pixels
+from fastfcn_training.forms.recipe_file import read_recipe
+from small_trainings import pictures
+
+# Pixels of each class in CamVid's train and val together.
+CAMVID = (12284387, 19281259, 721848, 25130056, 4366836, 9017887, 899583, 1251792, 4024593) + (
+    518916,
+    571977,
+)
+
+
+def test_the_formula_is_enet_s_with_its_constant_lowered_to_1_1() -> None:
+    wanted = [1 / math.log(1.85), 1 / math.log(1.1), 1 / math.log(1.35)]
+    assert balanced([300, 0, 100]) == pytest.approx(wanted, abs=5e-5)
+
+
+def test_no_pixels_at_all_are_refused() -> None:
+    with pytest.raises(ValueError, match="no class has a pixel"):
+        balanced([0, 0])
+
+
+def test_every_label_of_every_picture_is_counted_but_those_to_ignore(tmp_path: Path) -> None:
+    dataset = pictures(tmp_path, 3)
+    calls: list[int] = []
+    found = count_pixels(dataset, lambda: calls.append(1))
+    labels = np.concatenate([dataset.read_labels(s).reshape(-1) for s in dataset.samples])
+    assert found == tuple(int((labels == label).sum()) for label in range(3))
+    assert (labels == IGNORE).any()
+    assert len(calls) == 3
+
+
+def test_a_class_that_is_nowhere_counts_0(tmp_path: Path) -> None:
+    dataset = pictures(tmp_path, 1)
+    more = replace(dataset, classes=(*dataset.classes, dataset.classes[0]))
+    assert count_pixels(more, lambda: None)[3] == 0
+
+
+def test_the_embedded_model_s_recipe_has_the_weights_of_what_it_learns_from() -> None:
+    recipe = read_recipe("fastfcn-resnet18-camvid")
+    assert recipe.data.split == "trainval"
+    assert recipe.losses.class_weights == balanced(CAMVID)
