@@ -13,9 +13,9 @@ from fastfcn_training.forms.recipe_file import read_recipe
 from small_trainings import pictures
 
 # Pixels of each class in CamVid's train and val together.
-CAMVID = (12284387, 19281259, 721848, 25130056, 4366836, 9017887, 899583, 1251792, 4024593) + (
-    518916,
-    571977,
+CAMVID = (
+    *(12284387, 19281259, 721848, 25130056, 4366836, 9017887),
+    *(899583, 1251792, 4024593, 518916, 571977),
 )
 
 

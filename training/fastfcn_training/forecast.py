@@ -62,6 +62,6 @@ def forecast_text(found: Forecast) -> str:
     return (
         f"{found.pictures} pictures, {found.classes} classes; "
         f"{found.parameters / 1e6:.2f} M parameters, {found.multiply_adds / 1e9:.1f} G "
-        f"multiply-adds a picture and way; {found.iterations} iterations of "
-        f"{found.pictures_a_step} pictures, {found.epochs:g} epochs"
+        f"multiply-adds a picture forward and twice as many back; {found.iterations} iterations "
+        f"of {found.pictures_a_step} pictures, {found.epochs:g} epochs"
     )

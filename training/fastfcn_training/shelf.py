@@ -45,7 +45,7 @@ class Shelf:
             published = layout(name).SPLITS.get(split)
             if not self._estimate or published is None:
                 raise
-            note = f"{name} {split} is not at {root}: counted {published} pictures, as published"
+            note = f"note: {name} {split} is not at {root}: counted {published} pictures, as published"
             if note not in self.notes:
                 self.notes.append(note)
             return published

@@ -13,10 +13,10 @@ from typing import Any
 from fastfcn_infer.errors import BackendMissing
 from fastfcn_training.changes import Changes, whole
 from fastfcn_training.form import Plan, Surroundings
-from fastfcn_training.paddleseg_config import Config, read_config
-from fastfcn_training.paddleseg_data import Padding
-from fastfcn_training.paddleseg_parts import Parts, take_apart
-from fastfcn_training.paddleseg_recipe import classes, recipe
+from fastfcn_training.paddleseg.files import Config, read_config
+from fastfcn_training.paddleseg.picture_schema import Padding
+from fastfcn_training.paddleseg.recipe import classes, recipe
+from fastfcn_training.paddleseg.sections import Parts, take_apart
 
 TITLE = "PaddleSeg's configuration files, and its flags"
 
@@ -74,7 +74,8 @@ def plan(options: Options, changes: Changes, surroundings: Surroundings) -> Plan
             save_every=parts.train.save_interval if every is None else every,
         )
     except ValueError as error:
-        raise ValueError(f"{options.config}: {error}") from error
+        faults = str(error).replace("\n", "\n  ")
+        raise ValueError(f"{options.config} describes no training:\n  {faults}") from error
     if options.use_vdl and importlib.util.find_spec("visualdl") is None:
         raise BackendMissing(
             "--use_vdl needs VisualDL, which is not installed: pip install visualdl"

@@ -6,7 +6,7 @@ Source: reference/fastfcn_semantics.md, 5.3.
 from collections.abc import Sequence
 from typing import Any
 
-from fastfcn_training import paddleseg_data as data
+from fastfcn_training.paddleseg import picture_schema as data
 from fastfcn_training.recipe import Augmentation, Triple
 
 _ORDER = (

@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from fastfcn_infer import record
-from fastfcn_training import paddleseg_data as data_schema
-from fastfcn_training import paddleseg_schema as schema
+from fastfcn_training.paddleseg import picture_schema, schema
 
 _SECTIONS = (
     *("model", "loss", "lr_scheduler", "optimizer", "train_dataset", "val_dataset"),
@@ -21,14 +20,14 @@ class Parts:
     Args:
         top: what is in no section.
         model, backbone: the network.
-        losses: of the network's outputs, in their order, of `paddleseg_schema.LOSSES`.
+        losses: of the network's outputs, in their order, of `schema.LOSSES`.
         coefficients: one a loss.
-        schedule: one of `paddleseg_schema.SCHEDULES`.
-        optimiser: one of `paddleseg_schema.OPTIMISERS`.
+        schedule: one of `schema.SCHEDULES`.
+        optimiser: one of `schema.OPTIMISERS`.
         learned: the data set to learn from.
-        transforms: of its pictures, of `paddleseg_data.TRANSFORMS`.
+        transforms: of its pictures, of `picture_schema.TRANSFORMS`.
         validated: the data set to validate on, if there is one.
-        validation_transforms: of its pictures, of `paddleseg_data.VALIDATION_TRANSFORMS`.
+        validation_transforms: of its pictures, of `picture_schema.VALIDATION_TRANSFORMS`.
         everywhere, train: how the training is carried out.
     """
 
@@ -39,9 +38,9 @@ class Parts:
     coefficients: tuple[float, ...]
     schedule: Any
     optimiser: Any
-    learned: data_schema.Dataset
+    learned: picture_schema.Dataset
     transforms: tuple[Any, ...]
-    validated: data_schema.Dataset | None
+    validated: picture_schema.Dataset | None
     validation_transforms: tuple[Any, ...]
     everywhere: schema.Everywhere
     train: schema.Train
@@ -61,24 +60,29 @@ def take_apart(config: Mapping[str, Any]) -> Parts:
     )
     for name in ("test", "test_config"):
         reader.one(schema.Test, name, config.get(name, {}))
-    coefficients = reader.one(schema.Coefficients, "loss", _without(loss, "types"))
+    top = reader.one(schema.Top, "", _without(config, *_SECTIONS), more=_SECTIONS)
+    coefficients = reader.one(
+        schema.Coefficients, "loss", _without(loss, "types"), more=("types",)
+    )
     parts = Parts(
-        top=reader.one(schema.Top, "", _without(config, *_SECTIONS)),
-        model=reader.one(schema.Model, "model", _without(model, "backbone")),
+        top=top,
+        model=reader.one(schema.Model, "model", _without(model, "backbone"), more=("backbone",)),
         backbone=reader.one(schema.Backbone, "model.backbone", model.get("backbone", {})),
         losses=reader.many(schema.LOSSES, "loss.types", loss.get("types", [])),
         coefficients=coefficients.coef if coefficients else (),
-        schedule=reader.typed(schema.SCHEDULES, "lr_scheduler", config.get("lr_scheduler")),
-        optimiser=reader.typed(schema.OPTIMISERS, "optimizer", config.get("optimizer")),
-        learned=reader.one(data_schema.Dataset, "train_dataset", _without(learned, "transforms")),
+        schedule=reader.typed(schema.SCHEDULES, "lr_scheduler", config.get("lr_scheduler", {})),
+        optimiser=reader.typed(schema.OPTIMISERS, "optimizer", config.get("optimizer", {})),
+        learned=reader.one(
+            picture_schema.Dataset, "train_dataset", _without(learned, "transforms")
+        ),
         transforms=reader.many(
-            data_schema.TRANSFORMS, "train_dataset.transforms", learned.get("transforms", [])
+            picture_schema.TRANSFORMS, "train_dataset.transforms", learned.get("transforms", [])
         ),
         validated=None
         if not validated
-        else reader.one(data_schema.Dataset, "val_dataset", _without(validated, "transforms")),
+        else reader.one(picture_schema.Dataset, "val_dataset", _without(validated, "transforms")),
         validation_transforms=reader.many(
-            data_schema.VALIDATION_TRANSFORMS,
+            picture_schema.VALIDATION_TRANSFORMS,
             "val_dataset.transforms",
             validated.get("transforms", []),
         ),
@@ -86,7 +90,7 @@ def take_apart(config: Mapping[str, Any]) -> Parts:
         train=reader.one(schema.Train, "train", config.get("train", {})),
     )
     if reader.faults:
-        raise ValueError("".join(f"\n  {fault}" for fault in reader.faults))
+        raise ValueError("\n".join(reader.faults))
     return parts
 
 
@@ -106,15 +110,16 @@ class _Reader:
         self.faults.append(f"{path}: keys with values were expected, found {data!r}")
         return {}
 
-    def one(self, kind: type[Any], path: str, data: object) -> Any:
-        """Read a section of one kind."""
+    def one(self, kind: type[Any], path: str, data: object, *, more: tuple[str, ...] = ()) -> Any:
+        """Read a section of one kind; `more` are keys that are known and read elsewhere."""
         found = self.mapping(path, data)
         known = [field.name for field in fields(kind)]
         unknown = [str(key) for key in found if key not in known]
         if unknown:
             place = path or "the top of the configuration"
             self.faults.append(
-                f"{place}: unknown keys {', '.join(unknown)}; known there: {', '.join(known)}"
+                f"{place}: unknown keys {', '.join(unknown)}; known there: "
+                f"{', '.join((*known, *more))}"
             )
         try:
             return record.from_data(kind, {k: v for k, v in found.items() if k in known})
@@ -122,17 +127,19 @@ class _Reader:
             self.faults += [_below(path, fault) for fault in error.faults]
         return None
 
-    def typed(self, kinds: data_schema.Kinds, path: str, data: object) -> Any:
+    def typed(self, kinds: picture_schema.Kinds, path: str, data: object) -> Any:
         """Read a section whose ``type`` says its kind."""
         found = self.mapping(path, data)
         kind = found.get("type")
+        if not isinstance(data, dict):
+            return None
         if not isinstance(kind, str) or kind not in kinds:
-            if isinstance(data, dict):
-                self.faults.append(f"{path}.type: {kind!r} is none of {', '.join(kinds)}")
+            what = "missing; expected" if kind is None else f"{kind!r} is none of"
+            self.faults.append(f"{path}.type: {what} {', '.join(kinds)}")
             return None
         return self.one(kinds[kind], path, _without(found, "type"))
 
-    def many(self, kinds: data_schema.Kinds, path: str, data: object) -> tuple[Any, ...]:
+    def many(self, kinds: picture_schema.Kinds, path: str, data: object) -> tuple[Any, ...]:
         """Read a list of such sections."""
         if not isinstance(data, list):
             self.faults.append(f"{path}: a list was expected, found {data!r}")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastfcn_training.safe_yaml import read_yaml
+from fastfcn_training.paddleseg.safe_yaml import read_yaml
 
 Config = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What may be in a PaddleSeg configuration about pictures; see `paddleseg_schema`."""
+"""What may be in a PaddleSeg configuration about pictures; see `schema`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_training import paddleseg_data as data
-from fastfcn_training import paddleseg_schema as schema
-from fastfcn_training.paddleseg_parts import Parts
-from fastfcn_training.paddleseg_pictures import augmentation, normalisation
+from fastfcn_training.paddleseg import picture_schema as data
+from fastfcn_training.paddleseg import schema
+from fastfcn_training.paddleseg.pictures import augmentation, normalisation
+from fastfcn_training.paddleseg.sections import Parts
 from fastfcn_training.recipe import Data, Losses, Optimiser, Recipe, Schedule
 
 _DATASETS = {
@@ -44,7 +44,7 @@ def recipe(parts: Parts, *, validate: bool, save_every: int) -> Recipe:
     schedule = _schedule(parts, factor, faults)
     network = _network(parts, faults)
     if faults or network is None:
-        raise ValueError("".join(f"\n  {fault}" for fault in faults))
+        raise ValueError("\n".join(faults))
     return Recipe(
         Data(_DATASETS[parts.learned.type], split, validation_split, mean, std),
         parts.top.iters,

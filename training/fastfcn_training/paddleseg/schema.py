@@ -1,6 +1,6 @@
 """What may be in a PaddleSeg configuration of a FastFCN: keys, values and defaults.
 
-The sections that describe pictures are in `paddleseg_data`.
+The sections that describe pictures are in `picture_schema`.
 
 The names are PaddleSeg's. What only one value of can be learned here has that value alone as its
 type, so that any other is refused by name.
@@ -12,7 +12,7 @@ Source: the signatures of PaddleSeg 2.8 and of its development branch for FastFC
 from dataclasses import dataclass
 from typing import Literal
 
-from fastfcn_training.paddleseg_data import Kinds, only
+from fastfcn_training.paddleseg.picture_schema import Kinds, only
 
 
 @dataclass(frozen=True)
