@@ -15,9 +15,10 @@ from fastfcn_training import losses
 from fastfcn_training.batches import Batch, network_input
 from fastfcn_training.optimisers import NamedOptimiser
 from fastfcn_training.paddle_train import TrainingNetwork
-from fastfcn_training.precision import LossScale, Precision
+from fastfcn_training.precision import Precision
 from fastfcn_training.processes import Processes
 from fastfcn_training.recipe import Recipe
+from fastfcn_training.saving import LossScale
 
 
 @dataclass(frozen=True)

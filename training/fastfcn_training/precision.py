@@ -1,30 +1,15 @@
 """Mixed precision: float16 where that is safe, losses scaled so that gradients do not vanish in it."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import paddle
 
 from fastfcn_infer.errors import DeviceUnavailable
+from fastfcn_training.saving import LossScale
 
 Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are checked
-
-
-@dataclass(frozen=True)
-class LossScale:
-    """What mixed precision remembers from step to step.
-
-    Args:
-        factor: of the losses.
-        good: steps in a row whose gradients were finite.
-        bad: steps in a row whose gradients were not, and which were left out.
-    """
-
-    factor: float
-    good: int
-    bad: int
 
 
 class Precision:

@@ -33,7 +33,6 @@ from fastfcn_export.trained import KEY, Trained
 from fastfcn_infer import record
 from fastfcn_infer.atomic import sweep, write_file, write_folder
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_training.precision import LossScale
 from fastfcn_training.recipe import Recipe
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -48,6 +47,21 @@ class Best:
 
     score: float
     iteration: int
+
+
+@dataclass(frozen=True)
+class LossScale:
+    """What mixed precision remembers from step to step.
+
+    Args:
+        factor: of the losses.
+        good: steps in a row whose gradients were finite.
+        bad: steps in a row whose gradients were not, and which were left out.
+    """
+
+    factor: float
+    good: int
+    bad: int
 
 
 @dataclass(frozen=True)
