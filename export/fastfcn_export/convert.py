@@ -70,7 +70,7 @@ def export(
     if is_deployed(Path(checkpoint)):
         return _export_deployed(Path(checkpoint), Path(folder), request, force, report)
     makers = _writers(request)
-    versions = {k: v for maker in makers.values() for k, v in maker.ready(request.options).items()}
+    versions = ready(request)
     with write_folder(Path(folder), replace=force) as partial:
         report("read")
         recognised = _recognise(checkpoint, request)
@@ -91,6 +91,20 @@ def export(
         source = Source(Path(checkpoint).name, facts.size, facts.sha256)
         record = joined([proof.record for proof in proofs]) if proofs else None
         return seal(partial, model, source, record, _producer(versions))
+
+
+def ready(request: Request) -> dict[str, str]:
+    """Check, before anything is read or trained, that what is asked for can be made here.
+
+    Returns:
+        The packages that make it, by the names that they are imported by, and their versions.
+
+    Raises:
+        BackendMissing: a package that a format needs is not installed.
+        ValueError: an unknown format, or one that cannot be had with these options.
+    """
+    makers = _writers(request).values()
+    return {k: v for maker in makers for k, v in maker.ready(request.options).items()}
 
 
 def _export_deployed(
