@@ -193,7 +193,7 @@ class Segmenter:
         Args:
             dataset: part of a data set, as `open_dataset` gives it.
             convention: of classes that are nowhere, "paddleseg", "fastfcn" or "mmseg"; None: that
-                of the checkpoint's authors.
+                of the checkpoint's training or authors.
             limit: the first so many pictures; None: all.
             predictions: folder that labels are written to, as ``NAME.png``; the counts are kept
                 there, too.

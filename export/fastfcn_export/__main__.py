@@ -48,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         "--classes",
         metavar="NAME|FILE.json",
         help="names and colours: ade20k, cityscapes, voc, pascal_context_59, pascal_context_60, "
-        'camvid, or a list of {"name", "color": [r, g, b]}',
+        'camvid, or a list of {"name", "color": [r, g, b]} (default: those that a checkpoint of '
+        "fastfcn-train names, else numbers)",
     )
     add("--dialect", help="wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the keys)")
     add(

@@ -34,9 +34,11 @@ class Request:
 
     Args:
         formats: of the graph, as `--format` names them.
-        classes: name of a class table, path of a JSON file, or None: numbered classes.
+        classes: name of a class table, path of a JSON file, or None: those that a checkpoint of ours
+            names, else numbered ones.
         dialect: None: found from the keys.
-        output_stride: of the backbone; None: the dialect's published default.
+        output_stride: of the backbone; None: what a checkpoint of ours says, else the dialect's
+            published default.
         output: what the graph answers.
         with_preprocess: the graph is fed pixels and normalises.
         options: fixed shape, precision.
