@@ -55,21 +55,25 @@ def _try_out(asked: Request, *, as_json: bool) -> int:
 
 def _text(outcome: "Outcome") -> str:
     lines = [f"trained for {outcome.iterations} iterations: {outcome.model}"]
-    if outcome.best is not None:
-        lines.append(f"the best of all that were validated: {outcome.best}")
     if outcome.scores is not None:
-        lines.append(", ".join(f"{name} {value:.4f}" for name, value in _scores(outcome).items()))
-    chosen = outcome.model if outcome.best is None else outcome.best
-    lines.append(f"go on with: fastfcn-export {chosen} -o FOLDER")
+        scores = ", ".join(f"{name} {value:.4f}" for name, value in _scores(outcome).items())
+        lines.append(f"last validation: {scores}")
+    if outcome.other is not None:
+        lines.append(f"the same weights for the other project: {outcome.other}")
+    if outcome.artifact is None:
+        lines.append(f"go on with: fastfcn-export {outcome.model} -o FOLDER")
+    else:
+        lines.append(f"go on with: fastfcn predict PICTURE -m {outcome.artifact} -o FOLDER")
     return "\n".join(lines)
 
 
 def _data(outcome: "Outcome") -> dict[str, Any]:
     return {
         "model": str(outcome.model),
-        "best": None if outcome.best is None else str(outcome.best),
         "iterations": outcome.iterations,
         "scores": {n: v if math.isfinite(v) else None for n, v in _scores(outcome).items()},
+        "other": None if outcome.other is None else str(outcome.other),
+        "artifact": None if outcome.artifact is None else str(outcome.artifact),
     }
 
 

@@ -21,7 +21,13 @@ class Conduct:
         keep: last checkpoints to keep.
         log_every: iterations.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        save_dialect: project for which to write the weights as well.
+        export: folder for an artifact made of them.
+        formats: of its graph.
         dry_run: train nothing.
+
+    Raises:
+        ValueError: a training that goes on is to begin with other weights.
     """
 
     root: Path | None = None
@@ -33,7 +39,18 @@ class Conduct:
     keep: int = 3
     log_every: int = 20
     device: str = "auto"
+    save_dialect: str | None = None
+    export: Path | None = None
+    formats: tuple[str, ...] = ("onnx",)
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse two sets of weights."""
+        if self.resume is not None and (self.weights or self.pretrained):
+            raise ValueError(
+                "--resume goes on with the weights of its run; --weights and --pretrained are for "
+                "a training that begins"
+            )
 
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
@@ -75,4 +92,17 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     )
     add("--log-every", "--log_iters", type=whole, metavar="N", help="iterations (default: 20)")
     add("--device", help="auto, cpu, cuda or cuda:N (gpu is the same); default: auto")
+    add("--save-dialect", metavar="NAME", help="also write RUN/NAME.pdparams: paddleseg, ncpaddle")
+    add("--export", type=Path, metavar="FOLDER", help="make an artifact of the trained weights")
+    add(
+        "--format",
+        dest="formats",
+        type=_formats,
+        metavar="F[,F]",
+        help="onnx, paddle; of --export",
+    )
     add("--dry-run", action="store_true", help="print the recipe and what it costs; train nothing")
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))

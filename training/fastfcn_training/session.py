@@ -2,40 +2,25 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fastfcn_export.network import choice
 from fastfcn_infer import __version__
 from fastfcn_infer.dataset import Dataset
-from fastfcn_infer.errors import DatasetError
 from fastfcn_infer.metrics import Scores
-from fastfcn_infer.progress import Progress
 from fastfcn_training import engine, launch
 from fastfcn_training.arguments import Request
-from fastfcn_training.changes import BALANCED, changed, with_class_weights
-from fastfcn_training.class_weights import balanced, count_pixels
 from fastfcn_training.conduct import Conduct
+from fastfcn_training.delivery import LAST, check_export, delivered, export_trained
 from fastfcn_training.forecast import Forecast, forecast
-from fastfcn_training.form import Plan, Surroundings, load_form
+from fastfcn_training.intent import Intent, check_classes, intended, run_folder
+from fastfcn_training.pretrained import Pretrained, first_weights
 from fastfcn_training.recipe import Recipe
+from fastfcn_training.save_dialect import SUFFIX, check_dialect, save_dialect
 from fastfcn_training.shelf import Shelf
 
-_LEFTOVERS = {"log.jsonl", "visualdl", "checkpoints"}  # of a training that never saved
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a training left.
-
-    Args:
-        model: the last weights.
-        best: the weights with the best scores; None: nothing was validated.
-        scores: of the last validation.
-        iterations: steps that were made.
-    """
-
-    model: Path
-    best: Path | None
-    scores: Scores | None
-    iterations: int
+if TYPE_CHECKING:
+    from fastfcn_training.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -53,6 +38,25 @@ class Trial:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a training left.
+
+    Args:
+        model: the weights it is judged by, the best or else the last.
+        iterations: steps that were made.
+        scores: of the last validation; None: there was none.
+        other: the same weights in another project's file, if that was asked for.
+        artifact: made of them, if that was asked for.
+    """
+
+    model: Path
+    iterations: int
+    scores: Scores | None
+    other: Path | None
+    artifact: Path | None
+
+
 def try_out(request: Request) -> Trial:
     """Plan a training; needs no Paddle, and no pictures where their number is published.
 
@@ -61,60 +65,55 @@ def try_out(request: Request) -> Trial:
         DatasetError: the data set is needed and not there.
     """
     shelf = Shelf(estimate=True)
-    plan, conduct = _planned(request, shelf)
-    part = (plan.recipe.data.dataset, _root(conduct), plan.recipe.data.split)
-    if request.changes.class_weights == BALANCED:
-        plan = _balanced(plan, shelf.open(*part))
+    _start_early(request)
+    intent = intended(request, shelf)
+    part = (intent.recipe.data.dataset, intent.root, intent.recipe.data.split)
     cost = forecast(
-        plan.recipe,
+        intent.recipe,
         pictures=shelf.count(*part),
         classes=shelf.classes(*part),
         world=launch.world(),
     )
-    return Trial(plan.recipe, cost, (*_notes(plan, conduct), *shelf.notes))
+    return Trial(intent.recipe, cost, (*intent.notes, *shelf.notes))
 
 
 def train(request: Request) -> Outcome:
-    """Train to the end.
+    """Train to the end, then deliver.
 
     Raises:
         ValueError: what was said makes no training; lists all faults.
         DatasetError, ImageError: the data set or a picture cannot be read.
-        BackendMissing, DeviceUnavailable: Paddle or the device is not there.
+        BackendMissing, DeviceUnavailable: Paddle, another package or the device is not there.
         CheckpointError: what is resumed or begun with is damaged or does not fit.
         TrainingError: the training cannot go on.
+        VerificationError, BackendError: the artifact is not the network; the training is saved.
         KeyboardInterrupt: somebody asked for it; after saving.
     """
-    lines: tuple[str, ...] = ()
-    if request.form is None:  # Paddle first, as it must be told how to start before it is imported
-        lines = engine.start(request.conduct.get("device", "auto"))
     shelf = Shelf(estimate=False)
-    plan, conduct = _planned(request, shelf)
-    run, data = conduct.run, plan.recipe.data
-    if run is None:
-        raise ValueError("-o RUN is missing: where checkpoints and logs go")
-    learned = shelf.open(data.dataset, _root(conduct), data.split)
+    lines = _start_early(request)
+    intent = intended(request, shelf)
+    conduct, data = intent.conduct, intent.recipe.data
+    learned = shelf.open(data.dataset, intent.root, data.split)
+    check_classes(intent, learned)
     validated = None
     if data.validation_split is not None:
-        validated = shelf.open(data.dataset, _root(conduct), data.validation_split)
-    if plan.classes not in (None, len(learned.classes)):
-        raise DatasetError(
-            f"{learned.name} has {len(learned.classes)} classes, but {plan.classes} were spoken of"
-        )
-    _check_run(run, conduct.resume)
-    if request.changes.class_weights == BALANCED:
-        plan = _balanced(plan, learned)
+        validated = shelf.open(data.dataset, intent.root, data.validation_split)
+    run = run_folder(conduct)
+    if conduct.export is not None:
+        check_export(conduct.export, conduct.formats)
     lines = lines or engine.start(conduct.device)
-    conduct = replace(conduct, run=run)
-    return _learn(plan, conduct, learned, validated, (*lines, *_notes(plan, conduct)))
+    return _learn(intent, run, learned, validated, lines)
+
+
+def _start_early(request: Request) -> tuple[str, ...]:
+    """Start Paddle if it will be imported to learn what is wanted, as that is in a checkpoint."""
+    if request.form is not None:
+        return ()
+    return engine.start(request.conduct.get("device", "auto"))
 
 
 def _learn(
-    plan: Plan,
-    conduct: Conduct,
-    learned: Dataset,
-    validated: Dataset | None,
-    lines: tuple[str, ...],
+    intent: Intent, run: Path, learned: Dataset, validated: Dataset | None, lines: tuple[str, ...]
 ) -> Outcome:
     # Paddle is there by now; these import it.
     from fastfcn_training.journal import Journal
@@ -122,103 +121,54 @@ def _learn(
     from fastfcn_training.saving import open_checkpoint
     from fastfcn_training.trainer import Options, Trainer
 
-    run = conduct.run or Path()
-    checkpoint = None if conduct.resume is None else open_checkpoint(conduct.resume)
+    recipe, conduct = intent.recipe, intent.conduct
+    resumed = None if conduct.resume is None else open_checkpoint(conduct.resume)
+    begin = Pretrained({}, ())
+    if resumed is None:
+        begin = first_weights(
+            choice.architecture(recipe.network, len(learned.classes)),
+            recipe.seed,
+            backbone=conduct.pretrained,
+            network=conduct.weights,
+        )
     processes = Processes()
-    workers = conduct.workers
+    first, workers = processes.rank == 0, conduct.workers
     if workers is None:
         workers = engine.reading_workers(gpu=processes.gpu)
-    lines = (*lines, f"reading: {workers} processes")
-    with Journal(run if processes.rank == 0 else None, visible=processes.rank == 0) as journal:
-        iteration = 0 if checkpoint is None else checkpoint.progress.iteration
-        journal.write("session", "\n".join(lines), iteration, version=__version__, notes=lines)
+    options = Options(run, workers, conduct.keep, conduct.log_every)
+    with Journal(run if first else None, visible=first) as journal:
         trainer = Trainer(
-            plan.recipe,
+            recipe,
             learned,
             validated,
-            Options(run, workers, conduct.keep, conduct.log_every),
+            options,
             processes,
-            resume=checkpoint,
+            weights=begin.weights or None,
+            resume=resumed,
         )
+        if conduct.save_dialect is not None:
+            check_dialect(conduct.save_dialect, trainer.trained())
+        notes = (*intent.notes, *(f"note: {note}" for note in begin.notes))
+        text = "\n".join((*lines, f"reading: {workers} processes", *notes))
+        journal.write("session", text, trainer.iteration, version=__version__, notes=text)
         scores = trainer.run(journal)
-    best = run / "best.safetensors"
-    return Outcome(
-        run / "model.safetensors",
-        best if validated is not None and best.exists() else None,
-        scores,
-        trainer.iteration,
-    )
+        outcome = Outcome(run / LAST, trainer.iteration, scores, None, None)
+        return _delivered(outcome, run, conduct, journal) if first else outcome
 
 
-def _planned(request: Request, shelf: Shelf) -> tuple[Plan, Conduct]:
-    """Put together what the form, the resumed run and the command line say; the last one wins."""
-    said = dict(request.conduct)
-    if request.form is None:
-        plan = _resumed(said["resume"])
-    else:
-        form = load_form(request.form)
-        surroundings = Surroundings(shelf.count, said.get("root"), launch.world())
-        plan = form.plan(request.options, request.changes, surroundings)
-        plan = replace(plan, recipe=changed(plan.recipe, request.changes))
-    said = {**plan.conduct, **said}
-    if plan.fine_tune:
-        if "resume" not in said:
-            raise ValueError("--ft needs --resume FILE, the weights to begin with")
-        said["weights"] = said.pop("resume")
-    elif "resume" in said and "run" not in request.conduct:
-        said["run"] = _run_of(said["resume"])
-    return plan, Conduct(**said)
-
-
-def _resumed(path: Path) -> Plan:
-    """Go on by the recipe that the training was begun with."""
-    from fastfcn_training.saving import open_checkpoint
-
-    return Plan(open_checkpoint(path).progress.recipe)
-
-
-def _run_of(path: Path) -> Path:
-    """Find the run that a checkpoint, if it is one, is of."""
-    return path.parent.parent if (path / "progress.json").is_file() else path
-
-
-def _root(conduct: Conduct) -> Path:
-    if conduct.root is None:
-        raise ValueError("--root DIR is missing: where the data set lies")
-    return conduct.root
-
-
-def _check_run(run: Path, resume: Path | None) -> None:
-    """Refuse to write where another training, or anything else, has written."""
-    if not run.exists() or (resume is not None and run.resolve() == _run_of(resume).resolve()):
-        return
-    if not run.is_dir():
-        raise ValueError(f"{run} is no folder; checkpoints and logs need one of their own")
-    if any((run / "checkpoints").glob("[0-9]*")):
-        raise ValueError(
-            f"{run} holds a training already. Go on with it (--resume {run}), or name another "
-            "folder (-o)"
+def _delivered(outcome: Outcome, run: Path, conduct: Conduct, journal: "Journal") -> Outcome:
+    """Make of the weights what was asked for."""
+    outcome = replace(outcome, model=delivered(run))
+    if conduct.save_dialect is not None:
+        other = run / f"{conduct.save_dialect}{SUFFIX}"
+        save_dialect(outcome.model, conduct.save_dialect, other)
+        outcome = replace(outcome, other=other)
+    if conduct.export is not None:
+        export_trained(
+            run,
+            conduct.export,
+            conduct.formats,
+            report=lambda stage: journal.say(f"export: {stage}"),
         )
-    others = sorted({path.name for path in run.iterdir()} - _LEFTOVERS)
-    if others:
-        raise ValueError(
-            f"{run} holds {', '.join(others[:5])}; an empty folder was expected, or none"
-        )
-
-
-def _balanced(plan: Plan, data: Dataset) -> Plan:
-    """Count the classes' pixels and weigh them."""
-    with Progress("Count pixels", total=len(data.samples), unit="pictures") as bar:
-        weights = balanced(count_pixels(data, bar.advance))
-    return replace(plan, recipe=with_class_weights(plan.recipe, weights))
-
-
-def _notes(plan: Plan, conduct: Conduct) -> tuple[str, ...]:
-    notes = [f"note: {note}" for note in plan.notes]
-    begins = (conduct.resume, conduct.weights, conduct.pretrained)
-    if plan.backbone_of is not None and not any(begins):
-        notes.append(
-            f"note: the backbone begins with random weights, not with those of {plan.backbone_of}; "
-            "nothing is fetched, so give them by --pretrained FILE"
-        )
-    return tuple(notes)
+        outcome = replace(outcome, artifact=conduct.export)
+    return outcome
