@@ -1,14 +1,14 @@
 """Weights of classes by how often they are seen."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fastfcn_infer.dataset import IGNORE
-from fastfcn_training.class_weights import balanced, count_pixels
+from fastfcn_infer.errors import DatasetError
+from fastfcn_training.class_weights import balanced, counted_weights
 from fastfcn_training.forms.recipe_file import read_recipe
 from small_trainings import pictures
 
@@ -29,20 +29,19 @@ def test_no_pixels_at_all_are_refused() -> None:
         balanced([0, 0])
 
 
-def test_every_label_of_every_picture_is_counted_but_those_to_ignore(tmp_path: Path) -> None:
+def test_weights_are_counted_over_every_label_file(tmp_path: Path) -> None:
     dataset = pictures(tmp_path, 3)
-    calls: list[int] = []
-    found = count_pixels(dataset, lambda: calls.append(1))
     labels = np.concatenate([dataset.read_labels(s).reshape(-1) for s in dataset.samples])
-    assert found == tuple(int((labels == label).sum()) for label in range(3))
     assert (labels == IGNORE).any()
-    assert len(calls) == 3
+    assert counted_weights(dataset) == balanced([int((labels == n).sum()) for n in range(3)])
 
 
-def test_a_class_that_is_nowhere_counts_0(tmp_path: Path) -> None:
-    dataset = pictures(tmp_path, 1)
-    more = replace(dataset, classes=(*dataset.classes, dataset.classes[0]))
-    assert count_pixels(more, lambda: None)[3] == 0
+def test_all_bad_label_files_are_named(tmp_path: Path) -> None:
+    dataset = pictures(tmp_path, 3)
+    for number in (0, 2):
+        (tmp_path / f"labels{number}.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"(?s)2 label files.*labels0\.png.*labels2\.png"):
+        counted_weights(dataset)
 
 
 def test_the_embedded_model_s_recipe_has_the_weights_of_what_it_learns_from() -> None:

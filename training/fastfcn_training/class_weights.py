@@ -1,10 +1,15 @@
 """Weights of classes that follow from how often each is seen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from fastfcn_infer.dataset import IGNORE, Dataset
+from fastfcn_infer.dataset import Dataset
+from fastfcn_infer.errors import DatasetError
+from fastfcn_infer.label_count import count_labels
+from fastfcn_infer.progress import Progress
+
+_SHOWN = 10  # bad files
 
 
 def balanced(pixels: Sequence[int]) -> tuple[float, ...]:
@@ -24,18 +29,16 @@ def balanced(pixels: Sequence[int]) -> tuple[float, ...]:
     return tuple(round(float(weight), 4) for weight in 1 / np.log(1.1 + counts / counts.sum()))
 
 
-def count_pixels(dataset: Dataset, advance: Callable[[], None]) -> tuple[int, ...]:
-    """Count the pixels of each class over all label maps.
-
-    Args:
-        dataset: with labels.
-        advance: called after each of them.
+def counted_weights(dataset: Dataset) -> tuple[float, ...]:
+    """Read every label file and weigh the classes by what is in them.
 
     Raises:
-        DatasetError: labels cannot be read.
+        DatasetError: some label files are bad; names them.
+        ValueError: no class has a pixel.
     """
-    total = np.zeros(IGNORE + 1, np.int64)
-    for sample in dataset.samples:
-        total += np.bincount(dataset.read_labels(sample).reshape(-1), minlength=IGNORE + 1)
-        advance()
-    return tuple(total[: len(dataset.classes)].tolist())
+    with Progress("Count pixels", total=len(dataset.samples), unit="pictures") as bar:
+        found = count_labels(dataset, bar.advance)
+    if found.faults:
+        shown = "".join(f"\n- {fault}" for fault in found.faults[:_SHOWN])
+        raise DatasetError(f"{len(found.faults)} label files cannot be counted:{shown}")
+    return balanced(found.pixels)

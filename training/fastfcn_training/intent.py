@@ -6,11 +6,10 @@ from typing import Any
 
 from fastfcn_infer.dataset import Dataset
 from fastfcn_infer.errors import DatasetError
-from fastfcn_infer.progress import Progress
 from fastfcn_training import launch
 from fastfcn_training.arguments import Request
 from fastfcn_training.changes import BALANCED, changed, with_class_weights
-from fastfcn_training.class_weights import balanced, count_pixels
+from fastfcn_training.class_weights import counted_weights
 from fastfcn_training.conduct import Conduct
 from fastfcn_training.form import Plan, Surroundings, load_form
 from fastfcn_training.recipe import Recipe
@@ -56,7 +55,7 @@ def intended(request: Request, shelf: Shelf) -> Intent:
     recipe = plan.recipe
     if request.changes.class_weights == BALANCED:
         learned = shelf.open(recipe.data.dataset, conduct.root, recipe.data.split)
-        recipe = with_class_weights(recipe, _counted(learned))
+        recipe = with_class_weights(recipe, counted_weights(learned))
     return Intent(recipe, conduct, conduct.root, _notes(plan, conduct), plan.classes)
 
 
@@ -124,11 +123,6 @@ def _conduct(plan: Plan, request: Request) -> Conduct:
 def _run_of(path: Path) -> Path:
     """Find the run that a checkpoint, if it is one, is of."""
     return path.parent.parent if (path / "progress.json").is_file() else path
-
-
-def _counted(data: Dataset) -> tuple[float, ...]:
-    with Progress("Count pixels", total=len(data.samples), unit="pictures") as bar:
-        return balanced(count_pixels(data, bar.advance))
 
 
 def _notes(plan: Plan, conduct: Conduct) -> tuple[str, ...]:
