@@ -28,10 +28,12 @@ class Step:
     Args:
         losses: the whole loss, its main, auxiliary and semantic parts before they are weighted;
             means over the batches, 0 for a part that the network has not.
+        finite: all gradients are numbers; those of mixed precision need not be.
         waited: seconds spent waiting for the pictures.
     """
 
     losses: NDArray[np.float64]
+    finite: bool
     waited: float
 
 
@@ -78,7 +80,7 @@ class Learner:
             batch = next(stream)
             waited += time.perf_counter() - began
             found += self._gradients(batch, last=part == recipe.accumulate - 1)
-        return Step(found / recipe.accumulate, waited)
+        return Step(found / recipe.accumulate, self._finite(), waited)
 
     def move(self, rate: float) -> None:
         """Move the weights along the gradients that were found, and forget these."""
@@ -98,6 +100,15 @@ class Learner:
         """
         self._optimiser.load(optimiser)
         self._precision.load(scale)
+
+    def _finite(self) -> bool:
+        # Asked for apart from the losses: a ReLU may take what is not a number for 0, so that the
+        # loss is one, while the gradient is not.
+        if self._recipe.precision == "mixed":
+            return True  # the scaled gradients are looked at, and left out, by `Precision`
+        gradients = (tensor.grad for tensor in self.network.named_trainable().values())
+        squares = paddle.stack([(gradient * gradient).sum() for gradient in gradients])
+        return bool(np.isfinite(squares.numpy()).all())
 
     def _gradients(self, batch: Batch, *, last: bool) -> NDArray[np.float64]:
         recipe = self._recipe

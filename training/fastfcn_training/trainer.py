@@ -121,7 +121,7 @@ class Trainer:
             The scores of the last validation, if there was one.
 
         Raises:
-            TrainingError: the loss is not a number, names the pictures; or nothing can be saved.
+            TrainingError: the loss is not a number, names the pictures; or it cannot be saved.
             KeyboardInterrupt: somebody asked for it; after saving.
             ImageError, DatasetError: a picture or its labels cannot be read.
         """
@@ -202,27 +202,29 @@ class Trainer:
         recipe, world = self._recipe, self._processes.world
         step = self._learner.look(pictures, self.iteration)
         losses = self._processes.mean(step.losses)
-        if not np.isfinite(losses).all():
+        if not (step.finite and np.isfinite(losses).all()):
             raise TrainingError(self._divergence(step.losses))
         self._learner.move(schedules.rate(recipe.schedule, self.iteration, recipe.iterations))
         self.iteration += 1
         meter.add(losses, recipe.batch * recipe.accumulate * world, step.waited)
 
     def _divergence(self, losses: NDArray[np.float64]) -> str:
-        """Say which pictures made the losses of any process something else than numbers."""
+        """Say which pictures made losses or gradients something else than numbers."""
         order, parts = self._order, self._recipe.accumulate
         bad = np.zeros(order.world, np.int64)
         bad[order.rank] = not np.isfinite(losses).all()
+        # Gradients are those of all processes, and do not tell whose pictures it was.
+        ranks = np.flatnonzero(self._processes.sum(bad)).tolist() or range(order.world)
         paths = [
             str(self._data.samples[draw.index].picture)
-            for rank in np.flatnonzero(self._processes.sum(bad)).tolist()
+            for rank in ranks
             for part in range(parts)
             for draw in replace(order, rank=rank).draws(self.iteration * parts + part)
         ]
         return (
-            f"the loss of iteration {self.iteration} is not a number. Its pictures: "
-            f"{', '.join(paths)}. Look at their labels, or begin anew with a lower learning rate "
-            "or with clipped gradients; what was saved before is all there"
+            f"the loss of iteration {self.iteration}, or its gradient, is not a number. Its "
+            f"pictures: {', '.join(paths)}. Look at their labels, or begin anew with a lower "
+            "learning rate or with clipped gradients; what was saved before is all there"
         )
 
     def _validate(self, journal: Journal) -> Scores | None:
