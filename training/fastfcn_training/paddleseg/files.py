@@ -33,7 +33,7 @@ def read_config(path: Path, options: Sequence[str] = ()) -> Config:
             is none.
         BackendMissing: PyYAML is not installed.
     """
-    config = _with_bases(path, ())
+    config: Config = _unmarked(_with_bases(path, ()))
     for option in options:
         _set(config, option)
     return config
@@ -54,7 +54,6 @@ def _with_bases(path: Path, above: tuple[Path, ...]) -> Config:
                 f"{path} has the base {base!r}; a .yml file as seen from its own folder was expected"
             )
         config = _merged(config, _with_bases(path.parent / named, (*above, real)))
-    config.pop(_INHERITED, None)
     return config
 
 
@@ -73,16 +72,24 @@ def _list(path: Path, bases: object) -> list[str]:
 
 def _merged(upper: Config, lower: Config) -> Config:
     """Inherit from `lower` what `upper` does not say."""
-    upper = dict(upper)
-    if not upper.pop(_INHERITED, True):
-        return upper
+    if not upper.get(_INHERITED, True):
+        # The mark has done its work with the first base that has such a mapping, as at PaddleSeg.
+        return {key: value for key, value in upper.items() if key != _INHERITED}
     result = dict(lower)
     for key, value in upper.items():
-        if isinstance(value, dict):
-            below = result.get(key)
-            value = _merged(value, below if isinstance(below, dict) else {})
-        result[key] = value
+        below = lower.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            result[key] = _merged(value, below)
+        else:
+            result[key] = value
     return result
+
+
+def _unmarked(value: Any) -> Any:
+    """Leave out the marks that met no base."""
+    if isinstance(value, dict):
+        return {key: _unmarked(item) for key, item in value.items() if key != _INHERITED}
+    return value
 
 
 def _set(config: Config, option: str) -> None:

@@ -10,7 +10,7 @@ _LARGEST = 1 << 20  # bytes of a file
 _MOST = 20_000  # values of a file, with every alias unfolded
 _DEEPEST = 50
 # A number to YAML 1.2 and to people, but text to YAML 1.1, which PyYAML reads.
-_FLOAT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+\Z")
 
 
 def read_yaml(path: Path) -> object:
