@@ -9,6 +9,7 @@ CODES = [
     (errors.BackendError, 5),
     (errors.BackendMissing, 5),
     (errors.DeviceUnavailable, 5),
+    (errors.GraphRefused, 5),
     (errors.ArtifactError, 6),
     (errors.CheckpointError, 6),
     (errors.ImageError, 3),
