@@ -53,11 +53,14 @@ class TrainingNetwork(nn.Layer):  # type: ignore[misc]
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
         super().__init__(dtype=dtype)
-        check_shapes(weights, cost.tensors(architecture), {}, "network")
+        named = cost.tensors(architecture)
+        check_shapes(weights, named, {}, "network")
         self.architecture = architecture
         self._freeze_norms = freeze_norms
         self._dropout = dropout
-        self._tensors = {name: self._tensor(name, array) for name, array in weights.items()}
+        # In the network's order, whatever the order of `weights` is: sums over all tensors, such as
+        # the norm of all gradients, are then the same to the last bit after a checkpoint is read.
+        self._tensors = {name: self._tensor(name, weights[name]) for name in named}
         self._joint_norms: dict[str, Any] = {}
         if synchronised and not freeze_norms:
             norms = (name.removesuffix(".mean") for name in weights if name.endswith(".mean"))
