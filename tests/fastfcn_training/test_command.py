@@ -150,6 +150,14 @@ def test_a_training_that_another_project_cannot_take_over_does_not_begin(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@needs_paddle
+def test_a_gpu_that_is_not_there_is_missed_at_once(data: Path, tmp_path: Path) -> None:
+    words = ("--recipe", written(tmp_path, CAMVID), "--root", data, "-o", tmp_path / "run")
+    said = fastfcn_train(*words, "--device", "cuda:99")
+    assert said.returncode == 5
+    assert "the device cuda:99 was asked for" in said.stderr
+
+
 def test_without_paddle_the_line_that_installs_it_is_printed(data: Path, tmp_path: Path) -> None:
     words = ("--recipe", written(tmp_path, CAMVID), "--root", data, "-o", tmp_path / "run")
     said = fastfcn_train(*words, **without_paddle(tmp_path))
