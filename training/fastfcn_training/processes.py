@@ -3,20 +3,47 @@
 Several processes are started by ``python -m paddle.distributed.launch`` (see `launch`).
 """
 
-import contextlib
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
+from paddle import nn
 
+from fastfcn_export.network.fastfcn import Outputs
 from fastfcn_infer.measurement import peak_memory
 from fastfcn_training import launch
 from fastfcn_training.paddle_train import TrainingNetwork
 
 Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are checked
+
+
+class _Tensors(nn.Layer):  # type: ignore[misc]
+    """The outputs as Paddle must have them to find the tensors in them: as a tuple."""
+
+    def __init__(self, network: TrainingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor | None, ...]:
+        outputs: Outputs[Tensor] = self.network(image)
+        return outputs.main, outputs.auxiliary, outputs.semantic
+
+
+class _Shared:
+    """The network of several processes."""
+
+    def __init__(self, network: TrainingNetwork) -> None:
+        # Every tensor that learns has a part in every loss: there is no need to look for others.
+        self._parallel = paddle.DataParallel(_Tensors(network), find_unused_parameters=False)
+
+    def __call__(self, image: Tensor) -> Outputs[Tensor]:
+        return Outputs(*self._parallel(image))
+
+    def alone(self) -> AbstractContextManager[Any]:
+        return self._parallel.no_sync()  # type: ignore[no-any-return]
 
 
 class Processes:
@@ -42,18 +69,17 @@ class Processes:
         return self.world > 1 and self.gpu
 
     def wrap(self, network: TrainingNetwork) -> Any:
-        """Make the network's gradients the means over all processes."""
-        if self.world == 1:
-            return network
-        # Every tensor that learns has a part in every loss; so Paddle need not look for others,
-        # which it could not: it does not find tensors inside of `Outputs`.
-        return paddle.DataParallel(network, find_unused_parameters=False)
+        """Make a function of pictures whose gradients are the means over all processes."""
+        return network if self.world == 1 else _Shared(network)
 
     def gradients(self, network: Any, *, shared: bool) -> AbstractContextManager[Any]:
-        """Within it gradients are shared between processes, or only added up."""
-        if self.world == 1 or shared:
-            return contextlib.nullcontext()
-        return network.no_sync()  # type: ignore[no-any-return]
+        """Within it gradients are shared between processes, or only added up.
+
+        Args:
+            network: what `wrap` gave.
+            shared: between processes.
+        """
+        return nullcontext() if self.world == 1 or shared else network.alone()
 
     def agree(self, tensors: Iterable[Tensor]) -> None:
         """Give every process the first one's values, in place."""
