@@ -30,9 +30,12 @@ from fastfcn_training.saving import checkpoints  # noqa: E402
 from fastfcn_training.trainer import Options, Trainer  # noqa: E402
 from fastfcn_training.validation import validate  # noqa: E402
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="Paddle has several processes on a CPU on Linux only"
-)
+pytestmark = [
+    pytest.mark.slow,  # the launcher and both processes import Paddle
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="Paddle has several processes on a CPU on Linux only"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
