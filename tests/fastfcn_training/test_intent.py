@@ -11,8 +11,6 @@ from fastfcn_infer.errors import DatasetError
 from fastfcn_training import arguments, intent
 from fastfcn_training.class_weights import counted_weights
 from fastfcn_training.conduct import Conduct
-from fastfcn_training.form import Plan
-from fastfcn_training.forms import recipe_file
 from fastfcn_training.intent import Intent, intended, run_folder
 from fastfcn_training.recipe import Recipe
 from fastfcn_training.shelf import Shelf
@@ -193,36 +191,3 @@ class TestRunFolder:
             run_folder(Conduct(run=tmp_path / "file"))
         with pytest.raises(ValueError, match="-o RUN is missing"):
             run_folder(Conduct())
-
-
-class TestRecipeFile:
-    def read(self, name: str | Path) -> Plan:
-        return recipe_file.plan(recipe_file.Options(str(name)), None, None)  # type: ignore[arg-type]
-
-    def test_recipes_of_the_package_are_known_by_name(self) -> None:
-        found = self.read("fastfcn-resnet18-camvid").recipe
-        assert (found.data.dataset, found.network.backbone) == ("camvid", "resnet18")
-
-    def test_what_a_dry_run_prints_is_a_recipe(self, tmp_path: Path) -> None:
-        assert self.read(written(tmp_path, LISTED)).recipe == LISTED
-
-    @pytest.mark.parametrize(
-        ("text", "said"),
-        [
-            ("{", "not JSON"),
-            (
-                '{"data": {"dataset": "camvid"}, "batch": "two", "hue": 1}',
-                r"(?s)batch.*hue: unknown",
-            ),
-            ("[" * (1 << 20) + "]", "more than 1048576 bytes"),
-        ],
-    )
-    def test_what_is_no_recipe_is_refused(self, tmp_path: Path, text: str, said: str) -> None:
-        path = tmp_path / "recipe.json"
-        path.write_text(text, encoding="utf-8")
-        with pytest.raises(ValueError, match=said):
-            self.read(path)
-
-    def test_a_name_that_is_none_lists_those_that_are(self) -> None:
-        with pytest.raises(ValueError, match=r"fastfcn-resnet18-camvid.*No such file"):
-            self.read("fastfcn-resnet18-mars")
