@@ -25,10 +25,13 @@ NOT_VERIFIED = 4
 NO_RUNTIME = 5
 BAD_FILE = 6
 TOO_SLOW = 7
+STOPPED = 8
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
-_CODES: tuple[tuple[type[Exception], int], ...] = (
+Codes = tuple[tuple[type[Exception], int], ...]
+
+_CODES: Codes = (
     (VerificationError, NOT_VERIFIED),
     (BackendError, NO_RUNTIME),
     (ArtifactError, BAD_FILE),
@@ -43,7 +46,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-def run(command: Callable[[], int], *, as_json: bool) -> int:
+def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
     """Run a command; an error that was raised on purpose becomes a message and an exit code.
 
     Anything else is a bug of ours and leaves its traceback.
@@ -51,6 +54,7 @@ def run(command: Callable[[], int], *, as_json: bool) -> int:
     Args:
         command: returns its exit code.
         as_json: print the error as one JSON object on stdout; else as a line on stderr.
+        more: errors of other rooms, which the SDK does not know, and their codes.
     """
     try:
         code = command()
@@ -64,7 +68,7 @@ def run(command: Callable[[], int], *, as_json: bool) -> int:
         print("interrupted", file=sys.stderr)  # noqa: T201 - commands print
         return INTERRUPTED
     except (FastFCNError, OSError, ValueError) as error:
-        code = next(code for kind, code in _CODES if isinstance(error, kind))
+        code = next(code for kind, code in (*more, *_CODES) if isinstance(error, kind))
         name = type(error).__name__
         if as_json:
             report = {"error": name, "code": code, "message": str(error)}

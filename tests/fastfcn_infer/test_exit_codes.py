@@ -72,3 +72,14 @@ def test_a_bug_of_ours_keeps_its_traceback(error: Exception) -> None:
 def test_an_interrupted_command_ends_as_shells_expect(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_codes.run(lambda: failing(KeyboardInterrupt()), as_json=False) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
+
+
+def test_errors_of_other_rooms_have_codes_of_their_own() -> None:
+    class Stopped(errors.FastFCNError):
+        pass
+
+    codes = ((Stopped, exit_codes.STOPPED),)
+    assert exit_codes.run(lambda: failing(Stopped("x")), as_json=False, more=codes) == 8
+    assert (
+        exit_codes.run(lambda: failing(errors.FastFCNError("x")), as_json=False, more=codes) == 1
+    )

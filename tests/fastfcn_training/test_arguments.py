@@ -1,5 +1,6 @@
 """What was said to ``fastfcn-train``, sorted by whom it concerns."""
 
+import shlex
 from dataclasses import fields
 from itertools import combinations
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from command_line import ROOT
 from fastfcn_training import arguments
 from fastfcn_training.arguments import Request, parser
 from fastfcn_training.changes import BALANCED, Changes
@@ -29,6 +31,24 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def names(kind: type[Any]) -> set[str]:
     return {field.name for field in fields(kind)}
+
+
+def documented() -> list[str]:
+    """Find every command line of ``fastfcn-train`` in the documents, comments left out."""
+    texts = [
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/training.md")
+    ]
+    lines = [line.split("#")[0] for text in texts for line in text.splitlines()]
+    found = [line[line.index("fastfcn-train ") :] for line in lines if "fastfcn-train --" in line]
+    return [line.strip() for line in found if "`" not in line]
+
+
+def test_every_documented_command_line_is_understood() -> None:
+    lines = documented()
+    assert len(lines) >= 8
+    for line in lines:
+        words = shlex.split(line.replace(" ...", ""))
+        assert request(*words[1:]).form in (None, *form_names()), line
 
 
 def test_there_are_three_forms() -> None:

@@ -158,6 +158,17 @@ def test_a_gpu_that_is_not_there_is_missed_at_once(data: Path, tmp_path: Path) -
     assert "the device cuda:99 was asked for" in said.stderr
 
 
+@needs_paddle
+def test_a_training_that_goes_on_as_another_one_is_told_what_differs(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], data: Path, tmp_path: Path
+) -> None:
+    run, _ = trained
+    recipe = written(tmp_path, CAMVID)
+    said = fastfcn_train("--recipe", recipe, "--resume", run, "--root", data, "--seed", "9")
+    assert said.returncode == 8
+    assert "its recipe differs in seed" in said.stderr
+
+
 def test_without_paddle_the_line_that_installs_it_is_printed(data: Path, tmp_path: Path) -> None:
     words = ("--recipe", written(tmp_path, CAMVID), "--root", data, "-o", tmp_path / "run")
     said = fastfcn_train(*words, **without_paddle(tmp_path))

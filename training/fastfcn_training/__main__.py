@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastfcn_infer import exit_codes, record
 from fastfcn_training import launch
 from fastfcn_training.arguments import Request, parser, request
+from fastfcn_training.errors import TrainingError
 
 if TYPE_CHECKING:
     from fastfcn_training.session import Outcome
+
+_CODES = ((TrainingError, exit_codes.STOPPED),)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = request(given)
     except ValueError as error:
         made.error(str(error))
-    return exit_codes.run(lambda: _run(asked, as_json=as_json), as_json=as_json)
+    return exit_codes.run(lambda: _run(asked, as_json=as_json), as_json=as_json, more=_CODES)
 
 
 def _run(asked: Request, *, as_json: bool) -> int:

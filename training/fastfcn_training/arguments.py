@@ -23,9 +23,9 @@ Train a FastFCN. Say what to learn in one of three ways, or go on with --resume 
 _EPILOG = """\
 several GPUs: python -m paddle.distributed.launch --gpus 0,1 fastfcn-train ...
 
-exit codes: 0 fine, 1 the training cannot go on (or a bug of ours), 2 usage, 3 a picture or the data
-set cannot be read, 4 the exported graph is not the network, 5 Paddle or a device is missing, 6 a
-checkpoint is damaged or does not fit, 130 interrupted.
+exit codes: 0 fine, 1 a bug of ours, 2 usage, 3 a picture or the data set cannot be read, 4 the
+exported graph is not the network, 5 Paddle or a device is missing, 6 a checkpoint is damaged or does
+not fit, 8 the training cannot go on, 130 interrupted and saved.
 """
 
 
