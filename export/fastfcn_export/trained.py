@@ -12,7 +12,7 @@ from fastfcn_export.checkpoint import read_note
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer import record
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import ClassInfo
+from fastfcn_infer.manifest import ClassInfo, Resize
 
 KEY = "fastfcn"  # of the metadata: a `Trained` as JSON
 Triple = tuple[float, float, float]
@@ -33,6 +33,7 @@ class Trained:
         dataset: name of the data set and its part, such as "camvid train".
         iterations: steps that the optimiser has made.
         convention: of the scores that validation reported.
+        resize: how a picture is sized for the network; None: not at all.
 
     Raises:
         ValueError: values that no training has; lists all of them.
@@ -48,6 +49,7 @@ class Trained:
     dataset: str
     iterations: int
     convention: Literal["paddleseg", "fastfcn", "mmseg"] = "paddleseg"
+    resize: Resize | None = None
 
     def __post_init__(self) -> None:
         """Check what the types leave open."""

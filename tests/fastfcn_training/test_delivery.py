@@ -10,6 +10,7 @@ from fastfcn_infer.class_table import class_table
 from fastfcn_infer.dataset import open_dataset
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.golden import replay
+from fastfcn_infer.manifest import Resize
 from fastfcn_training.delivery import check_export, delivered, export_trained
 from fastfcn_training.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
 from trained_files import trained, write_trained
@@ -43,8 +44,9 @@ def streets(root: Path, pictures: int) -> None:
             write_png(root / folder / "train" / f"{index}.png", array.astype(np.uint8))
 
 
+@pytest.mark.parametrize("resize", [None, Resize("short_side", 97, align_corners=False)])
 def test_the_artifact_scores_on_a_data_set_what_the_training_network_scores(
-    tmp_path: Path,
+    tmp_path: Path, resize: Resize | None
 ) -> None:
     pytest.importorskip("paddle")
     from fastfcn_training.journal import Journal
@@ -64,6 +66,7 @@ def test_the_artifact_scores_on_a_data_set_what_the_training_network_scores(
         schedule=Schedule(rate=0.01, kind="constant"),
         align_corners=False,
         convention="fastfcn",
+        resize=resize,
     )
     data = open_dataset("camvid", root, "train")
     with Journal(None, visible=False) as journal:
@@ -73,6 +76,7 @@ def test_the_artifact_scores_on_a_data_set_what_the_training_network_scores(
     assert scores.mean_iou > 0.2  # it learned something: labels are no accident of rounding
     manifest = export_trained(run, tmp_path / "model")
     assert manifest.model.classes == class_table("camvid")
+    assert manifest.model.procedure.resize == resize
     with Segmenter.from_pretrained(tmp_path / "model", device="cpu") as segmenter:
         found = segmenter.evaluate(data)
         assert replay(segmenter).passed

@@ -13,6 +13,7 @@ from typing import Literal
 
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.manifest import Resize
 from fastfcn_infer.metrics import Convention
 
 Triple = tuple[float, float, float]
@@ -217,6 +218,8 @@ class Recipe:
         precision: ``mixed``: float16 arithmetic with scaled losses where the device has it.
         align_corners: of the resize from logits to picture.
         freeze_norms: batch norms keep their statistics.
+        resize: how a picture is sized for the network at validation, and by whoever runs the
+            model; None: not at all.
         validation_every: iterations; 0: only at the end.
         save_every: iterations; 0: only at the end.
         convention: of the scores that validation reports; the best iteration is the one with the
@@ -236,6 +239,7 @@ class Recipe:
     precision: Literal["fp32", "mixed"] = "fp32"
     align_corners: bool = True
     freeze_norms: bool = False
+    resize: Resize | None = None
     validation_every: int = 0
     save_every: int = 1000
     convention: Convention = "paddleseg"

@@ -192,6 +192,7 @@ class Trainer:
             dataset=f"{recipe.data.dataset} {recipe.data.split}",
             iterations=self.iteration,
             convention=recipe.convention,
+            resize=recipe.resize,
         )
 
     def _due(self, every: int) -> bool:

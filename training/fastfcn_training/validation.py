@@ -1,4 +1,4 @@
-"""How good the network is in the middle of its training: every picture whole, at its own size."""
+"""How good the network is in the middle of its training: on whole pictures, as the SDK shows them."""
 
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.dataset import Dataset, Sample
 from fastfcn_infer.labels import labels_from_logits
+from fastfcn_infer.manifest import Input, Procedure
+from fastfcn_infer.merge import merge
 from fastfcn_infer.metrics import Confusion
-from fastfcn_training.batches import network_input
+from fastfcn_infer.preprocess import prepare
+from fastfcn_infer.procedure import plan
 from fastfcn_training.paddle_train import TrainingNetwork
 from fastfcn_training.recipe import Recipe
 
@@ -37,14 +40,21 @@ def validate(
         ImageError, DatasetError: a picture or its labels cannot be read.
     """
     network.eval()
+    data = recipe.data
+    given = Input("image", data.mean, data.std, recipe.augmentation.padding)
     confusion = Confusion(len(dataset.classes))
     with paddle.no_grad(), closing(_read_ahead(dataset, dataset.samples[rank::world])) as pairs:
         for picture, truth in pairs:
-            image = network_input(picture[None], recipe.data.mean, recipe.data.std)
-            logits: Any = network.logits(paddle.to_tensor(image))
             size = (truth.shape[0], truth.shape[1])
+            views = plan(Procedure("whole", recipe.resize), (None, None), size)
+            image = prepare(picture, views, given, recipe.resize)
+            logits: Any = network.logits(paddle.to_tensor(image))
+            merged = merge(views, logits.numpy(), size)
             labels = labels_from_logits(
-                logits.numpy()[0], size, align_corners=recipe.align_corners
+                merged.scores,
+                merged.size,
+                align_corners=recipe.align_corners,
+                region=merged.picture,
             )
             confusion.add(labels, truth)
     return confusion
