@@ -8,6 +8,7 @@ from fastfcn_infer.dataset import Dataset
 from fastfcn_infer.errors import DatasetError
 from fastfcn_infer.label_count import count_labels
 from fastfcn_infer.progress import Progress
+from fastfcn_training import launch
 
 _SHOWN = 10  # bad files
 
@@ -36,7 +37,8 @@ def counted_weights(dataset: Dataset) -> tuple[float, ...]:
         DatasetError: some label files are bad; names them.
         ValueError: no class has a pixel.
     """
-    with Progress("Count pixels", total=len(dataset.samples), unit="pictures") as bar:
+    total, first = len(dataset.samples), launch.rank() == 0
+    with Progress("Count pixels", total=total, unit="pictures", visible=first) as bar:
         found = count_labels(dataset, bar.advance)
     if found.faults:
         shown = "".join(f"\n- {fault}" for fault in found.faults[:_SHOWN])
