@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from camvid_tree import camvid_tree
 from command_line import ROOT, python
+from fastfcn_export.checkpoint import read_checkpoint
 from fastfcn_infer import record
 from fastfcn_infer.artifact import open_artifact
 from fastfcn_training import __main__ as command
@@ -167,6 +169,20 @@ def test_a_training_that_goes_on_as_another_one_is_told_what_differs(
     said = fastfcn_train("--recipe", recipe, "--resume", run, "--root", data, "--seed", "9")
     assert said.returncode == 8
     assert "its recipe differs in seed" in said.stderr
+
+
+@needs_paddle
+def test_weights_that_are_given_are_begun_with(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], data: Path, tmp_path: Path
+) -> None:
+    begin = trained[0] / "model.safetensors"
+    recipe = replace(CAMVID, iterations=1, schedule=replace(CAMVID.schedule, rate=1e-12))
+    words = ("--recipe", written(tmp_path, recipe), "--root", data, "-o", tmp_path / "run")
+    said = fastfcn_train(*words, "--seed", "9", "--weights", begin)
+    assert said.returncode == 0, said.stderr
+    before, after = (read_checkpoint(path) for path in (begin, tmp_path / "run/model.safetensors"))
+    name = "backbone.stem.0.conv.weight"
+    assert np.abs(after[name] - before[name]).max() < 1e-9
 
 
 def test_without_paddle_the_line_that_installs_it_is_printed(data: Path, tmp_path: Path) -> None:
