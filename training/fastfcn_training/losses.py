@@ -42,7 +42,7 @@ def parts(
     if outputs.semantic is not None:
         truth = presence(labels.numpy(), outputs.semantic.shape[1])
         semantic = functional.binary_cross_entropy_with_logits(
-            outputs.semantic, paddle.to_tensor(truth)
+            outputs.semantic, paddle.to_tensor(truth).astype(outputs.semantic.dtype)
         )
     auxiliary = None if outputs.auxiliary is None else entropy(outputs.auxiliary)
     return Parts(entropy(outputs.main), auxiliary, semantic)
