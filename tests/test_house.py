@@ -116,7 +116,9 @@ def test_a_registry_is_its_folder_and_its_init_names_none_of_its_files() -> None
         assert imports(folder / "__init__.py") == set(), name(folder)
 
 
-@pytest.mark.parametrize("registry", ["backends", "commands", "containers", "datasets", "dialects"])
+@pytest.mark.parametrize(
+    "registry", ["backends", "commands", "containers", "datasets", "dialects"]
+)
 def test_nothing_outside_a_registry_imports_one_of_its_files(registry: str) -> None:
     (folder,) = [path for path in REGISTRIES if path.name == registry]
     prefix = f"{folder.parent.name}.{registry}."

@@ -69,7 +69,7 @@ def test_a_full_disk_costs_nothing_that_was_saved_and_says_what_to_do(tmp_path: 
 def test_weights_that_are_not_numbers_are_not_saved(tmp_path: Path, value: float) -> None:
     archive = Archive(tmp_path, keep=1)
     save(archive, 1, numbers())
-    broken = numbers() | {"jpu.p3.conv.weight": np.float32([1, value])}
+    broken = {"jpu.p3.conv.weight": np.asarray([1, value], np.float32), **numbers()}
     with pytest.raises(
         TrainingError, match=r"after iteration 2 1 tensors .*jpu\.p3\.conv\.weight"
     ):

@@ -6,8 +6,8 @@ from fastfcn_training.meter import Meter
 
 def test_losses_are_means_over_the_iterations() -> None:
     meter = Meter()
-    meter.add(np.float64([1, 2, 3, 4]), 8, 0.0)
-    meter.add(np.float64([3, 2, 1, 0]), 8, 0.0)
+    meter.add(np.asarray([1.0, 2.0, 3.0, 4.0]), 8, 0.0)
+    meter.add(np.asarray([3.0, 2.0, 1.0, 0.0]), 8, 0.0)
     assert meter.losses == [2, 2, 2, 2]
     assert meter.iterations == 2
 

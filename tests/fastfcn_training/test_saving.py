@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("safetensors")
 
@@ -26,7 +27,10 @@ from fastfcn_training.saving import (
 )
 from small_trainings import COLOURS, NETWORK, RECIPE
 
-WEIGHTS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float32([1.5])}
+WEIGHTS: dict[str, NDArray[Any]] = {
+    "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b": np.asarray([1.5], np.float32),
+}
 STATE = {"a.weight|velocity_0": np.ones((2, 3), np.float32)}
 
 

@@ -68,7 +68,9 @@ sys.exit(0 if all(name.isdigit() for name in names) else f"left behind: {names}"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the child is made by forking")
-def test_twenty_five_kills_in_the_middle_of_saving_never_cost_a_checkpoint(tmp_path: object) -> None:
+def test_twenty_five_kills_in_the_middle_of_saving_never_cost_a_checkpoint(
+    tmp_path: object,
+) -> None:
     command = [sys.executable, "-c", CHILD, str(tmp_path), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr + done.stdout

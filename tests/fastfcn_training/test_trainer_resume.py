@@ -114,14 +114,15 @@ def test_ctrl_c_saves_and_what_goes_on_ends_as_if_there_had_been_none(
 ) -> None:
     train(RECIPE, data, tmp_path / "whole")
     run = tmp_path / "stopped"
-    with Stopping(run, at=1) as writer, pytest.raises(KeyboardInterrupt):
+    writer = Stopping(run, at=1)
+    with writer, pytest.raises(KeyboardInterrupt):
         Trainer(RECIPE, data, None, options(run, workers), Processes()).run(writer)
     assert [int(folder.name) for folder in checkpoints(run)] == [1]
     assert not (run / "model.safetensors").exists()
     assert writer.said[-1].endswith(f"go on with --resume {run}")
-    with Stopping(run, at=3) as writer, pytest.raises(KeyboardInterrupt):
+    with Stopping(run, at=3) as again, pytest.raises(KeyboardInterrupt):
         resume = open_checkpoint(run)
-        Trainer(RECIPE, data, None, options(run), Processes(), resume=resume).run(writer)
+        Trainer(RECIPE, data, None, options(run), Processes(), resume=resume).run(again)
     go_on(RECIPE, data, run, workers=workers)
     assert losses(run) == losses(tmp_path / "whole")
     assert_same_end(run, tmp_path / "whole")
