@@ -48,7 +48,7 @@ def train(
 def test_a_training_learns_four_pictures_by_heart(data: Dataset, tmp_path: Path) -> None:
     recipe = replace(
         RECIPE,
-        iterations=90,
+        iterations=60,
         batch=4,
         augmentation=PLAIN,
         losses=Losses(),
