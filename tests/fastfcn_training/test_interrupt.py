@@ -40,6 +40,18 @@ def test_the_second_one_interrupts_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_a_launcher_that_repeats_itself_ends_nothing_early(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with Interrupt() as interrupt:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert capfd.readouterr().err.count("stopping") == 1
+
+
 def test_afterwards_signals_mean_what_they_meant() -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))

@@ -185,6 +185,9 @@ def _begin_work(dataset: Dataset, plan: Augmentation, order: Order) -> None:
     global _make_example
     _make_example = partial(_example, dataset, plan, order)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too; it ends workers
+    if hasattr(os, "setpgid"):
+        # Paddle's launcher ends whole groups; the parent needs its workers until it has saved.
+        os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(0)  # the processes are the parallelism
 
