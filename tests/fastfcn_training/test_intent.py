@@ -3,19 +3,24 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+pytest.importorskip("safetensors")
 
 from camvid_tree import camvid_tree
 from fastfcn_infer import record
-from fastfcn_infer.errors import DatasetError
+from fastfcn_infer.errors import CheckpointError, DatasetError
 from fastfcn_training import arguments, intent
 from fastfcn_training.class_weights import counted_weights
 from fastfcn_training.conduct import Conduct
 from fastfcn_training.intent import Intent, intended, run_folder
 from fastfcn_training.recipe import Recipe
+from fastfcn_training.saving import Checkpoint, Progress, save_checkpoint
 from fastfcn_training.shelf import Shelf
 from paddleseg_files import PUBLISHED, changed
 from small_trainings import RECIPE
+from trained_files import trained
 
 LISTED = replace(RECIPE, data=replace(RECIPE.data, dataset="camvid", validation_split=None))
 
@@ -30,6 +35,14 @@ def written(folder: Path, recipe: Recipe) -> Path:
     path = folder / "recipe.json"
     path.write_text(record.to_json(recipe), encoding="utf-8")
     return path
+
+
+def saved(run: Path) -> Path:
+    """Write a checkpoint after iteration 7 of a training by `LISTED`."""
+    progress = Progress(LISTED, 7, 1, None)
+    weights = {"a": np.zeros(2, np.float32)}
+    save_checkpoint(run, Checkpoint(progress, weights, weights), trained(), keep=1)
+    return run
 
 
 def test_a_recipe_is_changed_by_what_is_said(tmp_path: Path) -> None:
@@ -92,8 +105,8 @@ def test_weights_that_are_not_fetched_are_asked_for(tmp_path: Path) -> None:
 
     assert "not with those of https://bj.bcebos.com" in notes("--config", PUBLISHED)
     assert "not with those of ImageNet (resnet50)" in notes("--dataset", "ade20k")
-    for words in ("--pretrained file", "--weights file", "--resume run"):
-        assert notes("--config", PUBLISHED, *words.split()) == ""
+    for words in (("--pretrained", "f"), ("--weights", "f"), ("--resume", saved(tmp_path / "r"))):
+        assert notes("--config", PUBLISHED, *words) == ""
     assert notes("--recipe", written(tmp_path, LISTED)) == ""
 
 
@@ -113,12 +126,25 @@ def test_ft_takes_weights_from_what_resume_names() -> None:
         wanted("--dataset", "ade20k", "--ft")
 
 
+def test_a_run_alone_is_gone_on_with_by_its_own_recipe(tmp_path: Path) -> None:
+    run = saved(tmp_path / "run")
+    found = wanted("--resume", run, "--root", tmp_path)
+    assert found.recipe == LISTED
+    assert (found.conduct.run, found.conduct.resume) == (run, run)
+    assert found.resumed is not None
+    assert found.resumed.progress.iteration == 7
+
+
 def test_a_resumed_run_is_written_to_whatever_a_form_would_choose(tmp_path: Path) -> None:
-    checkpoint = tmp_path / "run" / "checkpoints" / "000010"
-    checkpoint.mkdir(parents=True)
-    (checkpoint / "progress.json").write_text("{}")
-    for path in (tmp_path / "run", checkpoint):
-        assert wanted("--dataset", "ade20k", "--resume", path).conduct.run == tmp_path / "run"
+    run = saved(tmp_path / "run")
+    for path in (run, run / "checkpoints" / "000007"):
+        assert wanted("--dataset", "ade20k", "--resume", path).conduct.run == run
+
+
+def test_a_run_without_a_checkpoint_cannot_be_gone_on_with(tmp_path: Path) -> None:
+    for words in (("--root", "."), ("--dataset", "ade20k")):
+        with pytest.raises(CheckpointError, match="holds no checkpoint"):
+            wanted("--resume", tmp_path, *words)
 
 
 def test_two_sets_of_weights_are_refused() -> None:

@@ -38,8 +38,8 @@ def start(device: str) -> tuple[str, ...]:
     chosen = processors.prepare(processes=launch.neighbours())
     for message in _CHATTER:
         warnings.filterwarnings("ignore", message=message, category=UserWarning)
-    paddle = _import("paddle")
-    _import("safetensors")
+    paddle = need("paddle")
+    need("safetensors")
     count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     if match is None and (device == "cpu" or not count):
         paddle.set_device("cpu")
@@ -66,7 +66,12 @@ def reading_workers(*, gpu: bool) -> int:
     return min(_MOST_WORKERS, max(1, threads - 1 if gpu else threads // 8))
 
 
-def _import(name: str) -> Any:
+def need(name: str) -> Any:
+    """Import a package that training needs.
+
+    Raises:
+        BackendMissing: it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.dataset import Dataset
 from fastfcn_infer.errors import DatasetError
-from fastfcn_training import launch
+from fastfcn_training import engine, launch
 from fastfcn_training.arguments import Request
 from fastfcn_training.changes import BALANCED, changed, with_class_weights
 from fastfcn_training.class_weights import counted_weights
@@ -14,6 +14,9 @@ from fastfcn_training.conduct import Conduct
 from fastfcn_training.form import Plan, Surroundings, load_form
 from fastfcn_training.recipe import Recipe
 from fastfcn_training.shelf import Shelf
+
+if TYPE_CHECKING:
+    from fastfcn_training.saving import Checkpoint
 
 _LEFTOVERS = {"log.jsonl", "visualdl", "checkpoints"}  # of a training that never saved
 
@@ -28,35 +31,42 @@ class Intent:
         root: where the data set lies.
         notes: what users should know before they begin, a line each.
         classes: number of classes that were spoken of; None: none were.
+        resumed: what to go on from; None: it begins.
     """
 
     recipe: Recipe
     conduct: Conduct
     root: Path
-    notes: tuple[str, ...]
-    classes: int | None
+    notes: tuple[str, ...] = ()
+    classes: int | None = None
+    resumed: "Checkpoint | None" = None
 
 
 def intended(request: Request, shelf: Shelf) -> Intent:
     """Put together what was said; the command line has the last word.
 
-    Paddle is imported where nothing but a run to resume was named: it is in its checkpoint what
-    was wanted.
-
     Raises:
         ValueError: what was said makes no training; lists all faults.
         DatasetError: the data set had to be looked at and is not there.
         CheckpointError: the run to resume has no checkpoint, or a damaged one.
+        BackendMissing: the package that reads checkpoints or configurations is not installed.
     """
-    plan = _plan(request, shelf)
+    resumed = None
+    if request.form is None:
+        resumed = _opened(request.conduct["resume"])
+        plan = Plan(resumed.progress.recipe)
+    else:
+        plan = _described(request.form, request, shelf)
     conduct = _conduct(plan, request)
+    if resumed is None and conduct.resume is not None:
+        resumed = _opened(conduct.resume)
     if conduct.root is None:
         raise ValueError("--root DIR is missing: where the data set lies")
     recipe = plan.recipe
     if request.changes.class_weights == BALANCED:
         learned = shelf.open(recipe.data.dataset, conduct.root, recipe.data.split)
         recipe = with_class_weights(recipe, counted_weights(learned))
-    return Intent(recipe, conduct, conduct.root, _notes(plan, conduct), plan.classes)
+    return Intent(recipe, conduct, conduct.root, _notes(plan, conduct), plan.classes, resumed)
 
 
 def check_classes(intent: Intent, data: Dataset) -> None:
@@ -99,14 +109,17 @@ def run_folder(conduct: Conduct) -> Path:
     return run
 
 
-def _plan(request: Request, shelf: Shelf) -> Plan:
-    if request.form is None:
-        from fastfcn_training.saving import open_checkpoint
-
-        return Plan(open_checkpoint(request.conduct["resume"]).progress.recipe)
+def _described(form: str, request: Request, shelf: Shelf) -> Plan:
     surroundings = Surroundings(shelf.count, request.conduct.get("root"), launch.world())
-    plan = load_form(request.form).plan(request.options, request.changes, surroundings)
+    plan = load_form(form).plan(request.options, request.changes, surroundings)
     return replace(plan, recipe=changed(plan.recipe, request.changes))
+
+
+def _opened(path: Path) -> "Checkpoint":
+    engine.need("safetensors")
+    from fastfcn_training.saving import open_checkpoint
+
+    return open_checkpoint(path)
 
 
 def _conduct(plan: Plan, request: Request) -> Conduct:

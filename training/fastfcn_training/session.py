@@ -65,7 +65,6 @@ def try_out(request: Request) -> Trial:
         DatasetError: the data set is needed and not there.
     """
     shelf = Shelf(estimate=True)
-    _start_early(request)
     intent = intended(request, shelf)
     part = (intent.recipe.data.dataset, intent.root, intent.recipe.data.split)
     cost = forecast(
@@ -90,7 +89,6 @@ def train(request: Request) -> Outcome:
         KeyboardInterrupt: somebody asked for it; after saving.
     """
     shelf = Shelf(estimate=False)
-    lines = _start_early(request)
     intent = intended(request, shelf)
     conduct, data = intent.conduct, intent.recipe.data
     learned = shelf.open(data.dataset, intent.root, data.split)
@@ -101,15 +99,7 @@ def train(request: Request) -> Outcome:
     run = run_folder(conduct)
     if conduct.export is not None:
         check_export(conduct.export, conduct.formats)
-    lines = lines or engine.start(conduct.device)
-    return _learn(intent, run, learned, validated, lines)
-
-
-def _start_early(request: Request) -> tuple[str, ...]:
-    """Start Paddle if it will be imported to learn what is wanted, as that is in a checkpoint."""
-    if request.form is not None:
-        return ()
-    return engine.start(request.conduct.get("device", "auto"))
+    return _learn(intent, run, learned, validated, engine.start(conduct.device))
 
 
 def _learn(
@@ -118,11 +108,9 @@ def _learn(
     # Paddle is there by now; these import it.
     from fastfcn_training.journal import Journal
     from fastfcn_training.processes import Processes
-    from fastfcn_training.saving import open_checkpoint
     from fastfcn_training.trainer import Options, Trainer
 
-    recipe, conduct = intent.recipe, intent.conduct
-    resumed = None if conduct.resume is None else open_checkpoint(conduct.resume)
+    recipe, conduct, resumed = intent.recipe, intent.conduct, intent.resumed
     begin = Pretrained({}, ())
     if resumed is None:
         begin = first_weights(
