@@ -242,3 +242,10 @@ def test_nothing_said_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> No
         command.main([])
     assert caught.value.code == 2
     assert "say what to learn" in capsys.readouterr().err
+
+
+def test_align_is_a_command_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command.main(["align", "--help"])
+    assert caught.value.code == 0
+    assert "--camvid ROOT" in capsys.readouterr().out

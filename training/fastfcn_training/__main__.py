@@ -1,5 +1,6 @@
 """The command ``fastfcn-train``: pictures with labels in, a checkpoint for ``fastfcn-export`` out."""
 
+import argparse
 import json
 import math
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer import exit_codes, record
-from fastfcn_training import launch
+from fastfcn_training import align, launch
 from fastfcn_training.arguments import Request, parser, request
 from fastfcn_training.errors import TrainingError
 
@@ -19,14 +20,26 @@ _CODES = ((TrainingError, exit_codes.STOPPED),)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["align"]:
+        return _align(words[1:])
     made = parser()
-    given = vars(made.parse_args(arguments))
+    given = vars(made.parse_args(words))
     as_json = given.pop("json", False)
     try:
         asked = request(given)
     except ValueError as error:
         made.error(str(error))
     return exit_codes.run(lambda: _run(asked, as_json=as_json), as_json=as_json, more=_CODES)
+
+
+def _align(words: Sequence[str]) -> int:
+    from fastfcn_training import align
+
+    made = argparse.ArgumentParser(prog="fastfcn-train align", description=align.SUMMARY)
+    align.add_arguments(made)
+    given = made.parse_args(words)
+    return exit_codes.run(lambda: align.run(given), as_json=given.json, more=_CODES)
 
 
 def _run(asked: Request, *, as_json: bool) -> int:
