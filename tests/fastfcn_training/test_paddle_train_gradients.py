@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exports import difference, widened
-from fastfcn_export.network.architecture import EPSILON, Architecture
+from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice, architecture
 from fastfcn_export.network.fastfcn import Outputs, fastfcn_training
 from fastfcn_export.random_weights import random_weights
@@ -17,40 +17,14 @@ from networks import CASES
 paddle = pytest.importorskip("paddle")
 torch = pytest.importorskip("torch")
 
-from benchmarks.torch_target import TorchOps  # noqa: E402 - needs torch
-from fastfcn_training.paddle_train import MOMENTUM, TrainingNetwork  # noqa: E402
+from fastfcn_training.paddle_train import TrainingNetwork  # noqa: E402 - needs Paddle
+from torch_training import Textbook  # noqa: E402 - needs torch
 
 # Of the largest value of a tensor. Paddle keeps momentum, epsilon and the positions of a resize in
 # float32 whatever the type of the tensors.
 FLOAT64 = 1e-5
 
 Array = NDArray[Any]
-
-
-class Textbook(TorchOps):
-    """Adds what training has: norms over the batch by their definition, statistics that move."""
-
-    def __init__(self, weights: dict[str, Any], *, frozen: bool) -> None:
-        super().__init__(weights)
-        self._frozen = frozen
-        self.statistics: dict[str, Any] = {}
-
-    def _batch_norm(self, x: Any, layer: str) -> Any:
-        old, spread, weight, bias = self._norm(layer, "mean", "var", "weight", "bias")
-        others = [axis for axis in range(x.ndim) if axis != 1]
-        mean, var = old, spread
-        if not self._frozen:
-            mean = x.mean(others)
-            var = ((x - self._along(mean, x)) ** 2).mean(others)
-            for part, before, batch in (("mean", old, mean), ("var", spread, var)):
-                moved = MOMENTUM * before + (1 - MOMENTUM) * batch
-                self.statistics[f"{layer}.norm.{part}"] = moved.detach().numpy()
-        normal = (x - self._along(mean, x)) / torch.sqrt(self._along(var, x) + EPSILON)
-        return normal * self._along(weight, x) + self._along(bias, x)
-
-    @staticmethod
-    def _along(vector: Any, x: Any) -> Any:
-        return vector.reshape((1, -1, *(1 for _ in range(x.ndim - 2))))
 
 
 def score(outputs: Outputs[Any], factors: list[Array], library: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The comparisons, one file each; see `fastfcn_training.alignment.check`."""

@@ -1,0 +1,121 @@
+"""A training, step by step, against a textbook's."""
+
+from pathlib import Path
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+
+from fastfcn_export.network.choice import NetworkChoice, architecture
+from fastfcn_export.target import Weights
+from fastfcn_infer.dataset import open_dataset
+from fastfcn_training import losses, schedules
+from fastfcn_training.alignment import textbook, textbook_training, values
+from fastfcn_training.alignment.check import Comparison, Setting, relative
+from fastfcn_training.batches import batches, network_input
+from fastfcn_training.initial_weights import initial_weights
+from fastfcn_training.optimisers import NamedOptimiser
+from fastfcn_training.order import Order
+from fastfcn_training.paddle_train import TrainingNetwork
+from fastfcn_training.recipe import Augmentation, Data, Losses, Optimiser, Schedule
+
+SUMMARY = "losses of 20 steps on CamVid or generated pictures, against a textbook's in float64"
+ALLOWED = 1e-3
+
+STEPS, BATCH, CROP, CLASSES = 20, 4, (64, 96), 11
+NETWORK = NetworkChoice(
+    "resnet18", "deep", 8, jpu_width=16, head_width=16, codes=8, auxiliary_width=8
+)
+# Strong enough for a missing decay or momentum to show within 20 steps, weak enough for rounding
+# not to.
+OPTIMISER = Optimiser(weight_decay=0.01)
+SCHEDULE = Schedule(rate=0.002)
+LOSSES = Losses(auxiliary=0.4, semantic=0.2)
+
+Batch = tuple[NDArray[np.float32], NDArray[np.uint8]]
+
+
+def compare(setting: Setting) -> Comparison:
+    """Compare the loss before each step, and one in evaluation mode after the last.
+
+    The last one is of a batch that was not learned, and depends on the running statistics.
+    """
+    drawn = _generated() if setting.camvid is None else _camvid(setting.camvid)
+    weights = initial_weights(architecture(NETWORK, CLASSES), seed=0)
+    names = [f"loss before step {step}" for step in range(1, STEPS + 1)]
+    names.append("loss after the last, in evaluation mode")
+    figures = zip(names, _ours(weights, drawn), _textbook(weights, drawn), strict=True)
+    source = "generated pictures" if setting.camvid is None else "CamVid's training part"
+    return Comparison(
+        f"our training on Paddle's live layers, {BATCH} crops of {CROP[0]} x {CROP[1]} a step of "
+        f"{source}",
+        "a FastFCN, its losses and SGD written out in float64",
+        "relative",
+        tuple(relative(*figure, ALLOWED) for figure in figures),
+    )
+
+
+def _ours(weights: Weights, drawn: list[Batch]) -> list[float]:
+    network = TrainingNetwork(
+        architecture(NETWORK, CLASSES), weights, dropout=False, dtype="float64"
+    )
+    optimiser = NamedOptimiser(OPTIMISER, network.named_trainable())
+    found = []
+    network.train()
+    for step, batch in enumerate(drawn[:STEPS]):
+        loss = _loss(network, batch)
+        loss.backward()
+        found.append(float(loss))
+        optimiser.paddle.set_lr(schedules.rate(SCHEDULE, step, STEPS))
+        optimiser.paddle.step()
+        optimiser.paddle.clear_grad()
+    network.eval()
+    with paddle.no_grad():
+        return [*found, float(_loss(network, drawn[STEPS]))]
+
+
+def _loss(network: TrainingNetwork, batch: Batch) -> paddle.Tensor:
+    pixels, labels = batch
+    found = losses.parts(
+        network(paddle.to_tensor(pixels.astype(np.float64))),
+        paddle.to_tensor(labels.astype(np.int64)),
+        LOSSES,
+        align_corners=True,
+    )
+    return losses.total(found, LOSSES)
+
+
+def _textbook(weights: Weights, drawn: list[Batch]) -> list[float]:
+    widths = textbook.Widths(backbone=8, jpu=16, head=16, auxiliary=8, codes=8)
+    network = textbook.FastFCN(widths, CLASSES)
+    textbook_training.fill(network, weights)
+    constants = textbook_training.Constants(
+        rate=0.002, head_factor=10, momentum=0.9, weight_decay=0.01, auxiliary=0.4, semantic=0.2
+    )
+    found = list(textbook_training.train(network, drawn[:STEPS], constants))
+    network.eval()
+    with paddle.no_grad():
+        return [*found, float(textbook_training.loss(network, *drawn[STEPS], constants))]
+
+
+def _camvid(root: Path) -> list[Batch]:
+    """Draw the crops that a training of ours would see."""
+    dataset = open_dataset("camvid", root, "train")
+    order = Order(len(dataset.samples), BATCH, seed=0)
+    plan = Augmentation(base_size=240, crop=CROP)
+    data = Data("camvid")
+    with batches(dataset, plan, order) as stream:
+        drawn = [next(stream) for _ in range(STEPS + 1)]
+    return [(network_input(one.pixels, data.mean, data.std), one.labels) for one in drawn]
+
+
+def _generated() -> list[Batch]:
+    """Make pictures whose classes can be told by their colours, and noise."""
+    colours = np.random.default_rng(0).normal(size=(256, 3)).astype(np.float32)
+    drawn = []
+    for step in range(STEPS + 1):
+        labels = values.label_maps(step, CLASSES, BATCH, *CROP)
+        noise = np.random.default_rng(step).normal(0, 0.5, (BATCH, 3, *CROP))
+        pixels = colours[labels].transpose(0, 3, 1, 2) + noise
+        drawn.append((pixels.astype(np.float32), labels))
+    return drawn
