@@ -121,5 +121,8 @@ def absolute(name: str, found: float, expected: float, allowed: float) -> Figure
 
 
 def _share(figure: Figure) -> float:
-    share = figure.difference / figure.allowed
+    """Tell how much of what is allowed the difference is; infinite where nothing is."""
+    if figure.passed:
+        return figure.difference / figure.allowed if figure.allowed else 0.0
+    share = figure.difference / figure.allowed if figure.allowed else math.inf
     return math.inf if math.isnan(share) else share

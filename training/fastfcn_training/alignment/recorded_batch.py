@@ -78,4 +78,6 @@ class RecordedBatch:
 
 
 def _length(gradient: Tensor) -> float:
+    if gradient is None:  # the loss does not depend on the tensor
+        return 0.0
     return float(np.linalg.norm(gradient.numpy().astype(np.float64)))

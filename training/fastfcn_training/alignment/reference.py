@@ -60,8 +60,9 @@ class Steps:
         precision: of its arithmetic.
         losses: before each step.
         gradient_norms: our name of every tensor -> length of its gradient before the first step.
-        loss_spreads: standard deviations of `losses` over runs in this precision from weights that
-            were moved by a rounding, each its own; none: the numbers are sharp.
+        loss_spreads: standard deviations of `losses` over runs in this precision whose weights were
+            moved at random by up to 5e-7 of themselves, by which sums of two engines differ as
+            well; none: the numbers are sharp.
         norm_spreads: likewise of `gradient_norms`.
     """
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from fastfcn_export.network.choice import NetworkChoice, architecture
 from fastfcn_export.target import Weights
-from fastfcn_infer.dataset import open_dataset
+from fastfcn_infer.dataset import IGNORE, open_dataset
 from fastfcn_training import losses, schedules
-from fastfcn_training.alignment import textbook, textbook_training, values
+from fastfcn_training.alignment import textbook, textbook_training
 from fastfcn_training.alignment.check import Comparison, Setting, relative
 from fastfcn_training.batches import batches, network_input
 from fastfcn_training.initial_weights import initial_weights
@@ -31,6 +31,7 @@ NETWORK = NetworkChoice(
 OPTIMISER = Optimiser(weight_decay=0.01)
 SCHEDULE = Schedule(rate=0.002)
 LOSSES = Losses(auxiliary=0.4, semantic=0.2)
+_SQUARE = 16  # pixels, of a side
 
 Batch = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
@@ -41,7 +42,7 @@ def compare(setting: Setting) -> Comparison:
     The last one is of a batch that was not learned, and depends on the running statistics.
     """
     drawn = _generated() if setting.camvid is None else _camvid(setting.camvid)
-    weights = initial_weights(architecture(NETWORK, CLASSES), seed=0)
+    weights = _weights()
     names = [f"loss before step {step}" for step in range(1, STEPS + 1)]
     names.append("loss after the last, in evaluation mode")
     figures = zip(names, _ours(weights, drawn), _textbook(weights, drawn), strict=True)
@@ -53,6 +54,10 @@ def compare(setting: Setting) -> Comparison:
         "relative",
         tuple(relative(*figure, ALLOWED) for figure in figures),
     )
+
+
+def _weights() -> Weights:
+    return initial_weights(architecture(NETWORK, CLASSES), seed=0)
 
 
 def _ours(weights: Weights, drawn: list[Batch]) -> list[float]:
@@ -110,12 +115,15 @@ def _camvid(root: Path) -> list[Batch]:
 
 
 def _generated() -> list[Batch]:
-    """Make pictures whose classes can be told by their colours, and noise."""
-    colours = np.random.default_rng(0).normal(size=(256, 3)).astype(np.float32)
+    """Draw pictures of squares: four classes each, told by their colours, and squares of none."""
+    colours = np.random.default_rng(0).normal(size=(256, 3))
+    cells = (CROP[0] // _SQUARE, CROP[1] // _SQUARE)
     drawn = []
     for step in range(STEPS + 1):
-        labels = values.label_maps(step, CLASSES, BATCH, *CROP)
-        noise = np.random.default_rng(step).normal(0, 0.5, (BATCH, 3, *CROP))
-        pixels = colours[labels].transpose(0, 3, 1, 2) + noise
-        drawn.append((pixels.astype(np.float32), labels))
+        random = np.random.default_rng((1, step))
+        known = [np.append(random.permutation(CLASSES)[:4], IGNORE) for _ in range(BATCH)]
+        labels = np.stack([classes[random.integers(5, size=cells)] for classes in known])
+        labels = labels.astype(np.uint8).repeat(_SQUARE, axis=1).repeat(_SQUARE, axis=2)
+        pixels = colours[labels] + random.normal(0, 0.5, (*labels.shape, 3))
+        drawn.append((np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32), labels))
     return drawn
