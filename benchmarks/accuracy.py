@@ -5,7 +5,7 @@
 
 The judge of `fastfcn evaluate`: own reading of the data set, ONNX Runtime by itself, every class
 upsampled to the picture in float64 before the arg max, scores by scikit-learn. MODEL is an
-artifact's folder whose procedure is the whole picture at its own size. With --against it compares
+artifact's folder whose procedure leaves the data set's pictures as they are: whole, not resized. With --against it compares
 itself with what ``fastfcn evaluate --json`` wrote, and fails if a score differs by more than 1e-4.
 """
 
@@ -83,21 +83,29 @@ def predict(
     return np.asarray(stretched.argmax(axis=0), np.int64)
 
 
+def left_alone(procedure: Mapping[str, Any], size: tuple[int, ...]) -> bool:
+    """Tell whether the network sees a picture of `size` (height, width) as it is."""
+    resize = procedure["resize"]
+    if procedure.keys() != {"kind", "resize"} or resize is None:
+        return procedure == {"kind": "whole", "resize": None}
+    sides = {"short_side": min(size), "long_side": max(size)}
+    return bool(sides.get(resize["rule"]) == resize["size"])
+
+
 def confusion(
     folder: Path, dataset: str, pairs: Sequence[tuple[Path, Path]], classes: int
 ) -> Iterator[NDArray[np.int64]]:
     """Count the pixels of one picture after the other, (true class, predicted class)."""
     model = json.loads((folder / "manifest.json").read_text())["model"]
-    if (
-        model["procedure"] != {"kind": "whole", "resize": None}
-        or model["input"]["name"] != "image"
-    ):
-        raise ValueError(f"{folder} is not for whole pictures at their own size")
+    if model["input"]["name"] != "image":
+        raise ValueError(f"{folder} is not fed normalised pictures")
     session = onnxruntime.InferenceSession(
         str(folder / "model.onnx"), providers=["CPUExecutionProvider"]
     )
     for picture, labels in pairs:
         pixels, truth = read(dataset, picture, labels)
+        if not left_alone(model["procedure"], pixels.shape[:2]):
+            raise ValueError(f"{folder} resizes or pads {picture}, which is not judged here")
         kept = truth != IGNORED
         found = predict(session, model, pixels)
         yield (

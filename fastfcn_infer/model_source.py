@@ -9,9 +9,7 @@ from fastfcn_infer.artifact import Artifact, open_artifact
 from fastfcn_infer.cache import cache_folder
 from fastfcn_infer.conversion import SUFFIXES, Conversion, converted
 
-EMBEDDED = "fastfcn-resnet18-random"
-# Empty once the embedded model is a trained one.
-EMBEDDED_NOTE = "the embedded model is a seeded random network: its labels mean nothing yet"
+EMBEDDED = "fastfcn-resnet18-camvid"
 
 
 def find_model(

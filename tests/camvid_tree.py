@@ -16,16 +16,18 @@ VOID = 11
 SIZE = (45, 60)
 
 
-def camvid_tree(root: Path, *, pictures: int = 6, split: str = "test") -> Path:
+def camvid_tree(
+    root: Path, *, pictures: int = 6, split: str = "test", size: tuple[int, int] = SIZE
+) -> Path:
     """Fill a folder; class 10 is nowhere, about a tenth of the pixels is void."""
     for place in ("images", "labels"):
         (root / place / split).mkdir(parents=True)
     for index in range(pictures):
         random = np.random.default_rng(index)
-        picture = random.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
-        labels = random.integers(0, 8, SIZE).astype(np.uint8)
-        labels[random.random(SIZE) < 0.2] = 8 + index % 2
-        labels[random.random(SIZE) < 0.1] = VOID
+        picture = random.integers(0, 256, (*size, 3)).astype(np.uint8)
+        labels = random.integers(0, 8, size).astype(np.uint8)
+        labels[random.random(size) < 0.2] = 8 + index % 2
+        labels[random.random(size) < 0.1] = VOID
         write_png(root / "images" / split / f"p{index}.png", picture)
         write_png(root / "labels" / split / f"p{index}.png", labels)
     return root

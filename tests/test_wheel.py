@@ -68,15 +68,17 @@ def test_every_file_of_the_rooms_is_in_it_unchanged(wheel: zipfile.ZipFile) -> N
 
 def test_what_is_not_code_is_in_it_too(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    model = "fastfcn_infer/models/fastfcn-resnet18-random"
+    model = "fastfcn_infer/models/fastfcn-resnet18-camvid"
     assert {
         "fastfcn_infer/py.typed",
         "fastfcn_export/py.typed",
         "fastfcn_training/py.typed",
         "fastfcn_infer/catalogue.json",
         "fastfcn_infer/classes/ade20k.json",
+        "fastfcn_infer/demo/building.jpg",
         "fastfcn_infer/demo/china.jpg",
         "fastfcn_infer/demo/ATTRIBUTION.md",
+        f"{model}.md",
         f"{model}/manifest.json",
         f"{model}/model.onnx",
         f"{model}/golden/input.png",

@@ -7,6 +7,8 @@ from fastfcn_infer import exit_codes
 from fastfcn_infer.command import add_model_arguments, open_options
 
 SUMMARY = "segment the bundled photograph and show what comes out"
+PHOTOGRAPH = "building.jpg"
+CREDIT = "from OpenCV's samples, Apache-2.0"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +24,10 @@ def run(arguments: argparse.Namespace) -> int:
     from importlib import resources
     from pathlib import Path
 
-    from fastfcn_infer.model_source import EMBEDDED, EMBEDDED_NOTE
+    from fastfcn_infer.model_source import EMBEDDED
     from fastfcn_infer.segmenter import Segmenter
 
-    photograph = resources.files("fastfcn_infer") / "demo" / "china.jpg"
+    photograph = resources.files("fastfcn_infer") / "demo" / PHOTOGRAPH
     folder = Path(arguments.output)
     folder.mkdir(parents=True, exist_ok=True)
     with Segmenter.from_pretrained(**open_options(arguments)) as segmenter:
@@ -38,7 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         report = {
             "model": EMBEDDED,
-            "note": EMBEDDED_NOTE,
             "areas": result.areas(),
             "seconds": seconds,
             "timings": dict(result.timings),
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         return exit_codes.FINE
     height, width = result.size
     print(f"model    {EMBEDDED}")
-    print(f"picture  china.jpg, {height} x {width}, by danielbuechele (Flickr), CC BY 2.0")
+    print(f"picture  {PHOTOGRAPH}, {height} x {width}, {CREDIT}")
     print(f"runtime  {runtime.backend} ({runtime.provider}), {runtime.threads} threads")
     print()
     for name, area in result.areas().items():
@@ -59,6 +60,4 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"time     {seconds:.3f} s: {stages}")
     for path in written:
         print(f"wrote    {path}")
-    if EMBEDDED_NOTE:
-        print(f"note     {EMBEDDED_NOTE}")
     return exit_codes.FINE

@@ -10,7 +10,7 @@ from fastfcn_infer import catalogue, model_source
 from fastfcn_infer.artifact import Artifact, open_artifact
 from fastfcn_infer.conversion import Conversion
 from fastfcn_infer.errors import ArtifactError, CheckpointError, DownloadError
-from fastfcn_infer.model_source import EMBEDDED, EMBEDDED_NOTE, find_model
+from fastfcn_infer.model_source import EMBEDDED, find_model
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 
@@ -44,8 +44,6 @@ def test_nothing_is_the_model_that_comes_with_the_package(tmp_path: Path) -> Non
     assert artifact.model.name == EMBEDDED
     assert artifact.manifest is not None
     assert artifact.manifest.verification is not None
-    # Until a trained one takes its place, people are told that its labels mean nothing.
-    assert ("random" in EMBEDDED) == bool(EMBEDDED_NOTE)
     assert list(tmp_path.iterdir()) == []
 
 

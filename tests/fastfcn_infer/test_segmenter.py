@@ -253,9 +253,9 @@ def test_opening_the_embedded_model_touches_no_network(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "socket", refuse)
     with Segmenter.from_pretrained(threads=1) as segmenter:
-        assert segmenter.model.name == "fastfcn-resnet18-random"
+        assert segmenter.model.name == "fastfcn-resnet18-camvid"
         assert segmenter.predict(noise((40, 40))).size == (40, 40)
-        assert "fastfcn-resnet18-random" in repr(segmenter)
+        assert "fastfcn-resnet18-camvid" in repr(segmenter)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden/input.png", "golden/labels.png"])

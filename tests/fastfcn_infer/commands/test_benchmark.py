@@ -57,7 +57,7 @@ def test_sizes_batches_and_runtimes_are_lists(
         Case((512, 1024), 1),
         Case((512, 1024), 4),
     ]
-    name = "fastfcn-resnet18-random"
+    name = "fastfcn-resnet18-camvid"
     assert seen["names"] == [(name, "onnx_runtime"), (name, "open_vino")]
     assert seen["seconds"] == 2.0
     assert seen["threads"] == {1}
