@@ -22,7 +22,8 @@ def find_model(
     """Find a model and open its artifact, every file checked.
 
     Args:
-        model: artifact folder, ``.onnx``, checkpoint, catalogue name, or None: the embedded one.
+        model: artifact folder, ``.onnx``, checkpoint, or a name: of the catalogue, or of the
+            embedded model, which None means too.
         cache: folder of downloads and conversions; None: the user's.
         conversion: what the user says about a checkpoint.
         local_files_only: fetch nothing.
@@ -34,14 +35,13 @@ def find_model(
         BackendMissing: a checkpoint needs converting, and the workshop is not installed.
     """
     if model is None:
-        with resources.as_file(resources.files("fastfcn_infer") / "models" / EMBEDDED) as folder:
-            return open_artifact(folder)
+        return _embedded()
     path = Path(model)
     conversions = (cache or cache_folder()) / "artifacts"
     if path.is_file() and path.name.lower().endswith(SUFFIXES):
         return converted(path, conversion, conversions)
-    if path.exists() or _looks_like_path(model):
-        return open_artifact(path)
+    if path.exists() or path == Path(EMBEDDED) or _looks_like_path(model):
+        return open_local(path)
     entry = catalogue.find(os.fspath(model))
     checkpoint = catalogue.fetch(entry.name, cache, local_files_only=local_files_only)
     known = Conversion(
@@ -50,6 +50,24 @@ def find_model(
         conversion.output_stride or entry.output_stride,
     )
     return converted(checkpoint, known, conversions)
+
+
+def open_local(model: str | os.PathLike[str]) -> Artifact:
+    """Open an artifact that is on this machine, every file checked.
+
+    Args:
+        model: artifact folder or ``.onnx``; or the embedded model's name, where no file has it.
+
+    Raises:
+        ArtifactError: it is not there, or not whole.
+    """
+    path = Path(model)
+    return _embedded() if path == Path(EMBEDDED) and not path.exists() else open_artifact(path)
+
+
+def _embedded() -> Artifact:
+    with resources.as_file(resources.files("fastfcn_infer") / "models" / EMBEDDED) as folder:
+        return open_artifact(folder)
 
 
 def _looks_like_path(model: str | os.PathLike[str]) -> bool:

@@ -11,7 +11,9 @@ SHOWN = 20  # names of classes; --json has them all
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", help="artifact folder, .onnx of ours, or checkpoint")
+    parser.add_argument(
+        "model", help="artifact folder, .onnx of ours, checkpoint, or the embedded model's name"
+    )
     parser.add_argument("--dialect", help="of a checkpoint (default: found from its keys)")
     parser.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint")
 
@@ -21,8 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from fastfcn_infer import record
-    from fastfcn_infer.artifact import open_artifact
     from fastfcn_infer.conversion import SUFFIXES, Conversion, describe_checkpoint
+    from fastfcn_infer.model_source import open_local
 
     path = Path(arguments.model)
     if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         description = describe_checkpoint(path, conversion)
         _print(record.to_data(description), as_json=arguments.json)
         return exit_codes.FINE
-    artifact = open_artifact(path)
+    artifact = open_local(path)
     facts = artifact.manifest or artifact.model
     data = record.to_data(facts)
     if not arguments.json:

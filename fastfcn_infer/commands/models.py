@@ -1,11 +1,11 @@
-"""``fastfcn models``: the catalogue of published checkpoints."""
+"""``fastfcn models``: the embedded model and the catalogue of published checkpoints."""
 
 import argparse
 import json
 
 from fastfcn_infer import exit_codes
 
-SUMMARY = "list the published checkpoints that can be used by name"
+SUMMARY = "list the models that can be used by name"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,14 +13,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print name, figures and where each checkpoint is to be had; nothing is fetched."""
+    """Print name, figures and where each is to be had; nothing is fetched. JSON: the catalogue."""
     from fastfcn_infer import catalogue, record
+    from fastfcn_infer.model_source import EMBEDDED
 
     entries = catalogue.entries()
     if arguments.json:
         data = [record.to_data(entry) for entry in entries]
         print(json.dumps(data, indent=2, ensure_ascii=False))
         return exit_codes.FINE
+    print(EMBEDDED)
+    print("    the embedded model: FastFCN, half a ResNet-18vd, EncNet head, CamVid")
+    print("    in the package")
     for entry in entries:
         figures = ", ".join(f"{name} {value}" for name, value in entry.figures.items())
         print(entry.name)

@@ -17,13 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit with 6 where a file is not whole, 4 where the labels are not those of the export."""
-    from pathlib import Path
-
-    from fastfcn_infer.artifact import open_artifact
     from fastfcn_infer.golden import replay
+    from fastfcn_infer.model_source import open_local
     from fastfcn_infer.segmenter import Segmenter
 
-    artifact = open_artifact(Path(arguments.artifact))
+    artifact = open_local(arguments.artifact)
     with Segmenter.from_pretrained(arguments.artifact, **open_options(arguments)) as segmenter:
         found = replay(segmenter)
         facts = segmenter.runtime

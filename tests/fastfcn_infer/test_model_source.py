@@ -42,6 +42,7 @@ def found(model: Any, cache: Path, **options: Any) -> Artifact:
 def test_nothing_is_the_model_that_comes_with_the_package(tmp_path: Path) -> None:
     artifact = found(None, tmp_path)
     assert artifact.model.name == EMBEDDED
+    assert found(EMBEDDED, tmp_path) == artifact
     assert artifact.manifest is not None
     assert artifact.manifest.verification is not None
     assert list(tmp_path.iterdir()) == []

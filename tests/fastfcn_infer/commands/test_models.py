@@ -6,6 +6,7 @@ import pytest
 from command_line import python
 from fastfcn_infer import catalogue, record
 from fastfcn_infer.cli import main
+from fastfcn_infer.model_source import EMBEDDED
 
 
 def test_as_json_the_catalogue_is_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +27,9 @@ def test_every_model_is_listed_with_its_figures_and_where_it_is_to_be_had(
     assert main(["models"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    lines = out.splitlines()
+    embedded, lines = out.splitlines()[:3], out.splitlines()[3:]
+    assert embedded[0] == EMBEDDED
+    assert "in the package" in embedded[2]
     assert lines[::3] == [entry.name for entry in catalogue.entries()]
     for entry, facts, where in zip(catalogue.entries(), lines[1::3], lines[2::3], strict=True):
         assert entry.title in facts
