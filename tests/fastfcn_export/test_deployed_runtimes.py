@@ -43,7 +43,8 @@ def opened(request: pytest.FixtureRequest, deployed: Any) -> Iterator[tuple[back
         pytest.skip(f"{name} is not installed")
     artifact, end = open_artifact(folder / "out"), "none"
     if backend.format_of(name) not in artifact.formats:
-        (program,) = [*folder.glob("deployed/*.json"), *folder.glob("deployed/*.pdmodel")]
+        kinds = ("json", "pdmodel")
+        program = next(path for kind in kinds for path in folder.glob(f"deployed/*.{kind}"))
         end = ENDS[case]
         model = replace(artifact.model, output=ANSWERS[end])
         artifact = Artifact(None, model, None, {FORMATS[backend.format_of(name)]: program})
