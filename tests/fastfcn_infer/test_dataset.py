@@ -68,7 +68,8 @@ def test_folders_that_may_not_be_searched_are_refused(
         with pytest.raises(DatasetError, match=r"cannot be searched: .*Permission denied"):
             open_dataset("camvid", tmp_path, "train")
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DatasetError, match=r"cannot be opened: Permission denied"):
+    # Which of our calls meets it first is a matter of the version of pathlib.
+    with pytest.raises(DatasetError, match=r"cannot be (opened|searched): .*Permission denied"):
         open_dataset("camvid", tmp_path, "train")
 
 
