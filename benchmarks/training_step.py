@@ -1,0 +1,131 @@
+"""How should Paddle use two cores to train? One step of the embedded model's recipe, several ways.
+
+    python -m benchmarks.training_step [--rounds N] [--output benchmarks/results/training_step.json]
+
+Every way is a process of its own, or two of them; they run in turn, and each gives the median of its
+steps. What ``fastfcn-train`` chooses by itself is `fastfcn_training.processors`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine_facts import environment, timing
+from fastfcn_infer.measurement import Neighbours
+
+RECIPE = "fastfcn-resnet18-camvid"
+CLASSES, STEPS = 11, 6
+COMES, CHOSEN = "Paddle as it comes", "as fastfcn-train sets it"
+THREADS, ONEDNN, TWO = (
+    f"the same, {what}" for what in ("two OpenMP threads", "with oneDNN", "two processes")
+)
+
+
+def ways() -> dict[str, dict[str, str]]:
+    """Name the environment variables of every way."""
+    from fastfcn_training.processors import prepare
+
+    chosen: dict[str, str] = {}
+    prepare(chosen)
+    return {
+        COMES: {},
+        CHOSEN: chosen,
+        THREADS: {**chosen, "OMP_NUM_THREADS": "2"},
+        ONEDNN: {**chosen, "FLAGS_use_mkldnn": "1"},
+        TWO: {**chosen, "FLAGS_paddle_num_threads": "1"},
+    }
+
+
+def seconds(way: str, variables: Mapping[str, str]) -> float:
+    """Measure one way in processes of their own: seconds of a step of the recipe's whole batch.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FLAGS_", "MKL_", "OMP_"))}
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "seconds"
+        launcher = ["paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", folder]
+        words = [*launcher, __file__] if way == TWO else [__file__]
+        subprocess.run(
+            [sys.executable, *(["-m"] if way == TWO else []), *words, "--worker", str(result)],
+            env={**clean, **variables, "PYTHONPATH": path},
+            check=True,
+            capture_output=True,
+        )
+        return float(result.read_text())
+
+
+def work(result: Path) -> None:
+    """Make the steps, and write the median of their seconds."""
+    from fastfcn_export.network.choice import architecture
+    from fastfcn_training.batches import Batch
+    from fastfcn_training.forms.recipe_file import read_recipe
+    from fastfcn_training.initial_weights import initial_weights
+    from fastfcn_training.learner import Learner
+    from fastfcn_training.processes import Processes
+
+    processes, recipe = Processes(), read_recipe(RECIPE)
+    network = architecture(recipe.network, CLASSES)
+    learner = Learner(recipe, network, initial_weights(network, 0), processes)
+    rng = np.random.default_rng(processes.rank)
+    count, (height, width) = recipe.batch // processes.world, recipe.augmentation.crop
+    pixels = rng.integers(0, 256, (count, height, width, 3), np.uint8)
+    labels = rng.integers(0, CLASSES, (count, height, width), np.uint8)
+    batch = Batch(pixels, labels, ("noise",) * count)
+
+    def batches() -> Iterator[Batch]:
+        while True:
+            yield batch
+
+    taken, stream = [], batches()
+    for number in range(STEPS + 2):  # the first two make memory and choose kernels
+        began = time.perf_counter()
+        learner.look(stream, number)
+        learner.move(1e-4)
+        taken.append(time.perf_counter() - began)
+    if processes.rank == 0:
+        result.write_text(str(statistics.median(taken[2:])))
+
+
+def main() -> None:
+    """Measure all ways in turn."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="write the results to this JSON file")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.worker:
+        work(given.worker)
+        return
+    taken: dict[str, list[float]] = {way: [] for way in ways()}
+    neighbours = Neighbours()
+    for _ in range(given.rounds):
+        for way, variables in ways().items():
+            taken[way].append(seconds(way, variables))
+    rows = {way: timing(values)._asdict() for way, values in taken.items()}
+    results: dict[str, Any] = {
+        "recipe": RECIPE,
+        "environment": environment(),
+        "others_took": neighbours.share(),
+        "seconds": rows,
+    }
+    for way, row in rows.items():
+        print(f"{way:28} {row['median']:.3f} s  {rows[COMES]['median'] / row['median']:.2f} x")
+    if given.output:
+        given.output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
