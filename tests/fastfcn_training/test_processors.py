@@ -11,19 +11,19 @@ from fastfcn_training import processors
 
 
 def test_paddle_gets_as_many_threads_as_there_are_cores() -> None:
-    assert processors.settings("GenuineIntel", 6) == {"FLAGS_paddle_num_threads": "6"}
+    assert processors.settings("GenuineIntel", 6) == {"OMP_NUM_THREADS": "6"}
 
 
 def test_the_matrix_library_takes_its_fast_path_on_amd_s_processors_too() -> None:
     chosen = processors.settings("AuthenticAMD", 2)
-    assert chosen == {"FLAGS_paddle_num_threads": "2", "MKL_DEBUG_CPU_TYPE": "5"}
+    assert chosen == {"OMP_NUM_THREADS": "2", "MKL_DEBUG_CPU_TYPE": "5"}
 
 
 def test_what_the_user_has_set_stays_and_is_said() -> None:
-    environment = {"FLAGS_paddle_num_threads": "1"}
+    environment = {"OMP_NUM_THREADS": "1"}
     said = processors.prepare(environment)
-    assert environment["FLAGS_paddle_num_threads"] == "1"
-    assert "left as you set it: FLAGS_paddle_num_threads" in said
+    assert environment["OMP_NUM_THREADS"] == "1"
+    assert "left as you set it: OMP_NUM_THREADS" in said
 
 
 def test_what_was_chosen_is_said() -> None:
@@ -37,8 +37,8 @@ def test_processes_share_the_cores_and_have_one_each_at_least() -> None:
     alone: dict[str, str] = {}
     many: dict[str, str] = {}
     processors.prepare(alone)
-    processors.prepare(many, processes=100 * int(alone["FLAGS_paddle_num_threads"]))
-    assert many["FLAGS_paddle_num_threads"] == "1"
+    processors.prepare(many, processes=100 * int(alone["OMP_NUM_THREADS"]))
+    assert many["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize("paddle", [True, False])

@@ -1,7 +1,9 @@
 """How Paddle should use this machine's processors; decided before Paddle is imported.
 
-Measured on two cores of an AMD EPYC, Paddle 3.3.1, a training step of ResNet-18: 2.3 s as Paddle
-comes, 1.3 s with what is chosen here. oneDNN does not speed training up further.
+`benchmarks/training_step.py` measures what is chosen here against Paddle as it comes and against
+other ways (`benchmarks/results/training_step.json`). Fastest on a CPU is a process for each core,
+``python -m paddle.distributed.launch --nproc_per_node N``; but then each process's batch norms see
+its own pictures only, so that is the user's to choose.
 
 On a GPU Paddle chooses algorithms by their speed, and some of them add up in any order: two runs of
 a recipe then differ in the last digits. With ``FLAGS_cudnn_deterministic=1`` in the environment
@@ -23,7 +25,7 @@ def settings(processor: str, cores: int) -> dict[str, str]:
         processor: the maker, as the operating system writes it (``AuthenticAMD``).
         cores: that this process may use.
     """
-    chosen = {"FLAGS_paddle_num_threads": str(cores)}  # Paddle's own default is 1
+    chosen = {"OMP_NUM_THREADS": str(cores)}  # of Paddle's matrix library; its default is 1
     if processor == "AuthenticAMD":
         # Paddle's matrix library takes its slow path on processors that are not Intel's.
         chosen["MKL_DEBUG_CPU_TYPE"] = "5"
