@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.machine_facts import environment, timing
 from benchmarks.random_checkpoint import MAIN, NETWORKS
 from fastfcn_export.targets import cost
-from fastfcn_infer.measurement import Neighbours
+from fastfcn_infer.benchmark.timing import Neighbours
 
 STRIDE = NETWORKS[MAIN].output_stride
 EXPORT = (
@@ -37,7 +37,7 @@ FILES = ("random.pdparams", "random.safetensors")
 PROGRAM = """
 import io, json, sys, time
 from contextlib import redirect_stdout
-from fastfcn_infer.measurement import peak_memory
+from fastfcn_infer.system.machine import peak_memory
 began, failed = time.perf_counter(), 0
 with redirect_stdout(io.StringIO()):
     JOB

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from benchmarks.machine_facts import environment, median_seconds, race
-from fastfcn_infer.labels import labels_from_logits
+from fastfcn_infer.inference.labels import labels_from_logits
 
 Array = NDArray[Any]
 Size = tuple[int, int]

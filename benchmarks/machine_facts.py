@@ -2,7 +2,7 @@
 
 The other benchmarks build on this: `environment` for the stamp of a results file, `median_seconds`
 for one function, `race` for several that shall be compared, `laps` and `ratio` where the ratio of
-two is the answer. What `fastfcn benchmark` needs as well is in `fastfcn_infer.measurement`:
+two is the answer. What `fastfcn benchmark` needs as well is in `fastfcn_infer.benchmark.timing`:
 `Neighbours` for whether the machine was quiet.
 """
 
@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import fastfcn_infer.environment
-from fastfcn_infer import record
-from fastfcn_infer.measurement import quantile
+import fastfcn_infer.benchmark.environment
+from fastfcn_infer.benchmark.timing import quantile
+from fastfcn_infer.system import record
 
 
 class Timing(NamedTuple):
@@ -99,7 +99,7 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> Ratio:
 
 def environment() -> dict[str, Any]:
     """Describe machine and software: the stamp of a results file, ready for JSON."""
-    return dict(record.to_data(fastfcn_infer.environment.environment()))
+    return dict(record.to_data(fastfcn_infer.benchmark.environment.environment()))
 
 
 def _seconds(function: Callable[[], object]) -> float:

@@ -35,11 +35,11 @@ from fastfcn_export.random_weights import random_weights
 from fastfcn_export.targets import cost
 from fastfcn_export.verify import golden_picture
 from fastfcn_infer import Segmenter
-from fastfcn_infer.artifact import open_artifact
-from fastfcn_infer.backend import Backend, open_backend
-from fastfcn_infer.measurement import Neighbours
-from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import plan
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import plan
+from fastfcn_infer.runtime.backend import Backend, open_backend
 
 Array = NDArray[Any]
 Call = Callable[[], object]

@@ -34,8 +34,8 @@ from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
 from benchmarks.network import PAUSE, PREDICT, SIZE, THREADS, Call, Subject
 from fastfcn_export.targets import reference
 from fastfcn_infer import Segmenter
-from fastfcn_infer.backend import backend_names, format_of, installed
-from fastfcn_infer.measurement import Neighbours
+from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.runtime.backend import backend_names, format_of, installed
 
 WORKER = Path(__file__).with_name("paddleseg_worker.py")
 LOGITS = "none, 2 threads"

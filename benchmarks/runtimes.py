@@ -34,14 +34,14 @@ from benchmarks.network import (
     matrix_products,
 )
 from fastfcn_export.targets import cost
-from fastfcn_infer import record
-from fastfcn_infer.artifact import FORMATS
-from fastfcn_infer.backend import Backend, backend_names, format_of, installed
-from fastfcn_infer.benchmark import Case, Contestant, measure
-from fastfcn_infer.benchmark_report import Report, write_report
+from fastfcn_infer.artifact.artifact import FORMATS
+from fastfcn_infer.benchmark.measure import Case, Contestant, measure
+from fastfcn_infer.benchmark.report import Report, write_report
+from fastfcn_infer.benchmark.timing import Neighbours
 from fastfcn_infer.errors import BackendError, BackendMissing
-from fastfcn_infer.measurement import Neighbours
+from fastfcn_infer.runtime.backend import Backend, backend_names, format_of, installed
 from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system import record
 
 CASES = tuple(Case(size, batch) for size in (SIZE, (512, 1024)) for batch in (1, 4))
 TARGETS = {"open_vino_over_floor": 1.12}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine_facts import environment, laps, timing
-from fastfcn_infer.measurement import Neighbours
+from fastfcn_infer.benchmark.timing import Neighbours
 
 FORBIDDEN = ("onnx", "onnxruntime", "openvino", "paddle", "torch", "cv2")
 IMPORT, VERSION, DEMO = "import fastfcn_infer", "fastfcn --version", "fastfcn demo"
@@ -27,8 +27,8 @@ CODE = {
     "python, nothing": "",
     "import numpy": "import numpy",
     IMPORT: "import fastfcn_infer",
-    VERSION: "from fastfcn_infer.cli import main; main(['--version'])",
-    DEMO: "from fastfcn_infer.cli import main; main(['demo'])",
+    VERSION: "from fastfcn_infer.cli.main import main; main(['--version'])",
+    DEMO: "from fastfcn_infer.cli.main import main; main(['demo'])",
 }
 QUICK = (IMPORT, VERSION)
 TARGETS = {IMPORT: 0.3, VERSION: 0.3}  # seconds

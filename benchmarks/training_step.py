@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine_facts import environment, timing
-from fastfcn_infer.measurement import Neighbours
+from fastfcn_infer.benchmark.timing import Neighbours
 
 RECIPE = "fastfcn-resnet18-camvid"
 CLASSES, STEPS = 11, 6

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from fastfcn_infer import Segmenter
-from fastfcn_infer.picture import Picture
+from fastfcn_infer.picture.picture import Picture
 
 
 def main(picture: str, name: str, target: str) -> None:

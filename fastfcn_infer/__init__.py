@@ -6,10 +6,10 @@ Names are resolved when they are first used, so that importing the package is qu
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer._version import __version__ as __version__
+from fastfcn_infer.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from fastfcn_infer.dataset import open_dataset as open_dataset
+    from fastfcn_infer.data.dataset import open_dataset as open_dataset
     from fastfcn_infer.errors import ArtifactError as ArtifactError
     from fastfcn_infer.errors import BackendError as BackendError
     from fastfcn_infer.errors import BackendMissing as BackendMissing
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import GraphRefused as GraphRefused
     from fastfcn_infer.errors import ImageError as ImageError
     from fastfcn_infer.errors import VerificationError as VerificationError
-    from fastfcn_infer.segmentation import Segmentation as Segmentation
+    from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
     from fastfcn_infer.segmenter import Segmenter as Segmenter
 
 _HOME = {
-    "Segmentation": "segmentation",
+    "Segmentation": "inference.segmentation",
     "Segmenter": "segmenter",
-    "open_dataset": "dataset",
+    "open_dataset": "data.dataset",
 }
 _ERRORS = (
     "ArtifactError",

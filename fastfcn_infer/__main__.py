@@ -2,6 +2,6 @@
 
 import sys
 
-from fastfcn_infer.cli import main
+from fastfcn_infer.cli.main import main
 
 sys.exit(main())

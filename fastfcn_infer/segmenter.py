@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fastfcn_infer import __version__
-from fastfcn_infer.artifact import Artifact
-from fastfcn_infer.backend import Backend, RuntimeFacts, open_backend
-from fastfcn_infer.conversion import Conversion
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import ArtifactError
-from fastfcn_infer.image import DEFAULT_MAX_PIXELS, PictureSource, read_picture
-from fastfcn_infer.machine import cpu_budget
-from fastfcn_infer.manifest import Model
-from fastfcn_infer.measurement import timed
-from fastfcn_infer.merge import labels, merge
-from fastfcn_infer.model_source import find_model
-from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import Size, plan
-from fastfcn_infer.segmentation import Segmentation
+from fastfcn_infer.hub.conversion import Conversion
+from fastfcn_infer.hub.models import find_model
+from fastfcn_infer.inference.merge import labels, merge
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.inference.views import Size, plan
+from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
+from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
+from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.stopwatch import timed
+from fastfcn_infer.system.version import __version__
 
 if TYPE_CHECKING:
-    from fastfcn_infer.benchmark_report import Report
-    from fastfcn_infer.dataset import Dataset
-    from fastfcn_infer.evaluation import Evaluation
-    from fastfcn_infer.metrics import Convention
+    from fastfcn_infer.benchmark.report import Report
+    from fastfcn_infer.data.dataset import Dataset
+    from fastfcn_infer.evaluation.evaluate import Evaluation
+    from fastfcn_infer.evaluation.metrics import Convention
 
 
 class Segmenter:
@@ -171,7 +171,7 @@ class Segmenter:
         Raises:
             BackendError: the runtime failed, or this segmenter was closed.
         """
-        from fastfcn_infer.benchmark import Case, Contestant, measure
+        from fastfcn_infer.benchmark.measure import Case, Contestant, measure
 
         cases = [Case(size, batch) for size in sizes for batch in batches]
         contestant = Contestant(self.model.name, self, self._backend)
@@ -209,8 +209,8 @@ class Segmenter:
             EvaluationError: model, data set and an earlier run's counts do not go together.
             BackendError: the runtime failed, or this segmenter was closed.
         """
-        from fastfcn_infer.evaluation import evaluate
-        from fastfcn_infer.evaluation_plan import plan
+        from fastfcn_infer.evaluation.evaluate import evaluate
+        from fastfcn_infer.evaluation.plan import plan
 
         planned = plan(
             self,

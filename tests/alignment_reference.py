@@ -20,7 +20,7 @@ from fastfcn_export.network.choice import NetworkChoice, architecture
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.target import Weights
 from fastfcn_export.targets import reference as judge
-from fastfcn_infer import record
+from fastfcn_infer.system import record
 from fastfcn_training.alignment import values
 from fastfcn_training.alignment.reference import (
     RECORDED,

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from fastfcn_infer.benchmark_report import Report, Row
-from fastfcn_infer.environment import Environment
-from fastfcn_infer.measurement import timing
+from fastfcn_infer.benchmark.environment import Environment
+from fastfcn_infer.benchmark.report import Report, Row
+from fastfcn_infer.benchmark.timing import timing
 
 STAMP = Environment(
     date="2026-01-01T00:00:00+00:00",

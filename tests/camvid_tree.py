@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fastfcn_infer.class_table import class_table
-from fastfcn_infer.manifest import Model
-from fastfcn_infer.metrics import Convention
+from fastfcn_infer.artifact.class_table import class_table
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.evaluation.metrics import Convention
 from models import tiny_artifact, tiny_model
 
 CLASSES = 11

@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "fastfcn_infer"
-EMBEDDED = PACKAGE / "models" / "fastfcn-resnet18-camvid"
-PHOTOGRAPH = PACKAGE / "demo" / "building.jpg"
+EMBEDDED = PACKAGE / "assets" / "models" / "fastfcn-resnet18-camvid"
+PHOTOGRAPH = PACKAGE / "assets" / "demo" / "building.jpg"
 
 
 def python(

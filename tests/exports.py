@@ -17,8 +17,8 @@ from fastfcn_export.onnx_stream import Graph
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.target import Options, Weights
 from fastfcn_export.targets import onnx_graph
-from fastfcn_infer.class_table import numbered_classes
-from fastfcn_infer.manifest import Model
+from fastfcn_infer.artifact.class_table import numbered_classes
+from fastfcn_infer.artifact.manifest import Model
 from networks import CASES
 
 Array = NDArray[Any]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.manifest import Input, Model
+from fastfcn_infer.artifact.manifest import Input, Model
 from models import tiny_answer
 
 Floats = NDArray[np.float64]

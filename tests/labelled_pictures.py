@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fastfcn_infer.dataset import IGNORE, Dataset, Sample
-from fastfcn_infer.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample
 
 
 def make(folder: Path, count: int, size: tuple[int, int] = (24, 32)) -> Dataset:

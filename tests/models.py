@@ -9,9 +9,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from fastfcn_infer import onnx_file
-from fastfcn_infer.artifact import seal
-from fastfcn_infer.manifest import (
+from fastfcn_infer.artifact import onnx_metadata
+from fastfcn_infer.artifact.artifact import seal
+from fastfcn_infer.artifact.manifest import (
     ClassInfo,
     Input,
     Manifest,
@@ -89,7 +89,7 @@ def tiny_onnx(path: Path, model: Model, *, described: bool = True) -> None:
         graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="tests"
     )
     if described:
-        text = onnx_file.embed(
+        text = onnx_metadata.embed(
             model, hashlib.sha256(proto.graph.SerializeToString(deterministic=True)).hexdigest()
         )
         helper.set_model_props(proto, text)

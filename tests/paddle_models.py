@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from fastfcn_infer.manifest import Model
+from fastfcn_infer.artifact.manifest import Model
 from models import STRIDE, tiny_weights
 
 PADDLE = importlib.util.find_spec("paddle") is not None

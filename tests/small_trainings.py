@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.dataset import IGNORE, Dataset, Sample
-from fastfcn_infer.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample
 from fastfcn_training.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
 
 COLOURS = ((40, 60, 200), (200, 80, 40), (60, 180, 60))

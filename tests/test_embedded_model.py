@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from command_line import EMBEDDED, PHOTOGRAPH, ROOT
-from fastfcn_infer.artifact import Artifact, open_artifact
-from fastfcn_infer.class_table import class_table
-from fastfcn_infer.dataset import open_dataset
+from fastfcn_infer.artifact.artifact import Artifact, open_artifact
+from fastfcn_infer.artifact.class_table import class_table
+from fastfcn_infer.data.dataset import open_dataset
 from fastfcn_infer.segmenter import Segmenter
 
 CARD = EMBEDDED.with_name(f"{EMBEDDED.name}.md")

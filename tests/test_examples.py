@@ -7,7 +7,7 @@ import pytest
 
 from camvid_tree import camvid_tree
 from command_line import PHOTOGRAPH, ROOT, python
-from fastfcn_infer.dataset import open_dataset
+from fastfcn_infer.data.dataset import open_dataset
 from fastfcn_infer.segmenter import Segmenter
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))

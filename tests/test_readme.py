@@ -16,8 +16,8 @@ def test_the_figures_are_those_of_the_committed_runs() -> None:
 def test_the_five_lines_of_python_run(tmp_path: Path) -> None:
     block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert block is not None
-    picture = ROOT / "fastfcn_infer" / "demo" / "building.jpg"
-    model = ROOT / "fastfcn_infer" / "models" / "fastfcn-resnet18-camvid"
+    picture = ROOT / "fastfcn_infer" / "assets" / "demo" / "building.jpg"
+    model = ROOT / "fastfcn_infer" / "assets" / "models" / "fastfcn-resnet18-camvid"
     code = (
         block[1].replace('"model/"', repr(str(model))).replace('"street.jpg"', repr(str(picture)))
     )

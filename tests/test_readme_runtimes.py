@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmark_reports import row
 from benchmarks.readme_table import RESULTS, tables
-from fastfcn_infer import record
+from fastfcn_infer.system import record
 
 
 def folder_with(tmp_path: Path, name: str, results: object) -> Path:

@@ -68,16 +68,16 @@ def test_every_file_of_the_rooms_is_in_it_unchanged(wheel: zipfile.ZipFile) -> N
 
 def test_what_is_not_code_is_in_it_too(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
-    model = "fastfcn_infer/models/fastfcn-resnet18-camvid"
+    model = "fastfcn_infer/assets/models/fastfcn-resnet18-camvid"
     assert {
         "fastfcn_infer/py.typed",
         "fastfcn_export/py.typed",
         "fastfcn_training/py.typed",
-        "fastfcn_infer/catalogue.json",
-        "fastfcn_infer/classes/ade20k.json",
-        "fastfcn_infer/demo/building.jpg",
-        "fastfcn_infer/demo/china.jpg",
-        "fastfcn_infer/demo/ATTRIBUTION.md",
+        "fastfcn_infer/assets/catalogue.json",
+        "fastfcn_infer/assets/classes/ade20k.json",
+        "fastfcn_infer/assets/demo/building.jpg",
+        "fastfcn_infer/assets/demo/china.jpg",
+        "fastfcn_infer/assets/demo/ATTRIBUTION.md",
         f"{model}.md",
         f"{model}/manifest.json",
         f"{model}/model.onnx",
@@ -92,12 +92,11 @@ def test_the_metadata_names_the_commands_the_licence_and_no_framework_among_the_
 ) -> None:
     (entries,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     text = wheel.read(entries).decode()
-    assert "fastfcn = fastfcn_infer.cli:main" in text
+    assert "fastfcn = fastfcn_infer.cli.main:main" in text
     assert "fastfcn-export = fastfcn_export.__main__:main" in text
     (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
-    # As setup.cfg writes it, or as pyproject.toml would.
-    assert {"License: Apache-2.0", "License-Expression: Apache-2.0"} & set(lines)
+    assert "License-Expression: Apache-2.0" in lines
     needs = [line for line in lines if line.startswith("Requires-Dist") and "extra" not in line]
     assert sorted(need.split()[1].split(">")[0] for need in needs) == [
         "numpy",

@@ -10,8 +10,8 @@ from fastfcn_export.network import choice
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.trained import KEY, Trained
-from fastfcn_infer.manifest import ClassInfo
-from fastfcn_infer.record import to_json
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.system.record import to_json
 
 _SMALL = NetworkChoice(
     backbone="resnet18",

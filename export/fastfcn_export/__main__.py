@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from fastfcn_infer import __version__, exit_codes
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.system.version import __version__
 
 _EPILOG = """\
 exit codes: 0 fine, 1 a bug of ours, 2 usage, 4 the graph is not the network (nothing is written),
@@ -83,7 +84,7 @@ def _run(given: argparse.Namespace) -> int:
     # Imported late: --help and --version answer at once.
     from fastfcn_export import Options, Request, describe_checkpoint, export
     from fastfcn_export.report import description_text, manifest_text
-    from fastfcn_infer import record
+    from fastfcn_infer.system import record
 
     request = Request(
         formats=tuple(given.format.split(",")),

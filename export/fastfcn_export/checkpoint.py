@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fastfcn_export import strangers
 from fastfcn_export.container import HEAD_BYTES, Annotated, Container
 from fastfcn_export.state_dict import tensors_of
-from fastfcn_infer import _folder
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system import registry
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def _mapped(file: Path) -> memoryview:
 def _container(head: bytes) -> Container:
     """Choose the one container that knows a file by its first bytes."""
     known = (
-        cast(Container, _folder.load(_CONTAINERS, name)) for name in _folder.names(_CONTAINERS)
+        cast(Container, registry.load(_CONTAINERS, name)) for name in registry.names(_CONTAINERS)
     )
     matching = [container for container in known if container.matches(head)]
     if len(matching) != 1:

@@ -15,18 +15,18 @@ from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target import Writer, writers
 from fastfcn_export.trained import read_trained
 from fastfcn_export.verify import Proof, joined, prove
-from fastfcn_infer import __version__
-from fastfcn_infer.artifact import hash_file, seal
-from fastfcn_infer.atomic import write_folder
-from fastfcn_infer.class_table import (
+from fastfcn_infer.artifact.artifact import hash_file, seal
+from fastfcn_infer.artifact.class_table import (
     class_table,
     class_table_names,
     numbered_classes,
     read_class_table,
 )
+from fastfcn_infer.artifact.golden import write_golden
+from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source
 from fastfcn_infer.errors import BackendMissing, CheckpointError
-from fastfcn_infer.golden import write_golden
-from fastfcn_infer.manifest import ClassInfo, Manifest, Model, Source
+from fastfcn_infer.system.atomic import write_folder
+from fastfcn_infer.system.version import __version__
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -16,15 +16,10 @@ from fastfcn_export.deployed_graph import DeployedGraph, describe, tidy
 from fastfcn_export.deployed_transforms import Preprocessing, preprocessing
 from fastfcn_export.deployed_verify import prove_deployed, require_judge
 from fastfcn_export.verify import golden_picture
-from fastfcn_infer import __version__
-from fastfcn_infer.artifact import FORMATS, Artifact, hash_file, seal
-from fastfcn_infer.atomic import write_folder
-from fastfcn_infer.backend import RuntimeFacts, open_backend
-from fastfcn_infer.class_table import numbered_classes
-from fastfcn_infer.errors import BackendError, CheckpointError
-from fastfcn_infer.golden import write_golden
-from fastfcn_infer.machine import cpu_budget
-from fastfcn_infer.manifest import (
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file, seal
+from fastfcn_infer.artifact.class_table import numbered_classes
+from fastfcn_infer.artifact.golden import write_golden
+from fastfcn_infer.artifact.manifest import (
     ClassInfo,
     Input,
     Manifest,
@@ -33,8 +28,13 @@ from fastfcn_infer.manifest import (
     Output,
     Source,
 )
-from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import View, plan
+from fastfcn_infer.errors import BackendError, CheckpointError
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import View, plan
+from fastfcn_infer.runtime.backend import RuntimeFacts, open_backend
+from fastfcn_infer.system.atomic import write_folder
+from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.version import __version__
 
 if TYPE_CHECKING:
     from fastfcn_export.request import Request

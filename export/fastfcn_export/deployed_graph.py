@@ -14,9 +14,9 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from fastfcn_export.deployed_shapes import settle_shapes
-from fastfcn_infer import onnx_file
+from fastfcn_infer.artifact import onnx_metadata
+from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import Model
 
 End = Literal["none", "softmax", "argmax"]
 Shape = tuple[int | None, int | None, int | None]
@@ -80,11 +80,11 @@ def describe(file: Path, model: Model) -> None:
         file: as `tidy` wrote it.
         model: the description.
     """
-    facts = onnx_file.read_onnx(file)
+    facts = onnx_metadata.read_onnx(file)
     if facts.graph_sha256 is None or facts.metadata:
         raise ValueError(f"{file} is described already")
     entries = ModelProto()
-    helper.set_model_props(entries, onnx_file.embed(model, facts.graph_sha256))
+    helper.set_model_props(entries, onnx_metadata.embed(model, facts.graph_sha256))
     # Two protobuf messages in a row are one: the bytes that were hashed stay where they are.
     with file.open("ab") as out:
         out.write(entries.SerializeToString(deterministic=True))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
+from fastfcn_infer.artifact.manifest import Frame, Interpolation, Procedure, Resize, Triple
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import Frame, Interpolation, Procedure, Resize, Triple
 
 _GREY = 127.5  # what PaddleSeg pads with, on the scale that the pixels have then
 _BYTES = (0.0, 1 / 255)  # mean and deviation that leave pixels on the scale 0..255

@@ -19,12 +19,12 @@ from fastfcn_export.deployed import Deployed
 from fastfcn_export.deployed_graph import End
 from fastfcn_export.targets import reference
 from fastfcn_export.verify import CREDIT, LIMITS, Proof, difference, judge
-from fastfcn_infer.backend import RuntimeFacts
+from fastfcn_infer.artifact.manifest import Model, Verification
 from fastfcn_infer.errors import BackendError, BackendMissing, VerificationError
-from fastfcn_infer.machine import cpu_budget
-from fastfcn_infer.manifest import Model, Verification
-from fastfcn_infer.merge import labels, merge
-from fastfcn_infer.procedure import View
+from fastfcn_infer.inference.merge import labels, merge
+from fastfcn_infer.inference.views import View
+from fastfcn_infer.runtime.backend import RuntimeFacts
+from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
 

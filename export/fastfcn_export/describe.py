@@ -9,8 +9,8 @@ from fastfcn_export.dialect import Recognised
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
 from fastfcn_export.target import Options
 from fastfcn_export.targets import cost
-from fastfcn_infer import record
-from fastfcn_infer.manifest import ClassInfo, Input, Model, Network, Output, Procedure
+from fastfcn_infer.artifact.manifest import ClassInfo, Input, Model, Network, Output, Procedure
+from fastfcn_infer.system import record
 
 SIZE = (
     480,

@@ -17,9 +17,9 @@ from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.target import Weights, float_array
 from fastfcn_export.targets import cost
 from fastfcn_export.trained import Trained
-from fastfcn_infer import _folder
+from fastfcn_infer.artifact.manifest import Resize
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import Resize
+from fastfcn_infer.system import registry
 
 _PACKAGE = "fastfcn_export.dialects"
 
@@ -118,7 +118,7 @@ class Recognised:
 
 def dialect_names() -> tuple[str, ...]:
     """List the dialects."""
-    return _folder.names(_PACKAGE)
+    return registry.names(_PACKAGE)
 
 
 def load_dialect(name: str) -> Dialect:
@@ -128,7 +128,7 @@ def load_dialect(name: str) -> Dialect:
         CheckpointError: there is no such dialect.
     """
     try:
-        return cast("Dialect", _folder.load(_PACKAGE, name))
+        return cast("Dialect", registry.load(_PACKAGE, name))
     except KeyError:
         known = ", ".join(dialect_names())
         raise CheckpointError(f"unknown dialect {name!r}; known: {known}") from None

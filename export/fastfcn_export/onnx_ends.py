@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from fastfcn_export.onnx_nodes import Map, Nodes
-from fastfcn_infer.manifest import Input, Model
+from fastfcn_infer.artifact.manifest import Input, Model
 
 Dtype = np.dtype[Any]
 

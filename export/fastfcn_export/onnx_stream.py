@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fastfcn_infer.manifest import Model
-from fastfcn_infer.onnx_file import embed
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.onnx_metadata import embed
 
 OPSET = 17
 IR_VERSION = 8  # the one of opset 17, for old runtimes

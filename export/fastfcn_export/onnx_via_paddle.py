@@ -16,10 +16,10 @@ from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.onnx_nodes import Nodes
 from fastfcn_export.target import Options, Weights
 from fastfcn_export.targets import paddle_static
-from fastfcn_infer import __version__
-from fastfcn_infer.artifact import FORMATS
+from fastfcn_infer.artifact.artifact import FORMATS
+from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError
-from fastfcn_infer.manifest import Model
+from fastfcn_infer.system.version import __version__
 
 FORMAT = "onnx"
 

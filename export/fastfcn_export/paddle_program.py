@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.target import Options
+from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, BackendMissing
-from fastfcn_infer.manifest import Model
 
 STEM = "inference"  # the name that PaddleX looks for
 

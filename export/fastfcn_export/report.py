@@ -1,7 +1,7 @@
 """Descriptions and manifests as text for people."""
 
 from fastfcn_export.describe import Description
-from fastfcn_infer.manifest import Manifest, Network
+from fastfcn_infer.artifact.manifest import Manifest, Network
 
 
 def description_text(description: Description) -> str:

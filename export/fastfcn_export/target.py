@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.network.architecture import Architecture
-from fastfcn_infer import _folder
-from fastfcn_infer.manifest import Model
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.system import registry
 
 _PACKAGE = "fastfcn_export.targets"
 
@@ -157,7 +157,7 @@ def writers() -> dict[str, Writer]:
     Raises:
         ImportError: a target needs a package that is not installed.
     """
-    files = [_folder.load(_PACKAGE, name) for name in _folder.names(_PACKAGE)]
+    files = [registry.load(_PACKAGE, name) for name in registry.names(_PACKAGE)]
     return {file.FORMAT: cast("Writer", file) for file in files if hasattr(file, "FORMAT")}
 
 

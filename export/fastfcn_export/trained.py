@@ -10,9 +10,9 @@ from typing import Literal
 
 from fastfcn_export.checkpoint import read_note
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer import record
+from fastfcn_infer.artifact.manifest import ClassInfo, Resize
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import ClassInfo, Resize
+from fastfcn_infer.system import record
 
 KEY = "fastfcn"  # of the metadata: a `Trained` as JSON
 Triple = tuple[float, float, float]

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from fastfcn_export.dialect import Recognised
 from fastfcn_export.targets import reference
-from fastfcn_infer.artifact import FORMATS, Artifact
-from fastfcn_infer.backend import open_backend
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.manifest import Input, Model, Verification
 from fastfcn_infer.errors import VerificationError
-from fastfcn_infer.image import read_picture
-from fastfcn_infer.machine import cpu_budget
-from fastfcn_infer.manifest import Input, Model, Verification
-from fastfcn_infer.merge import Merged, labels, merge
-from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import plan
+from fastfcn_infer.inference.merge import Merged, labels, merge
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import plan
+from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.runtime.backend import open_backend
+from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
 
@@ -49,7 +49,7 @@ def golden_picture(largest: tuple[int | None, int | None] = (None, None)) -> NDA
     Args:
         largest: height and width to stay within, pixels; None: as they come.
     """
-    file = resources.files("fastfcn_infer") / "demo" / "china.jpg"
+    file = resources.files("fastfcn_infer") / "assets" / "demo" / "china.jpg"
     photograph = read_picture(file.read_bytes())
     height, width = photograph.shape[:2]
     limits = (largest[0] or height, min(largest[1] or WIDTH, WIDTH))

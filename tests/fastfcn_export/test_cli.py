@@ -11,10 +11,11 @@ import fastfcn_export
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Description, fusion
 from fastfcn_export.__main__ import main
-from fastfcn_infer import __version__, backend
-from fastfcn_infer.artifact import hash_file, open_artifact
-from fastfcn_infer.manifest import Source, read_manifest
-from fastfcn_infer.record import from_json
+from fastfcn_infer import __version__
+from fastfcn_infer.artifact.artifact import hash_file, open_artifact
+from fastfcn_infer.artifact.manifest import Source, read_manifest
+from fastfcn_infer.runtime import backend
+from fastfcn_infer.system.record import from_json
 
 pytest.importorskip("onnxruntime")
 

@@ -8,19 +8,20 @@ import pytest
 
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Options, Request, convert, export, fusion
-from fastfcn_infer import Segmenter, __version__, backend
-from fastfcn_infer.artifact import open_artifact
-from fastfcn_infer.class_table import class_table
+from fastfcn_infer import Segmenter, __version__
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.artifact.class_table import class_table
+from fastfcn_infer.artifact.golden import replay
+from fastfcn_infer.artifact.manifest import read_manifest
+from fastfcn_infer.artifact.onnx_metadata import read_model_of
 from fastfcn_infer.errors import (
     ArtifactError,
     BackendMissing,
     CheckpointError,
     VerificationError,
 )
-from fastfcn_infer.golden import replay
-from fastfcn_infer.manifest import read_manifest
-from fastfcn_infer.onnx_file import read_model_of
-from fastfcn_infer.record import to_json
+from fastfcn_infer.runtime import backend
+from fastfcn_infer.system.record import to_json
 from networks import CASES
 
 pytest.importorskip("onnxruntime")

@@ -11,7 +11,7 @@ import published
 from exports import save_checkpoint
 from fastfcn_export.dialect import speak
 from fastfcn_export.random_weights import random_weights
-from fastfcn_infer.artifact import open_artifact
+from fastfcn_infer.artifact.artifact import open_artifact
 
 ROOT = Path(fastfcn_export.__file__).parents[2]
 TIMES = 3  # of the weights' size: the promise, the interpreter and its libraries included

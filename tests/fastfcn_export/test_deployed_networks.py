@@ -17,9 +17,9 @@ import deployed_maker
 from deployed_cases import CASES
 from fastfcn_export import export, via_paddle2onnx
 from fastfcn_infer import Segmenter
-from fastfcn_infer.golden import replay
-from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import plan
+from fastfcn_infer.artifact.golden import replay
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import plan
 
 pytestmark = [
     pytest.mark.slow,  # builds, exports, converts and proves whole networks

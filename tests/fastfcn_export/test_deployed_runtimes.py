@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from deployments import ENDS, FREE, put_converter_on_path, unpack
 from fastfcn_export import Request, export
-from fastfcn_infer import backend
-from fastfcn_infer.artifact import FORMATS, Artifact, open_artifact
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact, open_artifact
+from fastfcn_infer.artifact.manifest import Output
 from fastfcn_infer.errors import GraphRefused
-from fastfcn_infer.manifest import Output
+from fastfcn_infer.runtime import backend
 
 SIZES = [(2, 3, 64, 96), (1, 3, 57, 83), (2, 3, 64, 96)]
 ANSWERS: dict[str, Output] = {
@@ -96,7 +96,7 @@ def test_an_export_goes_on_where_the_runtime_that_auto_prefers_refuses_the_graph
     def refuse(*_: Any, **__: Any) -> Any:
         raise GraphRefused("it does not like it")
 
-    monkeypatch.setattr(f"fastfcn_infer.backends.{first}.open", refuse)
+    monkeypatch.setattr(f"fastfcn_infer.runtime.backends.{first}.open", refuse)
     put_converter_on_path(tmp_path / "bin", monkeypatch)
     unpack("tiny_none", tmp_path / "deployed")
     with pytest.warns(RuntimeWarning, match=f"{others[0]} runs this model.*does not like it"):

@@ -6,10 +6,10 @@ import pytest
 from deployed_cases import picture
 from deployments import recorded_transforms
 from fastfcn_export.deployed_transforms import preprocessing
+from fastfcn_infer.artifact.manifest import Frame, Input, Resize
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import Frame, Input, Resize
-from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import SMALLEST, plan
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import SMALLEST, plan
 
 RECORDED = recorded_transforms()
 NORMALIZE = {"type": "Normalize"}

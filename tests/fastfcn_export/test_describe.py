@@ -11,7 +11,7 @@ from fastfcn_export.dialect import Recognised, recognise, speak
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.report import description_text
 from fastfcn_export.targets import cost
-from fastfcn_infer.record import from_json, to_json
+from fastfcn_infer.system.record import from_json, to_json
 from networks import CASES
 
 

@@ -15,7 +15,7 @@ from fastfcn_export import read_checkpoint
 from fastfcn_export.describe import network_facts
 from fastfcn_export.dialect import Recognised, recognise
 from fastfcn_export.targets import reference
-from fastfcn_infer.labels import labels_from_logits
+from fastfcn_infer.inference.labels import labels_from_logits
 
 onnxruntime = pytest.importorskip("onnxruntime")
 

@@ -12,8 +12,8 @@ from exports import described, proto_of, recognised
 from fastfcn_export import onnx_stream
 from fastfcn_export.onnx_stream import Graph
 from fastfcn_export.targets import onnx_graph
-from fastfcn_infer.manifest import Model
-from fastfcn_infer.onnx_file import read_model_of, read_onnx
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.onnx_metadata import read_model_of, read_onnx
 
 PRODUCER = ("tests", "1.2.3")
 

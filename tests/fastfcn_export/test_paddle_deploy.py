@@ -8,7 +8,7 @@ from exports import described, recognised
 from fastfcn_export.deployed import read_deployed
 from fastfcn_export.paddle_deploy import inference_yml
 from fastfcn_export.target import Options
-from fastfcn_infer.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo
 from networks import CASES
 
 yaml = pytest.importorskip("yaml")

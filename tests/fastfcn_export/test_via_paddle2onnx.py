@@ -22,10 +22,10 @@ from fastfcn_export import Request, export, onnx_via_paddle, via_paddle2onnx
 from fastfcn_export.__main__ import main
 from fastfcn_export.target import Options
 from fastfcn_infer import Segmenter
-from fastfcn_infer.artifact import open_artifact
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.artifact.golden import replay
+from fastfcn_infer.artifact.onnx_metadata import read_model_of
 from fastfcn_infer.errors import BackendError, BackendMissing
-from fastfcn_infer.golden import replay
-from fastfcn_infer.onnx_file import read_model_of
 from networks import CASES
 
 onnxruntime = pytest.importorskip("onnxruntime")

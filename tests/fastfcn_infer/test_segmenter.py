@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from fastfcn_infer import segmenter as module
-from fastfcn_infer.artifact import open_artifact
-from fastfcn_infer.backend import Backend, open_backend
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.artifact.manifest import Input, Model, Procedure, Resize
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
-from fastfcn_infer.manifest import Input, Model, Procedure, Resize
+from fastfcn_infer.runtime.backend import Backend, open_backend
 from fastfcn_infer.segmenter import Segmenter
 from judge import normalised, upsampled, whole_scores, wrong_labels
 from models import tiny_answer, tiny_artifact, tiny_model

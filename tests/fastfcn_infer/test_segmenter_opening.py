@@ -13,12 +13,12 @@ from fastfcn_export.dialect import speak
 from fastfcn_export.network.architecture import Architecture, Backbone, EncNet, Jpu, Stage
 from fastfcn_export.random_weights import random_weights
 from fastfcn_infer import segmenter as module
-from fastfcn_infer.artifact import open_artifact
-from fastfcn_infer.backend import open_backend
+from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, ImageError
-from fastfcn_infer.image import read_picture
-from fastfcn_infer.machine import CpuBudget
+from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system.machine import CpuBudget
 from models import tiny_artifact
 
 SEED = 50  # of the first sixty, the one whose labels vary most on a photograph

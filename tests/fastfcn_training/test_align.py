@@ -9,7 +9,8 @@ pytest.importorskip("paddle")
 
 from alignment_reference import SMALL
 from command_line import python
-from fastfcn_infer import exit_codes, record
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.system import record
 from fastfcn_training import engine
 from fastfcn_training.__main__ import main
 from fastfcn_training.alignment.check import check_names

@@ -12,7 +12,7 @@ pytest.importorskip("safetensors")
 
 from fastfcn_export.target import Weights
 from fastfcn_export.trained import Trained, read_trained
-from fastfcn_infer.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_training.archive import Archive
 from fastfcn_training.errors import TrainingError
 from fastfcn_training.saving import Checkpoint, Progress, checkpoints, open_checkpoint

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_training import augment as steps
 from fastfcn_training.augment import augment
 from fastfcn_training.recipe import Augmentation

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import labelled_pictures
-from fastfcn_infer.dataset import Dataset, open_dataset
+from fastfcn_infer.data.dataset import Dataset, open_dataset
 from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_training.batches import Batch, batches, network_input
 from fastfcn_training.order import Order

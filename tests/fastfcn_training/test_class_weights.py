@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_infer.errors import DatasetError
 from fastfcn_training.class_weights import balanced, counted_weights
 from fastfcn_training.forms.recipe_file import read_recipe

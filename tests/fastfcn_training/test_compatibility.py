@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("safetensors")
 
-from fastfcn_infer.dataset import Dataset, Sample
-from fastfcn_infer.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_training.compatibility import check_classes, check_resumed
 from fastfcn_training.errors import TrainingError
 from fastfcn_training.recipe import Losses

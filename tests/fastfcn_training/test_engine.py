@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastfcn_infer.machine import CpuBudget
+from fastfcn_infer.system.machine import CpuBudget
 from fastfcn_training import engine, launch
 
 

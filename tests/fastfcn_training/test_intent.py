@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("safetensors")
 
 from camvid_tree import camvid_tree
-from fastfcn_infer import record
 from fastfcn_infer.errors import CheckpointError, DatasetError
+from fastfcn_infer.system import record
 from fastfcn_training import arguments, intent
 from fastfcn_training.class_weights import counted_weights
 from fastfcn_training.conduct import Conduct

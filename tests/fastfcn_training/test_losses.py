@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastfcn_export.network.fastfcn import Outputs
-from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_training.recipe import Losses
 
 paddle = pytest.importorskip("paddle")

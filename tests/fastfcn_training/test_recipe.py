@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fastfcn_infer import record
+from fastfcn_infer.system import record
 from fastfcn_training.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
 from small_trainings import RECIPE
 

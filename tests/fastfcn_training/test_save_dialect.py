@@ -16,9 +16,9 @@ from fastfcn_export.network import choice
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.trained import KEY, Trained
-from fastfcn_infer.class_table import numbered_classes
+from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.record import to_json
+from fastfcn_infer.system.record import to_json
 from fastfcn_training.save_dialect import check_dialect, save_dialect, save_dialects
 from trained_files import CHOICES, trained, write_trained
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 pytest.importorskip("safetensors")
 
 from fastfcn_export.trained import Trained, read_trained
+from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import ClassInfo
 from fastfcn_training.saving import (
     Best,
     Checkpoint,

@@ -12,9 +12,9 @@ import pytest
 from fastfcn_export.network.choice import architecture
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.trained import read_trained
-from fastfcn_infer.dataset import Dataset
+from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.errors import CheckpointError, DatasetError
-from fastfcn_infer.metrics import Confusion, Convention
+from fastfcn_infer.evaluation.metrics import Confusion, Convention
 from fastfcn_training.recipe import Losses, Recipe, Schedule
 from small_trainings import PLAIN, RECIPE, journal, pictures
 

@@ -14,8 +14,8 @@ import pytest
 import two_processes
 from command_line import ROOT
 from fastfcn_export.network.choice import architecture
-from fastfcn_infer.dataset import Dataset
-from fastfcn_infer.metrics import scores
+from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.evaluation.metrics import scores
 from fastfcn_training.order import Order
 from small_trainings import journal, pictures
 

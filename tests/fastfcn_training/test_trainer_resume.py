@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastfcn_infer.dataset import Dataset
+from fastfcn_infer.data.dataset import Dataset
 from fastfcn_training.recipe import Optimiser, Recipe
 from small_trainings import RECIPE, journal, pictures
 

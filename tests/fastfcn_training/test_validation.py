@@ -8,9 +8,9 @@ import pytest
 
 from fastfcn_export.network.choice import architecture
 from fastfcn_export.random_weights import random_weights
-from fastfcn_infer.dataset import IGNORE, Dataset
+from fastfcn_infer.data.dataset import IGNORE, Dataset
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.metrics import Confusion
+from fastfcn_infer.evaluation.metrics import Confusion
 from small_trainings import RECIPE, pictures
 
 paddle = pytest.importorskip("paddle")

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer import exit_codes, record
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.system import record
 from fastfcn_training import launch
 from fastfcn_training.arguments import Request, parser, request
 from fastfcn_training.errors import TrainingError

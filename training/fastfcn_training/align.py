@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastfcn_infer import exit_codes
-from fastfcn_infer.environment import versions
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.system.machine import versions
 from fastfcn_training import engine
 from fastfcn_training.alignment.check import Comparison, Setting, check_names, load_check
 from fastfcn_training.alignment.reference import RECORDED, read_reference

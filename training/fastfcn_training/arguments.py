@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from fastfcn_infer import __version__
+from fastfcn_infer.system.version import __version__
 from fastfcn_training import changes, conduct
 from fastfcn_training.changes import Changes
 from fastfcn_training.conduct import Conduct

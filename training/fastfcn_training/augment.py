@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_training.recipe import Augmentation
 
 Pixels = NDArray[np.uint8]

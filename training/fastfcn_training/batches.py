@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.dataset import Dataset, Sample
+from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.errors import DatasetError
 from fastfcn_training.augment import augment
 from fastfcn_training.order import Draw, Order

@@ -1,6 +1,6 @@
 """What the journal says of a training: where it starts, how it goes, how good the network is."""
 
-from fastfcn_infer.metrics import Scores
+from fastfcn_infer.evaluation.metrics import Scores
 from fastfcn_training.journal import Journal
 from fastfcn_training.meter import Meter
 from fastfcn_training.recipe import Recipe

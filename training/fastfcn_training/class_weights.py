@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastfcn_infer.dataset import Dataset
+from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.data.label_count import count_labels
 from fastfcn_infer.errors import DatasetError
-from fastfcn_infer.label_count import count_labels
-from fastfcn_infer.progress import Progress
+from fastfcn_infer.system.progress import Progress
 from fastfcn_training import launch
 
 _SHOWN = 10  # bad files

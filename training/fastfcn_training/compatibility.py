@@ -1,6 +1,6 @@
 """Whether a recipe, its data and the checkpoint to go on from belong together."""
 
-from fastfcn_infer.dataset import Dataset
+from fastfcn_infer.data.dataset import Dataset
 from fastfcn_training.errors import TrainingError
 from fastfcn_training.recipe import Recipe
 from fastfcn_training.saving import Progress

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fastfcn_export.convert import export, ready
 from fastfcn_export.request import Request
+from fastfcn_infer.artifact.manifest import Manifest
 from fastfcn_infer.errors import CheckpointError
-from fastfcn_infer.manifest import Manifest
 
 BEST, LAST = "best.safetensors", "model.safetensors"  # in a run's folder
 

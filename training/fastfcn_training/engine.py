@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from fastfcn_infer.errors import BackendMissing, DeviceUnavailable
-from fastfcn_infer.machine import cpu_budget
+from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_training import launch, processors
 
 _DEVICE = re.compile(r"(?:cuda|gpu)(?::(\d+))?")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from fastfcn_infer import _folder
+from fastfcn_infer.system import registry
 from fastfcn_training.changes import Changes
 from fastfcn_training.recipe import Recipe
 
@@ -84,9 +84,9 @@ class Form(Protocol):
 
 def form_names() -> tuple[str, ...]:
     """List the forms, in alphabetical order."""
-    return _folder.names(_PACKAGE)
+    return registry.names(_PACKAGE)
 
 
 def load_form(name: str) -> Form:
     """Import a form."""
-    return cast("Form", _folder.load(_PACKAGE, name))
+    return cast("Form", registry.load(_PACKAGE, name))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.dataset import Dataset
+from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.errors import DatasetError
 from fastfcn_training import engine, launch
 from fastfcn_training.arguments import Request

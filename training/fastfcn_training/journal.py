@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastfcn_infer import record
+from fastfcn_infer.system import record
 
 
 class Journal:

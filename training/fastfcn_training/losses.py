@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from paddle.nn import functional
 
 from fastfcn_export.network.fastfcn import Outputs
-from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_training.paddle_train import resize
 from fastfcn_training.recipe import Losses
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paddle import nn
 
 from fastfcn_export.network.fastfcn import Outputs
-from fastfcn_infer.measurement import peak_memory
+from fastfcn_infer.system.machine import peak_memory
 from fastfcn_training import launch
 from fastfcn_training.paddle_train import TrainingNetwork
 

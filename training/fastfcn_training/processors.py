@@ -13,9 +13,8 @@ cuDNN's do not, at some cost of time.
 import os
 import sys
 from collections.abc import MutableMapping
-from pathlib import Path
 
-from fastfcn_infer.machine import cpu_budget
+from fastfcn_infer.system.machine import cpu_budget, cpu_fact
 
 
 def settings(processor: str, cores: int) -> dict[str, str]:
@@ -44,18 +43,9 @@ def prepare(environment: MutableMapping[str, str] = os.environ, *, processes: in
     """
     if "paddle" in sys.modules and environment is os.environ:
         raise RuntimeError("prepare() comes too late: Paddle has been imported already")
-    chosen = settings(_maker(), max(1, cpu_budget().threads // processes))
+    chosen = settings(cpu_fact("vendor_id"), max(1, cpu_budget().threads // processes))
     new = {name: value for name, value in chosen.items() if name not in environment}
     environment.update(new)
     kept = sorted(chosen.keys() - new.keys())
     text = ", ".join(f"{name}={value}" for name, value in sorted(new.items())) or "nothing"
     return f"processors: set {text}" + (f"; left as you set it: {', '.join(kept)}" if kept else "")
-
-
-def _maker() -> str:
-    try:
-        facts = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""
-    lines = (line.partition(":") for line in facts.splitlines())
-    return next((value.strip() for name, _, value in lines if name.strip() == "vendor_id"), "")

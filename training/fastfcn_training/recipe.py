@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.dataset import IGNORE
-from fastfcn_infer.manifest import Resize
-from fastfcn_infer.metrics import Convention
+from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.data.dataset import IGNORE
+from fastfcn_infer.evaluation.metrics import Convention
 
 Triple = tuple[float, float, float]
 Range = tuple[float, float]

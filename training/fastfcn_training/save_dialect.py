@@ -18,8 +18,8 @@ from fastfcn_export.network.architecture import EncNet, Jpu
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_export.targets import cost
 from fastfcn_export.trained import Trained, read_trained
-from fastfcn_infer.atomic import write_file
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.atomic import write_file
 
 SUFFIX = ".pdparams"
 _PROTOCOL = 4  # of pickle, Paddle 3's default

@@ -30,9 +30,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fastfcn_export.trained import KEY, Trained
-from fastfcn_infer import record
-from fastfcn_infer.atomic import sweep, write_file, write_folder
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system import record
+from fastfcn_infer.system.atomic import sweep, write_file, write_folder
 from fastfcn_training.recipe import Recipe
 
 Tensors = Mapping[str, NDArray[Any]]

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_export.network import choice
-from fastfcn_infer import __version__
-from fastfcn_infer.dataset import Dataset
-from fastfcn_infer.metrics import Scores
+from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.evaluation.metrics import Scores
+from fastfcn_infer.system.version import __version__
 from fastfcn_training import engine, launch
 from fastfcn_training.arguments import Request
 from fastfcn_training.conduct import Conduct

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fastfcn_infer.class_table import class_table
-from fastfcn_infer.dataset import Dataset, layout, open_dataset
+from fastfcn_infer.artifact.class_table import class_table
+from fastfcn_infer.data.dataset import Dataset, layout, open_dataset
 from fastfcn_infer.errors import DatasetError
 
 

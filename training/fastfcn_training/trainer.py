@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from fastfcn_export.network import choice
 from fastfcn_export.target import Weights
 from fastfcn_export.trained import Trained
-from fastfcn_infer.dataset import Dataset
-from fastfcn_infer.metrics import Confusion, Scores, scores
+from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
 from fastfcn_training import bulletins, schedules
 from fastfcn_training.archive import Archive
 from fastfcn_training.batches import Batch, batches

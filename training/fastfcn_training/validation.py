@@ -10,13 +10,13 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from fastfcn_infer.dataset import Dataset, Sample
-from fastfcn_infer.labels import labels_from_logits
-from fastfcn_infer.manifest import Input, Procedure
-from fastfcn_infer.merge import merge
-from fastfcn_infer.metrics import Confusion
-from fastfcn_infer.preprocess import prepare
-from fastfcn_infer.procedure import plan
+from fastfcn_infer.artifact.manifest import Input, Procedure
+from fastfcn_infer.data.dataset import Dataset, Sample
+from fastfcn_infer.evaluation.metrics import Confusion
+from fastfcn_infer.inference.labels import labels_from_logits
+from fastfcn_infer.inference.merge import merge
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import plan
 from fastfcn_training.paddle_train import TrainingNetwork
 from fastfcn_training.recipe import Recipe
 

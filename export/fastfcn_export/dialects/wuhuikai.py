@@ -9,7 +9,7 @@ from fastfcn_export import encoding_names
 from fastfcn_export.checkpoint_keys import Keys
 from fastfcn_export.dialect import IMAGENET_MEAN, IMAGENET_STD, TORCH_NORM, Conventions
 from fastfcn_export.network.architecture import Architecture
-from fastfcn_infer.manifest import Resize
+from fastfcn_infer.artifact.manifest import Resize
 
 CONVENTIONS = Conventions(
     align_corners=True,

@@ -18,9 +18,9 @@ from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import fastfcn
 from fastfcn_export.onnx_nodes import Map, Nodes
 from fastfcn_export.target import GROUPS, Options, Weights
-from fastfcn_infer import __version__
-from fastfcn_infer.artifact import FORMATS
-from fastfcn_infer.manifest import Model
+from fastfcn_infer.artifact.artifact import FORMATS
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.system.version import __version__
 
 FORMAT = "onnx"
 

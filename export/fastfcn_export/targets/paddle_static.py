@@ -17,8 +17,8 @@ from fastfcn_export.network.fastfcn import fastfcn
 from fastfcn_export.paddle_deploy import inference_yml
 from fastfcn_export.paddle_program import STEM, Program, growing, load
 from fastfcn_export.target import Options, Weights
-from fastfcn_infer.artifact import FORMATS
-from fastfcn_infer.manifest import Model
+from fastfcn_infer.artifact.artifact import FORMATS
+from fastfcn_infer.artifact.manifest import Model
 
 FORMAT = "paddle"
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfcn_export.container import HEAD_BYTES, Container
-from fastfcn_infer import _folder
+from fastfcn_infer.system import registry
 from hostile.assembler import GOOD_BARE, GOOD_LEGACY, GOOD_ZIP
 from hostile.safetensors_files import GOOD as GOOD_SAFETENSORS
 
 PACKAGE = "fastfcn_export.containers"
 CONTAINERS = {
-    name: cast(Container, _folder.load(PACKAGE, name)) for name in _folder.names(PACKAGE)
+    name: cast(Container, registry.load(PACKAGE, name)) for name in registry.names(PACKAGE)
 }
 FORMATS = Path(__file__).parents[2] / "data" / "formats"
 FILES = [file for file in sorted(FORMATS.iterdir()) if file.suffix not in (".npz", ".py")]

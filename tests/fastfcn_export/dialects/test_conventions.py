@@ -12,7 +12,7 @@ from fastfcn_export.dialect import dialect_names, load_dialect, recognise, speak
 from fastfcn_export.network.architecture import Architecture, EncNet, Jpu
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.targets import cost
-from fastfcn_infer.manifest import Resize
+from fastfcn_infer.artifact.manifest import Resize
 from networks import CASES
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -12,7 +12,7 @@ from fastfcn_export.dialect import recognise, speak
 from fastfcn_export.random_weights import random_weights
 from fastfcn_export.target import Options
 from fastfcn_export.targets import reference
-from fastfcn_infer.onnx_file import read_model_of
+from fastfcn_infer.artifact.onnx_metadata import read_model_of
 from networks import CASES
 
 onnxruntime = pytest.importorskip("onnxruntime")

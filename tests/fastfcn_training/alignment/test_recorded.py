@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("paddle")
 
 import alignment_reference
-from fastfcn_infer import metrics
+from fastfcn_infer.evaluation import metrics
 from fastfcn_training import losses
 from fastfcn_training.alignment import recorded_batch
 from fastfcn_training.alignment.check import (

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import alignment_reference
-from fastfcn_infer import record
 from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.system import record
 from fastfcn_training.alignment.reference import Reference, read_reference
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import fill
-from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_training.alignment import values
 from fastfcn_training.alignment.reference import read_reference
 

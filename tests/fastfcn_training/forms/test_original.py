@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.dataset import layout
+from fastfcn_infer.data.dataset import layout
 from fastfcn_training.changes import Changes
 from fastfcn_training.form import Plan, Surroundings
 from fastfcn_training.forms import original

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from fastfcn_export.network import choice
-from fastfcn_infer import record
-from fastfcn_infer.class_table import class_table
-from fastfcn_infer.dataset import layout
+from fastfcn_infer.artifact.class_table import class_table
+from fastfcn_infer.data.dataset import layout
+from fastfcn_infer.system import record
 from fastfcn_training.changes import Changes
 from fastfcn_training.form import Surroundings
 from fastfcn_training.forms import recipe_file

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from fastfcn_infer import _folder
+from fastfcn_infer.system import registry
 from fastfcn_training.alignment.reference import Reference
 
 _PACKAGE = "fastfcn_training.alignment.checks"
@@ -95,7 +95,7 @@ class Check(Protocol):
 
 def check_names() -> tuple[str, ...]:
     """List the comparisons, in alphabetical order."""
-    return _folder.names(_PACKAGE)
+    return registry.names(_PACKAGE)
 
 
 def load_check(name: str) -> Check:
@@ -104,7 +104,7 @@ def load_check(name: str) -> Check:
     Raises:
         KeyError: there is no such comparison.
     """
-    return cast("Check", _folder.load(_PACKAGE, name))
+    return cast("Check", registry.load(_PACKAGE, name))
 
 
 def relative(

@@ -14,9 +14,9 @@ from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_export.target import Weights
 from fastfcn_export.targets import cost
-from fastfcn_infer import record
 from fastfcn_infer.errors import ArtifactError
-from fastfcn_infer.metrics import Convention
+from fastfcn_infer.evaluation.metrics import Convention
+from fastfcn_infer.system import record
 from fastfcn_training.alignment import values
 from fastfcn_training.recipe import Losses, Optimiser
 
@@ -112,7 +112,7 @@ class Metrics:
         classes: number of classes.
         seed, shape: of the label maps.
         convention: of the scores.
-        mean_iou, pixel_accuracy, kappa, mean_dice: as `fastfcn_infer.metrics.Scores` has them.
+        mean_iou, pixel_accuracy, kappa, mean_dice: as `fastfcn_infer.evaluation.metrics.Scores` has them.
         iou, dice: of each class.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastfcn_infer.atomic import write_file
+from fastfcn_infer.system.atomic import write_file
 from fastfcn_training.alignment.check import Comparison, Figure
 
 _SHOWN = 8  # numbers in the text, the worst ones

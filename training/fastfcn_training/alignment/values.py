@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE
 
 Shape = tuple[int, ...]
 _CELL = 8  # pixels: labels are drawn in squares of that side

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.dataset import dataset_names
+from fastfcn_infer.data.dataset import dataset_names
 from fastfcn_training.changes import Changes, natural, whole
 from fastfcn_training.form import Plan, Surroundings
 from fastfcn_training.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule

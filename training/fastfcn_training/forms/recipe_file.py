@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastfcn_infer import record
+from fastfcn_infer.system import record
 from fastfcn_training.changes import Changes
 from fastfcn_training.form import Plan, Surroundings
 from fastfcn_training.recipe import Recipe

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from fastfcn_infer import record
+from fastfcn_infer.system import record
 from fastfcn_training.paddleseg import picture_schema, schema
 
 _SECTIONS = (

@@ -1,6 +1,6 @@
 """Scores against PaddleSeg's."""
 
-from fastfcn_infer import metrics
+from fastfcn_infer.evaluation import metrics
 from fastfcn_training.alignment import values
 from fastfcn_training.alignment.check import Comparison, Setting, absolute
 
@@ -21,7 +21,7 @@ def compare(setting: Setting) -> Comparison:
         each = zip(getattr(found, name), getattr(wanted, name), strict=True)
         pairs += [(f"{name} of class {i}", a, b) for i, (a, b) in enumerate(each)]
     return Comparison(
-        f"scores of {confusion.pixels} pixels by fastfcn_infer.metrics",
+        f"scores of {confusion.pixels} pixels by fastfcn_infer.evaluation.metrics",
         f"the scores that {wanted.convention}'s code printed",
         "absolute",
         tuple(absolute(*pair, ALLOWED) for pair in pairs),

@@ -1,0 +1,1 @@
+"""A model on disk: its manifest, hashes, golden picture and classes."""

@@ -1,0 +1,82 @@
+"""Names and colours of classes: the published tables, a user's own, or numbers for want of names."""
+
+from importlib import resources
+from pathlib import Path
+
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.system import record
+
+_FOLDER = resources.files("fastfcn_infer") / "assets" / "classes"
+
+
+def class_table_names() -> tuple[str, ...]:
+    """List the tables that come with the package, in alphabetical order."""
+    files = (file.name for file in _FOLDER.iterdir())
+    return tuple(sorted(name.removesuffix(".json") for name in files if name.endswith(".json")))
+
+
+def class_table(name: str) -> tuple[ClassInfo, ...]:
+    """Give a table that comes with the package, in the order of the labels.
+
+    Two classes of ADE20K are both called "screen", and two have the same colour, as published.
+
+    Raises:
+        ArtifactError: there is no such table; lists those that there are.
+    """
+    if name not in class_table_names():
+        known = ", ".join(class_table_names())
+        raise ArtifactError(f"there is no class table {name!r}; expected one of {known}")
+    return _read((_FOLDER / f"{name}.json").read_bytes(), name)
+
+
+def read_class_table(path: str | Path) -> tuple[ClassInfo, ...]:
+    """Read a user's table: a JSON list of ``{"name": "road", "color": [128, 64, 128]}``.
+
+    Args:
+        path: the file; the position in the list is the label, the colour is R, G, B, each 0..255.
+
+    Raises:
+        ArtifactError: the file cannot be opened or is no such list; lists every fault.
+    """
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"the class table {path} cannot be opened: {error}") from error
+    return _read(text, str(path))
+
+
+def numbered_classes(count: int) -> tuple[ClassInfo, ...]:
+    """Make up a table for a model whose names are unknown: "class 0", "class 1", ...
+
+    Raises:
+        ValueError: `count` is not in 1..65535.
+
+    Source: the colours follow PASCAL VOC's formula: the bits of the label, three by three from the
+    lowest, become the bits of R, G and B from the highest.
+    """
+    if not 1 <= count <= 65535:
+        raise ValueError(f"{count} classes; 1 to 65535 were expected")
+    return tuple(ClassInfo(f"class {label}", _voc_color(label)) for label in range(count))
+
+
+def _voc_color(label: int) -> tuple[int, int, int]:
+    red, green, blue = (
+        sum((label >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8))
+        for channel in range(3)
+    )
+    return red, green, blue
+
+
+def _read(text: bytes, where: str) -> tuple[ClassInfo, ...]:
+    kind: type[tuple[ClassInfo, ...]] = tuple[ClassInfo, ...]
+    try:
+        table = record.from_json(kind, text)
+    except record.RecordError as error:
+        raise ArtifactError(
+            f"{where} is not a class table: {error}. "
+            'Expected a list of {"name": "road", "color": [128, 64, 128]}.'
+        ) from error
+    if not 1 <= len(table) <= 65535:
+        raise ArtifactError(f"{where} has {len(table)} classes; 1 to 65535 were expected.")
+    return table

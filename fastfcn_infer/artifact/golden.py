@@ -1,0 +1,104 @@
+"""The self-test that every verified artifact carries: a picture and its exact labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.artifact import GOLDEN_LABELS as LABELS
+from fastfcn_infer.artifact.artifact import GOLDEN_PICTURE as PICTURE
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.manifest import Verification
+from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.picture.read import read_picture
+
+if TYPE_CHECKING:
+    from fastfcn_infer.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A picture and what is in it."""
+
+    record: Verification
+    picture: NDArray[np.uint8]  # (H, W, 3) RGB
+    labels: NDArray[Any]  # (H, W), exact: the reference's
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What the self-test found on this machine."""
+
+    agreement: float  # share of the pixels that have the exact label
+    required: float
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether enough pixels agree."""
+        return self.agreement >= self.required
+
+
+def write_golden(folder: Path, picture: NDArray[np.uint8], labels: NDArray[Any]) -> None:
+    """Store the self-test of an artifact that is being made.
+
+    Args:
+        folder: of the artifact.
+        picture: (H, W, 3) uint8, RGB.
+        labels: (H, W) uint8 or uint16; stored as a grey picture, the grey being the label.
+    """
+    (folder / PICTURE).parent.mkdir()
+    (folder / PICTURE).write_bytes(_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)))
+    (folder / LABELS).write_bytes(_png(labels))
+
+
+def replay(segmenter: "Segmenter") -> Replay:
+    """Run the self-test of the artifact that `segmenter` has opened.
+
+    Raises:
+        ArtifactError: it carries none: a lone ``.onnx``, or exported with ``--verify off``.
+    """
+    golden = read_golden(segmenter.artifact)
+    return compare(golden, segmenter.predict(golden.picture).labels)
+
+
+def compare(golden: Golden, found: NDArray[Any]) -> Replay:
+    """Compare labels (H, W) that were found for the golden picture with the exact ones."""
+    same = found.shape == golden.labels.shape
+    agreement = float((found == golden.labels).mean()) if same else 0.0
+    return Replay(agreement, golden.record.required_agreement)
+
+
+def carries_golden(artifact: Artifact) -> bool:
+    """Tell whether there is a self-test: not in a lone ``.onnx``, nor after ``--verify off``."""
+    record = None if artifact.manifest is None else artifact.manifest.verification
+    return record is not None and {PICTURE, LABELS} <= set(artifact.files)
+
+
+def read_golden(artifact: Artifact) -> Golden:
+    """Read the self-test of an artifact.
+
+    Raises:
+        ArtifactError: it carries none, or its labels are no picture of labels.
+    """
+    record = None if artifact.manifest is None else artifact.manifest.verification
+    if record is None or not carries_golden(artifact):
+        raise ArtifactError(
+            f"{artifact.folder or artifact.model.name} carries no golden picture: it is a lone "
+            ".onnx, or was exported with --verify off. Its files are whole; export the checkpoint "
+            "again, with verification, for a self-test."
+        )
+    data = np.frombuffer(artifact.files[LABELS].read_bytes(), np.uint8)
+    labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if labels is None or labels.ndim != 2:
+        raise ArtifactError(f"{artifact.files[LABELS]} is not a grey picture of labels.")
+    return Golden(record, read_picture(artifact.files[PICTURE]), labels)
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
+    fine, data = cv2.imencode(".png", pixels)
+    if not fine:
+        raise ValueError(f"OpenCV could not write a PNG of {pixels.dtype} {pixels.shape}")
+    return data.tobytes()

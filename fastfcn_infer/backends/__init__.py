@@ -1,1 +1,0 @@
-"""One file per runtime; `fastfcn_infer.backend` says what each must offer."""

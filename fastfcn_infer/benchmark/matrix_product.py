@@ -1,0 +1,72 @@
+"""How fast this machine multiplies matrices, which bounds what a network of convolutions reaches.
+
+    python -m fastfcn_infer.benchmark.matrix_product
+
+prints the rate of NumPy as it is started here; `matrix_product_gflops` starts it in several ways.
+"""
+
+import os
+import subprocess
+import sys
+import time
+
+from fastfcn_infer.system.machine import cpu_fact
+
+SIZES = (1536, 1792, 2048)  # rows and columns
+REPEATS = 4  # of each size
+
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_KERNEL = "OPENBLAS_CORETYPE"
+_NEEDED_FOR_SKYLAKE = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
+
+
+def matrix_product_gflops(threads: int | None = None) -> float:
+    """Measure the machine's single-precision matrix product, in 10^9 operations per second.
+
+    NumPy's, each way in a process of its own: with the kernels that its OpenBLAS chooses, and with
+    those for AVX-512 where the processor has it. OpenBLAS knows processors by their names, and on
+    one that is younger than itself its choice may reach half of what the machine can do.
+
+    Args:
+        threads: to compute with; None: as many as NumPy starts.
+
+    Raises:
+        CalledProcessError: NumPy does not work in a fresh process.
+    """
+    set_threads = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
+    best = _in_a_process(set_threads)
+    if _KERNEL not in os.environ and set(cpu_fact("flags").split()) >= _NEEDED_FOR_SKYLAKE:
+        best = max(best, _in_a_process({**set_threads, _KERNEL: "SkylakeX"}))
+    return best
+
+
+def numpy_gflops() -> float:
+    """Measure NumPy's matrix product in this process: the best of several sizes and repeats."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    best = 0.0
+    for size in SIZES:
+        left, right = rng.random((2, size, size), dtype=np.float32)
+        out = np.empty_like(left)
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            np.matmul(left, right, out=out)
+            best = max(best, 2e-9 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def _in_a_process(variables: dict[str, str]) -> float:
+    path = os.pathsep.join(entry or os.curdir for entry in sys.path)
+    ended = subprocess.run(
+        [sys.executable, "-m", __name__],
+        env={**os.environ, "PYTHONPATH": path, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(ended.stdout)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{numpy_gflops()}\n")

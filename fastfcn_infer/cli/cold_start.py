@@ -1,0 +1,41 @@
+"""A process of its own that opens a model and segments a picture: what a cold start costs.
+
+    python -m fastfcn_infer.cli.cold_start REQUEST
+
+`benchmark.cold_start` starts it. REQUEST is the JSON of a `Request`; the last line of standard
+output is that of a `ColdStart`.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.benchmark.measure import ColdStart, Contestant, Request, photograph
+from fastfcn_infer.runtime.backend import open_backend
+from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system import record
+from fastfcn_infer.system.machine import peak_memory
+
+
+def main(words: list[str]) -> int:
+    """Open, predict once, run the batch once, report."""
+    request = record.from_json(Request, words[0])
+    artifact = open_artifact(Path(request.path))
+    backend = open_backend(
+        request.backend, artifact, device=request.device, threads=request.threads
+    )
+    segmenter = Segmenter(artifact, backend)
+    picture = photograph(request.size)
+    segmenter.predict(picture)
+    seconds = time.time() - request.began
+    if request.batch > 1:
+        Contestant("", segmenter, backend).run([picture] * request.batch)
+    found = ColdStart(seconds, peak_memory())
+    sys.stdout.write(record.to_json(found, indent=None) + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

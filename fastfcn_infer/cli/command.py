@@ -1,0 +1,72 @@
+"""What a subcommand of `fastfcn` is; `commands/` holds one file per subcommand.
+
+A file of `commands/` imports what it works with inside `run`, so that ``fastfcn --help`` answers at
+once.
+"""
+
+import argparse
+from typing import Any, Protocol, cast
+
+from fastfcn_infer.system import registry
+
+_PACKAGE = "fastfcn_infer.cli.commands"
+
+
+class Command(Protocol):
+    """What a file of `commands/` offers; its file name is the command's name."""
+
+    SUMMARY: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do the work: results to stdout, progress to stderr; returns the exit code."""
+
+
+def command_names() -> tuple[str, ...]:
+    """List the subcommands."""
+    return registry.names(_PACKAGE)
+
+
+def load_command(name: str) -> Command:
+    """Import a subcommand."""
+    return cast("Command", registry.load(_PACKAGE, name))
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of every command that opens a model; see `open_options`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or tensorrt")
+    runtimes = ", ".join(registry.names("fastfcn_infer.runtime.backends"))
+    parser.add_argument("--backend", default="auto", help=f"auto, or a runtime: {runtimes}")
+    parser.add_argument("--threads", type=int, help="for computing (default: all there are)")
+    parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
+    parser.add_argument("--offline", action="store_true", help="fetch nothing")
+
+
+def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what users may say about a checkpoint; see `checkpoint_options`."""
+    add = parser.add_argument
+    add("--classes", metavar="NAME|FILE.json", help="of a checkpoint")
+    add("--dialect", help="of a checkpoint (default: found from its keys)")
+    add("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint's backbone")
+
+
+def checkpoint_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `Segmenter.from_pretrained` that a checkpoint needs."""
+    return {
+        "classes": arguments.classes,
+        "dialect": arguments.dialect,
+        "output_stride": arguments.output_stride,
+    }
+
+
+def open_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `Segmenter.from_pretrained`."""
+    return {
+        "device": arguments.device,
+        "backend": arguments.backend,
+        "threads": arguments.threads,
+        "cache_dir": arguments.cache_dir,
+        "local_files_only": arguments.offline,
+    }

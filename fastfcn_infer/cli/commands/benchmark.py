@@ -1,0 +1,129 @@
+"""``fastfcn benchmark``: how fast models are on this machine, and whether they became slower."""
+
+import argparse
+import re
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.command import add_model_arguments
+
+if TYPE_CHECKING:
+    from fastfcn_infer.benchmark.measure import Case, Contestant
+    from fastfcn_infer.benchmark.report import Report
+
+SUMMARY = "measure speed, memory and cold start of models; compare with an earlier run"
+FORMATS = ("table", "json", "csv", "md")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("models", nargs="+", metavar="MODEL", help="artifact, checkpoint or catalogue name")
+    add("--size", default="480x480", metavar="HxW[,HxW]", help="of the picture (default: 480x480)")
+    add("--batch", default="1", metavar="N[,N]", help="pictures at a time (default: 1)")
+    add("--seconds", type=float, default=5.0, help="of timed runs for each row (default: 5)")
+    add("--compare", metavar="BASE.json", help="what --format json wrote; exit 7 if slower")
+    add("--max-regress", default="5%", metavar="N%%", help="slower than that fails (default: 5%%)")
+    add("--format", choices=FORMATS, default="table", help="of the report (default: table)")
+    add_model_arguments(parser)
+    parser.epilog = "--backend takes several with commas, which are then timed in turn."
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print the report; exit with 7 where a row became slower than was allowed."""
+    from dataclasses import replace
+
+    from fastfcn_infer.benchmark.compare import compare
+    from fastfcn_infer.benchmark.measure import check_seconds, measure
+    from fastfcn_infer.benchmark.report import read_report
+    from fastfcn_infer.system.progress import Progress
+
+    # What was typed wrong, and a base that cannot be read, come out before minutes are spent.
+    check_seconds(arguments.seconds)
+    cases = _cases(arguments.size, arguments.batch)
+    allowed = _share(arguments.max_regress)
+    base = None if arguments.compare is None else read_report(_bytes(arguments.compare))
+    with ExitStack() as opened:
+        contestants = _contestants(arguments, opened)
+        total = len(contestants) * len(cases) * arguments.seconds
+        with Progress("benchmark", total=round(total), unit="s") as bar:
+            report = measure(contestants, cases, seconds=arguments.seconds, advance=bar.advance)
+    if base is not None:
+        found = compare(report, base, arguments.compare, allowed)
+        report = replace(report, comparison=found)
+    _print(report, "json" if arguments.json else arguments.format)
+    slower = report.comparison is not None and report.comparison.regressed
+    return exit_codes.TOO_SLOW if slower else exit_codes.FINE
+
+
+def _contestants(arguments: argparse.Namespace, opened: ExitStack) -> list["Contestant"]:
+    """Open every model in every backend; one graph is never opened twice by the same backend."""
+    from fastfcn_infer.benchmark.measure import Contestant
+    from fastfcn_infer.hub.conversion import Conversion
+    from fastfcn_infer.hub.models import find_model
+    from fastfcn_infer.runtime.backend import open_backend
+    from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.machine import cpu_budget
+
+    threads = cpu_budget().threads if arguments.threads is None else arguments.threads
+    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
+    conversion = Conversion(None, None, None)
+    found = [
+        find_model(model, cache, conversion, local_files_only=arguments.offline)
+        for model in arguments.models
+    ]
+    names = [artifact.model.name for artifact in found]
+    if len(set(names)) < len(names):
+        names = list(arguments.models)  # two exports of one checkpoint
+    contestants: dict[tuple[str, str], Contestant] = {}
+    for name, artifact in zip(names, found, strict=True):
+        for asked in _words(arguments.backend):
+            backend = open_backend(asked, artifact, device=arguments.device, threads=threads)
+            segmenter = opened.enter_context(Segmenter(artifact, backend))
+            contestants[name, backend.facts.backend] = Contestant(name, segmenter, backend)
+    return list(contestants.values())
+
+
+def _cases(sizes: str, batches: str) -> list["Case"]:
+    from fastfcn_infer.benchmark.measure import Case
+    from fastfcn_infer.inference.views import LARGEST
+
+    cases = []
+    for size in _words(sizes):
+        match = re.fullmatch(r"([1-9]\d{0,8})[xX]([1-9]\d{0,8})", size)
+        if match is None or int(match[1]) * int(match[2]) > LARGEST:
+            raise ValueError(f"--size {size}: height x width was expected, such as 512x1024")
+        for batch in _words(batches):
+            if re.fullmatch(r"[1-9]\d{0,3}", batch) is None:
+                raise ValueError(f"--batch {batch}: a number from 1 to 9999 was expected")
+            cases.append(Case((int(match[1]), int(match[2])), int(batch)))
+    return list(dict.fromkeys(cases))
+
+
+def _share(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)%?", text.strip())
+    if match is None:
+        raise ValueError(f"--max-regress {text}: a percentage was expected, such as 5%")
+    return float(match[1]) / 100
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",")]
+
+
+def _bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def _print(report: "Report", form: str) -> None:
+    from fastfcn_infer.benchmark.report import comparison_lines, write_report
+
+    print(write_report(report, form))
+    if report.comparison is not None and form != "json":
+        # A CSV must stay one.
+        stream = sys.stderr if form == "csv" else sys.stdout
+        for line in comparison_lines(report.comparison):
+            print(line, file=stream)

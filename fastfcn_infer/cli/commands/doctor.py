@@ -1,0 +1,106 @@
+"""``fastfcn doctor``: what is installed here, what is wrong with it, and does a model run right."""
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fastfcn_infer.cli import exit_codes
+
+if TYPE_CHECKING:
+    from fastfcn_infer.cli.diagnosis import Diagnosis, Replayed
+    from fastfcn_infer.runtime.backend import Availability
+
+SUMMARY = "show versions, devices and known problems; replay a model in every runtime"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="replay its golden picture in every installed runtime that reads it",
+    )
+    parser.add_argument("--replay", action="store_true", help="without MODEL: the embedded one's")
+    parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
+    parser.add_argument("--offline", action="store_true", help="fetch nothing")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found; exit with 4 where labels differ, 5 where an installed runtime fails."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from fastfcn_infer.cli.diagnosis import diagnose, replay_everywhere
+    from fastfcn_infer.hub.conversion import Conversion
+    from fastfcn_infer.hub.models import find_model
+    from fastfcn_infer.system import record
+
+    found = diagnose()
+    if arguments.replay or arguments.model is not None:
+        cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
+        artifact = find_model(
+            arguments.model,
+            cache,
+            Conversion(None, None, None),
+            local_files_only=arguments.offline,
+        )
+        found = replace(found, replayed=replay_everywhere(artifact, found.threads))
+    print(record.to_json(found) if arguments.json else "\n".join(_lines(found)))
+    failed = [replayed for replayed in found.replayed if replayed.passed is False]
+    if any(replayed.agreement is not None for replayed in failed):
+        return exit_codes.NOT_VERIFIED
+    return exit_codes.NO_RUNTIME if failed else exit_codes.FINE
+
+
+def _lines(found: "Diagnosis") -> Iterator[str]:
+    memory = "unknown"
+    if found.memory is not None:
+        memory = f"{found.memory.bytes / 1e9:.1f} GB: {found.memory.reason}"
+    variable = found.cache_variable
+    origin = "" if variable is None else ", from FASTFCN_CACHE"
+    yield f"fastfcn-infer  {found.version}"
+    yield f"python         {found.python}"
+    yield f"system         {found.system}"
+    yield f"processor      {found.cpu}"
+    yield f"threads        {found.threads}: {found.threads_reason}"
+    yield f"memory         {memory}"
+    for index, gpu in enumerate(found.gpus):
+        yield f"cuda:{index}         {gpu}"
+    if found.no_gpu is not None:
+        yield f"cuda           {found.no_gpu}"
+    yield f"cache          {found.cache}{origin}, {found.cache_bytes / 1e6:.1f} MB"
+    yield f"downloads      {'forbidden by FASTFCN_OFFLINE' if found.offline else 'when asked for'}"
+    yield "\npackages"
+    for name, version in found.packages.items():
+        yield f"  {name:<24} {version}"
+    yield "\nruntimes"
+    for backend in found.backends:
+        yield f"  {backend.name:<18} {_availability(backend)}"
+    yield "\nknown problems of what is installed" if found.problems else "\nno known problems"
+    for trouble in found.problems:
+        yield f"  {', '.join(trouble.packages)}: {trouble.symptom}"
+        yield f"    -> {trouble.response}"
+    if found.replayed:
+        yield "\ngolden picture"
+    for replayed in found.replayed:
+        yield f"  {replayed.backend:<18} {_replayed(replayed)}"
+
+
+def _availability(backend: "Availability") -> str:
+    if not backend.installed:
+        return f"not installed; {backend.install}"
+    if backend.fault is not None:
+        return f"installed, but it cannot be imported: {backend.fault}"
+    providers = f"; offers {', '.join(backend.providers)}" if backend.providers else ""
+    return f"installed; reads {backend.reads}; knows {', '.join(backend.devices)}{providers}"
+
+
+def _replayed(replayed: "Replayed") -> str:
+    if replayed.agreement is None or replayed.required is None:
+        return f"{'not run' if replayed.passed is None else 'FAILED'}: {replayed.reason}"
+    verdict = "verified" if replayed.passed else "NOT verified"
+    return (
+        f"{verdict}: {replayed.agreement:.3%} of the labels agree ({replayed.provider}); "
+        f"required: {replayed.required:.1%}"
+    )

@@ -1,0 +1,123 @@
+"""``fastfcn evaluate``: how good a model is on a data set."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.command import (
+    add_checkpoint_arguments,
+    add_model_arguments,
+    checkpoint_options,
+    open_options,
+)
+from fastfcn_infer.system import registry
+
+if TYPE_CHECKING:
+    from fastfcn_infer.data.dataset import Dataset
+    from fastfcn_infer.evaluation.plan import Plan
+    from fastfcn_infer.segmenter import Segmenter
+
+SUMMARY = "score a model on a data set: mean IoU, accuracy, Kappa, Dice, per class"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    names = ", ".join(registry.names("fastfcn_infer.data.datasets"))
+    add("model", nargs="?", help="artifact, checkpoint or catalogue name (default: embedded)")
+    add("--dataset", required=True, metavar="NAME", help=f"of {names}")
+    add("--root", required=True, type=Path, metavar="DIR", help="where the data set lies")
+    add("--split", default="val", help="part of the data set (default: val)")
+    add(
+        "--convention",
+        choices=("paddleseg", "fastfcn", "mmseg"),
+        help="of classes that are nowhere (default: that of the checkpoint's authors)",
+    )
+    add("--limit", type=int, metavar="N", help="score the first N pictures only")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--save-predictions", type=Path, metavar="DIR", help="write labels as DIR/NAME.png"
+    )
+    kept.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="keep the counts there, to go on after an interruption "
+        "(default: beside the predictions, or in the cache until the run is complete)",
+    )
+    add("--fresh", action="store_true", help="forget what an interrupted run counted")
+    add("--ignore-names", action="store_true", help="the same classes under other names")
+    add_checkpoint_arguments(parser)
+    add_model_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Count picture after picture; a bad one is reported and left out (exit 3)."""
+    from fastfcn_infer.data.dataset import open_dataset
+    from fastfcn_infer.evaluation.evaluate import evaluate
+    from fastfcn_infer.evaluation.report import table, to_data
+    from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.progress import Progress
+
+    dataset = open_dataset(arguments.dataset, arguments.root, arguments.split)
+    options = open_options(arguments) | checkpoint_options(arguments)
+    with Segmenter.from_pretrained(arguments.model, **options) as segmenter:
+        planned = _plan(segmenter, dataset, arguments)
+        try:
+            with Progress(
+                "evaluate",
+                total=len(planned.samples),
+                unit="pictures",
+                done=len(planned.samples) - len(planned.todo),
+            ) as bar:
+                found = evaluate(segmenter, dataset, planned, arguments.convention, bar.advance)
+        except KeyboardInterrupt:
+            print(
+                f"The counts are kept in {planned.state}; the same command goes on from there.",
+                file=sys.stderr,
+            )
+            raise
+    if planned.state is not None and not (arguments.state or arguments.save_predictions):
+        planned.state.unlink()
+    if arguments.json:
+        print(json.dumps(to_data(found), indent=2, ensure_ascii=False))
+    else:
+        for name, why in found.failed.items():
+            print(f"failed: {name}: {why}", file=sys.stderr)
+        print(table(found))
+        if found.failed:
+            print(f"{len(found.failed)} pictures failed and are not counted")
+    return exit_codes.SOME_FAILED if found.failed else exit_codes.FINE
+
+
+def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namespace) -> "Plan":
+    """Plan the run; its state is always somewhere, as nobody knows when it will be interrupted."""
+    from fastfcn_infer.evaluation.plan import plan
+    from fastfcn_infer.evaluation.state import describe_run
+    from fastfcn_infer.system.cache import cache_folder
+
+    state = arguments.state
+    if state is None and arguments.save_predictions is None:
+        cache = Path(arguments.cache_dir) if arguments.cache_dir else cache_folder()
+        key = describe_run(segmenter.artifact, segmenter.runtime.backend, dataset).key
+        part = f"{dataset.name}-{dataset.split}-{arguments.limit or 'all'}"
+        state = cache / "evaluations" / f"{part}-{key}.json"
+    planned = plan(
+        segmenter,
+        dataset,
+        limit=arguments.limit,
+        predictions=arguments.save_predictions,
+        state=state,
+        fresh=arguments.fresh,
+        ignore_names=arguments.ignore_names,
+    )
+    if planned.tally.seen:
+        print(
+            f"Going on from {planned.state}: {planned.tally.counted} pictures are counted already "
+            "(--fresh begins anew).",
+            file=sys.stderr,
+        )
+    return planned

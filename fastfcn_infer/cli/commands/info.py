@@ -1,0 +1,67 @@
+"""``fastfcn info``: what an artifact or a checkpoint is."""
+
+import argparse
+import json
+
+from fastfcn_infer.cli import exit_codes
+
+SUMMARY = "say what an artifact or a checkpoint is"
+SHOWN = 20  # names of classes; --json has them all
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "model", help="artifact folder, .onnx of ours, checkpoint, or the embedded model's name"
+    )
+    parser.add_argument("--dialect", help="of a checkpoint (default: found from its keys)")
+    parser.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the facts; every file of an artifact is checked on the way."""
+    from pathlib import Path
+
+    from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, describe_checkpoint
+    from fastfcn_infer.hub.models import open_local
+    from fastfcn_infer.system import record
+
+    path = Path(arguments.model)
+    if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
+        conversion = Conversion(None, arguments.dialect, arguments.output_stride)
+        description = describe_checkpoint(path, conversion)
+        _print(record.to_data(description), as_json=arguments.json)
+        return exit_codes.FINE
+    artifact = open_local(path)
+    facts = artifact.manifest or artifact.model
+    data = record.to_data(facts)
+    if not arguments.json:
+        model = data.get("model", data)
+        model["classes"] = _short([entry["name"] for entry in model["classes"]])
+    _print(data, as_json=arguments.json)
+    return exit_codes.FINE
+
+
+def _short(names: list[str]) -> str:
+    shown = names if len(names) <= SHOWN else [*names[:SHOWN], "..."]
+    return f"{len(names)}: {', '.join(shown)}"
+
+
+def _print(data: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(_lines(data, "")))
+
+
+def _lines(data: dict[str, object], indent: str) -> list[str]:
+    lines = []
+    for key, value in data.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}", *_lines(value, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            lines += [f"{indent}{key}", *(f"{indent}  {item}" for item in value)]
+        else:
+            shown = f"{value:,}" if type(value) is int and value > 9999 else value
+            lines.append(f"{indent}{key:<{max(20 - len(indent), 1)}} {shown}")
+    return lines

@@ -1,0 +1,110 @@
+"""``fastfcn predict``: files, folders and globs of pictures to masks."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.command import (
+    add_checkpoint_arguments,
+    add_model_arguments,
+    checkpoint_options,
+    open_options,
+)
+
+if TYPE_CHECKING:
+    from fastfcn_infer.cli.inputs import Job
+    from fastfcn_infer.segmenter import Segmenter
+
+SUMMARY = "segment pictures: files, folders, globs"
+KINDS = {
+    "labels": ("_labels.png", "labels"),
+    "overlay": ("_overlay.jpg", "overlay"),
+    "color": ("_color.png", "color"),
+    "json": (".json", "json"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="SRC", help="picture, folder or glob")
+    add("-o", "--output", metavar="DIR", required=True, help="where the results go")
+    add("-m", "--model", help="artifact, checkpoint or catalogue name (default: the embedded one)")
+    add("--save", default="labels", metavar="KIND[,KIND]", help=f"of {', '.join(KINDS)}")
+    add("--recursive", action="store_true", help="look into the folders of folders")
+    add("--max-pixels", type=int, help="refuse larger pictures")
+    add("--force", action="store_true", help="overwrite results that are there")
+    add_checkpoint_arguments(parser)
+    add_model_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment one picture after the other; a bad one is reported and skipped (exit 3)."""
+    from fastfcn_infer.cli.inputs import jobs
+    from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.progress import Progress
+
+    kinds = arguments.save.split(",")
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"--save {', '.join(unknown)}: known are {', '.join(KINDS)}")
+    found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
+    reports = []
+    options = open_options(arguments) | checkpoint_options(arguments)
+    with (
+        Segmenter.from_pretrained(arguments.model, **options) as segmenter,
+        Progress("predict", total=len(found), unit="pictures") as bar,
+    ):
+        for job in found:
+            reports.append(_one(segmenter, job, kinds, arguments))
+            bar.advance()
+    _print(reports, as_json=arguments.json)
+    failed = any(report["status"] == "failed" for report in reports)
+    return exit_codes.SOME_FAILED if failed else exit_codes.FINE
+
+
+def _one(
+    segmenter: "Segmenter", job: "Job", kinds: list[str], arguments: argparse.Namespace
+) -> dict[str, object]:
+    from fastfcn_infer.errors import ImageError
+
+    report: dict[str, object] = {"source": str(job.source)}
+    targets = {kind: job.target.with_name(job.target.name + KINDS[kind][0]) for kind in kinds}
+    present = [str(path) for path in targets.values() if path.exists()]
+    if present and not arguments.force:
+        return report | {"status": "exists", "written": present}
+    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
+    try:
+        result = segmenter.predict(job.source, **limit)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        for kind, path in targets.items():  # a JPEG cannot hold every picture
+            result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`
+    except ImageError as error:
+        return report | {"status": "failed", "error": str(error)}
+    return report | {
+        "status": "done",
+        "written": [str(path) for path in targets.values()],
+        "areas": result.areas(),
+        "seconds": sum(result.timings.values()),
+    }
+
+
+def _print(reports: list[dict[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(reports, indent=2, ensure_ascii=False))
+        return
+    for report in reports:
+        if report["status"] == "failed":
+            print(f"failed: {report['source']}: {report['error']}", file=sys.stderr)
+    count = {
+        status: sum(report["status"] == status for report in reports)
+        for status in ("done", "exists", "failed")
+    }
+    print(f"{count['done']} of {len(reports)} pictures segmented")
+    if count["exists"]:
+        print(f"{count['exists']} left alone: their results exist already (--force overwrites)")
+    if count["failed"]:
+        print(f"{count['failed']} failed")

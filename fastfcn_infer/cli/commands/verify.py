@@ -1,0 +1,46 @@
+"""``fastfcn verify``: check every file of an artifact and replay its golden picture here."""
+
+import argparse
+import json
+
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.command import add_model_arguments, open_options
+
+SUMMARY = "check an artifact's files and replay its golden picture on this machine"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("artifact", help="folder that fastfcn-export wrote")
+    add_model_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit with 6 where a file is not whole, 4 where the labels are not those of the export."""
+    from fastfcn_infer.artifact.golden import replay
+    from fastfcn_infer.hub.models import open_local
+    from fastfcn_infer.segmenter import Segmenter
+
+    artifact = open_local(arguments.artifact)
+    with Segmenter.from_pretrained(arguments.artifact, **open_options(arguments)) as segmenter:
+        found = replay(segmenter)
+        facts = segmenter.runtime
+    if arguments.json:
+        report = {
+            "artifact": arguments.artifact,
+            "files": len(artifact.files),
+            "backend": facts.backend,
+            "provider": facts.provider,
+            "agreement": found.agreement,
+            "required": found.required,
+            "passed": found.passed,
+        }
+        print(json.dumps(report, indent=2))
+    else:
+        print(f"files    {len(artifact.files)}, sizes and SHA-256 as in the manifest")
+        print(
+            f"golden   {found.agreement:.3%} of the labels agree on {facts.backend} "
+            f"({facts.provider}); required: {found.required:.1%}"
+        )
+        print("verified" if found.passed else "NOT verified: this runtime computes something else")
+    return exit_codes.FINE if found.passed else exit_codes.NOT_VERIFIED

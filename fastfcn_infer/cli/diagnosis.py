@@ -1,0 +1,152 @@
+"""What `fastfcn doctor` finds out: the machine, what is installed, what is wrong with it.
+
+Nothing is fetched and nothing is changed.
+"""
+
+import contextlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.golden import replay
+from fastfcn_infer.cli.known_problems import known_problems
+from fastfcn_infer.errors import BackendError
+from fastfcn_infer.hub.download import offline
+from fastfcn_infer.runtime import backend
+from fastfcn_infer.runtime.gpu import Gpu, find_gpu
+from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system.cache import VARIABLE, cache_folder
+from fastfcn_infer.system.machine import (
+    MemoryBudget,
+    cpu_budget,
+    cpu_model,
+    memory_budget,
+    versions,
+)
+from fastfcn_infer.system.version import __version__
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A known problem of something that is installed."""
+
+    packages: tuple[str, ...]
+    symptom: str
+    response: str
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The golden picture of a model in one backend."""
+
+    backend: str
+    provider: str | None
+    agreement: float | None  # share of the labels
+    required: float | None
+    passed: bool | None  # None: it was not tried; False without an agreement: the runtime failed
+    reason: str | None  # why there is no agreement
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All of it."""
+
+    version: str
+    python: str
+    system: str
+    cpu: str
+    threads: int
+    threads_reason: str
+    memory: MemoryBudget | None
+    gpus: tuple[str, ...]  # NVIDIA's, as the driver names them
+    no_gpu: str | None  # why there is none
+    packages: Mapping[str, str]  # of those that matter here
+    backends: tuple[backend.Availability, ...]
+    problems: tuple[Trouble, ...]
+    cache: str  # folder of downloads and conversions
+    cache_bytes: int
+    cache_variable: str | None  # what FASTFCN_CACHE says
+    offline: bool  # whether FASTFCN_OFFLINE forbids downloads
+    replayed: tuple[Replayed, ...] = ()
+
+
+def diagnose() -> Diagnosis:
+    """Look at the machine and at what is installed; every runtime that is there is imported."""
+    budget, memory = cpu_budget(), memory_budget()
+    found = versions()
+    cache = cache_folder()
+    gpus, why = _gpus()
+    return Diagnosis(
+        version=__version__,
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        system=platform.platform(),
+        cpu=cpu_model(),
+        threads=budget.threads,
+        threads_reason=budget.reason,
+        memory=memory,
+        gpus=gpus,
+        no_gpu=None if gpus else why,
+        packages=found,
+        backends=tuple(backend.availability(name) for name in backend.backend_names()),
+        problems=tuple(
+            Trouble(who, problem.symptom, problem.response)
+            for problem, who in known_problems(found)
+        ),
+        cache=str(cache),
+        cache_bytes=_size(cache),
+        cache_variable=os.environ.get(VARIABLE),
+        offline=offline(),
+    )
+
+
+def replay_everywhere(artifact: Artifact, threads: int) -> tuple[Replayed, ...]:
+    """Replay the golden picture in every backend that is installed and reads the artifact.
+
+    A backend that fails is written down and does not keep the others from running.
+
+    Args:
+        artifact: with a golden picture.
+        threads: for computing.
+
+    Raises:
+        ArtifactError: it carries no golden picture.
+    """
+    return tuple(_replay(name, artifact, threads) for name in backend.backend_names())
+
+
+def _replay(name: str, artifact: Artifact, threads: int) -> Replayed:
+    there = backend.installed(name)
+    reads = backend.format_of(name)
+    if not there or reads not in artifact.formats:
+        reason = f"the model has no {reads} graph" if there else "not installed"
+        return Replayed(name, None, None, None, None, reason)
+    try:
+        opened = backend.open_backend(name, artifact, device="auto", threads=threads)
+        with Segmenter(artifact, opened) as segmenter:
+            found = replay(segmenter)
+    except BackendError as error:
+        return Replayed(name, None, None, None, False, f"{type(error).__name__}: {error}")
+    provider = f"{opened.facts.provider} on {opened.facts.device}"
+    return Replayed(name, provider, found.agreement, found.required, found.passed, None)
+
+
+def _gpus() -> tuple[tuple[str, ...], str]:
+    """Ask the driver for one device after the other, until it says why there is no other."""
+    names: list[str] = []
+    while isinstance(device := find_gpu(len(names)), Gpu):
+        major, minor = divmod(device.driver // 10, 100)
+        names.append(f"{device.name}, driver for CUDA {major}.{minor}")
+    return tuple(names), device
+
+
+def _size(folder: Path) -> int:
+    """Add up the files of a folder, links not followed; 0 where there is none."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # another process may tidy up
+                total += Path(place, name).lstat().st_size
+    return total

@@ -1,1 +1,0 @@
-"""One file per subcommand of `fastfcn`; `fastfcn_infer.command` says what each must offer."""

@@ -1,0 +1,187 @@
+"""What a data set is: pictures with label maps, split into parts; `datasets/` holds one file each.
+
+A file of `datasets/` offers, at module level,
+
+``LAYOUT``
+    the folders and files that it expects below its root, as a tree;
+``PAGE``
+    where its owners offer it for download, nothing is ever fetched from there; "" for anybody's;
+``SPLITS``
+    the names of its parts, with the number of pictures that each has as published; none where
+    files below the root name them;
+``open(root, split) -> Dataset``
+    find the pictures of a part, or raise `DatasetError` saying what was expected where.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.errors import DatasetError, ImageError
+from fastfcn_infer.picture.label_map import read_label_file
+from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.system import registry
+
+IGNORE = 255  # a pixel with this label is in no class: it is neither learned nor counted
+
+_NO_CLASS = IGNORE + 1
+_SHOWN = 8  # numbers named in a message
+
+_PACKAGE = "fastfcn_infer.data.datasets"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture of a data set.
+
+    Args:
+        name: unique in its part; with folders where the data set has some (``bonn/bonn_000``),
+            never with an ending.
+        picture: the file of the picture.
+        label: the file of its label map; None in a part without labels.
+    """
+
+    name: str
+    picture: Path
+    label: Path | None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One part of a data set.
+
+    Args:
+        name: of the data set, as users type it.
+        split: name of the part.
+        classes: names and colours, in the order of the labels.
+        samples: the pictures, in an order that is the same on every machine.
+        values: number in a label file -> label, 0 to ``len(classes) - 1``, or `IGNORE`; any other
+            number is in no class.
+    """
+
+    name: str
+    split: str
+    classes: tuple[ClassInfo, ...]
+    samples: tuple[Sample, ...]
+    values: Mapping[int, int]
+
+    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Read a picture (H, W, 3) uint8 RGB, upright, and its labels (H, W).
+
+        Raises:
+            ImageError: the picture cannot be read.
+            DatasetError: the labels cannot be read, or are of another size than the picture.
+        """
+        picture, labels = read_picture(sample.picture), self.read_labels(sample)
+        if picture.shape[:2] != labels.shape:
+            raise DatasetError(
+                f"{self.name}: {sample.picture} has {_size(picture)} pixels, its labels "
+                f"{sample.label} have {_size(labels)}; the same size was expected"
+            )
+        return picture, labels
+
+    def read_labels(self, sample: Sample) -> NDArray[np.uint8]:
+        """Read the labels (H, W) of a picture: 0 to ``len(classes) - 1``, or `IGNORE`.
+
+        Raises:
+            DatasetError: the file is missing, is no label map, or holds a value that is in no
+                class; names the file and the values.
+        """
+        if sample.label is None:
+            raise DatasetError(
+                f"{self.name}: the part {self.split!r} has no labels; use one of the other parts"
+            )
+        try:
+            values = read_label_file(sample.label)
+        except ImageError as error:
+            raise DatasetError(f"{self.name}: {error}") from error
+        labels = self._table[values]
+        if labels.max() > IGNORE:
+            raise DatasetError(self._strangers(sample.label, values))
+        return labels.astype(np.uint8)
+
+    @cached_property
+    def _table(self) -> NDArray[np.uint16]:
+        """Label of every number that a label file can hold; `_NO_CLASS` where it has none."""
+        table = np.full(65536, _NO_CLASS, np.uint16)
+        table[list(self.values)] = list(self.values.values())
+        return table
+
+    def _strangers(self, path: Path, values: NDArray[np.uint8 | np.uint16]) -> str:
+        found, counts = np.unique(values[self._table[values] > IGNORE], return_counts=True)
+        pairs = zip(found.tolist(), counts.tolist(), strict=True)
+        shown = [f"{value} ({count} pixels)" for value, count in pairs]
+        more = ", ..." if len(shown) > _SHOWN else ""
+        return (
+            f"{self.name}: the labels {path} hold {', '.join(shown[:_SHOWN])}{more}, which are in "
+            f"none of the {len(self.classes)} classes; expected {_ranges(self.values)}"
+        )
+
+
+def _size(pixels: NDArray[np.uint8]) -> str:
+    return f"{pixels.shape[1]} x {pixels.shape[0]}"
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Write 0, 1, 2, 7 as "0..2, 7"."""
+    ordered = sorted(numbers)
+    starts = [number for number in ordered if number - 1 not in ordered]
+    ends = [number for number in ordered if number + 1 not in ordered]
+    return ", ".join(
+        str(start) if start == end else f"{start}..{end}"
+        for start, end in zip(starts, ends, strict=True)
+    )
+
+
+class Layout(Protocol):
+    """A file of `datasets/`."""
+
+    LAYOUT: str
+    PAGE: str
+    SPLITS: Mapping[str, int]
+
+    def open(self, root: Path, split: str) -> Dataset:
+        """Find the pictures of a part below `root`."""
+        ...
+
+
+def dataset_names() -> tuple[str, ...]:
+    """List the data sets, in alphabetical order."""
+    return registry.names(_PACKAGE)
+
+
+def layout(name: str) -> Layout:
+    """Find a data set's description.
+
+    Raises:
+        DatasetError: there is no such data set; lists those that there are.
+    """
+    if name not in dataset_names():
+        raise DatasetError(
+            f"no data set is called {name!r}; expected {', '.join(dataset_names())}"
+        )
+    return cast("Layout", registry.load(_PACKAGE, name))
+
+
+def open_dataset(name: str, root: str | Path, split: str) -> Dataset:
+    """Open one part of a data set that lies below `root`.
+
+    Raises:
+        DatasetError: there is no such data set or part, or the layout below `root` is another;
+            says which file or folder was expected where and shows what is there.
+    """
+    found = layout(name)
+    if found.SPLITS and split not in found.SPLITS:
+        raise DatasetError(
+            f"{name} has no part {split!r}; expected one of {', '.join(found.SPLITS)}"
+        )
+    try:
+        return found.open(Path(root), split)
+    except OSError as error:  # such as no permission for a folder on the way to the root
+        raise DatasetError(f"{name}: {root} cannot be searched: {error}") from error

@@ -1,0 +1,169 @@
+"""How good a model is: its labels against those of a data set, picture after picture."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.data.dataset import Dataset, Sample
+from fastfcn_infer.errors import DatasetError, ImageError
+from fastfcn_infer.evaluation.metrics import Confusion, Convention, Scores, scores
+from fastfcn_infer.evaluation.plan import Plan
+from fastfcn_infer.evaluation.state import Tally, write_state
+
+if TYPE_CHECKING:
+    from fastfcn_infer.segmenter import Segmenter
+
+_AHEAD = 2  # pictures that are read while the network works
+_WRITE_EVERY = 5.0  # seconds
+
+# The original code and its port score alike; whatever is not listed is scored as PaddleSeg does.
+_CONVENTION_OF_DIALECT: Mapping[str, Convention] = {
+    "wuhuikai": "fastfcn",
+    "ncpaddle": "fastfcn",
+    "mmseg": "mmseg",
+}
+
+_Pair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # picture, labels
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came out.
+
+    Args:
+        model: its name.
+        dataset: name of the data set.
+        split: name of its part.
+        convention: that `scores` follow; `confusion` can be scored by others.
+        names: of the classes.
+        confusion: pixels by true and predicted class.
+        pictures: how many were counted.
+        failed: names of the pictures that were not, and why.
+        seconds: from reading the first file to the last count, earlier parts of the run included.
+        provenance: model, runtime, versions.
+    """
+
+    model: str
+    dataset: str
+    split: str
+    convention: Convention
+    names: tuple[str, ...]
+    confusion: Confusion
+    pictures: int
+    failed: Mapping[str, str]
+    seconds: float
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> Scores:
+        """The scores by the convention."""
+        return scores(self.confusion, self.convention)
+
+    @property
+    def images_per_second(self) -> float:
+        """Pictures a second, from files to counts; 0 where none was counted."""
+        return self.pictures / self.seconds if self.seconds else 0.0
+
+
+def default_convention(dialect: str) -> Convention:
+    """Name the convention that the authors of a checkpoint score by."""
+    return _CONVENTION_OF_DIALECT.get(dialect, "paddleseg")
+
+
+def evaluate(
+    segmenter: "Segmenter",
+    dataset: Dataset,
+    planned: Plan,
+    convention: Convention | None = None,
+    advance: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Do what is planned; whatever ends it, the state holds every picture counted until then.
+
+    Args:
+        segmenter: the model.
+        dataset: pictures with labels.
+        planned: what is to be done, and what is done already.
+        convention: of the scores; None: that of the checkpoint's training or authors.
+        advance: called after every picture.
+
+    Raises:
+        BackendError: the runtime failed.
+        OSError: a prediction or the state could not be written.
+    """
+    facts = segmenter.model.network
+    convention = convention or facts.convention or default_convention(facts.dialect)
+    scores(planned.tally.confusion, convention)  # an unknown one is refused now, not in an hour
+    tally = planned.tally
+    _save(planned, tally)
+    began = written = time.monotonic()
+    try:
+        with closing(_read_ahead(dataset, planned.todo)) as reading:
+            for index, sample, reader in reading:
+                try:
+                    found = _count(segmenter, len(dataset.classes), sample, reader, planned)
+                except (ImageError, DatasetError) as error:
+                    now = time.monotonic()
+                    tally = tally.failing(index, sample.name, str(error), now - began)
+                else:
+                    now = time.monotonic()
+                    tally = tally.counting(index, sample.name, found, now - began)
+                began = now
+                if now - written > _WRITE_EVERY:
+                    _save(planned, tally)
+                    written = now
+                if advance is not None:
+                    advance()
+    finally:
+        _save(planned, tally)
+    return Evaluation(
+        segmenter.model.name,
+        dataset.name,
+        dataset.split,
+        convention,
+        tuple(info.name for info in dataset.classes),
+        tally.confusion,
+        tally.counted,
+        tally.failed,
+        tally.seconds,
+        segmenter.provenance,
+    )
+
+
+def _count(
+    segmenter: "Segmenter", classes: int, sample: Sample, reader: "Future[_Pair]", planned: Plan
+) -> Confusion:
+    picture, truth = reader.result()
+    result = segmenter.predict(picture)
+    if planned.predictions is not None:
+        target = planned.predictions / f"{sample.name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        result.save(target, kind="labels")
+    confusion = Confusion(classes)
+    confusion.add(result.labels, truth)
+    return confusion
+
+
+def _read_ahead(
+    dataset: Dataset, todo: Sequence[tuple[int, Sample]]
+) -> Generator[tuple[int, Sample, "Future[_Pair]"]]:
+    """Read the next pictures and labels while the network works on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[tuple[int, Sample, Future[_Pair]]] = deque()
+        for index, sample in todo:
+            waiting.append((index, sample, pool.submit(dataset.read, sample)))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _save(planned: Plan, tally: Tally) -> None:
+    if planned.state is not None:
+        planned.state.parent.mkdir(parents=True, exist_ok=True)
+        write_state(planned.state, planned.run, tally)

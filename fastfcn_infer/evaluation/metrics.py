@@ -1,0 +1,232 @@
+"""How right labels are: counts of what was taken for what, and the scores that papers print.
+
+The codes that train FastFCN agree on every score but for classes that are neither in the pictures
+nor predicted: PaddleSeg counts such a class as found (its release 2.8.0 still as missed), the
+original as missed, mmsegmentation not at all. So a figure says by whose convention it was counted.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.data.dataset import IGNORE
+
+Convention = Literal["paddleseg", "fastfcn", "mmseg"]
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
+
+_CHUNK = 1 << 20  # pixels counted at a time: 8 MB of indices
+_VALUES = 256  # of a label map
+
+
+class Confusion:
+    """Counts of pixels by true and predicted class; those of several processes add up.
+
+    Args:
+        classes: number of classes, 1 to 255; 255 is the value of ignored pixels.
+
+    Raises:
+        ValueError: there are more or fewer classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        if not 1 <= classes <= IGNORE:
+            raise ValueError(f"{classes} classes cannot be counted; 1 to {IGNORE} were expected")
+        self._counts = np.zeros((classes, classes), np.int64)
+
+    @classmethod
+    def from_counts(cls, counts: NDArray[Any]) -> "Confusion":
+        """Take counts (classes, classes) of an earlier run or the sum over processes.
+
+        Raises:
+            ValueError: they are not square, no integers, or some are negative.
+        """
+        if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu":
+            raise ValueError(
+                f"counts of shape {counts.shape} and type {counts.dtype}; "
+                "integers (classes, classes) were expected"
+            )
+        if counts.size and counts.min() < 0:
+            raise ValueError(f"a count is {counts.min()}; counts cannot be negative")
+        confusion = cls(counts.shape[0])
+        confusion._counts += counts.astype(np.int64)
+        return confusion
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self._counts)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """A copy of the counts (true class, predicted class)."""
+        return self._counts.copy()
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels that were counted; ignored ones are not."""
+        return int(self._counts.sum())
+
+    def add(self, labels: NDArray[Any], truth: NDArray[Any]) -> None:
+        """Count the pixels of one or more pictures.
+
+        Args:
+            labels: predicted, of any shape, integers 0 to ``classes - 1``.
+            truth: of the same shape, integers 0 to ``classes - 1``, or 255 where nothing counts.
+
+        Raises:
+            ValueError: the shapes differ, or some values are in no class; nothing was counted.
+        """
+        if labels.shape != truth.shape:
+            raise ValueError(f"labels of shape {labels.shape}, but the truth has {truth.shape}")
+        _within(labels, self.classes, "predicted labels")
+        _within(truth, _VALUES, "true labels")
+        table = np.zeros((_VALUES, self.classes), np.int64)
+        flat_labels, flat_truth = labels.reshape(-1), truth.reshape(-1)
+        for start in range(0, flat_truth.size, _CHUNK):
+            pairs = flat_truth[start : start + _CHUNK].astype(np.intp)
+            pairs *= self.classes
+            pairs += flat_labels[start : start + _CHUNK].astype(np.intp, copy=False)
+            table += np.bincount(pairs, minlength=table.size).reshape(table.shape)
+        strange = np.flatnonzero(table[self.classes : IGNORE].any(axis=1)) + self.classes
+        if strange.size:
+            raise ValueError(
+                f"true labels of value {', '.join(map(str, strange))}; 0 to {self.classes - 1}, "
+                f"or {IGNORE} to ignore, were expected"
+            )
+        self._counts += table[: self.classes]
+
+    def __add__(self, other: "Confusion") -> "Confusion":
+        """Join the counts of two parts.
+
+        Raises:
+            ValueError: they have different numbers of classes.
+        """
+        if self.classes != other.classes:
+            raise ValueError(f"counts of {self.classes} and {other.classes} classes do not add up")
+        return Confusion.from_counts(self._counts + other._counts)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether all counts are the same."""
+        return isinstance(other, Confusion) and np.array_equal(self._counts, other._counts)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        """Say how much was counted."""
+        return f"Confusion({self.classes} classes, {self.pixels} pixels)"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the counts amount to; shares of 1, or not a number where the convention says so.
+
+    Args:
+        convention: that decides on classes which are neither in the truth nor predicted.
+        mean_iou: mean over the classes of intersection over union.
+        pixel_accuracy: share of the counted pixels that are right.
+        mean_accuracy: mean over the classes of `recall`.
+        kappa: Cohen's; not a number where chance alone would be always right.
+        mean_dice: mean over the classes of `dice`.
+        iou: of each class, intersection over union.
+        precision: of each class, share of its predicted pixels that are right.
+        recall: of each class, share of its true pixels that were found; also called its accuracy.
+        dice: of each class, twice the intersection over the sum of both areas.
+    """
+
+    convention: Convention
+    mean_iou: float
+    pixel_accuracy: float
+    mean_accuracy: float
+    kappa: float
+    mean_dice: float
+    iou: tuple[float, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    dice: tuple[float, ...]
+
+    @property
+    def accuracy(self) -> tuple[float, ...]:
+        """Of each class: `recall` by the name that the original code and mmsegmentation use."""
+        return self.recall
+
+    @property
+    def final(self) -> float:
+        """Mean of pixel accuracy and mean IoU, by which the original code chooses a checkpoint."""
+        return (self.pixel_accuracy + self.mean_iou) / 2
+
+
+def scores(confusion: Confusion, convention: Convention) -> Scores:
+    """Score the counts by one code's convention.
+
+    ========== ============ ================================ ==================
+    convention IoU, no area other scores of a class, no area mean
+    ========== ============ ================================ ==================
+    paddleseg  1            0                                of all classes
+    fastfcn    0            0                                of all classes
+    mmseg      none         none                             of those that have
+    ========== ============ ================================ ==================
+
+    Where no pixel was counted at all, no score is a number: nothing is not all right.
+
+    Raises:
+        ValueError: there is no such convention.
+
+    Source: reference/fastfcn_semantics.md, 5.1.
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(
+            f"there is no convention {convention!r}; expected {', '.join(CONVENTIONS)}"
+        )
+    # In float64 at once: products of areas of a large data set pass the limits of int64.
+    counts = confusion.counts.astype(np.float64)
+    total = float(counts.sum())
+    none = math.nan if convention == "mmseg" or not total else 0.0
+    no_union = 1.0 if convention == "paddleseg" and total else none
+    both, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    iou = _shares(both, true + predicted - both, no_union)
+    recall = _shares(both, true, none)
+    dice = _shares(2 * both, true + predicted, none)
+    right = float(both.sum()) / total if total else math.nan
+    return Scores(
+        convention,
+        mean_iou=_mean(iou),
+        pixel_accuracy=right,
+        mean_accuracy=_mean(recall),
+        kappa=_kappa(true, predicted, right),
+        mean_dice=_mean(dice),
+        iou=tuple(iou.tolist()),
+        precision=tuple(_shares(both, predicted, none).tolist()),
+        recall=tuple(recall.tolist()),
+        dice=tuple(dice.tolist()),
+    )
+
+
+def _kappa(true: NDArray[np.float64], predicted: NDArray[np.float64], right: float) -> float:
+    total = float(true.sum())
+    by_chance = float((true * predicted).sum()) / total**2 if total else 1.0
+    return (right - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
+
+
+def _shares(
+    part: NDArray[np.float64], whole: NDArray[np.float64], none: float
+) -> NDArray[np.float64]:
+    shares = np.full(part.shape, none)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
+
+
+def _mean(shares: NDArray[np.float64]) -> float:
+    known = shares[~np.isnan(shares)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _within(values: NDArray[Any], limit: int, what: str) -> None:
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"{what} of type {values.dtype}; integers were expected")
+    if values.size and not (values.min() >= 0 and values.max() < limit):
+        raise ValueError(
+            f"{what} from {values.min()} to {values.max()}; 0 to {limit - 1} were expected"
+        )

@@ -1,0 +1,139 @@
+"""What an evaluation is going to do, once model, data set and an earlier run go together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.data.dataset import Dataset, Sample
+from fastfcn_infer.errors import EvaluationError
+from fastfcn_infer.evaluation.metrics import Confusion
+from fastfcn_infer.evaluation.state import Run, Tally, describe_run, read_state
+
+if TYPE_CHECKING:
+    from fastfcn_infer.segmenter import Segmenter
+
+STATE_NAME = "evaluation.json"  # beside saved predictions
+
+_SHOWN = 5  # classes or pictures named in a message
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An evaluation that is about to begin.
+
+    Args:
+        run: what the counts depend on.
+        samples: the pictures that are asked for.
+        predictions: folder that labels are saved in; None: they are not.
+        state: file that the counts are kept in; None: they are not.
+        tally: what an earlier run counted.
+    """
+
+    run: Run
+    samples: tuple[Sample, ...]
+    predictions: Path | None
+    state: Path | None
+    tally: Tally
+
+    @property
+    def todo(self) -> list[tuple[int, Sample]]:
+        """The pictures that are still to be counted; those that failed are tried again."""
+        return [
+            (index, sample)
+            for index, sample in enumerate(self.samples)
+            if index >= self.tally.seen or sample.name in self.tally.failed
+        ]
+
+
+def plan(
+    segmenter: "Segmenter",
+    dataset: Dataset,
+    *,
+    limit: int | None = None,
+    predictions: Path | None = None,
+    state: Path | None = None,
+    fresh: bool = False,
+    ignore_names: bool = False,
+) -> Plan:
+    """Check that model and data set go together, and find what an earlier run counted.
+
+    Args: as of `Segmenter.evaluate`.
+
+    Raises:
+        EvaluationError: they do not go together, or what an earlier run left does not fit.
+        ValueError: `limit` is not positive, or both `predictions` and `state` are given.
+        OSError: the state cannot be read.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; at least 1 picture was expected")
+    if predictions is not None and state is not None:
+        raise ValueError("the state of an evaluation that saves predictions lies beside them")
+    _check_classes(segmenter.model.classes, dataset, ignore_names=ignore_names)
+    _check_samples(dataset)
+    run = describe_run(segmenter.artifact, segmenter.runtime.backend, dataset)
+    samples = dataset.samples[:limit]
+    if predictions is not None:
+        state = predictions / STATE_NAME
+    found = None
+    if state is not None and not fresh:
+        found = read_state(state, run, len(dataset.classes))
+    if found is None and predictions is not None and not fresh:
+        _check_empty(predictions)
+    if found is not None and found.seen > len(samples):
+        raise EvaluationError(
+            f"{state} has counted {found.seen} pictures already, more than the limit of {limit}. "
+            "Raise the limit, or give --fresh (fresh=True) to begin anew."
+        )
+    return Plan(run, samples, predictions, state, found or Tally(Confusion(len(dataset.classes))))
+
+
+def _check_classes(model: Sequence[ClassInfo], dataset: Dataset, *, ignore_names: bool) -> None:
+    ours, theirs = [info.name for info in model], [info.name for info in dataset.classes]
+    if len(ours) != len(theirs):
+        raise EvaluationError(
+            f"the model has {len(ours)} classes ({_some(ours)}), {dataset.name} has {len(theirs)} "
+            f"({_some(theirs)}); the same classes in the same order were expected"
+        )
+    pairs = enumerate(zip(ours, theirs, strict=True))
+    differing = [
+        f"{label} is {one!r} and {other!r}" for label, (one, other) in pairs if one != other
+    ]
+    if differing and not ignore_names:
+        order = " They are the same names in another order." * (sorted(ours) == sorted(theirs))
+        raise EvaluationError(
+            f"{len(differing)} of {len(ours)} classes of the model are called otherwise in "
+            f"{dataset.name}: {_some(differing)}.{order} If they mean the same, give "
+            "--ignore-names (ignore_names=True), or convert the checkpoint with --classes."
+        )
+
+
+def _check_samples(dataset: Dataset) -> None:
+    where = f"{dataset.name}, part {dataset.split!r}"
+    unlabelled = [sample.name for sample in dataset.samples if sample.label is None]
+    if unlabelled or not dataset.samples:
+        raise EvaluationError(
+            f"{where}: {len(unlabelled)} of {len(dataset.samples)} pictures have no labels, so "
+            "there is nothing to score; `fastfcn predict` segments them"
+        )
+    leaving = [
+        sample.name
+        for sample in dataset.samples
+        if PurePosixPath(sample.name).is_absolute() or ".." in PurePosixPath(sample.name).parts
+    ]
+    if leaving:
+        raise EvaluationError(f"{where}: names that leave the folder: {_some(leaving)}")
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise EvaluationError(
+            f"{folder} is not empty and holds no {STATE_NAME} to go on from. Give another folder, "
+            "or --fresh (fresh=True) to write over what is there."
+        )
+
+
+def _some(words: Sequence[str]) -> str:
+    more = f", and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
+    return ", ".join(words[:_SHOWN]) + more

@@ -1,0 +1,172 @@
+"""What an evaluation has counted so far, in a file, so that an interrupted one can go on.
+
+A state belongs to one model on one part of one data set; it is never continued with another.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from fastfcn_infer.artifact.artifact import Artifact, hash_file
+from fastfcn_infer.artifact.manifest import Procedure
+from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.errors import EvaluationError
+from fastfcn_infer.evaluation.metrics import Confusion
+from fastfcn_infer.system import record
+from fastfcn_infer.system.atomic import write_file
+from fastfcn_infer.system.version import __version__
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that the counts depend on."""
+
+    model: str
+    model_sha256: str
+    dataset: str
+    split: str
+    folder: str  # that all pictures lie in
+    pictures: int
+    names_sha256: str  # of the pictures' names, in order
+    procedure: Procedure
+    backend: str
+    version: str  # of fastfcn-infer
+
+    @property
+    def key(self) -> str:
+        """A short name that other runs do not have."""
+        return hashlib.sha256(record.to_json(self).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What was counted; replaced as a whole, so that an interruption finds the old or the new.
+
+    Args:
+        confusion: of the pictures that could be counted.
+        seen: so many pictures were looked at, the first ones.
+        failed: those of them that were not counted, and why.
+        seconds: that it took.
+    """
+
+    confusion: Confusion
+    seen: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def counted(self) -> int:
+        """How many pictures were counted."""
+        return self.seen - len(self.failed)
+
+    def counting(self, index: int, name: str, found: Confusion, seconds: float) -> "Tally":
+        """Count a picture, which may have failed before."""
+        failed = {other: why for other, why in self.failed.items() if other != name}
+        return Tally(
+            self.confusion + found, max(self.seen, index + 1), failed, self.seconds + seconds
+        )
+
+    def failing(self, index: int, name: str, why: str, seconds: float) -> "Tally":
+        """Note that a picture could not be counted."""
+        return replace(
+            self,
+            seen=max(self.seen, index + 1),
+            failed={**self.failed, name: why},
+            seconds=self.seconds + seconds,
+        )
+
+
+@dataclass(frozen=True)
+class _State:
+    """The text of a state file."""
+
+    format_version: Literal[1]
+    run: Run
+    seen: int
+    failed: Mapping[str, str]
+    seconds: float
+    counts: tuple[tuple[int, ...], ...]
+
+
+def describe_run(artifact: Artifact, backend: str, dataset: Dataset) -> Run:
+    """Say what the counts of an evaluation depend on.
+
+    Raises:
+        OSError: a lone ``.onnx`` cannot be read.
+    """
+    names = [sample.name for sample in dataset.samples]
+    folders = [os.path.realpath(path) for path in {s.picture.parent for s in dataset.samples}]
+    return Run(
+        artifact.model.name,
+        _fingerprint(artifact),
+        dataset.name,
+        dataset.split,
+        os.path.commonpath(folders) if folders else "",
+        len(names),
+        _sha256(names),
+        artifact.model.procedure,
+        backend,
+        __version__,
+    )
+
+
+def read_state(path: Path, run: Run, classes: int) -> Tally | None:
+    """Read what an earlier run counted; None where there is no file.
+
+    Raises:
+        EvaluationError: the file is no state, or the state of another run; says what differs.
+        OSError: it cannot be read.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        state = record.from_json(_State, text)
+        confusion = Confusion.from_counts(np.array(state.counts, dtype=np.int64))
+    except (ValueError, OverflowError) as error:
+        raise EvaluationError(
+            f"{path} is not the state of an evaluation: {error}. Delete it, or give another file."
+        ) from error
+    differing = [
+        f"{part.name}: {getattr(state.run, part.name)} then, {getattr(run, part.name)} now"
+        for part in fields(Run)
+        if getattr(state.run, part.name) != getattr(run, part.name)
+    ]
+    if differing:
+        lines = "".join(f"\n- {line}" for line in differing)
+        raise EvaluationError(
+            f"{path} is the state of another evaluation:{lines}\n"
+            "Give another file or folder, or --fresh (fresh=True) to throw the old counts away."
+        )
+    tally = Tally(confusion, state.seen, dict(state.failed), state.seconds)
+    if confusion.classes != classes or not 0 <= tally.counted <= tally.seen <= run.pictures:
+        raise EvaluationError(f"{path} contradicts itself. Delete it, or give another file.")
+    return tally
+
+
+def write_state(path: Path, run: Run, tally: Tally) -> None:
+    """Write what was counted so far, in one step.
+
+    Raises:
+        OSError: it could not be written; an older state is still there.
+    """
+    counts = tuple(tuple(row) for row in tally.confusion.counts.tolist())
+    state = _State(1, run, tally.seen, tally.failed, tally.seconds, counts)
+    write_file(path, record.to_json(state, indent=None).encode())
+
+
+def _fingerprint(artifact: Artifact) -> str:
+    if artifact.manifest is None:
+        return _sha256([hash_file(path).sha256 for path in artifact.files.values()])
+    files = artifact.manifest.files
+    return _sha256([part for name in sorted(files) for part in (name, files[name].sha256)])
+
+
+def _sha256(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

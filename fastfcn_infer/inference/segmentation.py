@@ -1,0 +1,220 @@
+"""What `Segmenter.predict` gives: a label for every pixel, and what people do with it."""
+
+import difflib
+import io
+import json
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, SupportsIndex, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.picture.drawing import Entry, blend, draw_legend, paint
+from fastfcn_infer.picture.label_map import encode_labels
+from fastfcn_infer.picture.picture import Picture
+from fastfcn_infer.system.atomic import write_file
+
+Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
+Kind: TypeAlias = Literal["labels", "overlay", "color", "npz", "json"]
+
+_KIND_OF_SUFFIX: dict[str, Kind] = {
+    ".png": "labels",
+    ".jpg": "overlay",
+    ".jpeg": "overlay",
+    ".npz": "npz",
+    ".json": "json",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation:
+    """The labels of a picture, at the picture's size; its arrays cannot be written to."""
+
+    labels: Labels  # (H, W), the index of the class of each pixel
+    names: tuple[str, ...]  # of the C classes
+    colors: NDArray[np.uint8]  # (C, 3) RGB
+    picture: NDArray[np.uint8]  # (H, W, 3) RGB, upright: what was looked at
+    timings: Mapping[str, float] = field(default_factory=dict)  # stage -> seconds
+    provenance: Mapping[str, str] = field(default_factory=dict)  # model, runtime, versions
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit, and protect the arrays; the caller's own stay writable."""
+        if self.labels.ndim != 2 or self.labels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(
+                f"labels are {self.labels.dtype} {self.labels.shape}; "
+                "uint8 or uint16 (H, W) was expected"
+            )
+        if self.picture.shape != (*self.labels.shape, 3):
+            raise ValueError(f"picture {self.picture.shape} does not fit labels {self.size}")
+        if self.colors.shape != (len(self.names), 3):
+            raise ValueError(f"colors {self.colors.shape} do not fit {len(self.names)} names")
+        if self.labels.size and int(self.labels.max()) >= len(self.names):
+            raise ValueError(f"label {self.labels.max()} has no name; there are {len(self.names)}")
+        for name in ("labels", "colors", "picture"):
+            view = getattr(self, name).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, pixels."""
+        return self.labels.shape[0], self.labels.shape[1]
+
+    def mask(self, which: str | SupportsIndex) -> NDArray[np.bool_]:
+        """Tell where a class is.
+
+        Args:
+            which: a name (where several classes bear it, all of them) or an index.
+
+        Returns:
+            (H, W) bool.
+
+        Raises:
+            ValueError: there is no such class; names those that are spelled alike.
+        """
+        if isinstance(which, str):
+            indices = [index for index, name in enumerate(self.names) if name == which]
+            if not indices:
+                raise ValueError(f"there is no class {which!r}{self._alike(which)}")
+            return np.asarray(np.isin(self.labels, indices))
+        index = operator.index(which)
+        if not 0 <= index < len(self.names):
+            raise ValueError(f"there is no class {index}; expected 0 to {len(self.names) - 1}")
+        return np.asarray(self.labels == index)
+
+    def areas(self) -> dict[str, float]:
+        """Give the share of the picture of every class that is present, the largest first.
+
+        Returns:
+            Name -> fraction; they sum to 1. Classes of one name are added up.
+        """
+        shares: dict[str, float] = {}
+        for index in self._present:
+            name = self.names[index]
+            shares[name] = shares.get(name, 0.0) + int(self._counts[index]) / self.labels.size
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+    def colorize(self) -> Picture:
+        """Paint every pixel in the colour of its class."""
+        return Picture(paint(self.labels, self.colors))
+
+    def overlay(self, alpha: float = 0.5, legend: bool = True) -> Picture:
+        """Lay the colours over the picture.
+
+        Args:
+            alpha: 0, the picture alone, to 1, the colours alone.
+            legend: name the largest classes in a corner; pictures under 120 pixels get none.
+
+        Raises:
+            ValueError: `alpha` is not in 0..1.
+        """
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha is {alpha}; 0 to 1 was expected")
+        mixed = blend(self.picture, self.labels, self.colors, alpha)
+        if legend:
+            draw_legend(mixed, [self._entry(index) for index in self._present])
+        return Picture(mixed)
+
+    def save(self, path: str | Path, *, kind: Kind | None = None) -> None:
+        """Write the result to a file; an older file is replaced in one step.
+
+        Args:
+            path: `.png` the labels, shown in their colours; `.jpg`, `.jpeg` the overlay; `.npz` the
+                arrays `labels`, `names`, `colors`; `.json` areas, names, timings and provenance.
+            kind: what to write where the suffix does not say it: "labels", "overlay", "color",
+                "npz" or "json". Overlay and colour take any suffix that `Picture.save` takes.
+
+        Raises:
+            ValueError: the suffix says nothing and no `kind` was given, or they do not fit.
+            OSError: the file could not be written; what was there before still is.
+        """
+        suffix = Path(path).suffix.lower()
+        chosen = kind or _KIND_OF_SUFFIX.get(suffix)
+        if chosen is None or chosen not in get_args(Kind):
+            raise ValueError(
+                f"{path}: what to write? Use one of the suffixes {', '.join(_KIND_OF_SUFFIX)}, "
+                f"or one of the kinds {', '.join(get_args(Kind))}; found kind {kind!r}"
+            )
+        write_file(Path(path), self._encode(chosen, suffix))
+
+    def _encode(self, kind: Kind, suffix: str) -> bytes:
+        if kind == "overlay":
+            return self.overlay().encode(suffix)
+        if kind == "color":
+            return self.colorize().encode(suffix)
+        expected = {"labels": ".png", "npz": ".npz", "json": ".json"}[kind]
+        if suffix != expected:
+            raise ValueError(f"kind {kind!r} is written to {expected} files, not to {suffix!r}")
+        if kind == "labels":
+            return encode_labels(self.labels, self.colors)
+        return self._npz() if kind == "npz" else self._json()
+
+    def _npz(self) -> bytes:
+        file = io.BytesIO()
+        np.savez_compressed(
+            file, labels=self.labels, names=np.array(self.names, np.str_), colors=self.colors
+        )
+        return file.getvalue()
+
+    def _json(self) -> bytes:
+        areas = [
+            {
+                "label": index,
+                "name": self.names[index],
+                "pixels": int(self._counts[index]),
+                "fraction": int(self._counts[index]) / self.labels.size,
+            }
+            for index in self._present
+        ]
+        facts = {
+            "size": self.size,
+            "areas": areas,
+            "names": self.names,
+            "timings": dict(self.timings),
+            "provenance": dict(self.provenance),
+        }
+        return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        return np.bincount(self.labels.ravel(), minlength=len(self.names))
+
+    @property
+    def _present(self) -> list[int]:
+        """Labels of the classes that are there, the largest area first."""
+        order = np.argsort(-self._counts, kind="stable")
+        return [int(index) for index in order if self._counts[index]]
+
+    def _entry(self, index: int) -> Entry:
+        red, green, blue = (int(value) for value in self.colors[index])
+        share = _percent(int(self._counts[index]) / self.labels.size)
+        return Entry(f"{self.names[index]} {share}", (red, green, blue))
+
+    def _alike(self, name: str) -> str:
+        close = difflib.get_close_matches(name, dict.fromkeys(self.names), cutoff=0.5)
+        if close:
+            return f"; did you mean {' or '.join(map(repr, close))}?"
+        return f"; there are {len(self.names)}, listed in `.names`"
+
+    def __repr__(self) -> str:
+        """Name the size and the largest classes."""
+        areas = self.areas()
+        largest = ", ".join(f"{name} {_percent(share)}" for name, share in [*areas.items()][:3])
+        more = ", ..." if len(areas) > 3 else ""
+        height, width = self.size
+        return (
+            f"Segmentation({height} x {width}, "
+            f"{len(areas)} of {len(self.names)} classes: {largest}{more})"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """Show the overlay in a notebook."""
+        return self.overlay()._repr_png_()
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}".replace("%", " %") if share >= 0.01 else "< 1 %"

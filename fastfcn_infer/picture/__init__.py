@@ -1,0 +1,1 @@
+"""Read any picture or label file, draw on pictures."""

@@ -1,0 +1,140 @@
+"""The numbers in a file of labels, as they are stored: a palette's indices, never its colours."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.picture import matlab
+from fastfcn_infer.picture.header import read_header
+from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS
+
+_GREY, _PALETTE = 0, 3  # colour types of PNG
+_KINDS = {2: "colours (RGB)", 4: "grey with transparency", 6: "colours with transparency (RGBA)"}
+_HEADER = slice(8, 33)  # the first chunk: length, "IHDR", 13 bytes, checksum
+_TYPE = 25  # the byte of the colour type
+
+
+def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
+    """Read the numbers (H, W) of a label file.
+
+    A PNG file, grey of 1, 2, 4, 8 or 16 bits or with a palette, gives what Pillow gives, which
+    others read labels with: indices of a palette; grey of 1 bit is 0 and 1, grey of 2 and 4 bits is
+    spread over 0..255. EXIF orientation is ignored. A MATLAB file gives ``GTcls.Segmentation``.
+
+    Raises:
+        ImageError: cannot be opened or decoded, is of another kind, or holds colours; says what to do.
+
+    Source: PNG, third edition, 11.2.1 (colour types) and 13.12 (spreading of grey).
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"the labels {path} cannot be opened: {error.strerror}") from error
+    if data.startswith(matlab.MAGIC):
+        return _from_matlab(data, path)
+    header = read_header(data, str(path))
+    if header.format != "PNG":
+        raise ImageError(
+            f"the labels {path} are a {header.format} file; PNG was expected, grey or with a "
+            "palette. Save them as PNG; labels that were ever a JPEG file are damaged."
+        )
+    if header.height * header.width > DEFAULT_MAX_PIXELS:
+        raise ImageError(
+            f"the labels {path} have {header.width} x {header.height} pixels, more than the limit "
+            f"of {DEFAULT_MAX_PIXELS:,}"
+        )
+    return _from_png(bytes(header.stored), (header.height, header.width), path)
+
+
+def _from_png(data: bytes, shape: tuple[int, int], path: Path) -> NDArray[np.uint8 | np.uint16]:
+    bits, kind = data[_TYPE - 1], data[_TYPE]
+    if kind not in (_GREY, _PALETTE):
+        raise ImageError(
+            f"the labels {path} hold {_KINDS.get(kind, f'an unknown kind of pixels, {kind}')}; one "
+            "number per pixel was expected, grey or with a palette. Turn colours into class numbers."
+        )
+    values = _decode(_as_grey(data) if kind == _PALETTE else data)
+    if values is None or values.shape != shape:
+        raise ImageError(f"the labels {path} are a PNG file that is damaged inside; copy it again")
+    if bits < 8 and (kind == _PALETTE or bits == 1):
+        values = values // np.uint8(255 // (2**bits - 1))  # undo the decoder's spreading
+    return values
+
+
+def _from_matlab(data: bytes, path: Path) -> NDArray[np.uint8 | np.uint16]:
+    try:
+        values = matlab.read_struct_field(data, "GTcls", "Segmentation")
+    except matlab.MatlabError as error:
+        raise ImageError(f"the labels {path} are a MATLAB file, but {error}") from error
+    labels: NDArray[np.uint8] = np.nan_to_num(values).clip(0, 255).astype(np.uint8)
+    if values.ndim != 2 or not values.size or not np.array_equal(labels, values):
+        raise ImageError(
+            f"the labels {path} are {values.dtype} of shape {values.shape}; whole numbers "
+            "0..255 for each pixel (H, W) were expected"
+        )
+    return labels
+
+
+def _as_grey(png: bytes) -> bytes:
+    """Call a palette's indices grey, so that the decoder leaves them alone; it has no such mode."""
+    chunk = bytearray(png[_HEADER])
+    chunk[_TYPE - _HEADER.start] = _GREY
+    chunk[-4:] = struct.pack(">I", zlib.crc32(chunk[4:-4]))
+    at = _HEADER.stop
+    while png[at + 4 : at + 8] == b"PLTE":
+        at += 12 + int(struct.unpack_from(">I", png, at)[0])
+    return png[: _HEADER.start] + bytes(chunk) + png[at:]
+
+
+def _decode(png: bytes) -> NDArray[np.uint8 | np.uint16] | None:
+    try:
+        decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    return None if decoded is None else np.asarray(decoded)
+
+
+def encode_labels(labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]) -> bytes:
+    """Write labels as a PNG file that gives the same labels back.
+
+    Args:
+        labels: (H, W); uint8 becomes a palette picture, uint16 a 16-bit grey one, which cannot
+            have colours.
+        colors: (C, 3) RGB; with uint8 labels at most 256.
+
+    Returns:
+        The file.
+
+    Source: PNG, third edition, 11.2.
+    """
+    if labels.dtype == np.uint16:
+        done, encoded = cv2.imencode(".png", labels)
+        if not done:
+            raise ImageError(f"labels of shape {labels.shape} could not be encoded as PNG")
+        return encoded.tobytes()
+    height, width = labels.shape
+    rows = np.zeros((height, 1 + width), np.uint8)  # each row begins with its filter: 0, none
+    rows[:, 1:] = labels
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            _chunk(b"PLTE", colors[:256].tobytes()),
+            _chunk(b"IDAT", zlib.compress(rows.data, 6)),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+    )

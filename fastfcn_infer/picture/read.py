@@ -1,0 +1,288 @@
+"""A picture from anywhere, as (H, W, 3) uint8 RGB, upright.
+
+One rule for each odd kind, the same for every way in (`docs/pictures.md` has the whole table):
+
+==============================  ===========================================================
+EXIF orientation 1..8           turned upright; the result has the size of the upright picture
+alpha, transparent colour       dropped; colours are used as they are stored
+grey, 1 bit, palette            repeated to three channels; 0 and 255; looked up
+16 bits                         ``round(value / 257)``
+float                           ``round(value * 255)``; outside 0..1 or not finite: refused
+CMYK, YCCK                      RGB by the decoder's simple formula; colour profiles are ignored
+animation, several pages        the first frame or page; the others are not decoded
+cut off, damaged                refused, never half grey
+more pixels than `max_pixels`   refused before anything is decoded
+==============================  ===========================================================
+"""
+
+import io
+import os
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, TypeGuard
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.picture.exif import ORIENTATION
+from fastfcn_infer.picture.header import read_header, recognise
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+DEFAULT_MAX_PIXELS = 100_000_000
+"""Above any phone's 50-megapixel photograph, below what the labels of a picture need in memory."""
+
+
+class PillowImage(Protocol):
+    """What is asked of a `PIL.Image.Image`; the SDK never imports Pillow itself."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+
+    def load(self) -> Any:
+        """Decode the pixels."""
+
+    def getexif(self) -> Any:
+        """Give the EXIF tags."""
+
+
+class BinaryFile(Protocol):
+    """A file opened for reading bytes."""
+
+    def read(self) -> bytes:
+        """Read to the end."""
+
+
+PictureSource: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryFile
+    | NDArray[Any]
+    | PillowImage
+)
+
+# 16 bits to 8: round(value / 257), as a table of 64 KiB, with no array of wider numbers in between.
+_EIGHT_OF_SIXTEEN = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+
+_UPRIGHT: dict[int, Callable[[Any], Any]] = {
+    2: lambda picture: cv2.flip(picture, 1),
+    3: lambda picture: cv2.rotate(picture, cv2.ROTATE_180),
+    4: lambda picture: cv2.flip(picture, 0),
+    5: cv2.transpose,
+    6: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda picture: cv2.flip(cv2.transpose(picture), -1),
+    8: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+
+_TO_RGB = {
+    ("rgb", 4): cv2.COLOR_RGBA2RGB,
+    ("bgr", 3): cv2.COLOR_BGR2RGB,
+    ("bgr", 4): cv2.COLOR_BGRA2RGB,
+}
+
+_REFUSED_MODES = {
+    "I": "the white of 32-bit whole numbers is not known; convert it to 'L', or to 'I;16'",
+    "LAB": "it has CIELAB colours; convert it to 'RGB' with PIL.ImageCms",
+}
+
+
+def read_picture(
+    source: PictureSource,
+    *,
+    color: Literal["rgb", "bgr"] = "rgb",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> NDArray[np.uint8]:
+    """Read a picture from anywhere.
+
+    Args:
+        source: a path; the bytes of a file; a file opened in binary mode, read from where it stands;
+            a PIL image; or an array (H, W, 3), (H, W, 4) with alpha, (H, W) or (H, W, 1) grey, of
+            dtype uint8, uint16, bool, or float in 0..1. JPEG, PNG, WebP, BMP, TIFF and, from
+            OpenCV 4.11 on, GIF files are read, recognised by content.
+        color: order of the channels of an array; files and PIL images know their own.
+        max_pixels: the largest picture to accept, height times width.
+
+    Returns:
+        (H, W, 3) uint8, RGB, upright, C-contiguous. `source` itself where it is such an array
+        already; it is never changed.
+
+    Raises:
+        ImageError: what was wrong with the picture, what was expected and what to do.
+        ValueError: `color` is neither "rgb" nor "bgr".
+    """
+    if color not in ("rgb", "bgr"):
+        raise ValueError(f"color is {color!r}; 'rgb' or 'bgr' was expected")
+    if isinstance(source, np.ndarray):
+        return _from_array(source, color, max_pixels)
+    if _is_pillow(source):
+        return _from_pillow(source, max_pixels)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        return _from_file(data, f"The picture ({len(data)} bytes)", max_pixels)
+    if isinstance(source, str | os.PathLike):
+        return _from_path(source, max_pixels)
+    if hasattr(source, "read"):
+        return _from_open_file(source, max_pixels)
+    raise ImageError(
+        f"A picture cannot be read from {type(source).__name__}: a path, bytes, a file opened in "
+        "binary mode, a PIL image or a NumPy array (H, W, 3) was expected. Turn tensors into arrays."
+    )
+
+
+def _is_pillow(source: object) -> TypeGuard[PillowImage]:
+    # Where Pillow was never imported there can be no image of its making.
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(source, module.Image)
+
+
+def _from_path(source: str | os.PathLike[str], max_pixels: int) -> NDArray[np.uint8]:
+    where = str(source)
+    if "://" in where:
+        raise ImageError(
+            f"{where} is an address; nothing is fetched. Download it and pass the file."
+        )
+    path = Path(source)
+    try:
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise ImageError(f"{where} is {kind}; the path of a picture was expected.")
+        with path.open("rb") as file:
+            head = file.read(4096)
+            recognise(head, where)  # before reading the rest: it may be a film of many gigabytes
+            data = head + file.read()
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{where} cannot be opened: {error}.") from error
+    return _from_file(data, where, max_pixels)
+
+
+def _from_open_file(source: Any, max_pixels: int) -> NDArray[np.uint8]:
+    name = getattr(source, "name", None)
+    where = name if isinstance(name, str) else "The open file"
+    try:
+        data = source.read()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{where} cannot be read: {error}.") from error
+    if not isinstance(data, bytes):
+        raise ImageError(
+            f"{where} gives {type(data).__name__}, not bytes; open it in binary mode, 'rb'."
+        )
+    if not data and isinstance(source, io.IOBase) and source.seekable() and source.tell() > 0:
+        raise ImageError(f"{where} stands at its end; call seek(0) before passing it.")
+    return _from_file(data, where, max_pixels)
+
+
+def _from_file(data: bytes, where: str, max_pixels: int) -> NDArray[np.uint8]:
+    header = read_header(data, where)
+    _check_size(header.height, header.width, max_pixels, where)
+    decode: Callable[..., Any] = cv2.imdecode
+    try:
+        # UNCHANGED: all 16 bits, not turned by EXIF. But it makes some colour BMP files grey.
+        flags = cv2.IMREAD_COLOR if header.format == "BMP" else cv2.IMREAD_UNCHANGED
+        stored = decode(np.frombuffer(header.stored, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(f"{where} cannot be decoded as {header.format}: {error}.") from error
+    if stored is None:
+        raise ImageError(
+            f"{where} is a {header.format} file of {header.width} x {header.height} pixels that "
+            f"OpenCV {cv2.__version__} cannot decode: it is damaged or of an unusual kind. "
+            "Save it again as PNG or JPEG."
+        )
+    if stored.shape[:2] != (header.height, header.width):
+        raise ImageError(
+            f"{where} contradicts itself: its header says {header.width} x {header.height} pixels, "
+            f"its content {stored.shape[1]} x {stored.shape[0]}."
+        )
+    picture = _three_channels(_eight_bits(stored, where), "bgr")
+    return _turned_upright(picture, header.orientation)
+
+
+def _from_pillow(image: Any, max_pixels: int) -> NDArray[np.uint8]:
+    where = f"The PIL image of mode {image.mode}"
+    width, height = image.size
+    _check_size(height, width, max_pixels, where)
+    if image.mode in _REFUSED_MODES:
+        raise ImageError(f"{where} cannot be used: {_REFUSED_MODES[image.mode]}.")
+    try:
+        image.load()  # first: Pillow turns TIFF files upright while it loads them
+        orientation = image.getexif().get(ORIENTATION, 1)
+        if image.mode == "F" or image.mode.startswith("I;16"):
+            pixels = np.asarray(image)
+        else:
+            # By way of RGBA a palette's transparent colour stays what it is.
+            pixels = np.asarray(image.convert("RGBA" if image.mode == "P" else "RGB"))
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
+        raise ImageError(f"{where} cannot be used: {error}.") from error
+    picture = _three_channels(_eight_bits(pixels, where), "rgb")
+    return _turned_upright(picture, orientation)
+
+
+def _from_array(
+    array: NDArray[Any], color: Literal["rgb", "bgr"], max_pixels: int
+) -> NDArray[np.uint8]:
+    where = f"The array of shape {array.shape} and dtype {array.dtype}"
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        advice = "(H, W, 3), (H, W, 4), (H, W, 1) or (H, W) was expected"
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            advice += "; with channels first, pass array.transpose(1, 2, 0)"
+        if array.ndim == 4:
+            advice += "; pass the pictures of a batch one by one"
+        raise ImageError(f"{where} is no picture: {advice}.")
+    _check_size(array.shape[0], array.shape[1], max_pixels, where)
+    return _three_channels(_eight_bits(array, where), color)
+
+
+def _check_size(height: int, width: int, max_pixels: int, where: str) -> None:
+    if height < 1 or width < 1:
+        raise ImageError(f"{where} has {width} x {height} pixels; at least one was expected.")
+    if height * width > max_pixels:
+        raise ImageError(
+            f"{where} has {width} x {height} = {height * width:,} pixels, more than the limit of "
+            f"{max_pixels:,}. If you trust it, pass max_pixels={height * width}; or make it smaller."
+        )
+
+
+def _eight_bits(array: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    """Bring pixels to 0..255 by the rule of their dtype."""
+    if array.dtype == np.uint8:
+        return np.asarray(array)
+    if array.dtype.newbyteorder("=") == np.uint16:
+        return np.take(_EIGHT_OF_SIXTEEN, array)
+    if array.dtype == np.bool_:
+        return np.where(array, np.uint8(255), np.uint8(0))
+    if array.dtype.kind != "f":
+        raise ImageError(
+            f"{where} cannot be used: uint8, uint16, bool, or float in 0..1 was expected. "
+            "If the values are 0..255, pass array.astype(numpy.uint8)."
+        )
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= 1):  # a NaN makes both NaN, and every comparison false
+        raise ImageError(
+            f"{where} has values from {low} to {high}; floats have to be finite and in 0..1. "
+            "If they are 0..255, divide by 255."
+        )
+    scaled: NDArray[Any] = np.rint(array.astype(np.promote_types(array.dtype, np.float32)) * 255)
+    return scaled.astype(np.uint8)
+
+
+def _three_channels(array: NDArray[np.uint8], color: Literal["rgb", "bgr"]) -> NDArray[np.uint8]:
+    """Make (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of order `color` into (H, W, 3) RGB."""
+    array = np.ascontiguousarray(array)
+    channels = 1 if array.ndim == 2 else array.shape[2]
+    if channels == 3 and color == "rgb":
+        return array
+    code = cv2.COLOR_GRAY2RGB if channels == 1 else _TO_RGB[color, channels]
+    return np.asarray(cv2.cvtColor(array, code), np.uint8)
+
+
+def _turned_upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    turn = _UPRIGHT.get(orientation)
+    return picture if turn is None else np.ascontiguousarray(turn(picture))

@@ -1,0 +1,124 @@
+"""Walk through a TIFF: size, layout and whether every strip or tile of page one is in the file.
+
+What OpenCV's TIFF reader does in its own way is taken from it: it turns pictures upright itself
+whatever it is told, and multiplies colours by a stored alpha. It is given a copy whose directory
+says "upright, already multiplied, no further page".
+"""
+
+import struct
+
+from fastfcn_infer.picture import exif
+from fastfcn_infer.picture.formats import DamagedError, Header
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
+_STRIPS, _SAMPLES, _ROWS, _STRIP_LENGTHS, _PLANAR = 273, 277, 278, 279, 284
+_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
+_ALPHA, _SAMPLE_FORMAT = 338, 339
+
+_COMPRESSIONS = {
+    1: "none", 2: "CCITT RLE", 3: "CCITT G3", 4: "CCITT G4", 5: "LZW", 7: "JPEG",
+    8: "deflate", 32773: "PackBits", 32946: "deflate",
+}  # fmt: skip
+_UNSIGNED, _FLOAT = 1, 3
+# Colour space -> its name, and the (sample format, bits) that OpenCV reads right; others it reads
+# wrong without a word: whites as blacks, 12 bits as if they were 16.
+_PHOTOMETRICS = {
+    0: ("grey with white 0", {(_UNSIGNED, 1), (_UNSIGNED, 8)}),
+    1: ("grey", {(_UNSIGNED, 1), (_UNSIGNED, 8), (_UNSIGNED, 16), (_FLOAT, 32), (_FLOAT, 64)}),
+    2: ("RGB", {(_UNSIGNED, 8), (_UNSIGNED, 16), (_FLOAT, 32), (_FLOAT, 64)}),
+    3: ("palette", {(_UNSIGNED, 4), (_UNSIGNED, 8)}),
+    5: ("CMYK", {(_UNSIGNED, 8)}),
+    6: ("YCbCr", {(_UNSIGNED, 8)}),
+}
+
+
+def tiff(data: bytes) -> Header:
+    """Read page one of a TIFF or BigTIFF; see `image_walk` for what is raised."""
+    try:
+        directory = exif.read_directory(data)
+    except ValueError as error:
+        raise DamagedError(f"its directory cannot be read: {error}") from error
+    width, height = _one(directory, _WIDTH), _one(directory, _HEIGHT)
+    _check_kind(directory)
+    _check_pieces(directory, width, height)
+    orientation = _one(directory, exif.ORIENTATION, 1)
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    return Header("TIFF", width, height, orientation, _plain(directory))
+
+
+def _one(directory: exif.Directory, tag: int, default: int | None = None) -> int:
+    found = directory.numbers(tag)
+    if not found and default is not None:
+        return default
+    if len(found) != 1:
+        raise DamagedError(f"tag {tag} has {len(found)} values; one was expected")
+    return found[0]
+
+
+def _check_kind(directory: exif.Directory) -> None:
+    compression = _one(directory, _COMPRESSION, 1)
+    if compression not in _COMPRESSIONS:
+        known = ", ".join(f"{number} {name}" for number, name in _COMPRESSIONS.items())
+        raise DamagedError(f"its compression {compression} is none of: {known}")
+    photometric = _one(directory, _PHOTOMETRIC)
+    if photometric not in _PHOTOMETRICS:
+        known = ", ".join(f"{number} {name}" for number, (name, _) in _PHOTOMETRICS.items())
+        raise DamagedError(f"its colour space {photometric} is none of: {known}")
+    name, readable = _PHOTOMETRICS[photometric]
+    bits = set(directory.numbers(_BITS, (1,)))
+    formats = set(directory.numbers(_SAMPLE_FORMAT, (_UNSIGNED,)))
+    if len(bits) != 1 or len(formats) != 1 or (min(formats), min(bits)) not in readable:
+        raise DamagedError(
+            f"its pixels are {name} of {sorted(bits)} bits, sample format {sorted(formats)}; "
+            "8 bits unsigned (format 1) is read, with RGB and grey also 16, and float (format 3)"
+        )
+    if min(bits) > 8 and _one(directory, _PLANAR, 1) != 1:
+        raise DamagedError(f"its channels of {min(bits)} bits lie apart; pixel by pixel is read")
+
+
+def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
+    """Every strip or tile has to be there, from the first byte to the last."""
+    if min(width, height) < 1:
+        return  # refused by read_header
+    tiled = _TILES in directory.fields
+    if tiled:
+        columns, rows = _one(directory, _TILE_WIDTH), _one(directory, _TILE_HEIGHT)
+        offsets, lengths = directory.numbers(_TILES), directory.numbers(_TILE_LENGTHS)
+    else:
+        columns, rows = width, min(_one(directory, _ROWS, height), height)
+        offsets, lengths = directory.numbers(_STRIPS), directory.numbers(_STRIP_LENGTHS)
+    if min(columns, rows) < 1:
+        raise DamagedError("its strips or tiles have no pixels")
+    apart = _one(directory, _PLANAR, 1) == 2
+    samples = _one(directory, _SAMPLES, 1)
+    planes, channels = (samples, 1) if apart else (1, samples)
+    down = -(-height // rows)
+    needed = -(-width // columns) * down * planes
+    if not needed == len(offsets) == len(lengths):
+        raise DamagedError(f"it lists {len(offsets)} of {needed} strips or tiles")
+    end = max(at + length for at, length in zip(offsets, lengths, strict=True))
+    if end > len(directory.data) or 0 in lengths:
+        raise DamagedError(f"it has {len(directory.data)} of {end} bytes: it was cut off")
+    if _one(directory, _COMPRESSION, 1) == 1 and _one(directory, _PHOTOMETRIC) != 6:
+        row = (columns * channels * directory.numbers(_BITS, (1,))[0] + 7) // 8
+        last = rows if tiled else height - rows * (down - 1)
+        short = [
+            piece
+            for piece, length in enumerate(lengths)
+            if length < row * (last if piece % down == down - 1 and not tiled else rows)
+        ]
+        if short:
+            raise DamagedError(f"its strip or tile {short[0]} has too few bytes")
+
+
+def _plain(directory: exif.Directory) -> bytes:
+    """Copy the file with a directory that asks the decoder for nothing but the stored pixels."""
+    copy = bytearray(directory.data)
+    for tag in (exif.ORIENTATION, _ALPHA):
+        for number in range(len(directory.numbers(tag))):
+            field = directory.fields[tag]
+            at = field.position + number * struct.calcsize("<" + field.code)
+            struct.pack_into(directory.order + field.code, copy, at, 1)
+    if directory.next.position < len(copy):  # some writers leave it out at the very end
+        struct.pack_into(directory.order + directory.next.code, copy, directory.next.position, 0)
+    return bytes(copy)

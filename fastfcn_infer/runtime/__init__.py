@@ -1,0 +1,1 @@
+"""Who runs the graph: the contract of a backend, and everything about runtimes and GPUs."""

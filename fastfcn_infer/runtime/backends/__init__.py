@@ -1,0 +1,1 @@
+"""One file per runtime; `fastfcn_infer.runtime.backend` says what each must offer."""

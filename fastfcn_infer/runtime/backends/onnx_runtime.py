@@ -1,0 +1,205 @@
+"""ONNX Runtime: CPU, and CUDA or TensorRT through its execution providers."""
+
+import contextlib
+import importlib.metadata
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.artifact import Artifact, hash_file
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError, GraphRefused
+from fastfcn_infer.runtime import gpu
+from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
+from fastfcn_infer.runtime.onnx_providers import PROVIDERS, diagnose, provider_chain
+from fastfcn_infer.system.cache import cache_folder
+
+RANK = 10
+FORMAT = "onnx"
+DEVICES = ("cpu", "cuda", "tensorrt")
+EXTRA = "cpu"
+REQUIRES = ("onnxruntime",)
+
+_NAME = __name__.rpartition(".")[2]
+_ERRORS_ONLY = 3  # log severity; what we need to know arrives as exceptions
+
+
+def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
+    """Open an ONNX file; see `backend.BackendFile.open`."""
+    model_path, model = artifact.path(FORMAT), artifact.model
+    if device.kind != "auto":
+        return OnnxRuntime(model_path, model, device, threads, ())
+    cpu = Device("cpu")
+    if PROVIDERS["cuda"] not in providers():
+        note = "device cpu: this ONNX Runtime has no CUDA provider"
+        return OnnxRuntime(model_path, model, cpu, threads, (note,))
+    try:
+        note = "device cuda: the CUDA provider is there"
+        return OnnxRuntime(model_path, model, Device("cuda"), threads, (note,))
+    except DeviceUnavailable as error:
+        note = f"device cpu: CUDA did not start ({error})"
+        return OnnxRuntime(model_path, model, cpu, threads, (note,))
+
+
+def providers() -> list[str]:
+    """List the execution providers of the installed wheel; see `backend.BackendFile`."""
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())
+
+
+class OnnxRuntime:
+    """A session; ONNX Runtime lets several threads run one at a time."""
+
+    def __init__(
+        self, path: Path, model: Model, device: Device, threads: int, chosen: tuple[str, ...]
+    ) -> None:
+        import onnxruntime
+
+        provider = PROVIDERS[device.kind]
+        if provider not in providers():
+            raise DeviceUnavailable(_diagnosis(device))
+        self._failures = _failures()
+        self._engines: Engines | None = None
+        self._one_run = threading.Lock() if device.kind == "tensorrt" else contextlib.nullcontext()
+        if device.kind != "cpu":
+            # Asked first: without a driver ONNX Runtime fills the terminal and says little.
+            found = gpu.find_gpu(device.index)
+            if isinstance(found, str):
+                raise DeviceUnavailable(_diagnosis(device, found))
+            if device.kind == "tensorrt":
+                self._engines, note = _engines(path, found, onnxruntime.__version__)
+                chosen += () if note is None else (note,)
+        self._session = self._open(path, model, device, threads)
+        if provider not in self._session.get_providers():
+            # ONNX Runtime goes on without the provider that was asked for, and says nothing.
+            raise DeviceUnavailable(_diagnosis(device))
+        self._input, self._output = model.input.name, model.output.name
+        self._check_names(path)
+        self.facts = RuntimeFacts(
+            backend=_NAME,
+            provider=provider,
+            device=str(device),
+            threads=threads,
+            versions={"onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
+            chosen=chosen,
+        )
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Run the graph; see `backend.Backend.run`."""
+        session = self._session
+        if session is None:
+            raise BackendError("This ONNX Runtime session was closed; open the model again.")
+        try:
+            with self._one_run:
+                answer: NDArray[Any] = session.run([self._output], {self._input: batch})[0]
+                self._keep()
+        except self._failures as error:
+            raise BackendError(
+                f"ONNX Runtime failed on a batch {batch.shape} {batch.dtype}: {_first_line(error)}"
+            ) from error
+        return answer
+
+    def close(self) -> None:
+        """Let go of the session; runs that have begun still end well."""
+        self._session = None
+        if self._engines is not None:
+            with self._one_run:  # TensorRT may be compiling
+                self._engines.close()
+
+    def _keep(self) -> None:
+        # TensorRT compiles when it meets a shape, so there may be more after any run.
+        if self._engines is not None:
+            with contextlib.suppress(OSError):  # a full disk costs the cache, not the answer
+                self._engines.keep()
+
+    def _open(self, path: Path, model: Model, device: Device, threads: int) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = _ERRORS_ONLY
+        engines = None if self._engines is None else self._engines.folder
+        if device.kind != "cpu":
+            _load_libraries(onnxruntime)
+        try:
+            return onnxruntime.InferenceSession(
+                str(path),
+                options,
+                providers=provider_chain(device.kind, device.index, engines),
+                enable_fallback=0,
+            )
+        except self._failures as error:
+            if device.kind != "cpu" and any(word in str(error) for word in ("CUDA", "TensorRT")):
+                raise DeviceUnavailable(f"{_diagnosis(device)} {_first_line(error)}") from error
+            # While a graph is proven its folder has a name that is gone when people read this.
+            why = _first_line(error).replace(str(path), path.name)
+            raise GraphRefused(
+                f"ONNX Runtime refused {path.name} of {model.name!r}: {why}"
+            ) from error
+
+    def _check_names(self, path: Path) -> None:
+        inputs = [value.name for value in self._session.get_inputs()]
+        outputs = [value.name for value in self._session.get_outputs()]
+        if inputs != [self._input] or self._output not in outputs:
+            raise BackendError(
+                f"{path.name} takes {inputs} and gives {outputs}; its description says "
+                f"{self._input!r} and {self._output!r}. Export the checkpoint again."
+            )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Exceptions of ONNX Runtime; they have no common ancestor of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
+
+
+def _load_libraries(onnxruntime: Any) -> None:
+    """Find CUDA and cuDNN where pip put them; since ONNX Runtime 1.21."""
+    if hasattr(onnxruntime, "preload_dlls"):
+        # It prints what it does not find; whether the provider starts is checked afterwards.
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+
+
+def _diagnosis(device: Device, reason: str | None = None) -> str:
+    """Say why a device is not there and how to get it."""
+    import onnxruntime
+
+    owners = set(importlib.metadata.packages_distributions().get("onnxruntime", ()))
+    wheels = sorted(f"{name} {importlib.metadata.version(name)}" for name in owners)
+    if reason is None and device.kind != "cpu":
+        folder = Path(onnxruntime.__file__).parent / "capi"
+        faults = map(gpu.missing_library, folder.glob(f"*onnxruntime_providers_{device.kind}.*"))
+        reason = next((fault for fault in faults if fault is not None), None)
+    return diagnose(device.kind, str(device), wheels, providers(), reason)
+
+
+def _engines(path: Path, found: gpu.Gpu, version: str) -> tuple[Engines | None, str | None]:
+    """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
+    identity = {
+        "graph": hash_file(path).sha256,
+        "onnxruntime": version,
+        "tensorrt": gpu.library_version("nvinfer", "getInferLibVersion"),
+        "gpu": found.name,
+        "device": found.uuid,
+        "driver": str(found.driver),
+    }
+    try:
+        return Engines(cache_folder() / "engines", identity), None
+    except (UnsafeCacheError, DownloadError, OSError) as error:
+        return None, f"engines are compiled anew each time: {error}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

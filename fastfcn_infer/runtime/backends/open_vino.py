@@ -1,0 +1,172 @@
+"""OpenVINO: processors of Intel, AMD and Arm, from the ONNX graph."""
+
+import importlib.metadata
+import queue
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.errors import BackendError, GraphRefused
+from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+
+# Seconds for ResNet-50-vd, JPU, EncNet at 1 x 480 x 480 on two cores, medians of turns: OpenVINO
+# 0.53, ONNX Runtime 0.72, Paddle Inference 0.78; at 512 x 1024 1.49, 2.00, 2.14; at 4 x 480 x 480
+# 2.16, 3.19, 4.77. So this one is first for processors; it has no GPU, which "auto" would take.
+RANK = 5
+FORMAT = "onnx"
+DEVICES = ("cpu",)
+EXTRA = "openvino"
+REQUIRES = ("openvino",)
+
+_NAME = __name__.rpartition(".")[2]
+_TELEMETRY = "openvino_telemetry"
+
+
+def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
+    """Open an ONNX file; see `backend.BackendFile.open`."""
+    chosen = ("device cpu: the only one this backend uses",) if device.kind == "auto" else ()
+    return OpenVino(artifact.path(FORMAT), artifact.model, threads, chosen)
+
+
+def providers() -> list[str]:
+    """List OpenVINO's devices here; see `backend.BackendFile`."""
+    with _no_telemetry():
+        import openvino
+
+    return list(openvino.Core().available_devices)
+
+
+class OpenVino:
+    """A compiled graph; threads that run it at the same time have a request each."""
+
+    def __init__(self, path: Path, model: Model, threads: int, chosen: tuple[str, ...]) -> None:
+        self._compiled = _compile(path, model, threads)
+        self._check_names(path, model)
+        port = self._compiled.inputs[0]
+        self._type, self._shape = port.get_element_type().to_dtype(), port.get_partial_shape()
+        # A request keeps its input and its output only; the layers' memory belongs to the graph.
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.facts = RuntimeFacts(
+            backend=_NAME,
+            provider="CPU",
+            device="cpu",
+            threads=threads,
+            versions={
+                "openvino": importlib.metadata.version("openvino"),
+                "numpy": np.__version__,
+            },
+            chosen=chosen,
+        )
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Run the graph; see `backend.Backend.run`."""
+        compiled = self._compiled
+        if compiled is None:
+            raise BackendError("This OpenVINO model was closed; open the model again.")
+        if batch.dtype != self._type or not self._fits(batch.shape):
+            # OpenVINO converts other types, and may run other shapes, and says nothing.
+            raise BackendError(
+                f"OpenVINO was given a batch {batch.shape} {batch.dtype}; the graph takes "
+                f"{self._shape} {self._type}."
+            )
+        try:
+            request = self._idle.get_nowait()
+        except queue.Empty:
+            request = compiled.create_infer_request()
+        try:
+            answer: NDArray[Any] = request.infer({0: batch}, share_outputs=False)[0]
+        except RuntimeError as error:
+            raise BackendError(
+                f"OpenVINO failed on a batch {batch.shape} {batch.dtype}: {_reason(error)}"
+            ) from error
+        self._idle.put(request)  # one that failed is not used again
+        return answer
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        limits = [(axis.get_min_length(), axis.get_max_length()) for axis in self._shape]
+        return len(shape) == len(limits) and all(
+            low <= size and (high < 0 or size <= high)  # no upper limit is -1
+            for size, (low, high) in zip(shape, limits, strict=True)
+        )
+
+    def close(self) -> None:
+        """Let go of the graph; runs that have begun still end well."""
+        self._compiled = None
+        self._idle = queue.SimpleQueue()
+
+    def _check_names(self, path: Path, model: Model) -> None:
+        # A port has several names where a conversion of types stood beside it and was taken in.
+        inputs = [sorted(port.names) for port in self._compiled.inputs]
+        outputs = [sorted(port.names) for port in self._compiled.outputs]
+        if [model.input.name in names for names in inputs] != [True] or [
+            model.output.name in names for names in outputs
+        ] != [True]:
+            raise BackendError(
+                f"{path.name} takes {inputs} and gives {outputs}; its description says "
+                f"{model.input.name!r} and {model.output.name!r}. Export the checkpoint again."
+            )
+
+
+def _compile(path: Path, model: Model, threads: int) -> Any:
+    with _no_telemetry():
+        import openvino
+        from openvino import frontend
+
+    failures = (
+        RuntimeError,
+        frontend.GeneralFailure,
+        frontend.InitializationFailure,
+        frontend.NotImplementedFailure,
+        frontend.OpConversionFailure,
+        frontend.OpValidationFailure,
+    )
+    properties = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",  # never bfloat16 behind the user's back
+        # Reading a compiled ResNet-50 back (180 MB) and hashing it takes as long as compiling it
+        # again, 0.4 s: no cache, so no foreign file is ever loaded from one.
+        "CACHE_DIR": "",
+    }
+    try:
+        # By name: left to itself OpenVINO shows the file to every reader it has until one takes it.
+        reader = frontend.FrontEndManager().load_by_framework("onnx")
+        graph = reader.convert(reader.load(str(path)))
+        return openvino.Core().compile_model(graph, "CPU", properties)
+    except failures as error:
+        raise GraphRefused(
+            f"OpenVINO refused {path.name} of {model.name!r}: {_reason(error)}"
+        ) from error
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Let OpenVINO be imported without reporting it to its makers, which it does unasked.
+
+    There is no switch but a file in the user's home. Where the package that reports cannot be
+    imported OpenVINO goes without; so it cannot be, for as long as this takes.
+    """
+    if "openvino" in sys.modules:
+        yield  # somebody else imported it; what that reported is theirs
+        return
+    before = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[_TELEMETRY]
+        if before is not None:
+            sys.modules[_TELEMETRY] = before
+
+
+def _reason(error: Exception) -> str:
+    """Return the last line, which is the reason; those before it say where in OpenVINO."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,268 @@
+"""Paddle Inference: processors with oneDNN, and CUDA or TensorRT where Paddle was built with them."""
+
+import importlib.metadata
+import os
+import shutil
+import tempfile
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.manifest import Input, Model
+from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable, GraphRefused
+from fastfcn_infer.runtime import canary, paddle_settings
+from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
+from fastfcn_infer.system.machine import cpu_budget
+
+RANK = 30
+FORMAT = paddle_settings.FORMAT
+DEVICES = ("cpu", "cuda", "tensorrt")
+EXTRA = "paddle"
+REQUIRES = ("paddle",)
+
+_NAME = __name__.rpartition(".")[2]
+
+# What Paddle's enforcement raises; they have no ancestor of their own.
+_FAILURES = (RuntimeError, ValueError, IndexError, NotImplementedError, OSError, MemoryError)
+
+
+def open(artifact: Artifact, *, device: Device, threads: int) -> "PaddleInference":
+    """Open a Paddle program; see `backend.BackendFile.open`."""
+    _import()
+    files = paddle_settings.whole_program(artifact)
+    if device.kind == "tensorrt":
+        return _open_compiled(artifact, files, device, threads)
+    if device.kind != "auto":
+        return _open(artifact, files, device, threads)
+    fault = _missing(Device("cuda"))
+    if fault is None:
+        note = "device cuda: this Paddle has CUDA, and there is a device"
+        return _noted(_open(artifact, files, Device("cuda"), threads), note)
+    note = "device cpu: this Paddle has no CUDA, or there is no device"
+    return _noted(_open(artifact, files, Device("cpu"), threads), note)
+
+
+def providers() -> list[str]:
+    """List what the installed Paddle can compute with; see `backend.BackendFile`."""
+    paddle = _import()
+    return ["CPU", "CUDA"] if paddle.is_compiled_with_cuda() else ["CPU"]
+
+
+class PaddleInference:
+    """Predictors, each in a thread of its own, which alone creates, runs and frees it.
+
+    A predictor that several threads use mixes up their answers, and one that is handed on keeps
+    what oneDNN prepared for each of them. Predictors share no weights either (Paddle 3.3), so there
+    are as many as can compute at a time, made when they are needed, and not one for every caller.
+    """
+
+    def __init__(self, config: Callable[[], Any], model: Model, facts: RuntimeFacts) -> None:
+        """Open the first predictor.
+
+        Raises:
+            BackendError: Paddle refuses the graph or the setting.
+        """
+        self.facts = facts
+        self._model = model
+        self._process = os.getpid()
+        self._first_runs = threading.Lock()
+        self._own = threading.local()
+        workers = 1 if facts.device != "cpu" else max(cpu_budget().threads // facts.threads, 1)
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix=_NAME)
+        try:
+            self._first: Any = self._workers.submit(self._create, config).result()
+        except BaseException:
+            self._workers.shutdown()
+            raise
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Run the graph; see `backend.Backend.run`."""
+        if os.getpid() != self._process:
+            raise BackendError("This Paddle model was opened before a fork; open it in the child.")
+        fault = misfit(batch, self._model.input)
+        if fault is not None:
+            raise BackendError(f"Paddle was given a batch {batch.shape} {batch.dtype}; {fault}")
+        try:
+            answer = self._workers.submit(self._run, np.ascontiguousarray(batch))
+        except RuntimeError as error:
+            raise BackendError("This Paddle model was closed; open the model again.") from error
+        # Paddle has no uint16, so a program of more than 256 classes answers labels as int32.
+        labels, found = self._model.output.name == "labels", answer.result()
+        return found.astype(np.uint16) if labels and found.dtype == np.int32 else found
+
+    def close(self) -> None:
+        """Free the predictors, after the runs that have begun."""
+        self._workers.shutdown()
+        self._first = None
+
+    def _create(self, config: Callable[[], Any]) -> Any:
+        from paddle import inference
+
+        try:
+            predictor = inference.create_predictor(config())
+        except _FAILURES as error:
+            raise BackendError(
+                f"Paddle refused {self._model.name}/{FORMATS[FORMAT]}: {reason(error)}"
+            ) from error
+        names = predictor.get_input_names(), predictor.get_output_names()
+        if any(len(each) != 1 for each in names):
+            raise BackendError(
+                f"The program takes {names[0]} and gives {names[1]}; one each was expected. "
+                "Export the checkpoint again."
+            )
+        self._own.predictor = predictor
+        return predictor
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        try:
+            if not hasattr(self._own, "predictor"):
+                with self._first_runs:  # a predictor must not run while it is copied
+                    self._own.predictor = self._first.clone()
+            predictor = self._own.predictor
+            if predictor is not self._first:
+                return _answer(predictor, batch)
+            with self._first_runs:
+                return _answer(predictor, batch)
+        except _FAILURES as error:
+            raise BackendError(
+                f"Paddle failed on a batch {batch.shape} {batch.dtype}: {reason(error)}"
+            ) from error
+
+
+def _answer(predictor: Any, batch: NDArray[Any]) -> NDArray[Any]:
+    predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(batch)
+    predictor.run()
+    handle = predictor.get_output_handle(predictor.get_output_names()[0])
+    answer: NDArray[Any] = handle.copy_to_cpu()
+    return answer
+
+
+def _open(
+    artifact: Artifact, files: tuple[Path, Path], device: Device, threads: int
+) -> PaddleInference:
+    fault = _missing(device)
+    if fault is not None:
+        raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
+    version = importlib.metadata.version(_wheels()[0])
+    facts = RuntimeFacts(
+        backend=_NAME,
+        provider="",
+        device=str(device),
+        threads=threads,
+        versions={_wheels()[0]: version, "numpy": np.__version__},
+    )
+
+    def start(setting: str) -> Callable[[], PaddleInference]:
+        own = replace(facts, provider=setting)
+        return lambda: PaddleInference(
+            lambda: SETTINGS[device.kind][setting](_config(files, threads), device.index),
+            artifact.model,
+            own,
+        )
+
+    runtime = f"Paddle Inference {version} on {device}"
+    settings = {setting: start(setting) for setting in SETTINGS[device.kind]}
+    _, opened, notes = canary.first_right(runtime, artifact, settings)
+    opened.facts = replace(opened.facts, chosen=notes)
+    return opened
+
+
+def _open_compiled(
+    artifact: Artifact, files: tuple[Path, Path], device: Device, threads: int
+) -> PaddleInference:
+    # Not kept for the next time: the compiled program names its engines by where they lie.
+    folder = Path(tempfile.mkdtemp(prefix="fastfcn-tensorrt-"))  # this user's alone
+    try:
+        fault = _missing(device)
+        if fault is not None:
+            raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
+        compiled = _compiled(files, artifact.model.input, folder)
+        opened = _open(artifact, compiled, device, threads)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(opened, shutil.rmtree, folder, ignore_errors=True)
+    return opened
+
+
+def _noted(opened: PaddleInference, note: str) -> PaddleInference:
+    opened.facts = replace(opened.facts, chosen=(note, *opened.facts.chosen))
+    return opened
+
+
+def _import() -> Any:
+    os.environ.setdefault("GLOG_minloglevel", "2")  # read once, and then for the whole process
+    try:
+        with warnings.catch_warnings():
+            # Paddle regrets at every import that it could not compile extensions faster.
+            warnings.filterwarnings("ignore", "No ccache found", UserWarning)
+            import paddle
+            import paddle.inference
+    except ImportError as error:
+        raise BackendMissing(
+            f"Paddle needs {error.name!r}, which is not installed. "
+            f'pip install "fastfcn-infer[{EXTRA}]"'
+        ) from error
+    return paddle
+
+
+def _config(files: tuple[Path, Path], threads: int) -> Any:
+    from paddle import inference
+
+    config = inference.Config(*map(os.fspath, files))
+    config.disable_glog_info()
+    config.disable_gpu()
+    config.set_cpu_math_library_num_threads(threads)
+    # Not enable_memory_optim: Paddle 3.3.1 fails on it.
+    return config
+
+
+def _compiled(files: tuple[Path, Path], given: Input, folder: Path) -> tuple[Path, Path]:
+    """Compile a program for TensorRT; minutes."""
+    try:
+        from paddle import tensorrt
+    except ImportError as error:
+        raise DeviceUnavailable(
+            f"Device tensorrt was asked for; Paddle does not find TensorRT ({error}). Install the "
+            'version that Paddle was built with, pip install tensorrt, or take device="cuda".'
+        ) from error
+    smallest, usual, largest = tensorrt_shapes(given)
+    shown = tensorrt.Input(
+        min_input_shape=smallest,
+        optim_input_shape=usual,
+        max_input_shape=largest,
+        input_data_type="float32" if given.name == "image" else "uint8",
+    )
+    config = tensorrt.TensorRTConfig(inputs=[shown])
+    config.save_model_dir = os.fspath(folder / files[0].stem)
+    try:
+        tensorrt.convert(os.fspath(files[0].with_suffix("")), config)
+    except _FAILURES as error:
+        raise GraphRefused(f"TensorRT refused {files[0]}: {reason(error)}") from error
+    return folder / files[0].name, folder / files[1].name
+
+
+def _missing(device: Device) -> str | None:
+    if device.kind == "cpu":
+        return None
+    paddle = _import()
+    wheels = [f"{wheel} {importlib.metadata.version(wheel)}" for wheel in _wheels()]
+    if not paddle.is_compiled_with_cuda():
+        return paddle_settings.diagnose(wheels, None, 0, device.index)
+    libraries = f"CUDA {paddle.version.cuda()} and cuDNN {paddle.version.cudnn()}"
+    count = paddle.device.cuda.device_count()
+    return paddle_settings.diagnose(wheels, libraries, count, device.index)
+
+
+def _wheels() -> list[str]:
+    return sorted(set(importlib.metadata.packages_distributions().get("paddle", ("paddle",))))

@@ -1,0 +1,185 @@
+"""Settings of a runtime, from fast to safe, tried until one computes what it should.
+
+Some settings of some versions of a runtime fail, and some run and are wrong. Before the first
+answer each shows what it makes of a picture whose labels are known: the golden picture of the
+artifact. Where there is none, its answer to made-up pixels is compared with the safest setting's.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact import golden
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.errors import BackendError, GraphRefused
+from fastfcn_infer.inference.merge import labels, merge
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import View, plan
+
+_SIDE = 97  # pixels of the made-up picture: odd at every stride, which is where settings go wrong
+_ALLOWED = {"fp32": 1e-3, "fp16": 4e-2}  # difference of answers, as a fraction of the largest
+_AGREEMENT = 0.99  # of labels, where the graph answers labels; made-up pixels have many near ties
+
+_LEVEL = 7  # of the caller of `Segmenter.from_pretrained`, seen from `_warn`
+
+
+class Runnable(Protocol):
+    """A graph opened with some setting."""
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Run the graph; raises BackendError."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+
+R = TypeVar("R", bound=Runnable)
+
+
+def first_right(
+    runtime: str, artifact: Artifact, settings: Mapping[str, Callable[[], R]]
+) -> tuple[str, R, tuple[str, ...]]:
+    """Open the first setting that computes what it should.
+
+    Args:
+        runtime: its name and version, for people.
+        artifact: with or without a golden picture.
+        settings: name -> what opens the graph or raises BackendError; fast ones first, safe ones
+            last; at least one.
+
+    Returns:
+        Name of the setting, the opened graph, and for each setting before it what was wrong; of
+        that the user was warned, too.
+
+    Raises:
+        GraphRefused: all of them fail or are wrong; says how, each.
+    """
+    judge = _golden(artifact) if golden.carries_golden(artifact) else _made_up(artifact, settings)
+    faults: list[str] = []
+    for name, start in settings.items():
+        try:
+            opened = start()
+        except BackendError as error:
+            faults.append(f"{name}: {error}")
+            continue
+        fault = _fault(judge, opened)
+        if fault is None:
+            notes = tuple(f"not {fault}" for fault in faults)
+            _warn(runtime, name, notes)
+            return name, opened, notes
+        opened.close()
+        faults.append(f"{name}: {fault}")
+    lines = "".join(f"\n- {fault}" for fault in faults)
+    raise GraphRefused(f"{runtime} computes this network with no setting:{lines}")
+
+
+def _fault(judge: Callable[[Runnable], str | None], opened: Runnable) -> str | None:
+    try:
+        return judge(opened)
+    except BackendError as error:
+        return str(error)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _warn(runtime: str, name: str, notes: tuple[str, ...]) -> None:
+    if notes:
+        warnings.warn(
+            f"{runtime} runs with the setting {name!r}, because {'; '.join(notes)}.",
+            RuntimeWarning,
+            stacklevel=_LEVEL,
+        )
+
+
+def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
+    """Judge by the labels of the golden picture, on the path that every picture takes."""
+    expected, model = golden.read_golden(artifact), artifact.model
+    size = (expected.picture.shape[0], expected.picture.shape[1])
+    views = plan(model.procedure, model.input.shape[1:], size)
+    batch = prepare(expected.picture, views, model.input, model.procedure.resize)
+
+    def judge(opened: Runnable) -> str | None:
+        answer = opened.run(batch)
+        fault = _nonsense(answer, batch, model)
+        if fault is not None:
+            return fault
+        replay = golden.compare(expected, labels(merge(views, answer, size), model))
+        if replay.passed:
+            return None
+        return (
+            f"wrong: {replay.agreement:.2%} of the golden picture's pixels get the right label, "
+            f"{replay.required:.2%} were expected"
+        )
+
+    return judge
+
+
+def _made_up(
+    artifact: Artifact, settings: Mapping[str, Callable[[], Runnable]]
+) -> Callable[[Runnable], str | None]:
+    """Judge by what the safest setting answers."""
+    batch = _pixels(artifact.model)
+    *_, safest = settings.values()
+    answers: list[NDArray[Any]] = []
+
+    def judge(opened: Runnable) -> str | None:
+        answer = opened.run(batch)
+        fault = _nonsense(answer, batch, artifact.model)
+        if fault is not None or len(settings) == 1:
+            return fault
+        if not answers:
+            answers.append(_answer_of(safest, batch))
+        return _difference(answer, answers[0], artifact.model)
+
+    return judge
+
+
+def _nonsense(answer: NDArray[Any], batch: NDArray[Any], model: Model) -> str | None:
+    height, width = batch.shape[2:] if model.input.name == "image" else batch.shape[1:3]
+    shape: tuple[int, ...] = (len(batch), len(model.classes), height, width)
+    if model.output.name == "labels":
+        shape = (len(batch), height, width)
+    elif model.output.name == "logits":
+        shape = (*shape[:2], *(-(-side // model.output.stride) for side in (height, width)))
+    if answer.shape != shape:
+        return f"wrong: it answers {answer.shape} where {shape} was expected"
+    if not np.isfinite(answer).all():
+        return "wrong: it answers with numbers that are not finite"
+    return None
+
+
+def _answer_of(start: Callable[[], Runnable], batch: NDArray[Any]) -> NDArray[Any]:
+    opened = start()
+    try:
+        return opened.run(batch)
+    finally:
+        opened.close()
+
+
+def _difference(answer: NDArray[Any], expected: NDArray[Any], model: Model) -> str | None:
+    if model.output.name == "labels":
+        agreement = float((answer == expected).mean())
+        if agreement >= _AGREEMENT:
+            return None
+        return f"wrong: {agreement:.2%} of the labels are those of the safest setting"
+    largest = max(float(np.abs(expected).max()), 1e-30)
+    difference = float(np.abs(answer - expected).max()) / largest
+    if difference <= _ALLOWED[model.precision]:
+        return None
+    return (
+        f"wrong: its answer is {difference:.2g} of the largest logit away from the safest "
+        f"setting's, {_ALLOWED[model.precision]:.2g} is allowed"
+    )
+
+
+def _pixels(model: Model) -> NDArray[Any]:
+    """Make a seeded batch of the shape that the graph takes."""
+    height, width = (side or _SIDE for side in model.input.shape[1:])
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    view = View(0, 0, height, width, (height, width), (height, width))
+    return prepare(picture, [view], model.input, None)

@@ -1,0 +1,160 @@
+"""How Paddle Inference is configured on each device, and what is missing where one is not there.
+
+Nothing of Paddle is imported here: `backends/paddle_inference.py` brings its objects.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file
+from fastfcn_infer.artifact.manifest import Input
+from fastfcn_infer.errors import ArtifactError, BackendError, GraphRefused
+
+_INSTALL = "https://www.paddlepaddle.org.cn/install/quick"
+_POOL = 256  # MiB of GPU memory to begin with; it grows
+_BATCHES = (1, 1, 8)  # smallest, usual, largest
+_SIDES = (33, 512, 2048)  # likewise, pixels; the smallest that this package ever shows a network
+
+
+def _onednn(config: Any, index: int) -> Any:
+    config.enable_mkldnn()
+    # With this pass Paddle 3.3.0 and 3.3.1 stop at the first run, and 3.2.2 computes networks that
+    # resize maps 6 % to 150 % wrong.
+    config.delete_pass("onednn_placement_pass")
+    return config
+
+
+def _plain(config: Any, index: int) -> Any:
+    config.disable_mkldnn()  # Paddle turns it on unasked
+    return config
+
+
+def _cuda(config: Any, index: int) -> Any:
+    config.enable_use_gpu(_POOL, index)
+    return config
+
+
+def _cuda_plain(config: Any, index: int) -> Any:
+    _cuda(config, index).switch_ir_optim(False)
+    return config
+
+
+# Fast ones first; the last is what the canary believes where there is no golden picture.
+SETTINGS: Mapping[str, Mapping[str, Callable[[Any, int], Any]]] = {
+    "cpu": {"CPU, oneDNN": _onednn, "CPU": _plain},
+    "cuda": {"CUDA": _cuda, "CUDA, as written": _cuda_plain},
+    "tensorrt": {"TensorRT": _cuda},  # the program was compiled before, see `tensorrt_shapes`
+}
+
+
+def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:
+    """Return the smallest, the usual and the largest batch that TensorRT compiles a program for.
+
+    Paddle 3 compiles a program ahead; ``enable_tensorrt_engine`` is for the programs of version 2,
+    and would be ignored.
+    """
+    count, height, width = given.shape
+    found = []
+    for batch, side in zip(_BATCHES, _SIDES, strict=True):
+        sides = [height or side, width or side]
+        shape = [3, *sides] if given.name == "image" else [*sides, 3]
+        found.append([count or batch, *shape])
+    return found[0], found[1], found[2]
+
+
+def diagnose(wheels: Sequence[str], libraries: str | None, count: int, index: int) -> str | None:
+    """Say why a GPU is not there and how to get it; None where it is.
+
+    Args:
+        wheels: installed distributions that bring Paddle, with their versions.
+        libraries: what Paddle was built with; None: not for GPUs.
+        count: devices that Paddle sees.
+        index: the device that is wanted, from 0.
+    """
+    text = f"installed: {', '.join(wheels)}"
+    get = (
+        f"{_INSTALL} gives the line for your CUDA version; pip's own index has no "
+        'paddlepaddle-gpu after 2.6.2. Or take device="cpu".'
+    )
+    if len(wheels) > 1:
+        return (
+            f"{text}. These overwrite each other's files, and the one without a GPU may win. "
+            f"Remove all of them, then install paddlepaddle-gpu alone: {get}"
+        )
+    if libraries is None:
+        return (
+            f"{text}, built without CUDA. pip uninstall paddlepaddle, then install "
+            f"paddlepaddle-gpu: {get}"
+        )
+    if count <= index:
+        return (
+            f"{text}, built for {libraries}, sees {count} devices and needs number {index}. "
+            f"See nvidia-smi for the driver and the devices. {get}"
+        )
+    return None
+
+
+def misfit(batch: NDArray[Any], given: Input) -> str | None:
+    """Say what a graph takes where a batch is something else; None where it fits."""
+    kind, axis = (np.float32, 1) if given.name == "image" else (np.uint8, 3)
+    count, height, width = given.shape
+    shape = (count, 3, height, width) if axis == 1 else (count, height, width, 3)
+    # Paddle reads whatever comes as what it expects.
+    fits = batch.dtype == kind and batch.ndim == len(shape)
+    if fits and all(size in (None, got) for size, got in zip(shape, batch.shape, strict=True)):
+        return None
+    text = ", ".join("any" if size is None else str(size) for size in shape)
+    return f"the graph takes ({text}) {np.dtype(kind)}."
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong, in one line; Paddle frames it with stacks and hints."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if "Error:" in line or line.startswith("(")] or lines
+    found = next((line for line in told if line), type(error).__name__)
+    return found.partition("  (at ")[0].partition(" (at /")[0]
+
+
+FORMAT = "paddle"
+
+_WEIGHTS = ".pdiparams"  # beside the graph, with its name
+
+
+def whole_program(artifact: Artifact) -> tuple[Path, Path]:
+    """Return the graph and its weights, whole at this moment.
+
+    Args:
+        artifact: holds a Paddle program; without a manifest, which lists hashes, only names can be
+            checked.
+
+    Raises:
+        ArtifactError: a file is not listed, or was changed since the artifact was opened.
+        GraphRefused: the program is of another version than Paddle 3's.
+        BackendError: there are no weights.
+    """
+    graph = artifact.path(FORMAT)
+    if graph.suffix != ".json":
+        raise GraphRefused(
+            f"{graph.name} of {artifact.model.name!r} is no .json; Paddle may crash on the programs "
+            "of version 2."
+        )
+    name = FORMATS[FORMAT].removesuffix(graph.suffix) + _WEIGHTS
+    if artifact.manifest is None:
+        weights = graph.with_suffix(_WEIGHTS)
+        if not weights.is_file():
+            raise BackendError(f"{graph} has no {weights.name} beside it, its weights.")
+        return graph, weights
+    if name not in artifact.files:
+        raise ArtifactError(
+            f"{artifact.folder} lists no {name}, the weights of {FORMATS[FORMAT]}."
+        )
+    for each in (FORMATS[FORMAT], name):
+        if hash_file(artifact.files[each]) != artifact.manifest.files[each]:
+            raise ArtifactError(
+                f"{artifact.files[each]} was changed since the artifact was opened; open it again."
+            )
+    return graph, artifact.files[name]

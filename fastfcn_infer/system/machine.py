@@ -1,0 +1,187 @@
+"""What this process may use of the machine, which in a container is not what is there."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+
+PACKAGES = (
+    "fastfcn-infer",
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "paddlepaddle",
+    "paddlepaddle-gpu",
+    "onnx",
+    "safetensors",
+    "pillow",
+    "torch",
+)
+
+
+@dataclass(frozen=True)
+class CpuBudget:
+    """Threads worth starting, and what set the number."""
+
+    threads: int  # at least 1
+    reason: str
+
+
+@dataclass(frozen=True)
+class MemoryBudget:
+    """Memory that this process may use, bytes, and what set the number."""
+
+    bytes: int
+    reason: str
+
+
+def cpu_budget(root: Path = Path("/")) -> CpuBudget:
+    """Count the processors that this process may use.
+
+    Args:
+        root: where ``proc`` and ``sys`` are; another folder in tests.
+
+    Returns:
+        The smallest of the machine's count, the process's affinity and its control groups' quotas;
+        a quota of 1.5 processors counts as 2.
+    """
+    limits = [(_processors(), "the processors of this machine")]
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        limits.append((len(os.sched_getaffinity(0)), "the affinity of this process (taskset)"))
+    limits += _quotas(root)
+    threads, reason = min(limits, key=lambda limit: limit[0])
+    return CpuBudget(max(threads, 1), reason)
+
+
+def _processors() -> int:
+    count = getattr(os, "process_cpu_count", os.cpu_count)  # the former since Python 3.13
+    return count() or 1
+
+
+def memory_budget(root: Path = Path("/")) -> MemoryBudget | None:
+    """Say how much memory this process may use; None where nobody tells.
+
+    Args:
+        root: where ``proc`` and ``sys`` are; another folder in tests.
+    """
+    limits = []
+    for line in _read(root / "proc" / "meminfo").splitlines():
+        key, _, value = line.partition(":")
+        if key == "MemTotal":
+            limits.append((1024 * int(value.split()[0]), "the memory of this machine"))
+    for folder, version in _groups(root, "memory"):
+        file = folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")
+        text = _read(file).strip()
+        if text.isdecimal():  # not "max"
+            limits.append((int(text), f"the control group's limit ({file.as_posix()})"))
+    if limits:
+        return MemoryBudget(*min(limits, key=lambda limit: limit[0]))
+    names = getattr(os, "sysconf_names", {})  # not on Windows
+    if "SC_PHYS_PAGES" not in names or root != Path("/"):
+        return None
+    pages = os.sysconf("SC_PHYS_PAGES")
+    return MemoryBudget(pages * os.sysconf("SC_PAGE_SIZE"), "the memory of this machine")
+
+
+def cpu_model() -> str:
+    """Name the processor, as far as the system tells."""
+    return cpu_fact("model name") or platform.processor() or platform.machine()
+
+
+def cpu_fact(name: str) -> str:
+    """Read what Linux says of the first processor; empty on other systems.
+
+    Args:
+        name: a key of ``/proc/cpuinfo``, such as ``vendor_id`` or ``flags``.
+    """
+    for line in _read(Path("/proc/cpuinfo")).splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return ""
+
+
+def versions() -> dict[str, str]:
+    """List the versions of those packages that are installed and matter to us."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory() -> int | None:
+    """Return the most memory this process has had at a time, bytes; None where nobody tells."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not ru_maxrss: on Linux it starts with the parent's peak, across fork and exec.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return None
+
+
+def _quotas(root: Path) -> Iterator[tuple[int, str]]:
+    """Yield the quotas of every control group that this process is in."""
+    for folder, version in _groups(root, "cpu"):
+        if version == 2:
+            yield from _quota(_read(folder / "cpu.max").split(), folder / "cpu.max")
+        else:
+            files = (folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us")
+            yield from _quota([_read(file).strip() for file in files], files[0])
+
+
+def _groups(root: Path, controller: str) -> Iterator[tuple[Path, int]]:
+    """Yield the folder of every control group that binds this process, and the version, 1 or 2.
+
+    Source: Linux, admin-guide/cgroup-v2 (cpu.max, memory.max), scheduler/sched-bwc and
+    admin-guide/cgroup-v1/memory (version 1).
+    """
+    mounted = root / "sys" / "fs" / "cgroup"
+    for line in _read(root / "proc" / "self" / "cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not controllers:
+            for folder in _upwards(mounted, path):
+                yield folder, 2
+        elif controller in controllers.split(","):
+            for name in dict.fromkeys((controllers, controller)):
+                for folder in _upwards(mounted / name, path):
+                    yield folder, 1
+
+
+def _upwards(mounted: Path, path: str) -> Iterator[Path]:
+    # A group is bound by those above it. In a container the path may be the host's and lead
+    # nowhere; the container's own group is then what is mounted.
+    group = PurePosixPath(path.lstrip("/"))
+    if ".." not in group.parts:
+        for part in (group, *group.parents):
+            yield mounted / part
+
+
+def _quota(fields: list[str], file: Path) -> Iterator[tuple[int, str]]:
+    if len(fields) != 2 or not all(field.isdecimal() for field in fields):
+        return  # "max", "-1" or no such file: no limit
+    quota, period = map(int, fields)
+    if quota and period:
+        yield -(-quota // period), f"the control group's quota ({file.as_posix()})"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

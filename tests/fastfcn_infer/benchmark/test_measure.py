@@ -1,0 +1,230 @@
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmark_reports import STAMP
+from command_line import EMBEDDED
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.artifact.manifest import Model, Procedure, Resize
+from fastfcn_infer.benchmark import measure as module
+from fastfcn_infer.benchmark.measure import (
+    STAGES,
+    WARM_UP,
+    Case,
+    ColdStart,
+    Contestant,
+    Request,
+    check_seconds,
+    cold_start,
+    measure,
+    photograph,
+)
+from fastfcn_infer.benchmark.timing import FEWEST_RUNS
+from fastfcn_infer.errors import BackendError
+from fastfcn_infer.inference.merge import labels as label
+from fastfcn_infer.runtime.backend import Backend, open_backend
+from fastfcn_infer.segmenter import Segmenter
+from models import tiny_artifact, tiny_model
+
+SMALL = (64, 96)
+
+
+class Spy:
+    """A backend that remembers how many pictures it was fed."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.facts, self.close, self._run = backend.facts, backend.close, backend.run
+        self.fed: list[tuple[int, ...]] = []
+        self.answers: list[NDArray[Any]] = []
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        self.fed.append(batch.shape)
+        self.answers.append(self._run(batch))
+        return self.answers[-1]
+
+
+@pytest.fixture(autouse=True)
+def no_second_process(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    asked: list[Request] = []
+
+    def start(request: Request) -> ColdStart:
+        asked.append(request)
+        return ColdStart(1.5, 1000)
+
+    monkeypatch.setattr(module, "cold_start", start)
+    monkeypatch.setattr(module, "environment", lambda threads: STAMP)
+    return asked
+
+
+def contestant(folder: Path, model: Model | None = None, name: str = "tiny") -> Contestant:
+    tiny_artifact(folder, model)
+    artifact = open_artifact(folder)
+    spy = Spy(open_backend("onnx_runtime", artifact, device="cpu", threads=1))
+    return Contestant(name, Segmenter(artifact, spy), spy)
+
+
+def spy_of(found: Contestant) -> Spy:
+    backend = found._backend
+    assert isinstance(backend, Spy)
+    return backend
+
+
+def test_the_photograph_has_the_size_that_was_asked_for() -> None:
+    assert photograph(SMALL).shape == (*SMALL, 3)
+    assert photograph(SMALL).dtype == np.uint8
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_run_feeds_the_network_once_and_times_every_stage(tmp_path: Path, batch: int) -> None:
+    found = contestant(tmp_path / "tiny")
+    taken = found.run([photograph(SMALL)] * batch)
+    assert spy_of(found).fed == [(batch, 3, *SMALL)]
+    assert {*STAGES, "total"} <= set(taken)
+    assert taken["total"] >= sum(taken[stage] for stage in STAGES)
+
+
+@pytest.mark.parametrize(
+    "procedure", [None, Procedure("whole", Resize("long_side", 80, align_corners=False))]
+)
+def test_a_batch_is_what_predict_does_to_each_picture(
+    tmp_path: Path, procedure: Procedure | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model()
+    found = contestant(tmp_path / "tiny", replace(model, procedure=procedure or model.procedure))
+    pictures = [photograph(SMALL), photograph(SMALL)[::-1].copy()]
+    expected = [found.segmenter.predict(picture).labels for picture in pictures]
+    labelled: list[NDArray[Any]] = []
+
+    def remember(*given: Any) -> NDArray[Any]:
+        labelled.append(label(*given))
+        return labelled[-1]
+
+    monkeypatch.setattr(module, "labels", remember)
+    found.run(pictures)
+    assert len(labelled) == 2
+    for labels, right in zip(labelled, expected, strict=True):
+        assert np.array_equal(labels, right)
+
+
+def test_rows_hold_what_was_measured_and_what_follows_from_it(
+    tmp_path: Path, no_second_process: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = contestant(tmp_path / "tiny")
+
+    def turns(calls: Sequence[Callable[[], object]], **_: Any) -> list[list[dict[str, float]]]:
+        return [
+            [
+                {"preprocess": 0.1, "network": 0.7 + i, "labels": 0.2, "total": 1.0 + i}
+                for i in range(3)
+            ]
+            for _ in calls
+        ]
+
+    monkeypatch.setattr(module, "take_turns", turns)
+    report = measure([found], [Case((480, 960), 2)], seconds=1.0)
+    (row,) = report.rows
+    assert (row.model, row.backend, row.size, row.batch) == ("tiny", "onnx_runtime", (480, 960), 2)
+    assert row.end_to_end.median == 2.0
+    assert row.network.median == 1.7
+    assert row.ips == 1.0
+    assert row.network_ips == pytest.approx(2 / 1.7)
+    assert row.stages == {"preprocess": 0.1, "network": 1.7, "labels": 0.2}
+    # The tiny model says 100 multiply-adds for 480 x 480; this picture is twice as large.
+    assert row.multiply_adds == 200
+    expected = 2 * 200 * 2 / 1.7 / (STAMP.matrix_product_gflops * 1e9)
+    assert row.share_of_matrix_product == pytest.approx(expected)
+    assert (row.cold_start_seconds, row.peak_memory_bytes) == (1.5, 1000)
+    (request,) = no_second_process
+    assert (request.size, request.batch, request.backend) == ((480, 960), 2, "onnx_runtime")
+    assert request.path == str(tmp_path / "tiny")
+
+
+def test_multiply_adds_that_were_not_counted_are_not_made_up(tmp_path: Path) -> None:
+    model = tiny_model()
+    found = contestant(
+        tmp_path / "tiny", replace(model, network=replace(model.network, multiply_adds=0))
+    )
+    (row,) = measure([found], [Case(SMALL, 1)], seconds=0.001).rows
+    assert row.multiply_adds is None
+    assert row.share_of_matrix_product is None
+
+
+def test_every_contestant_is_warmed_up_and_measured_in_every_case(tmp_path: Path) -> None:
+    contestants = [contestant(tmp_path / name, name=name) for name in ("one", "two")]
+    told: list[float] = []
+    cases = [Case(SMALL, 1), Case(SMALL, 2)]
+    report = measure(contestants, cases, seconds=0.001, advance=told.append)
+    assert [(row.model, row.batch) for row in report.rows] == [
+        ("one", 1),
+        ("two", 1),
+        ("one", 2),
+        ("two", 2),
+    ]
+    assert sum(told) == pytest.approx(4 * 0.001)
+    for found, rows in zip(contestants, (report.rows[::2], report.rows[1::2]), strict=True):
+        runs = [row.end_to_end.runs for row in rows]
+        assert min(runs) >= FEWEST_RUNS
+        fed = [shape[0] for shape in spy_of(found).fed]
+        assert [fed.count(1), fed.count(2)] == [runs[0] + WARM_UP, runs[1] + WARM_UP]
+
+
+def test_a_graph_of_a_fixed_batch_is_shown_one_picture_or_that_many(tmp_path: Path) -> None:
+    model = tiny_model()
+    found = contestant(
+        tmp_path / "tiny", replace(model, input=replace(model.input, shape=(2, None, None)))
+    )
+    with pytest.raises(ValueError, match="exported for batches of 2; a batch of 3"):
+        measure([found], [Case(SMALL, 1), Case(SMALL, 3)], seconds=0.001)
+    assert spy_of(found).fed == []
+    measure([found], [Case(SMALL, 1), Case(SMALL, 2)], seconds=0.001)
+    assert {shape[0] for shape in spy_of(found).fed} == {2}
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_time_that_one_cannot_measure_for_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="seconds of measuring"):
+        check_seconds(seconds)
+    with pytest.raises(ValueError, match="seconds of measuring"):
+        measure([], [], seconds=seconds)
+
+
+def test_the_segmenter_measures_itself_as_it_was_opened() -> None:
+    with Segmenter.from_pretrained(backend="onnx_runtime", threads=1) as segmenter:
+        report = segmenter.benchmark(sizes=[SMALL, (48, 48)], batches=[1, 2], seconds=0.001)
+    assert [(row.size, row.batch) for row in report.rows] == [
+        (SMALL, 1),
+        (SMALL, 2),
+        ((48, 48), 1),
+        ((48, 48), 2),
+    ]
+    assert {row.threads for row in report.rows} == {1}
+    assert report.environment == STAMP
+
+
+def request(path: str | Path, batch: int = 1) -> Request:
+    return Request(str(path), "onnx_runtime", "cpu", 1, SMALL, batch, time.time())
+
+
+@pytest.mark.parametrize("path", [EMBEDDED, EMBEDDED / "model.onnx"])
+def test_a_fresh_process_tells_its_time_and_its_memory(path: Path) -> None:
+    began = time.time()
+    found = cold_start(request(path, batch=2))
+    assert 0 < found.seconds <= time.time() - began
+    if sys.platform.startswith("linux"):
+        assert found.peak_memory_bytes is not None
+        assert found.peak_memory_bytes > 20e6
+
+
+def test_a_fresh_process_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="failed in a fresh process, in onnx_runtime") as raised:
+        cold_start(request(tmp_path / "gone"))
+    assert f"{tmp_path}{os.sep}gone" in str(raised.value)
+    assert "ArtifactError" in str(raised.value)

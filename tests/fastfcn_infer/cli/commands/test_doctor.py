@@ -1,0 +1,193 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import EMBEDDED, fastfcn
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.golden import Replay
+from fastfcn_infer.cli import diagnosis
+from fastfcn_infer.cli.main import main
+from fastfcn_infer.errors import BackendError, DeviceUnavailable
+from fastfcn_infer.runtime import backend
+from fastfcn_infer.runtime.backend import Backend, backend_names, format_of, installed
+from fastfcn_infer.runtime.gpu import Gpu
+from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system.machine import versions
+from models import tiny_artifact
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    code = main(["doctor", *map(str, words)])
+    return code, *capsys.readouterr()
+
+
+def data(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, dict[str, Any]]:
+    code, out, _ = doctor(capsys, *words, "--json")
+    return code, json.loads(out)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    folder = tmp_path / "cache"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "file").write_bytes(bytes(1234))
+    monkeypatch.setenv("FASTFCN_CACHE", str(folder))
+    monkeypatch.delenv("FASTFCN_OFFLINE", raising=False)
+    return folder
+
+
+def test_every_backend_is_listed_installed_or_with_the_line_that_installs_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "installed", lambda name: name == "onnx_runtime")
+    code, found = data(capsys)
+    assert code == 0
+    listed = {each["name"]: each for each in found["backends"]}
+    assert list(listed) == list(backend_names())
+    assert "CPUExecutionProvider" in listed["onnx_runtime"]["providers"]
+    for name, each in listed.items():
+        assert each["installed"] == (name == "onnx_runtime")
+        assert each["install"].startswith('pip install "fastfcn-infer[')
+    _, text, _ = doctor(capsys)
+    for name, each in listed.items():
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{name} ")]
+        assert each["installed"] or each["install"] in line
+
+
+def test_a_runtime_that_cannot_be_imported_is_said_and_is_no_crash(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        RANK, FORMAT, DEVICES, EXTRA, REQUIRES = 1, "onnx", ("cpu",), "cpu", ("json",)
+
+        @staticmethod
+        def providers() -> list[str]:
+            raise ImportError("libGL.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(backend, "_file", lambda name: Broken)
+    code, out, _ = doctor(capsys)
+    assert code == 0
+    assert "installed, but it cannot be imported: ImportError: libGL.so.1" in out
+
+
+def test_machine_and_cache_are_described(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    monkeypatch.setenv("FASTFCN_OFFLINE", "1")
+    code, found = data(capsys)
+    assert code == 0
+    assert found["threads"] >= 1
+    assert found["threads_reason"]
+    assert found["python"]
+    assert found["cpu"]
+    assert (found["cache"], found["cache_bytes"]) == (str(own_cache), 1234)
+    assert found["offline"] is True
+    assert found["packages"]["numpy"]
+    assert found["replayed"] == []
+    _, text, err = doctor(capsys)
+    assert err == ""
+    assert "forbidden by FASTFCN_OFFLINE" in text
+    assert f"{own_cache}, from FASTFCN_CACHE" in text
+
+
+def test_gpus_are_named_or_the_reason_is_why_there_are_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [Gpu("a device", "00", 12080), Gpu("another", "01", 13000), "the driver sees 2"]
+    monkeypatch.setattr(diagnosis, "find_gpu", lambda index: there[index])
+    _, text, _ = doctor(capsys)
+    assert "cuda:0         a device, driver for CUDA 12.8\n" in text
+    assert "cuda:1         another, driver for CUDA 13.0\n" in text
+    assert "sees 2" not in text
+    monkeypatch.setattr(diagnosis, "find_gpu", lambda index: "there is no NVIDIA driver here")
+    _, found = data(capsys)
+    assert found["gpus"] == []
+    _, text, _ = doctor(capsys)
+    assert "cuda           there is no NVIDIA driver here\n" in text
+
+
+def test_known_problems_of_what_is_installed_are_told_with_what_is_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "versions", lambda: {"paddlepaddle": "3.3.1"})
+    _, text, _ = doctor(capsys)
+    assert "paddlepaddle 3.3.1: oneDNN stops" in text
+    assert "-> the pass that fails, onednn_placement_pass, is deleted" in text
+    monkeypatch.setattr(diagnosis, "versions", dict)
+    _, text, _ = doctor(capsys)
+    assert "no known problems" in text
+
+
+@pytest.mark.parametrize("words", [[EMBEDDED], ["--replay"]])
+def test_a_models_golden_picture_is_replayed_in_every_runtime_that_reads_it(
+    capsys: pytest.CaptureFixture[str], words: list[str | Path]
+) -> None:
+    code, found = data(capsys, *words)
+    assert code == 0
+    replayed = {each["backend"]: each for each in found["replayed"]}
+    assert list(replayed) == list(backend_names())
+    for name, each in replayed.items():
+        if installed(name) and format_of(name) == "onnx":
+            assert each["passed"] is True
+            assert each["agreement"] >= each["required"] == 0.999
+        else:
+            assert each["passed"] is None
+            assert each["reason"]
+    _, text, _ = doctor(capsys, *words)
+    assert "verified: 100.000% of the labels agree (CPUExecutionProvider on cpu)" in text
+
+
+def test_labels_that_differ_in_one_runtime_are_exit_code_4(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half_wrong(segmenter: Segmenter) -> Replay:
+        right = segmenter.runtime.backend == "onnx_runtime"
+        return Replay(1.0 if right else 0.5, 0.999)
+
+    monkeypatch.setattr(diagnosis, "replay", half_wrong)
+    code, out, _ = doctor(capsys, "--replay")
+    assert code == 4
+    assert "NOT verified: 50.000%" in out
+    assert "verified: 100.000%" in out
+
+
+@pytest.mark.parametrize("kind", [BackendError, DeviceUnavailable])
+def test_a_runtime_that_fails_is_reported_and_does_not_stop_the_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: type[BackendError]
+) -> None:
+    original = backend.open_backend
+
+    def fail(name: str, artifact: Artifact, **options: Any) -> Backend:
+        if name == "open_vino":
+            raise kind("it is broken")
+        return original(name, artifact, **options)
+
+    monkeypatch.setattr(backend, "open_backend", fail)
+    monkeypatch.setattr(backend, "installed", lambda name: True)
+    code, found = data(capsys, EMBEDDED)
+    assert code == 5
+    replayed = {each["backend"]: each for each in found["replayed"]}
+    assert replayed["open_vino"]["reason"] == f"{kind.__name__}: it is broken"
+    assert replayed["onnx_runtime"]["passed"] is True
+    _, text, _ = doctor(capsys, EMBEDDED)
+    assert f"FAILED: {kind.__name__}: it is broken" in text
+
+
+def test_what_carries_no_golden_picture_is_exit_code_6(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tiny_artifact(tmp_path / "tiny")
+    code, out, err = doctor(capsys, tmp_path / "tiny")
+    assert (code, out) == (6, "")
+    assert "no golden picture" in err
+
+
+def test_from_a_shell_nothing_is_written_but_the_report() -> None:
+    ended = fastfcn("doctor")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("fastfcn-infer  ")
+    for name, version in versions().items():
+        assert name in ended.stdout
+        assert version in ended.stdout

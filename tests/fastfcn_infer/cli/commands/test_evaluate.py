@@ -1,0 +1,210 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from camvid_tree import camvid_artifact, camvid_tree
+from exports import save_checkpoint, tensors_of
+from fastfcn_infer import Segmenter, open_dataset
+from fastfcn_infer.cli.main import main
+from fastfcn_infer.system.progress import Progress
+
+DATA = ("--dataset", "camvid", "--root", "camvid", "--split", "test")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tiny model, six pictures with labels and a cache, which is the current one."""
+    camvid_artifact(tmp_path / "tiny")
+    camvid_tree(tmp_path / "camvid")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    return main(["evaluate", "tiny", *DATA, "--backend", "onnx_runtime", *words])
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+    assert run(*words, "--json") == code
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def counted(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: data[key] for key in data if key not in ("seconds", "images_per_second")}
+
+
+def interrupt_after(pictures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = iter([None] * (pictures - 1))
+
+    def advance(_: Progress, count: float = 1) -> None:
+        if next(left, False) is False:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "advance", advance)
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_the_scores_are_those_of_segmenter_evaluate(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = as_json(capsys)
+    with Segmenter.from_pretrained("tiny", backend="onnx_runtime") as segmenter:
+        expected = segmenter.evaluate(open_dataset("camvid", "camvid", "test"))
+    assert data["mean_iou"] == expected.scores.mean_iou
+    assert data["kappa"] == expected.scores.kappa
+    assert [row["dice"] for row in data["classes"]] == list(expected.scores.dice)
+    assert [row["name"] for row in data["classes"]] == list(expected.names)
+    assert sum(row["pixels"] for row in data["classes"]) == data["pixels"]
+    assert (data["pictures"], data["failed"], data["convention"]) == (6, [], "paddleseg")
+    assert data["provenance"]["backend"] == "onnx_runtime"
+    assert data["images_per_second"] == pytest.approx(6 / data["seconds"])
+
+
+def test_the_table_has_a_line_for_each_class_and_the_means_below(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = as_json(capsys)
+    assert run() == 0
+    out, err = capsys.readouterr()
+    head, *rows = out.splitlines()
+    assert head.split()[:4] == ["label", "class", "pixels", "%"]
+    for row, line in zip(data["classes"], rows[:11], strict=True):
+        words = line.split()
+        assert words[:2] == [str(row["label"]), row["name"]]
+        shares = [row["pixels"] / data["pixels"], row["iou"], row["precision"], row["recall"]]
+        assert words[2:] == [f"{100 * share:.2f}" for share in (*shares, row["dice"])]
+    assert f"mean IoU {100 * data['mean_iou']:.2f} %" in out
+    assert f"Kappa {data['kappa']:.4f}" in out
+    assert "6 pictures" in out
+    assert err == ""
+
+
+def test_conventions_differ_in_the_class_that_is_nowhere(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Labels of class 10 are nowhere; the tiny network of this seed does not predict it either.
+    ious = {
+        name: as_json(capsys, "--convention", name)["classes"][10]["iou"]
+        for name in ("paddleseg", "fastfcn", "mmseg")
+    }
+    assert ious == {"paddleseg": 1, "fastfcn": 0, "mmseg": None}
+    assert run("--convention", "mmseg") == 0
+    assert "10  bicyclist" in (line := capsys.readouterr().out.splitlines()[11])
+    assert line.split()[3:] == ["-"] * 4  # after its share of the pixels
+    assert run("--convention", "fastfcn") == 0
+    out = capsys.readouterr().out
+    assert "final score" in out
+    assert "1 of 11 classes are neither in the labels nor predicted" in out
+    assert as_json(capsys)["classes_nowhere"] == 1
+
+
+def test_a_run_of_a_checkpoint_of_the_original_code_is_scored_as_its_authors_do(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    camvid_artifact(here / "original", "wuhuikai")
+    assert main(["evaluate", "original", *DATA, "--json", "--limit", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["convention"] == "fastfcn"
+
+
+def test_bad_files_are_reported_the_rest_is_counted_and_the_code_is_3(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "camvid/images/test/p1.png").write_text("text")
+    assert run() == 3
+    out, err = capsys.readouterr()
+    assert "5 pictures" in out
+    assert "1 pictures failed" in out
+    assert err.startswith("failed: p1: camvid/images/test/p1.png")
+    data = as_json(capsys, code=3)
+    assert data["pictures"] == 5
+    assert [row["name"] for row in data["failed"]] == ["p1"]
+
+
+def test_after_ctrl_c_the_same_command_goes_on_and_every_picture_counts_once(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = as_json(capsys)
+    assert files(here / "cache") == []
+    interrupt_after(4, monkeypatch)
+    assert run() == 130
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("FASTFCN_CACHE", str(here / "cache"))
+    out, err = capsys.readouterr()
+    (state,) = files(here / "cache" / "evaluations")
+    assert out == ""
+    assert err.splitlines() == [
+        f"The counts are kept in {state}; the same command goes on from there.",
+        "interrupted",
+    ]
+    assert run("--json") == 0
+    out, err = capsys.readouterr()
+    assert err.startswith(f"Going on from {state}: 4 pictures are counted already")
+    assert counted(json.loads(out)) == counted(whole)
+    assert files(here / "cache") == []
+
+
+def test_a_fresh_run_forgets_what_an_interrupted_one_counted(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(2, monkeypatch)
+    assert run("--state", str(here / "state.json")) == 130
+    monkeypatch.chdir(here)
+    capsys.readouterr()
+    data = as_json(capsys, "--state", "state.json", "--fresh")
+    assert data["pictures"] == 6
+    assert run("--state", "state.json") == 0
+    assert "6 pictures are counted already" in capsys.readouterr().err
+    assert (here / "state.json").exists()
+
+
+def test_a_state_of_another_part_is_exit_code_2_and_says_what_differs(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--save-predictions", "out") == 0
+    camvid_tree(here / "camvid", split="val")
+    capsys.readouterr()
+    given = ["evaluate", "tiny", "--dataset", "camvid", "--root", "camvid"]
+    assert main([*given, "--backend", "onnx_runtime", "--save-predictions", "out"]) == 2
+    assert "- split: test then, val now" in capsys.readouterr().err
+    assert sorted(path.name for path in files(here / "out")) == [
+        "evaluation.json",
+        *(f"p{index}.png" for index in range(6)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--split", "minival"], 3, "no part 'minival'"),
+        (["--root", "elsewhere"], 3, "elsewhere"),
+        (["--dataset", "camvod"], 3, "no data set is called 'camvod'"),
+        (["--limit", "0"], 2, "limit is 0"),
+        (["--convention", "voc"], 2, "voc"),
+        (["--state", "a", "--save-predictions", "b"], 2, "not allowed with"),
+        (["--backend", "frob"], 5, "frob"),
+    ],
+)
+def test_what_makes_no_sense_has_its_exit_code_before_anything_is_written(
+    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, said: str
+) -> None:
+    assert run(*words, "--json") == code
+    assert said in json.loads(capsys.readouterr().out)["message"]
+    assert files(here / "cache") == []
+    assert not (here / "b").exists()
+
+
+def test_other_classes_are_exit_code_2(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save_checkpoint(here, "paddleseg", tensors_of("paddleseg_os32"))
+    given = ["evaluate", str(path), *DATA, "--output-stride", "32", "--json"]
+    assert main(given) == 2
+    message = json.loads(capsys.readouterr().out)
+    assert message["error"] == "EvaluationError"
+    assert "camvid has 11" in message["message"]

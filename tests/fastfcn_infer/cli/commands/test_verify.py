@@ -1,0 +1,119 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from command_line import EMBEDDED, fastfcn
+from exports import save_checkpoint, tensors_of
+from fastfcn_export import Request, export
+from fastfcn_infer.artifact import golden
+from fastfcn_infer.artifact.artifact import GOLDEN_LABELS, hash_file
+from fastfcn_infer.artifact.golden import Replay
+from fastfcn_infer.artifact.manifest import FileFacts, read_manifest
+from fastfcn_infer.cli.main import main
+from models import tiny_artifact
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(EMBEDDED, tmp_path / "model"))
+
+
+def verify(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
+    code = main(["verify", *map(str, words)])
+    return code, *capsys.readouterr()
+
+
+def test_the_embedded_model_gives_its_exact_labels_on_this_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = verify(capsys, EMBEDDED, "--json")
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["passed"] is True
+    assert report["agreement"] >= report["required"] == 0.999
+    assert report["files"] == 3
+    assert report["backend"]
+    code, out, err = verify(capsys, EMBEDDED)
+    assert (code, err) == (0, "")
+    assert out.endswith("\nverified\n")
+
+
+def test_labels_that_are_not_those_of_the_export_are_exit_code_4(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    # The golden labels of another network, honestly sealed.
+    checkpoint = save_checkpoint(tmp_path, "paddleseg", tensors_of("paddleseg_os32"))
+    export(checkpoint, tmp_path / "other", Request(output_stride=32))
+    shutil.copy(tmp_path / "other" / GOLDEN_LABELS, folder / GOLDEN_LABELS)
+    reseal(folder, GOLDEN_LABELS, hash_file(folder / GOLDEN_LABELS))
+    code, out, err = verify(capsys, folder, "--json")
+    assert (code, err) == (4, "")
+    report = json.loads(out)
+    assert report["passed"] is False
+    assert report["agreement"] < 0.999
+    code, out, _ = verify(capsys, folder)
+    assert code == 4
+    assert "NOT verified" in out
+
+
+def reseal(folder: Path, name: str, facts: FileFacts) -> None:
+    path = folder / "manifest.json"
+    data = json.loads(path.read_bytes())
+    data["files"][name] = {"size": facts.size, "sha256": facts.sha256}
+    path.write_text(json.dumps(data))
+    assert read_manifest(path.read_bytes(), "x").files[name] == facts
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden/input.png", "golden/labels.png"])
+def test_one_changed_byte_is_exit_code_6_and_named(
+    capsys: pytest.CaptureFixture[str], folder: Path, name: str
+) -> None:
+    data = bytearray((folder / name).read_bytes())
+    data[-1] ^= 1
+    (folder / name).write_bytes(data)
+    code, out, err = verify(capsys, folder, "--json")
+    assert (code, err) == (6, "")
+    assert f"{name}: changed" in json.loads(out)["message"]
+
+
+def test_what_carries_no_golden_picture_is_exit_code_6_and_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tiny_artifact(tmp_path / "tiny")
+    for path in (tmp_path / "tiny", tmp_path / "tiny" / "model.onnx"):
+        code, out, err = verify(capsys, path)
+        assert (code, out) == (6, "")
+        assert "no golden picture" in err
+
+
+@pytest.mark.parametrize("name", ["gone", "net.pdparams"])
+def test_what_is_no_artifact_is_exit_code_6(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "net.pdparams").write_text("x")
+    code, out, _ = verify(capsys, tmp_path / name, "--json")
+    assert code == 6
+    assert json.loads(out)["error"] == "ArtifactError"
+
+
+def test_a_runtime_that_is_not_there_is_exit_code_5(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = verify(capsys, EMBEDDED, "--json", "--backend", "frob")
+    assert code == 5
+    assert json.loads(out)["error"] == "BackendError"
+
+
+def test_the_share_is_printed_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(golden, "replay", lambda segmenter: Replay(0.99888, 0.999))
+    code, out, _ = verify(capsys, EMBEDDED)
+    assert code == 4
+    assert "99.888% of the labels agree" in out
+
+
+def test_from_a_shell_the_embedded_model_verifies() -> None:
+    ended = fastfcn("verify", EMBEDDED)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.endswith("\nverified\n")

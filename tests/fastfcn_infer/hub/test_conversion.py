@@ -1,0 +1,203 @@
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastfcn_export
+from exports import save_checkpoint, tensors_of
+from fastfcn_infer.artifact.artifact import hash_file
+from fastfcn_infer.errors import ArtifactError, BackendMissing, CheckpointError
+from fastfcn_infer.hub import conversion as module
+from fastfcn_infer.hub.conversion import Conversion, converted, describe_checkpoint
+from fastfcn_infer.segmenter import Segmenter
+
+OS32 = Conversion(output_stride=32)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return save_checkpoint(tmp_path, "paddleseg", tensors_of("paddleseg_os32"))
+
+
+def forbid_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the checkpoint was converted")
+
+    monkeypatch.setattr(fastfcn_export, "export", refuse)
+
+
+def count_exports(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    made: list[Path] = []
+    export = fastfcn_export.export
+
+    def counted(checkpoint: Path, folder: Path, *rest: Any, **options: Any) -> Any:
+        made.append(folder)
+        return export(checkpoint, folder, *rest, **options)
+
+    monkeypatch.setattr(fastfcn_export, "export", counted)
+    return made
+
+
+def test_a_conversion_is_a_verified_artifact_of_that_checkpoint(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    artifact = converted(checkpoint, OS32, tmp_path / "cache")
+    assert artifact.manifest is not None
+    assert artifact.manifest.source.sha256 == hash_file(checkpoint).sha256
+    assert artifact.manifest.verification is not None
+    assert artifact.manifest.verification.label_agreement > 0.999
+    assert artifact.model.network.output_stride == 32
+
+
+def test_the_second_time_the_cache_answers_also_under_another_name(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = converted(checkpoint, OS32, tmp_path / "cache")
+    forbid_export(monkeypatch)
+    assert converted(checkpoint, OS32, tmp_path / "cache") == first
+    (tmp_path / "other").mkdir()
+    moved = Path(shutil.move(checkpoint, tmp_path / "other" / checkpoint.name))
+    assert converted(moved, OS32, tmp_path / "cache") == first
+
+
+def test_a_changed_checkpoint_is_converted_anew_beside_the_old_one(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    first = converted(checkpoint, OS32, tmp_path / "cache")
+    tensors = tensors_of("paddleseg_os32")
+    name = max(tensors, key=lambda key: tensors[key].size)
+    tensors[name] = tensors[name] * np.float32(1.5)
+    save_checkpoint(tmp_path, "paddleseg", tensors)
+    second = converted(checkpoint, OS32, tmp_path / "cache")
+    assert first.manifest is not None
+    assert second.manifest is not None
+    assert second.folder != first.folder
+    assert second.manifest.source != first.manifest.source
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_whatever_the_user_says_and_our_version_make_a_conversion_of_its_own(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "classes.json"
+    made = count_exports(monkeypatch)
+
+    def classes(first: str) -> str:
+        names = [first, *"bcdef"]
+        entries = [{"name": name, "color": [i, i, i]} for i, name in enumerate(names)]
+        table.write_text(json.dumps(entries))
+        artifact = converted(checkpoint, Conversion(table, None, 32), tmp_path / "cache")
+        return artifact.model.classes[0].name
+
+    converted(checkpoint, OS32, tmp_path / "cache")
+    converted(checkpoint, Conversion(None, "paddleseg", 32), tmp_path / "cache")
+    assert classes("a") == "a"
+    # The same path, other content.
+    assert classes("z") == "z"
+    monkeypatch.setattr(module, "__version__", "99")
+    converted(checkpoint, OS32, tmp_path / "cache")
+    assert len(set(made)) == len(made) == 5
+
+
+@pytest.mark.parametrize("damage", ["byte", "cut", "gone", "manifest"])
+def test_a_damaged_conversion_is_made_again_in_its_place(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    first = converted(checkpoint, OS32, tmp_path / "cache")
+    assert first.folder is not None
+    graph = first.folder / "model.onnx"
+    content = bytearray(graph.read_bytes())
+    if damage == "byte":
+        content[len(content) // 2] ^= 1
+        graph.write_bytes(content)
+    elif damage == "cut":
+        graph.write_bytes(content[:-1])
+    elif damage == "gone":
+        graph.unlink()
+    else:
+        (first.folder / "manifest.json").write_text("{")
+    made = count_exports(monkeypatch)
+    second = converted(checkpoint, OS32, tmp_path / "cache")
+    assert made == [first.folder]
+    assert second.folder == first.folder
+    assert second.manifest == first.manifest
+
+
+def test_a_folder_of_somebody_elses_in_the_place_of_a_conversion_is_left_alone(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = converted(checkpoint, OS32, tmp_path / "cache").folder
+    assert folder is not None
+    (folder / "manifest.json").unlink()
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ArtifactError, match="empty this one yourself"):
+        converted(checkpoint, OS32, tmp_path / "cache")
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("missing", ["onnx", "fastfcn_export"])
+def test_without_the_workshop_an_error_names_the_extra(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    find_spec = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == missing else find_spec(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    forbid_export(monkeypatch)
+    actions: list[Callable[[], object]] = [
+        lambda: converted(checkpoint, OS32, tmp_path / "cache"),
+        lambda: Segmenter.from_pretrained(checkpoint, cache_dir=tmp_path / "cache"),
+    ]
+    if missing == "fastfcn_export":  # describing needs no onnx
+        actions.append(lambda: describe_checkpoint(checkpoint, OS32))
+    for action in actions:
+        with pytest.raises(BackendMissing, match=r"fastfcn-infer\[export\]") as caught:
+            action()
+        assert f"needs {missing}" in str(caught.value)
+        assert str(checkpoint) in str(caught.value)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_checkpoint_is_described_without_writing_anything(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    description = describe_checkpoint(checkpoint, OS32)
+    assert description.network.dialect == "paddleseg"
+    assert description.classes == 6
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_checkpoint_of_another_dialect_than_said_is_refused_and_leaves_nothing(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError):
+        converted(checkpoint, Conversion(None, "wuhuikai", 32), tmp_path / "cache")
+    with pytest.raises(CheckpointError, match="classes"):
+        converted(checkpoint, Conversion("voc", None, 32), tmp_path / "cache")
+    assert list((tmp_path / "cache").rglob("*.onnx")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("model_best.pth.tar", "model_best"),
+        ("net.v2.pdparams", "net.v2"),
+        ("net.safetensors", "net"),
+        (".pth", "checkpoint"),
+    ],
+)
+def test_the_folder_of_a_conversion_bears_the_name_of_its_checkpoint(
+    checkpoint: Path, tmp_path: Path, name: str, stem: str
+) -> None:
+    folder = converted(checkpoint.rename(tmp_path / name), OS32, tmp_path / "cache").folder
+    assert folder is not None
+    assert folder.name.rpartition("-")[0] == stem

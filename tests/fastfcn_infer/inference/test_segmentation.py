@@ -1,0 +1,299 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastfcn_infer.artifact.class_table import class_table, numbered_classes
+from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.picture import drawing
+
+TABLE = class_table("ade20k")
+NAMES = tuple(info.name for info in TABLE)
+COLORS = np.array([info.color for info in TABLE], np.uint8)
+
+
+def segmentation(height: int = 240, width: int = 320, **changes: Any) -> Segmentation:
+    """Sky above, a road below, a car on it."""
+    labels = np.full((height, width), NAMES.index("sky"), np.uint8)
+    labels[height // 2 :] = NAMES.index("road")
+    labels[height // 2 : height * 3 // 4, : width // 4] = NAMES.index("car")
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    parts: dict[str, Any] = {
+        "labels": labels,
+        "names": NAMES,
+        "colors": COLORS,
+        "picture": picture,
+        "timings": {"decode": 0.01, "network": 0.6},
+        "provenance": {"model": "a", "runtime": "b"},
+    }
+    return Segmentation(**(parts | changes))
+
+
+def wide(classes: int = 300) -> Segmentation:
+    labels = np.arange(classes, dtype=np.uint16).reshape(-1, 20)
+    table = numbered_classes(classes)
+    return Segmentation(
+        labels,
+        tuple(info.name for info in table),
+        np.array([info.color for info in table], np.uint8),
+        np.zeros((*labels.shape, 3), np.uint8),
+    )
+
+
+# Looking
+
+
+def test_the_representation_names_size_and_largest_classes() -> None:
+    assert repr(segmentation()) == (
+        "Segmentation(240 x 320, 3 of 150 classes: sky 50 %, road 44 %, car 6 %)"
+    )
+    assert repr(wide()).startswith("Segmentation(15 x 20, 300 of 300 classes: class 0 < 1 %, ")
+    assert repr(wide()).endswith(", ...)")
+
+
+def test_areas_are_the_shares_of_the_present_classes_largest_first() -> None:
+    areas = segmentation().areas()
+    assert list(areas.items()) == [("sky", 0.5), ("road", 0.4375), ("car", 0.0625)]
+
+
+def test_two_classes_of_one_name_are_added_up() -> None:
+    labels = np.array([[58, 130, 130, 0]], np.uint8)
+    both = segmentation(1, 4, labels=labels)
+    assert both.areas() == {"screen": 0.75, "wall": 0.25}
+    assert both.mask("screen").tolist() == [[True, True, True, False]]
+    assert both.mask(58).tolist() == [[True, False, False, False]]
+
+
+def test_a_mask_is_true_where_the_class_is_by_name_or_index() -> None:
+    result = segmentation()
+    expected = result.labels == NAMES.index("car")
+    for which in ("car", NAMES.index("car"), np.int64(NAMES.index("car"))):
+        found = result.mask(which)
+        assert found.dtype == np.bool_
+        assert (found == expected).all()
+    assert not result.mask("wall").any()
+
+
+@pytest.mark.parametrize(
+    ("which", "message"),
+    [
+        ("buildin", "there is no class 'buildin'; did you mean 'building'"),
+        ("Sky", "did you mean 'sky'"),
+        ("xyzzy", "there are 150, listed in `.names`"),
+        (150, "there is no class 150; expected 0 to 149"),
+        (-1, "there is no class -1"),
+    ],
+)
+def test_an_unknown_class_is_refused_with_those_spelled_alike(which: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        segmentation().mask(which)
+
+
+# Protecting
+
+
+def test_the_arrays_of_a_result_cannot_be_written_to_and_the_callers_can() -> None:
+    labels = np.zeros((240, 320), np.uint8)
+    result = segmentation(labels=labels)
+    for array in (result.labels, result.colors, result.picture):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    labels[0] = 1
+    with pytest.raises(AttributeError):
+        result.names = ()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": np.zeros((240, 320), np.int64)}, "uint8 or uint16"),
+        ({"labels": np.zeros((1, 240, 320), np.uint8)}, "uint8 or uint16"),
+        ({"labels": np.full((240, 320), 150, np.uint8)}, "label 150 has no name"),
+        ({"picture": np.zeros((320, 240, 3), np.uint8)}, "does not fit labels"),
+        ({"colors": COLORS[:149]}, "do not fit 150 names"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        segmentation(**changes)
+
+
+# Drawing
+
+
+def test_colorize_gives_every_pixel_the_colour_of_its_class() -> None:
+    result = segmentation()
+    assert (np.asarray(result.colorize()) == COLORS[result.labels]).all()
+    assert (np.asarray(wide().colorize()) == wide().colors[wide().labels]).all()
+
+
+def test_an_overlay_goes_from_the_picture_to_the_colours() -> None:
+    result = segmentation()
+    assert (result.overlay(0, legend=False).array == result.picture).all()
+    assert (result.overlay(1, legend=False).array == COLORS[result.labels]).all()
+    half = result.overlay(0.5, legend=False).array[5, 5].astype(float)
+    mean = (result.picture[5, 5].astype(float) + COLORS[result.labels[5, 5]]) / 2
+    assert np.abs(half - mean).max() <= 0.5
+    for alpha in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="0 to 1 was expected"):
+            result.overlay(alpha)
+
+
+def test_an_overlay_draws_borders_in_full_colour() -> None:
+    result = segmentation()
+    row = result.size[0] // 2 - 1  # the last of the sky
+    assert (result.overlay(legend=False).array[row, 200] == COLORS[NAMES.index("sky")]).all()
+
+
+def changed(result: Segmentation) -> NDArray[np.bool_]:
+    """Where the legend is."""
+    difference = result.overlay().array != result.overlay(legend=False).array
+    return np.asarray(difference.any(axis=2))
+
+
+@pytest.mark.parametrize("size", [(120, 120), (146, 200), (480, 640), (1500, 2000), (200, 3000)])
+def test_a_legend_covers_less_than_a_third_and_shows_the_colours(size: tuple[int, int]) -> None:
+    result = segmentation(*size)
+    where = changed(result)
+    assert 0.004 < where.mean() < 0.34
+    rows, columns = np.nonzero(where)
+    assert columns.max() < size[1] - 1
+    assert rows.min() > size[0] * 0.2
+    legend = result.overlay().array[where]
+    for name in ("sky", "road", "car"):
+        color = COLORS[NAMES.index(name)]
+        assert (legend == color).all(axis=1).sum() >= 30
+
+
+def test_a_legend_grows_with_the_picture() -> None:
+    small, large = changed(segmentation(480, 640)), changed(segmentation(1920, 2560))
+    assert large.sum() / small.sum() == pytest.approx(16, rel=0.15)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (119, 4000), (30, 30)])
+def test_a_picture_too_small_for_a_legend_gets_none(size: tuple[int, int]) -> None:
+    assert not changed(segmentation(*size)).any()
+
+
+def test_a_legend_counts_what_it_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(drawing, "_draw_entry", lambda _, entry, *rest: shown.append(entry.text))
+    labels = np.arange(40, dtype=np.uint8).repeat(30 * 40).reshape(240, 200)
+    segmentation(240, 200, labels=labels).overlay()
+    assert shown[-1] == f"and {40 - len(shown) + 1} more"
+    assert 2 < len(shown) <= 12
+
+
+def test_a_notebook_shows_the_overlay() -> None:
+    png = segmentation(1500, 2000)._repr_png_()
+    assert Image.open(io.BytesIO(png)).size == (1024, 768)
+
+
+# Saving
+
+
+def test_a_label_png_gives_back_labels_and_colours(tmp_path: Path) -> None:
+    result = segmentation()
+    result.save(tmp_path / "a.png")
+    image = Image.open(tmp_path / "a.png")
+    assert image.mode == "P"
+    assert (np.asarray(image) == result.labels).all()
+    assert (np.asarray(image.convert("RGB")) == COLORS[result.labels]).all()
+
+
+def test_labels_above_255_become_a_16_bit_png(tmp_path: Path) -> None:
+    wide().save(tmp_path / "a.png")
+    assert (np.asarray(Image.open(tmp_path / "a.png")) == wide().labels).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (33, 65)])
+def test_a_label_png_of_any_size_gives_back_the_labels(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    labels = np.random.default_rng(0).integers(0, 150, size, np.uint8)
+    segmentation(*size, labels=labels).save(tmp_path / "a.png")
+    assert (np.asarray(Image.open(tmp_path / "a.png")) == labels).all()
+
+
+def test_npz_gives_back_arrays_without_pickle(tmp_path: Path) -> None:
+    result = segmentation()
+    result.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as saved:
+        assert (saved["labels"] == result.labels).all()
+        assert tuple(saved["names"]) == NAMES
+        assert (saved["colors"] == COLORS).all()
+
+
+def test_json_tells_size_areas_names_timings_and_provenance(tmp_path: Path) -> None:
+    segmentation().save(tmp_path / "a.json")
+    facts = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert facts["size"] == [240, 320]
+    assert facts["areas"][0] == {"label": 2, "name": "sky", "pixels": 38400, "fraction": 0.5}
+    assert [area["name"] for area in facts["areas"]] == ["sky", "road", "car"]
+    assert facts["names"] == list(NAMES)
+    assert facts["timings"] == {"decode": 0.01, "network": 0.6}
+    assert facts["provenance"] == {"model": "a", "runtime": "b"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.jpg", None),
+        ("a.JPEG", None),
+        ("a.png", "overlay"),
+        ("a.png", "color"),
+        ("a.webp", "overlay"),
+        ("a.png", "labels"),
+    ],
+)
+def test_a_kind_is_written_where_the_suffix_allows_it(
+    name: str, kind: Any, tmp_path: Path
+) -> None:
+    result = segmentation()
+    result.save(tmp_path / name, kind=kind)
+    image = Image.open(tmp_path / name)
+    expected = {"color": result.colorize(), "labels": result.colorize()}.get(
+        kind, result.overlay()
+    )
+    found = np.asarray(image.convert("RGB")).astype(int)
+    assert found.shape == expected.array.shape
+    if name == "a.png":
+        assert (found == expected.array).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, None) for name in ("a", "a.gif", "a.tif")),
+        *(("a.png", kind) for kind in ("npz", "json", "picture")),
+        *(("a.jpg", "labels"), ("a.npz", "overlay")),
+    ],
+)
+def test_a_suffix_and_kind_that_do_not_fit_are_refused(
+    name: str, kind: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"\.png|\.npz|\.json"):
+        segmentation().save(tmp_path / name, kind=kind)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_save_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    segmentation().save(path)
+    before = path.read_bytes()
+
+    def fail(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="no space left"):
+        wide().save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,251 @@
+import importlib.metadata
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.errors import BackendError, DeviceUnavailable
+from fastfcn_infer.runtime import gpu
+from fastfcn_infer.runtime.backend import Device
+from fastfcn_infer.runtime.backends import onnx_runtime
+from models import tiny_answer, tiny_model, tiny_onnx
+
+onnxruntime = pytest.importorskip("onnxruntime")
+H100 = gpu.Gpu("H100", "00", 13000)
+CPU_ONLY = ["CPUExecutionProvider"]
+WITH_TENSORRT = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def lone(path: Path, model: Model | None = None) -> Artifact:
+    return Artifact(None, model or tiny_model(), None, {FORMATS["onnx"]: path})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    tiny_onnx(tmp_path / "model.onnx", tiny_model())
+    return tmp_path / "model.onnx"
+
+
+@pytest.fixture
+def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Sessions as they were asked for; whatever is asked for, only the CPU starts."""
+    seen: list[Any] = []
+    real = onnxruntime.InferenceSession
+
+    def record(path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> Any:
+        seen.append(
+            SimpleNamespace(options=options, providers=providers, fallback=enable_fallback)
+        )
+        return real(path, options, providers=CPU_ONLY)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    return seen
+
+
+def pretend(
+    monkeypatch: pytest.MonkeyPatch,
+    providers: list[str],
+    found: gpu.Gpu | str = H100,
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(gpu, "find_gpu", lambda index: found)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
+def test_a_wheel_without_the_provider_is_diagnosed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    pretend(monkeypatch, CPU_ONLY)
+    with pytest.raises(DeviceUnavailable, match=r"fastfcn-infer\[gpu\]") as caught:
+        onnx_runtime.open(lone(path), device=Device(kind), threads=1)
+    assert onnxruntime.__version__ in str(caught.value)
+    assert f"Device {kind} was asked for" in str(caught.value)
+
+
+def test_two_wheels_that_overwrite_each_other_are_diagnosed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, CPU_ONLY)
+    owners = {"onnxruntime": ["onnxruntime", "onnxruntime-gpu"]}
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.2.3")
+    with pytest.raises(DeviceUnavailable, match="overwrite each other") as caught:
+        onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
+    assert "onnxruntime 1.2.3, onnxruntime-gpu 1.2.3" in str(caught.value)
+
+
+def test_going_on_silently_without_the_device_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    with pytest.raises(DeviceUnavailable, match="did not start"):
+        onnx_runtime.open(lone(path), device=Device("cuda", 1), threads=1)
+    name, options = sessions[0].providers[0]
+    assert name == "CUDAExecutionProvider"
+    assert options == {"device_id": 1, "use_tf32": 0}
+    assert sessions[0].fallback == 0
+
+
+def test_without_a_driver_the_runtime_is_not_even_asked(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
+) -> None:
+    pretend(monkeypatch, WITH_CUDA, "there is no NVIDIA driver here (libcuda.so.1)")
+    with pytest.raises(DeviceUnavailable, match="no NVIDIA driver here") as caught:
+        onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
+    assert sessions == []
+    assert 'pip install "fastfcn-infer[gpu]"' in str(caught.value)
+    opened = onnx_runtime.open(lone(path), device=Device("auto"), threads=1)
+    assert opened.facts.device == "cpu"
+    assert len(sessions) == 1
+
+
+def test_a_library_that_is_missing_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any], tmp_path: Path
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    (tmp_path / "capi").mkdir()
+    (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").touch()
+    monkeypatch.setattr(onnxruntime, "__file__", str(tmp_path / "__init__.py"))
+    text = "libcublasLt.so.13: cannot open shared object file"
+    monkeypatch.setattr(gpu, "missing_library", lambda path: text if path.is_file() else None)
+    with pytest.raises(DeviceUnavailable, match=r"libcublasLt\.so\.13"):
+        onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
+
+
+def fake_tensorrt(monkeypatch: pytest.MonkeyPatch, built: list[str]) -> None:
+    """A runtime whose TensorRT compiles at the first run, unless it finds what it compiled."""
+    real = onnxruntime.InferenceSession
+
+    class Session:
+        def __init__(
+            self, path: str, options: Any, *, providers: list[Any], enable_fallback: int
+        ) -> None:
+            self.real = real(path, options, providers=CPU_ONLY)
+            self.folder = Path(providers[0][1]["trt_engine_cache_path"])
+
+        def get_providers(self) -> list[str]:
+            return [*WITH_TENSORRT]
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+        def run(self, outputs: Any, feed: Any) -> Any:
+            engine = self.folder / "graph_sm90.engine"
+            if not engine.exists():
+                built.append("built")
+                engine.write_bytes(b"engine")
+            assert engine.read_bytes() == b"engine"
+            return self.real.run(outputs, feed)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+
+
+def test_tensorrt_compiles_once_and_again_when_the_engine_or_the_gpu_changed(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cache, built = tmp_path / "cache", list[str]()
+    monkeypatch.setenv("FASTFCN_CACHE", str(cache))
+    pretend(monkeypatch, WITH_TENSORRT)
+    fake_tensorrt(monkeypatch, built)
+
+    def use() -> int:
+        before = len(built)
+        opened = onnx_runtime.open(lone(path), device=Device("tensorrt"), threads=1)
+        opened.run(np.zeros((1, 3, 8, 8), np.float32))
+        opened.close()
+        return len(built) - before
+
+    assert [use(), use()] == [1, 0]
+    (engine,) = cache.glob("engines/*/*.engine")
+    engine.write_bytes(b"poison")
+    assert [use(), use()] == [1, 0]
+    pretend(monkeypatch, WITH_TENSORRT, gpu.Gpu("H200", "00", 13000))
+    assert [use(), use()] == [1, 0]
+    tiny_onnx(path, tiny_model(name="another"))
+    assert [use(), use()] == [1, 0]
+
+
+def test_a_cache_that_is_open_to_others_is_not_used_and_that_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if os.name == "nt":
+        pytest.skip("Windows has no such modes")
+    monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path))
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines").chmod(0o755)
+    engines, note = onnx_runtime._engines(path, H100, "1")
+    assert engines is None
+    assert note is not None and "open to others" in note
+
+
+def test_auto_may_go_on_without_the_device_and_says_why(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    opened = onnx_runtime.open(lone(path), device=Device("auto"), threads=1)
+    assert len(sessions) == 2
+    assert opened.facts.device == "cpu"
+    assert opened.facts.provider == "CPUExecutionProvider"
+    assert "did not start" in opened.facts.chosen[0]
+
+
+def test_a_cuda_failure_while_opening_is_about_the_device_and_not_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA failure 101: invalid device ordinal\nstack")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
+    with pytest.raises(DeviceUnavailable, match="invalid device ordinal"):
+        onnx_runtime.open(lone(path), device=Device("cuda", 9), threads=1)
+
+
+def test_the_session_is_opened_with_what_was_asked_for(path: Path, sessions: list[Any]) -> None:
+    onnx_runtime.open(lone(path), device=Device("cpu"), threads=3)
+    options = sessions[0].options
+    assert options.intra_op_num_threads == 3
+    assert options.inter_op_num_threads == 1
+    assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    assert sessions[0].providers == CPU_ONLY
+
+
+def test_a_graph_with_other_names_than_its_description_is_refused(path: Path) -> None:
+    with pytest.raises(BackendError, match="'pixels'"):
+        onnx_runtime.open(
+            lone(path, tiny_model(input_name="pixels")), device=Device("cpu"), threads=1
+        )
+
+
+def test_nothing_is_printed_when_opening_and_failing(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened = onnx_runtime.open(lone(path), device=Device("cpu"), threads=1)
+    opened.close()
+    path.write_bytes(b"broken")
+    with pytest.raises(BackendError):
+        onnx_runtime.open(lone(path), device=Device("cpu"), threads=1)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(isinstance(gpu.find_gpu(0), str), reason="no CUDA device")
+@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
+def test_a_gpu_computes_the_right_logits(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: Any
+) -> None:
+    monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):  # the second time with the engines of the first
+        opened = onnx_runtime.open(lone(path), device=Device(kind), threads=1)
+        batch = np.random.default_rng(0).normal(size=(2, 3, 47, 64)).astype(np.float32)
+        right = tiny_answer(batch, len(tiny_model().classes))
+        np.testing.assert_allclose(opened.run(batch), right, rtol=1e-4, atol=1e-5)
+        opened.close()

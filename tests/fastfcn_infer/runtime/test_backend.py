@@ -1,0 +1,254 @@
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fastfcn_infer.runtime.backends
+from fastfcn_infer import Segmenter
+from fastfcn_infer.artifact.artifact import Artifact, open_artifact
+from fastfcn_infer.errors import (
+    ArtifactError,
+    BackendError,
+    BackendMissing,
+    DeviceUnavailable,
+    GraphRefused,
+)
+from fastfcn_infer.runtime import backend, gpu
+from models import tiny_answer, tiny_artifact, tiny_model
+
+CLASSES = 5
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    folder = tmp_path_factory.mktemp("artifact")
+    tiny_artifact(folder, tiny_model(CLASSES))
+    return open_artifact(folder)
+
+
+def file_of(name: str) -> Any:
+    return importlib.import_module(f"fastfcn_infer.runtime.backends.{name}")
+
+
+def picture(*shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+def test_auto_takes_the_first_installed_backend_and_says_so(artifact: Artifact) -> None:
+    opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
+    first = next(each for each in backend.backend_names() if backend.installed(each))
+    assert opened.facts.backend == first
+    assert any(first in note for note in opened.facts.chosen)
+    batch = picture(1, 3, 24, 24)
+    np.testing.assert_allclose(
+        opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-5, atol=1e-5
+    )
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("found", "first"), [(gpu.Gpu("H100", "00", 13000), "abacus"), ("no driver", "other")]
+)
+def test_auto_prefers_a_slower_backend_that_computes_on_a_gpu_where_there_is_one(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, found: Any, first: str
+) -> None:
+    drop_in()
+    file_of("abacus").providers = lambda: ["CUDA"]
+    for each in backend.backend_names():
+        if each != "abacus":
+            monkeypatch.setattr(file_of(each), "providers", lambda: ["CPU"])
+    monkeypatch.setattr(gpu, "find_gpu", lambda index: found)
+    opened = backend.open_backend("auto", artifact, device="auto", threads=1)
+    assert (opened.facts.backend == "abacus") == (first == "abacus")
+    opened.close()
+    on_cpu = backend.open_backend("auto", artifact, device="cpu", threads=1)
+    assert on_cpu.facts.backend != "abacus"
+    on_cpu.close()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "", "CPU", "npu"])
+def test_an_unknown_device_is_an_error_that_lists_the_known(
+    artifact: Artifact, device: str
+) -> None:
+    with pytest.raises(DeviceUnavailable, match="tensorrt"):
+        backend.open_backend("auto", artifact, device=device, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "index"),
+    [("auto", "auto", 0), ("cpu", "cpu", 0), ("cuda", "cuda", 0), ("cuda:1", "cuda", 1)],
+)
+def test_devices_are_read_as_users_type_them(text: str, kind: str, index: int) -> None:
+    device = backend.parse_device(text)
+    assert (device.kind, device.index, str(device)) == (kind, index, text)
+
+
+def test_an_unknown_backend_is_an_error_that_lists_the_known(artifact: Artifact) -> None:
+    for wrong in ("caffe", "../backends", "fastfcn_infer"):
+        with pytest.raises(BackendError, match="is unknown") as caught:
+            backend.open_backend(wrong, artifact, device="cpu", threads=1)
+        assert all(each in str(caught.value) for each in backend.backend_names())
+
+
+def test_less_than_one_thread_is_refused(artifact: Artifact) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        backend.open_backend("auto", artifact, device="cpu", threads=0)
+
+
+DROPPED_IN = """
+import numpy as np
+from fastfcn_infer.runtime.backend import RuntimeFacts
+from fastfcn_infer.errors import BackendError
+
+RANK, FORMAT, DEVICES, EXTRA = {rank}, "{format}", ("cpu",), "abacus"
+REQUIRES = ("{requires}",)
+
+class Abacus:
+    def __init__(self, threads):
+        self.facts = RuntimeFacts("abacus", "beads", "cpu", threads, {{"abacus": "1"}})
+    def run(self, batch):
+        return np.zeros((len(batch), 1, 1, 1), np.float32)
+    def close(self):
+        pass
+
+def open(artifact, *, device, threads):
+    return Abacus(threads)
+"""
+
+
+@pytest.fixture
+def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    path = [*fastfcn_infer.runtime.backends.__path__, str(tmp_path)]
+    monkeypatch.setattr(fastfcn_infer.runtime.backends, "__path__", path)
+
+    def drop(*, rank: int = 10**6, format: str = "onnx", requires: str = "numpy") -> None:
+        text = DROPPED_IN.format(rank=rank, format=format, requires=requires)
+        (tmp_path / "abacus.py").write_text(text)
+        importlib.invalidate_caches()
+
+    yield drop
+    sys.modules.pop("fastfcn_infer.runtime.backends.abacus", None)
+    vars(fastfcn_infer.runtime.backends).pop("abacus", None)
+
+
+def test_a_file_dropped_into_the_folder_is_a_backend(drop_in: Any, artifact: Artifact) -> None:
+    drop_in()
+    assert backend.backend_names()[-1] == "abacus"
+    opened = backend.open_backend("abacus", artifact, device="auto", threads=3)
+    assert opened.facts.provider == "beads"
+    assert opened.run(picture(4, 3, 8, 8)).shape == (4, 1, 1, 1)
+
+
+def test_a_dropped_in_backend_of_lower_rank_is_what_auto_takes(
+    drop_in: Any, artifact: Artifact
+) -> None:
+    drop_in(rank=-1)
+    opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
+    assert opened.facts.backend == "abacus"
+
+
+def refuse(artifact: Artifact, **_: Any) -> Any:
+    raise GraphRefused("The abacus refused it: too many beads")
+
+
+def test_auto_goes_on_from_a_backend_that_refuses_the_graph_and_says_so_aloud(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", refuse)
+    second = next(each for each in backend.backend_names()[1:] if backend.installed(each))
+    assert artifact.folder is not None
+    with (
+        pytest.warns(RuntimeWarning, match=f"{second} runs this model.*too many beads") as warned,
+        Segmenter.from_pretrained(artifact.folder, device="cpu", threads=1) as segmenter,
+    ):
+        facts = segmenter.runtime
+    assert [Path(each.filename) for each in warned] == [Path(__file__)]
+    assert facts.backend == second
+    assert facts.chosen == (
+        f"backend {second}: the first installed one that can serve this artifact",
+        "backend abacus: not taken; The abacus refused it: too many beads",
+    )
+
+
+def test_a_backend_that_was_asked_for_and_refuses_is_an_error_that_names_another(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in()
+    monkeypatch.setattr(file_of("abacus"), "open", refuse)
+    with pytest.raises(GraphRefused, match=r"too many beads\nInstalled here as well: ") as caught:
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+    named = str(caught.value).rpartition("--backend ")[2].removesuffix(".")
+    opened = backend.open_backend(named, artifact, device="cpu", threads=1)
+    assert opened.facts.backend == named
+    opened.close()
+
+
+def test_where_every_installed_backend_refuses_each_reason_and_what_to_install_is_named(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", refuse)
+    monkeypatch.setattr(backend, "installed", lambda name: name == "abacus")
+    with pytest.raises(GraphRefused, match="too many beads") as caught:
+        backend.open_backend("auto", artifact, device="cpu", threads=1)
+    for each in backend.backend_names():
+        is_other = each != "abacus" and file_of(each).FORMAT in artifact.formats
+        assert (f'"fastfcn-infer[{file_of(each).EXTRA}]"' in str(caught.value)) == is_other
+
+
+def test_a_backend_that_fails_and_does_not_refuse_the_graph_is_not_replaced(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(artifact: Artifact, **_: Any) -> Any:
+        raise BackendError("The abacus fell down")
+
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", fail)
+    for name in ("auto", "abacus"):
+        with pytest.raises(BackendError, match=r"^The abacus fell down$"):
+            backend.open_backend(name, artifact, device="cpu", threads=1)
+
+
+def test_a_backend_that_is_not_installed_names_its_extra(drop_in: Any, artifact: Artifact) -> None:
+    drop_in(rank=-1, requires="no_such_runtime")
+    with pytest.raises(BackendMissing, match=r'pip install "fastfcn-infer\[abacus\]"') as caught:
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+    assert "no_such_runtime" in str(caught.value)
+    opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
+    assert opened.facts.backend != "abacus"
+
+
+def test_a_device_that_a_backend_never_serves_names_those_that_do(
+    drop_in: Any, artifact: Artifact
+) -> None:
+    drop_in()
+    with pytest.raises(DeviceUnavailable, match="Backends that do: ") as caught:
+        backend.open_backend("abacus", artifact, device="cuda", threads=1)
+    assert "abacus" not in str(caught.value).split("Backends that do: ")[1]
+
+
+def test_a_format_the_artifact_does_not_hold_is_an_artifact_error(
+    drop_in: Any, artifact: Artifact
+) -> None:
+    drop_in(format="paddle", rank=-1)
+    with pytest.raises(ArtifactError, match="--format paddle"):
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+    opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
+    assert opened.facts.backend != "abacus"
+
+
+def test_with_no_runtime_installed_every_way_to_get_one_is_named(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "installed", lambda name: False)
+    with pytest.raises(BackendMissing, match="pip install") as caught:
+        backend.open_backend("auto", artifact, device="cpu", threads=1)
+    for each in backend.backend_names():
+        if file_of(each).FORMAT in artifact.formats:
+            assert f"[{file_of(each).EXTRA}]" in str(caught.value)

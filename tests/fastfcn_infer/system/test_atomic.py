@@ -1,0 +1,228 @@
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.system import atomic
+
+CALLS = ("open", "write", "fsync", "replace", "rename", "mkdir")
+FILES = {
+    "A": {"manifest.json": b"{}", "model.onnx": b"a" * 5000, "golden/labels.png": b"A"},
+    "B": {"manifest.json": b"[]", "model.onnx": b"b" * 9000, "paddle/net.json": b"B"},
+}
+
+
+def fill(folder: Path, which: str) -> None:
+    for name, data in FILES[which].items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+class FailNth:
+    """Make the n-th system call of the given kinds fail, once."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                raise OSError(28, "No space left on device (injected)")
+            return call(*args, **kwargs)
+
+        return counted
+
+
+def run_failing(monkeypatch: pytest.MonkeyPatch, n: int, work: Callable[[], None]) -> bool:
+    """Run `work` with its n-th call failing; True when it came through with fewer calls."""
+    fault = FailNth(n)
+    with monkeypatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, fault.wrap(getattr(os, name)))
+        try:
+            work()
+        except OSError as error:
+            assert "injected" in str(error)
+    return fault.left > 0
+
+
+def test_a_file_is_old_or_new_whichever_call_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "picture.png"
+    for n in range(1, 50):
+        path.write_bytes(b"old")
+        passed = run_failing(monkeypatch, n, lambda: atomic.write_file(path, b"new" * 10))
+        assert path.read_bytes() in (b"old", b"new" * 10), n
+        assert [entry.name for entry in tmp_path.iterdir()] == ["picture.png"], n
+        if passed:
+            assert path.read_bytes() == b"new" * 10
+            break
+    assert passed and n > 4
+
+
+@pytest.mark.parametrize("swap", [True, False])
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_folder_is_old_or_new_whichever_call_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: bool, existing: bool
+) -> None:
+    if not swap:
+        monkeypatch.setattr(atomic, "_exchange", lambda first, second: False)
+    folder = tmp_path / "artifact"
+
+    def work() -> None:
+        with atomic.write_folder(folder, replace=True) as partial:
+            fill(partial, "B")
+
+    before = FILES["A"] if existing else {}
+    for n in range(1, 100):
+        if existing:
+            with atomic.write_folder(folder, replace=True) as partial:
+                fill(partial, "A")
+        passed = run_failing(monkeypatch, n, work)
+        atomic.recover(folder)
+        assert content(folder) in (before, FILES["B"]), n
+        atomic.sweep(tmp_path, older_than=-1)  # the failing call may have been the cleaning up
+        left = [entry.name for entry in tmp_path.iterdir() if entry.name != "artifact"]
+        assert left == [], n
+        if passed:
+            assert content(folder) == FILES["B"]
+            break
+        if not existing and folder.exists():
+            shutil.rmtree(folder)
+    assert passed and n > 8
+
+
+def test_an_error_in_the_block_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "artifact"
+    with atomic.write_folder(folder, replace=False) as partial:
+        fill(partial, "A")
+    with (
+        pytest.raises(ZeroDivisionError),
+        atomic.write_folder(folder, replace=True) as partial,
+    ):
+        fill(partial, "B")
+        raise ZeroDivisionError
+    assert content(folder) == FILES["A"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["artifact"]
+
+
+def test_an_existing_artifact_stops_the_work_before_it_starts(tmp_path: Path) -> None:
+    fill(tmp_path, "A")
+    ran = False
+    with (
+        pytest.raises(FileExistsError, match="--force"),
+        atomic.write_folder(tmp_path, replace=False),
+    ):
+        ran = True
+    assert not ran
+    assert content(tmp_path) == FILES["A"]
+
+
+def test_a_folder_that_is_not_an_artifact_is_never_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "holiday.jpg").write_bytes(b"dear")
+    with (
+        pytest.raises(ArtifactError, match=r"holiday\.jpg"),
+        atomic.write_folder(folder, replace=True),
+    ):
+        pytest.fail("the block ran")
+    assert content(folder) == {"holiday.jpg": b"dear"}
+    with (
+        pytest.raises(ArtifactError, match="is a file"),
+        atomic.write_folder(folder / "holiday.jpg", replace=True),
+    ):
+        pytest.fail("the block ran")
+
+
+def test_a_folder_filled_by_somebody_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "artifact"
+    with (
+        pytest.raises(FileExistsError),
+        atomic.write_folder(folder, replace=False) as partial,
+    ):
+        fill(partial, "B")
+        folder.mkdir()
+        fill(folder, "A")
+    assert content(folder) == FILES["A"]
+
+
+def test_an_empty_folder_is_replaced_when_asked(tmp_path: Path) -> None:
+    with atomic.write_folder(tmp_path / "new", replace=True) as partial:
+        fill(partial, "A")
+    (tmp_path / "empty").mkdir()
+    with atomic.write_folder(tmp_path / "empty", replace=True) as partial:
+        fill(partial, "A")
+    assert content(tmp_path / "empty") == FILES["A"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_to_an_artifact_stays_a_link(tmp_path: Path) -> None:
+    with atomic.write_folder(tmp_path / "real", replace=False) as partial:
+        fill(partial, "A")
+    link = tmp_path / "latest"
+    link.symlink_to("real")
+    with atomic.write_folder(link, replace=True) as partial:
+        fill(partial, "B")
+    assert link.is_symlink()
+    assert content(tmp_path / "real") == FILES["B"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are a POSIX matter")
+def test_results_follow_the_users_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        atomic.write_file(tmp_path / "file", b"")
+        with atomic.write_folder(tmp_path / "folder", replace=False):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names may be shorter there")
+def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path: Path) -> None:
+    atomic.write_file(tmp_path / ("n" * 255), b"x")
+    assert (tmp_path / ("n" * 255)).read_bytes() == b"x"
+
+
+def test_sweeping_takes_our_old_leftovers_and_nothing_else(tmp_path: Path) -> None:
+    ours = tmp_path / ".artifact.0123456789abcdef.partial"
+    young = tmp_path / ".artifact.fedcba9876543210.partial"
+    theirs = [tmp_path / ".config.partial", tmp_path / "x.0123456789abcdef.partial"]
+    for path in (ours, young, *theirs):
+        path.mkdir()
+        (path / "file").write_bytes(b"x")
+    file = tmp_path / ".fastfcn.0123456789abcdef.partial"
+    file.write_bytes(b"x")
+    for path in (ours, file, *theirs):
+        os.utime(path, (time.time() - 90000,) * 2)
+    atomic.sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([young, *theirs])
+
+
+def test_a_replacement_cut_off_between_its_two_renames_is_undone(tmp_path: Path) -> None:
+    folder = tmp_path / "artifact"
+    fill_target = tmp_path / ".artifact.0123456789abcdef.old"
+    fill_target.mkdir()
+    fill(fill_target, "A")
+    atomic.recover(folder)
+    assert content(folder) == FILES["A"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["artifact"]

@@ -1,0 +1,99 @@
+import io
+import sys
+import threading
+import time
+
+import pytest
+
+from fastfcn_infer.system.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def attach(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    stream = Terminal()  # in the test itself: pytest changes standard error after the fixtures
+    monkeypatch.setattr(sys, "stderr", stream)
+    return stream
+
+
+def last(stream: io.StringIO) -> str:
+    return stream.getvalue().rpartition("\x1b[K")[2]
+
+
+def test_nothing_is_written_where_standard_error_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Progress("Work", total=3, unit="pictures") as bar:
+        bar.advance(3)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_process_without_standard_error_can_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with Progress("Work", total=1, unit="pictures") as bar:
+        bar.advance()
+
+
+def test_a_bar_that_was_switched_off_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    with Progress("Work", total=1, unit="pictures", visible=False) as bar:
+        bar.advance()
+    assert terminal.getvalue() == ""
+
+
+def test_the_last_line_tells_the_whole_amount_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    with Progress("Download", total=2_500_000, unit="B") as bar:
+        bar.advance(2_000_000)
+        bar.advance(500_000)
+    assert last(terminal).startswith("Download [" + "#" * 24 + "] 100% 2.5 MB of 2.5 MB, ")
+    assert terminal.getvalue().endswith("\n")
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_without_a_total_the_amount_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    with Progress("Predict", total=None, unit="pictures") as bar:
+        bar.advance(7)
+    assert last(terminal).startswith("Predict 7 pictures, ")
+
+
+def test_fast_work_is_not_slowed_down_by_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    with Progress("Work", total=100_000, unit="B") as bar:
+        for _ in range(100_000):
+            bar.advance()
+    assert terminal.getvalue().count("\r") < 100
+    assert "100%" in last(terminal)
+
+
+def advance(bar: Progress) -> None:
+    for _ in range(1000):
+        bar.advance()
+
+
+def test_threads_lose_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    with Progress("Work", total=8000, unit="pictures") as bar:
+        threads = [threading.Thread(target=advance, args=(bar,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert "8000 pictures of 8000 pictures" in last(terminal)
+
+
+def test_what_an_earlier_run_did_counts_for_the_amount_and_not_for_the_speed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = attach(monkeypatch)
+    clock = iter(range(100))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)) / 2)
+    with Progress("Download", total=1000, unit="B", done=900) as bar:
+        bar.advance(100)
+    assert "1 kB of 1 kB" in last(terminal)
+    speed = last(terminal).rpartition(", ")[2]
+    assert float(speed.split()[0]) <= 200
