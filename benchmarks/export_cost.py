@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.machine_facts import environment, timing
 from benchmarks.random_checkpoint import MAIN, NETWORKS
-from fastfcn_export.targets import cost
+from fastfcn_export.target.targets import cost
 from fastfcn_infer.benchmark.timing import Neighbours
 
 STRIDE = NETWORKS[MAIN].output_stride
@@ -25,9 +25,11 @@ EXPORT = (
     "from fastfcn_export.__main__ import main; "
     f"failed = main(['FILE', '-o', 'FOLDER', '--output-stride', '{STRIDE}', '--json', *MORE])"
 )
-READ = "from fastfcn_export.checkpoint import read_checkpoint; tensors = read_checkpoint('FILE')"
+READ = (
+    "from fastfcn_export.checkpoint.read import read_checkpoint; tensors = read_checkpoint('FILE')"
+)
 JOBS = {
-    "import alone": "import fastfcn_export.convert, fastfcn_export.targets.onnx_graph",
+    "import alone": "import fastfcn_export.convert, fastfcn_export.target.targets.onnx_graph",
     "read": READ,
     "read, every tensor copied": READ + "; kept = [a.copy() for a in tensors.values()]",
     "export --verify off": EXPORT.replace("*MORE", "'--verify', 'off'"),

@@ -31,8 +31,8 @@ from benchmarks import random_checkpoint
 from benchmarks.labels import mixed_share
 from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
 from fastfcn_export import Request, export
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.targets import cost
+from fastfcn_export.target.random_weights import random_weights
+from fastfcn_export.target.targets import cost
 from fastfcn_export.verify import golden_picture
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from benchmarks import random_checkpoint
 from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
 from benchmarks.network import PAUSE, PREDICT, SIZE, THREADS, Call, Subject
-from fastfcn_export.targets import reference
+from fastfcn_export.target.targets import reference
 from fastfcn_infer import Segmenter
 from fastfcn_infer.benchmark.timing import Neighbours
 from fastfcn_infer.runtime.backend import backend_names, format_of, installed

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.dialect import speak
+from fastfcn_export.dialect.dialect import speak
 from fastfcn_export.network.architecture import (
     Architecture,
     Auxiliary,
@@ -27,7 +27,7 @@ from fastfcn_export.network.architecture import (
     Jpu,
     Stage,
 )
-from fastfcn_export.random_weights import random_weights
+from fastfcn_export.target.random_weights import random_weights
 
 Tensors = Mapping[str, NDArray[Any]]
 CLASSES = 150
@@ -116,7 +116,7 @@ def write(name: str, path: Path, seed: int = 0) -> None:
 def write_pdparams(tensors: Tensors, path: Path) -> None:
     """Write what ``paddle.save(layer.state_dict(), path)`` writes, without Paddle."""
     state: dict[str, Any] = {key: np.ascontiguousarray(array) for key, array in tensors.items()}
-    state["StructuredToParameterName@@"] = {
+    state["StructuredToParameterName"] = {
         key: f"param_{index}" for index, key in enumerate(tensors)
     }
     with path.open("wb") as file:

@@ -33,7 +33,7 @@ from benchmarks.network import (
     floor,
     matrix_products,
 )
-from fastfcn_export.targets import cost
+from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.artifact import FORMATS
 from fastfcn_infer.benchmark.measure import Case, Contestant, measure
 from fastfcn_infer.benchmark.report import Report, write_report

@@ -1,6 +1,6 @@
 """The network in eager PyTorch, as its authors' code computes it: nothing folded, nothing fused.
 
-A target like those of `fastfcn_export.targets`, so the very same network function runs on it; only
+A target like those of `fastfcn_export.target.targets`, so the very same network function runs on it; only
 the benchmarks need it. Source of the encoding: mmsegmentation's ``Encoding.scaled_l2`` and
 ``Encoding.aggregate``, which expand pixels and code words to (N, P, K, C).
 """
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import fastfcn
-from fastfcn_export.target import GROUPS, Norm, Weights
+from fastfcn_export.network.primitives import GROUPS, Norm, Weights
 
 Tensor = Any  # torch.Tensor; torch is not there where the types are checked
 
@@ -72,7 +72,7 @@ class TorchNetwork:
 
 
 class TorchOps:
-    """The primitives on torch tensors (N, C, H, W); see `fastfcn_export.target.Ops`."""
+    """The primitives on torch tensors (N, C, H, W); see `fastfcn_export.network.primitives.Ops`."""
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         self._weights = weights

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.dialect import speak
+from fastfcn_export.dialect.dialect import speak
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice, architecture
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.target import Weights
-from fastfcn_export.targets import reference as judge
+from fastfcn_export.network.primitives import Weights
+from fastfcn_export.target.random_weights import random_weights
+from fastfcn_export.target.targets import reference as judge
 from fastfcn_infer.system import record
 from fastfcn_training.alignment import values
 from fastfcn_training.alignment.reference import (

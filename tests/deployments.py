@@ -57,7 +57,7 @@ def put_converter_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     command.write_text(_CONVERTER.format(python=sys.executable))
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    monkeypatch.setattr("fastfcn_export.via_paddle2onnx._here", lambda: False)
+    monkeypatch.setattr("fastfcn_export.target.onnx_emit.paddle2onnx_process._here", lambda: False)
 
 
 def write_yaml(

@@ -11,12 +11,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fastfcn_export.describe import model_of
-from fastfcn_export.dialect import Recognised, recognise, speak
-from fastfcn_export.onnx_stream import Graph
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.target import Options, Weights
-from fastfcn_export.targets import onnx_graph
+from fastfcn_export.description import model_of
+from fastfcn_export.dialect.dialect import Recognised, recognise, speak
+from fastfcn_export.network.primitives import Weights
+from fastfcn_export.target.onnx_emit.serialize import Graph
+from fastfcn_export.target.random_weights import random_weights
+from fastfcn_export.target.target import Options
+from fastfcn_export.target.targets import onnx_graph
 from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.artifact.manifest import Model
 from networks import CASES
@@ -92,7 +93,7 @@ def save_checkpoint(folder: Path, dialect: str, tensors: Mapping[str, Array]) ->
     if dialect in PADDLE:
         path = folder / "model.pdparams"
         names = {name: f"param_{i}" for i, name in enumerate(contiguous)}
-        state = {**contiguous, "StructuredToParameterName@@": names}
+        state = {**contiguous, "StructuredToParameterName": names}
         with path.open("wb") as file:
             pickle.dump(state, file, protocol=4)
         return path

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from exports import described
-from fastfcn_export.dialect import Recognised
-from fastfcn_export.target import Options
-from fastfcn_export.targets import paddle_static
+from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_export.target.target import Options
+from fastfcn_export.target.targets import paddle_static
 
 Array = NDArray[Any]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 
+from fastfcn_export.dialect.trained import KEY, Trained
 from fastfcn_export.network import choice
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.trained import KEY, Trained
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.system.record import to_json
 

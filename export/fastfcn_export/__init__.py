@@ -1,11 +1,11 @@
 """From a FastFCN checkpoint of any dialect to a frozen, verified artifact."""
 
-from fastfcn_export.checkpoint import read_checkpoint as read_checkpoint
+from fastfcn_export.checkpoint.read import read_checkpoint as read_checkpoint
 from fastfcn_export.convert import describe_checkpoint as describe_checkpoint
 from fastfcn_export.convert import export as export
-from fastfcn_export.describe import Description as Description
+from fastfcn_export.description import Description as Description
 from fastfcn_export.request import Request as Request
-from fastfcn_export.target import Options as Options
+from fastfcn_export.target.target import Options as Options
 
 __all__ = [
     "Description",

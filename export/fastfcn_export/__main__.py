@@ -83,7 +83,7 @@ def _shape(text: str) -> tuple[int, int, int]:
 def _run(given: argparse.Namespace) -> int:
     # Imported late: --help and --version answer at once.
     from fastfcn_export import Options, Request, describe_checkpoint, export
-    from fastfcn_export.report import description_text, manifest_text
+    from fastfcn_export.description import description_text, manifest_text
     from fastfcn_infer.system import record
 
     request = Request(

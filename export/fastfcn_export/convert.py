@@ -6,14 +6,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_export.checkpoint import read_checkpoint
-from fastfcn_export.deployed import is_deployed
-from fastfcn_export.describe import Description, describe, model_of
-from fastfcn_export.dialect import Recognised, recognise
-from fastfcn_export.own_dialect import is_own, recognise_own
+from fastfcn_export.checkpoint.read import read_checkpoint
+from fastfcn_export.deployed.read import is_deployed
+from fastfcn_export.description import Description, describe, model_of
+from fastfcn_export.dialect.dialect import Recognised, recognise
+from fastfcn_export.dialect.own import is_own, recognise_own
+from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.request import PathLike, Request
-from fastfcn_export.target import Writer, writers
-from fastfcn_export.trained import read_trained
+from fastfcn_export.target.target import Writer, writers
 from fastfcn_export.verify import Proof, joined, prove
 from fastfcn_infer.artifact.artifact import hash_file, seal
 from fastfcn_infer.artifact.class_table import (
@@ -111,7 +111,7 @@ def _export_deployed(
     path: Path, folder: Path, request: Request, force: bool, report: Callable[[str], None]
 ) -> Manifest:
     try:
-        from fastfcn_export.deployed_convert import export_deployed
+        from fastfcn_export.deployed.convert import export_deployed
     except ImportError as error:
         raise _missing(error) from error
 
@@ -170,7 +170,7 @@ def _writers(request: Request) -> dict[str, Writer]:
     if request.via == "direct":
         return makers
     # Imported late, like the targets: this file can be imported where onnx is missing.
-    from fastfcn_export import onnx_via_paddle as other
+    from fastfcn_export.target.onnx_emit import via_paddle as other
 
     if other.FORMAT not in makers:
         raise ValueError(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from fastfcn_export.target import Options
+from fastfcn_export.target.target import Options
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.dialect import Recognised
-from fastfcn_export.targets import reference
+from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_export.target.targets import reference
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input, Model, Verification
 from fastfcn_infer.errors import VerificationError

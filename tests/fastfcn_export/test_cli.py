@@ -9,8 +9,9 @@ import pytest
 
 import fastfcn_export
 from exports import save_checkpoint, tensors_of
-from fastfcn_export import Description, fusion
+from fastfcn_export import Description
 from fastfcn_export.__main__ import main
+from fastfcn_export.target import fusion
 from fastfcn_infer import __version__
 from fastfcn_infer.artifact.artifact import hash_file, open_artifact
 from fastfcn_infer.artifact.manifest import Source, read_manifest

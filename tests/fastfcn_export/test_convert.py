@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from exports import save_checkpoint, tensors_of
-from fastfcn_export import Options, Request, convert, export, fusion
+from fastfcn_export import Options, Request, convert, export
+from fastfcn_export.target import fusion
 from fastfcn_infer import Segmenter, __version__
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.artifact.class_table import class_table

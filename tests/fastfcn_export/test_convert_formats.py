@@ -10,8 +10,8 @@ from command_line import python
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Options, Request, export
 from fastfcn_export.__main__ import main
-from fastfcn_export.dialect import speak
-from fastfcn_export.random_weights import random_weights
+from fastfcn_export.dialect.dialect import speak
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.verify import joined
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact

@@ -9,8 +9,8 @@ import pytest
 import fastfcn_export
 import published
 from exports import save_checkpoint
-from fastfcn_export.dialect import speak
-from fastfcn_export.random_weights import random_weights
+from fastfcn_export.dialect.dialect import speak
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.artifact.artifact import open_artifact
 
 ROOT = Path(fastfcn_export.__file__).parents[2]

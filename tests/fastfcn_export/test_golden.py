@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 import fill
 from exports import difference, save_checkpoint, write_onnx
 from fastfcn_export import read_checkpoint
-from fastfcn_export.describe import network_facts
-from fastfcn_export.dialect import Recognised, recognise
-from fastfcn_export.targets import reference
+from fastfcn_export.description import network_facts
+from fastfcn_export.dialect.dialect import Recognised, recognise
+from fastfcn_export.target.targets import reference
 from fastfcn_infer.inference.labels import labels_from_logits
 
 onnxruntime = pytest.importorskip("onnxruntime")

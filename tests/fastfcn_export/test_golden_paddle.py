@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import fill
 from exports import difference, write_onnx
-from fastfcn_export.dialect import recognise
+from fastfcn_export.dialect.dialect import recognise
 from paddle_programs import open_program, run_program, write_paddle
 
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from exports import described, recognised, write_onnx
-from fastfcn_export import fusion, verify
-from fastfcn_export.target import Options
+from fastfcn_export import verify
+from fastfcn_export.target import fusion
+from fastfcn_export.target.target import Options
 from fastfcn_infer.errors import VerificationError
 from fastfcn_infer.runtime.backend import backend_names, format_of, installed, open_backend
 from networks import CASES

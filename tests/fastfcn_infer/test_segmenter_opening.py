@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from command_line import PHOTOGRAPH, python
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Options, Request, export
-from fastfcn_export.dialect import speak
+from fastfcn_export.dialect.dialect import speak
 from fastfcn_export.network.architecture import Architecture, Backbone, EncNet, Jpu, Stage
-from fastfcn_export.random_weights import random_weights
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer import segmenter as module
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, ImageError

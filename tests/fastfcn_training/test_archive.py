@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("safetensors")
 
-from fastfcn_export.target import Weights
-from fastfcn_export.trained import Trained, read_trained
+from fastfcn_export.dialect.trained import Trained, read_trained
+from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_training.archive import Archive
 from fastfcn_training.errors import TrainingError

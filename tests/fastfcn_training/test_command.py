@@ -16,7 +16,7 @@ import pytest
 
 from camvid_tree import camvid_tree
 from command_line import ROOT, python
-from fastfcn_export.checkpoint import read_checkpoint
+from fastfcn_export.checkpoint.read import read_checkpoint
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.system import record
 from fastfcn_training import __main__ as command

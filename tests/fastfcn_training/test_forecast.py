@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastfcn_export.network import choice
-from fastfcn_export.targets import cost
+from fastfcn_export.target.targets import cost
 from fastfcn_training.forecast import forecast, forecast_text
 from fastfcn_training.initial_weights import initial_weights
 from small_trainings import RECIPE

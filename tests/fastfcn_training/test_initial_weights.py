@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastfcn_export.network.architecture import Architecture, Auxiliary, Fcn
-from fastfcn_export.targets import cost
+from fastfcn_export.target.targets import cost
 from fastfcn_training.initial_weights import initial_weights
 from networks import CASES
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastfcn_export.network.choice import NetworkChoice, architecture
-from fastfcn_export.random_weights import random_weights
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_training.recipe import Losses, Optimiser, Recipe
 from small_trainings import NETWORK, PLAIN, RECIPE, pictures

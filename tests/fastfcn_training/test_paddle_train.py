@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from exports import difference, widened
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice, architecture
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.target import Weights
-from fastfcn_export.targets import reference
+from fastfcn_export.network.primitives import Weights
+from fastfcn_export.target.random_weights import random_weights
+from fastfcn_export.target.targets import reference
 from fastfcn_infer.errors import CheckpointError
 from networks import CASES
 

@@ -10,8 +10,8 @@ from exports import difference, widened
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice, architecture
 from fastfcn_export.network.fastfcn import Outputs, fastfcn_training
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.target import Weights
+from fastfcn_export.network.primitives import Weights
+from fastfcn_export.target.random_weights import random_weights
 from networks import CASES
 
 paddle = pytest.importorskip("paddle")

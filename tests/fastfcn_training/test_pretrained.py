@@ -14,9 +14,9 @@ from fastfcn_export.network import choice
 from fastfcn_export.network.architecture import Architecture, Auxiliary, Fcn
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_export.network.resnet import resnet
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.targets import cost
-from fastfcn_export.targets.reference import NumpyOps
+from fastfcn_export.target.random_weights import random_weights
+from fastfcn_export.target.targets import cost
+from fastfcn_export.target.targets.reference import NumpyOps
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_training import pretrained
 from fastfcn_training.initial_weights import initial_weights

@@ -11,11 +11,11 @@ from safetensors.numpy import save_file
 
 import fill
 from fastfcn_export import read_checkpoint
-from fastfcn_export.dialect import load_dialect, recognise
+from fastfcn_export.dialect.dialect import load_dialect, recognise
+from fastfcn_export.dialect.trained import KEY, Trained
 from fastfcn_export.network import choice
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.trained import KEY, Trained
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.record import to_json
@@ -86,7 +86,7 @@ def test_the_pickle_is_what_paddle_writes(tmp_path: Path) -> None:
     data = (tmp_path / "m.pdparams").read_bytes()
     assert data[:2] == b"\x80\x04"  # protocol 4
     state = pickle.loads(data)
-    names = state.pop("StructuredToParameterName@@")
+    names = state.pop("StructuredToParameterName")
     assert list(names) == list(state)
     assert len(set(names.values())) == len(names)
     assert Counter((type(a), a.dtype.name) for a in state.values()) == {

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastfcn_export.dialect import load_dialect
+from fastfcn_export.dialect.dialect import load_dialect
 from fastfcn_export.network import choice
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.targets import reference
+from fastfcn_export.target.random_weights import random_weights
+from fastfcn_export.target.targets import reference
 from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_training.save_dialect import save_dialect
 from trained_files import trained, write_trained

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("safetensors")
 
-from fastfcn_export.trained import Trained, read_trained
+from fastfcn_export.dialect.trained import Trained, read_trained
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_training.saving import (

@@ -15,7 +15,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 sys.path[:0] = [sys.argv[2] + room for room in ("", "/export", "/training", "/tests")]
 import numpy as np
-from fastfcn_export.trained import Trained
+from fastfcn_export.dialect.trained import Trained
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_training.saving import (
     Best, Checkpoint, Progress, checkpoints, clean, load_checkpoint, open_checkpoint, save_checkpoint

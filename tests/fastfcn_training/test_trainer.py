@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.network.choice import architecture
-from fastfcn_export.random_weights import random_weights
-from fastfcn_export.trained import read_trained
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.errors import CheckpointError, DatasetError
 from fastfcn_infer.evaluation.metrics import Confusion, Convention

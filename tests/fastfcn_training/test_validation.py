@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastfcn_export.network.choice import architecture
-from fastfcn_export.random_weights import random_weights
+from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.data.dataset import IGNORE, Dataset
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.evaluation.metrics import Confusion

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fastfcn_export.target import Weights
-from fastfcn_export.trained import Trained
+from fastfcn_export.dialect.trained import Trained
+from fastfcn_export.network.primitives import Weights
 from fastfcn_training.errors import TrainingError
 from fastfcn_training.saving import Checkpoint, clean, save_checkpoint, save_weights
 

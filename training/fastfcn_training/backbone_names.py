@@ -7,9 +7,9 @@ same code have the names without it. PaddleClas has names of its own.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastfcn_export.dialect import PADDLE_NORM, dialect_names, load_dialect, names_in
+from fastfcn_export.dialect.dialect import PADDLE_NORM, dialect_names, load_dialect, names_in
 from fastfcn_export.network.architecture import Architecture, Backbone
-from fastfcn_export.targets import cost
+from fastfcn_export.target.targets import cost
 
 PART = "backbone."  # in our names
 _CLASSIFIER = r"(fc|out|head\.fc)\.(weight|bias)"

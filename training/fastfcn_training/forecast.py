@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fastfcn_export.network import choice
 from fastfcn_export.network.fastfcn import fastfcn_training
-from fastfcn_export.targets.cost import CostOps
+from fastfcn_export.target.targets.cost import CostOps
 from fastfcn_training.recipe import Recipe
 
 

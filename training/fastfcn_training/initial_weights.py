@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.network.architecture import Architecture
-from fastfcn_export.target import Weights
-from fastfcn_export.targets import cost
+from fastfcn_export.network.primitives import Weights
+from fastfcn_export.target.targets import cost
 
 
 def initial_weights(architecture: Architecture, seed: int) -> Weights:

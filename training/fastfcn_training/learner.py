@@ -10,7 +10,7 @@ import paddle
 from numpy.typing import NDArray
 
 from fastfcn_export.network.architecture import Architecture
-from fastfcn_export.target import Weights
+from fastfcn_export.network.primitives import Weights
 from fastfcn_training import losses
 from fastfcn_training.batches import Batch, network_input
 from fastfcn_training.optimisers import NamedOptimiser

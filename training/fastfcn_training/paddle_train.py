@@ -1,6 +1,6 @@
 """The network as live Paddle layers: batch norm in training mode, dropout, parts of training only.
 
-A target like those of `fastfcn_export.targets`: the very same network functions run on it.
+A target like those of `fastfcn_export.target.targets`: the very same network functions run on it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from paddle import nn
 from paddle.nn import functional
 
-from fastfcn_export.checkpoint_faults import check_shapes
+from fastfcn_export.dialect.checks import check_shapes
 from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import Outputs, fastfcn, fastfcn_training
-from fastfcn_export.target import GROUPS, Norm, Weights
-from fastfcn_export.targets import cost
+from fastfcn_export.network.primitives import GROUPS, Norm, Weights
+from fastfcn_export.target.targets import cost
 
 Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are checked
 MOMENTUM = 0.9  # of running statistics: Paddle's and PyTorch's default, which PyTorch calls 0.1
@@ -119,7 +119,7 @@ class TrainingNetwork(nn.Layer):  # type: ignore[misc]
 
 
 class PaddleOps:
-    """The primitives on Paddle tensors (N, C, H, W); see `fastfcn_export.target.Ops`."""
+    """The primitives on Paddle tensors (N, C, H, W); see `fastfcn_export.network.primitives.Ops`."""
 
     def __init__(
         self,

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastfcn_export.checkpoint import read_checkpoint
-from fastfcn_export.dialect import Recognised, Tensors, recognise, renamed
+from fastfcn_export.checkpoint.read import read_checkpoint
+from fastfcn_export.dialect.dialect import Recognised, Tensors, recognise, renamed
+from fastfcn_export.dialect.own import is_own, recognise_own
+from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.network.architecture import (
     Architecture,
     Backbone,
@@ -20,11 +22,9 @@ from fastfcn_export.network.architecture import (
     Stage,
     backbone_name,
 )
-from fastfcn_export.own_dialect import is_own, recognise_own
+from fastfcn_export.network.primitives import Weights
 from fastfcn_export.request import PathLike
-from fastfcn_export.target import Weights
-from fastfcn_export.targets import cost
-from fastfcn_export.trained import read_trained
+from fastfcn_export.target.targets import cost
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_training.backbone_names import namings
 from fastfcn_training.initial_weights import initial_weights

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from fastfcn_export.checkpoint import read_checkpoint
-from fastfcn_export.dialect import dialect_names, load_dialect, recognise, speak
+from fastfcn_export.checkpoint.read import read_checkpoint
+from fastfcn_export.dialect.dialect import dialect_names, load_dialect, recognise, speak
+from fastfcn_export.dialect.trained import Trained, read_trained
 from fastfcn_export.network import choice
 from fastfcn_export.network.architecture import EncNet, Jpu
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_export.targets import cost
-from fastfcn_export.trained import Trained, read_trained
+from fastfcn_export.target.targets import cost
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.atomic import write_file
 
 SUFFIX = ".pdparams"
 _PROTOCOL = 4  # of pickle, Paddle 3's default
-_NAME_TABLE = "StructuredToParameterName@@"
+_NAME_TABLE = "StructuredToParameterName"
 
 # What the project's code fixes, or offers: dialect -> field of `NetworkChoice` -> values.
 # Source: reference/fastfcn_semantics.md, 1.1 and 1.5; PaddleSeg 2.8.0; FastFCN-paddle cff1ac6.

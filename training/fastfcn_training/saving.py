@@ -3,7 +3,7 @@
 ``RUN/checkpoints/001200/`` holds
 
 ``model.safetensors``
-    the weights by our names, and what they are (`fastfcn_export.trained`): this file is what
+    the weights by our names, and what they are (`fastfcn_export.dialect.trained`): this file is what
     ``fastfcn-export`` takes;
 ``optimiser.safetensors``
     what the optimiser remembers of each tensor, as ``TENSOR|KIND``;
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fastfcn_export.trained import KEY, Trained
+from fastfcn_export.dialect.trained import KEY, Trained
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import sweep, write_file, write_folder

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_export.dialect.trained import Trained
 from fastfcn_export.network import choice
-from fastfcn_export.target import Weights
-from fastfcn_export.trained import Trained
+from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
 from fastfcn_training import bulletins, schedules

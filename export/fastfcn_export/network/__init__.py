@@ -1,1 +1,1 @@
-"""The network, written once over the primitives of `fastfcn_export.target`."""
+"""The network, written once over the primitives of `primitives.Ops`."""

@@ -6,8 +6,8 @@ from typing import Generic
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.heads import auxiliary_logits, logits
 from fastfcn_export.network.jpu import upsample
+from fastfcn_export.network.primitives import Ops, T
 from fastfcn_export.network.resnet import resnet
-from fastfcn_export.target import Ops, T
 
 
 @dataclass(frozen=True)

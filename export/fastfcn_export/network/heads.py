@@ -14,7 +14,7 @@ from fastfcn_export.network.architecture import (
     Head,
     Psp,
 )
-from fastfcn_export.target import Ops, T
+from fastfcn_export.network.primitives import Ops, T
 
 GRIDS = (1, 2, 3, 6)
 

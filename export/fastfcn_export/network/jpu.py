@@ -4,7 +4,7 @@ Source: the paper's section 3.3; reference/fastfcn_semantics.md, 1.2 and 1.3.
 """
 
 from fastfcn_export.network.architecture import Jpu, JpuX
-from fastfcn_export.target import Ops, T
+from fastfcn_export.network.primitives import Ops, T
 
 
 def upsample(ops: Ops[T], jpu: Jpu | JpuX, c2: T, c3: T, c4: T) -> T:

@@ -4,7 +4,7 @@ Source: reference/fastfcn_semantics.md, 1.1. The stride and the dilation are alw
 """
 
 from fastfcn_export.network.architecture import Backbone, Stage
-from fastfcn_export.target import Ops, T
+from fastfcn_export.network.primitives import Ops, T
 
 
 def resnet(ops: Ops[T], backbone: Backbone, image: T) -> tuple[T, T, T, T]:

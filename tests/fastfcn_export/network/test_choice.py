@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import published
-from fastfcn_export.dialect import recognise, speak
+from fastfcn_export.dialect.dialect import recognise, speak
 from fastfcn_export.network.architecture import Architecture, EncNet, backbone_name
 from fastfcn_export.network.choice import Depth, Family, Form, NetworkChoice, architecture
-from fastfcn_export.targets import cost
+from fastfcn_export.target.targets import cost
 
 PADDLESEG = NetworkChoice(form="vd", family="paddleseg")
 CODES_ONLY = replace(NetworkChoice(), semantic=False)

@@ -10,7 +10,7 @@ from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.fastfcn import fastfcn, fastfcn_training
 from fastfcn_export.network.jpu import upsample
 from fastfcn_export.network.resnet import resnet
-from fastfcn_export.targets.cost import CostOps, Shape
+from fastfcn_export.target.targets.cost import CostOps, Shape
 from networks import CASES
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 from fastfcn_export.network import choice
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_export.target import Weights
-from fastfcn_export.targets import cost
+from fastfcn_export.network.primitives import Weights
+from fastfcn_export.target.targets import cost
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.evaluation.metrics import Convention
 from fastfcn_infer.system import record

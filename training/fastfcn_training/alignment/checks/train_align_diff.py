@@ -7,7 +7,7 @@ import paddle
 from numpy.typing import NDArray
 
 from fastfcn_export.network.choice import NetworkChoice, architecture
-from fastfcn_export.target import Weights
+from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.data.dataset import IGNORE, open_dataset
 from fastfcn_training import losses, schedules
 from fastfcn_training.alignment import textbook, textbook_training

@@ -1,1 +1,0 @@
-"""Kinds of checkpoint files, one per module; the contract is `fastfcn_export.container`."""

@@ -1,0 +1,1 @@
+"""Models that PaddleSeg or PaddleX exported already."""

@@ -1,0 +1,258 @@
+"""The path of a model that PaddleSeg or PaddleX exported: read, convert, describe, prove, seal."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_export.deployed.graph import DeployedGraph, describe, tidy
+from fastfcn_export.deployed.read import Deployed, read_deployed
+from fastfcn_export.deployed.transforms import Preprocessing, preprocessing
+from fastfcn_export.deployed.verify import prove_deployed, require_judge
+from fastfcn_export.target.onnx_emit import paddle2onnx_process
+from fastfcn_export.verify import golden_picture
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file, seal
+from fastfcn_infer.artifact.class_table import numbered_classes
+from fastfcn_infer.artifact.golden import write_golden
+from fastfcn_infer.artifact.manifest import (
+    ClassInfo,
+    Input,
+    Manifest,
+    Model,
+    Network,
+    Output,
+    Source,
+)
+from fastfcn_infer.errors import BackendError, CheckpointError
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import View, plan
+from fastfcn_infer.runtime.backend import RuntimeFacts, open_backend
+from fastfcn_infer.system.atomic import write_folder
+from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.version import __version__
+
+if TYPE_CHECKING:
+    from fastfcn_export.request import Request
+
+DIALECT = "paddleseg-deployed"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the graph answered to the golden picture."""
+
+    picture: NDArray[np.uint8]
+    views: tuple[View, ...]
+    batch: NDArray[Any]  # (N, 3, h, w)
+    logits: NDArray[Any]  # (N, C, h, w)
+    facts: RuntimeFacts
+
+
+def export_deployed(
+    path: Path,
+    folder: Path,
+    request: "Request",
+    classes: Callable[[int], tuple[ClassInfo, ...]],
+    *,
+    force: bool,
+    report: Callable[[str], None],
+) -> Manifest:
+    """Turn a deployed model into an artifact.
+
+    Args:
+        path: the folder of the export, or its YAML.
+        folder: where the artifact is to be.
+        request: what to make; only `formats`, `classes` and `verify` can be chosen here.
+        classes: gives the class table for a number of classes.
+        force: replace an artifact that is there.
+        report: told the name of each stage as it begins.
+
+    Raises:
+        CheckpointError: the YAML, its transforms or the program cannot be an artifact.
+        VerificationError: the graph is not the program; nothing was written.
+        BackendMissing: paddle2onnx, PyYAML, a runtime, or Paddle for the proof is missing.
+        BackendError: the program cannot be converted or run.
+        FileExistsError: `folder` is there and `force` is false.
+        ValueError: the request asks for what cannot be had of a program.
+    """
+    _check(request)
+    if request.verify:
+        require_judge()
+    with write_folder(folder, replace=force) as partial:
+        report("read")
+        deployed = read_deployed(path)
+        prepared = preprocessing(deployed.transforms, str(deployed.yaml))
+        report("write onnx")
+        file = partial / FORMATS["onnx"]
+        graph = _convert(deployed, file)
+        model = _model(deployed, prepared, graph, folder.resolve().name)
+        report("verify onnx" if request.verify else "look")
+        look = _look(file, model)
+        model = replace(
+            model,
+            classes=_named(classes(look.logits.shape[1]), deployed, request),
+            output=Output("logits", _stride(look)),
+        )
+        describe(file, model)
+        proof = None
+        if request.verify:
+            proof = prove_deployed(
+                deployed,
+                graph.end,
+                model,
+                look.facts,
+                look.picture,
+                look.views,
+                look.batch,
+                look.logits,
+            )
+            write_golden(partial, proof.picture, proof.labels)
+        report("seal")
+        facts = hash_file(deployed.params)
+        source = Source(deployed.params.name, facts.size, facts.sha256)
+        return seal(partial, model, source, proof.record if proof else None, _producer())
+
+
+def _check(request: "Request") -> None:
+    asked = {
+        "--format " + ",".join(request.formats): tuple(request.formats) != ("onnx",),
+        "--dialect": request.dialect is not None,
+        "--output-stride": request.output_stride is not None,
+        f"--output {request.output}": request.output != "logits",
+        "--with-preprocess": request.with_preprocess,
+        "--shape": request.options.shape != (None, None, None),
+        f"--precision {request.options.precision}": request.options.precision != "fp32",
+    }
+    refused = [name for name, is_asked in asked.items() if is_asked]
+    if refused:
+        raise ValueError(
+            f"{', '.join(refused)} cannot be asked of a model that is exported already: its program "
+            "fixes that. It becomes --format onnx, from float32 pictures to logits; for anything "
+            "else export the checkpoint it came from."
+        )
+
+
+def _convert(deployed: Deployed, file: Path) -> DeployedGraph:
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = Path(scratch, "raw.onnx")
+        try:
+            paddle2onnx_process.convert(deployed.program, deployed.params, raw)
+        except BackendError as error:
+            if "static input shape" not in str(error):
+                raise
+            raise BackendError(
+                f"{error}\nThis network can be converted at a fixed size only: export it again "
+                "with PaddleSeg's tools/export.py --input_shape 1 3 HEIGHT WIDTH."
+            ) from error
+        return tidy(raw, file)
+
+
+def _named(
+    classes: tuple[ClassInfo, ...], deployed: Deployed, request: "Request"
+) -> tuple[ClassInfo, ...]:
+    """Take the names of the YAML where it has one for every class and the user gave none."""
+    if request.classes is not None or len(deployed.labels) != len(classes):
+        return classes
+    pairs = zip(deployed.labels, classes, strict=True)
+    return tuple(ClassInfo(name, numbered.color) for name, numbered in pairs)
+
+
+def _model(deployed: Deployed, prepared: Preprocessing, graph: DeployedGraph, name: str) -> Model:
+    """Describe the model, except for what only an answer tells."""
+    resize, (_, height, width) = prepared.procedure.resize, graph.shape
+    if resize is not None and resize.width is not None and prepared.procedure.canvas is None:
+        seen = tuple(
+            -(-side // resize.divisor) * resize.divisor for side in (resize.size, resize.width)
+        )
+        if (height or seen[0], width or seen[1]) != seen:
+            raise CheckpointError(
+                f"{deployed.yaml} resizes pictures to {seen[0]} x {seen[1]}, but the program "
+                f"accepts {height or 'any'} x {width or 'any'} only (height x width)."
+            )
+    return Model(
+        name=name,
+        classes=numbered_classes(1),
+        input=Input("image", prepared.mean, prepared.std, prepared.padding, graph.shape),
+        output=Output("logits", 1),
+        align_corners=False,
+        precision="fp32",
+        procedure=prepared.procedure,
+        network=Network(
+            dialect=DIALECT,
+            backbone="unknown",
+            head=deployed.network or "unknown",
+            jpu=None,
+            output_stride=None,
+            laterals=False,
+            parameters=graph.parameters,
+            multiply_adds=0,
+            assumed=_assumed(deployed, graph),
+        ),
+    )
+
+
+def _assumed(deployed: Deployed, graph: DeployedGraph) -> tuple[str, ...]:
+    sentences = []
+    said = deployed.output_op
+    if said is not None and said != graph.end:
+        sentences.append(
+            f"{deployed.yaml.name} says output_op {said!r}, the program ends in {graph.end!r}: "
+            "the program was believed"
+        )
+    if graph.end != "none":
+        sentences.append(
+            f"the program's {graph.end} at the end was left out: the graph answers logits"
+        )
+    if graph.more_outputs:
+        sentences.append(
+            f"the first answer of the program is the segmentation; {graph.more_outputs} more were "
+            "left out"
+        )
+    if not any(item.get("type") == "Normalize" for item in deployed.transforms):
+        sentences.append("no Normalize among the transforms: pixels are fed as 0..255")
+    return tuple(sentences)
+
+
+def _look(file: Path, model: Model) -> _Look:
+    """Run the graph on the golden picture."""
+    canvas = model.procedure.canvas
+    largest: tuple[int | None, int | None] = (None, None)
+    if canvas is not None and model.procedure.resize is None:
+        largest = (canvas.height, canvas.width)
+    picture = golden_picture(largest)
+    size = (picture.shape[0], picture.shape[1])
+    views = plan(model.procedure, model.input.shape[1:], size)
+    batch = prepare(picture, views, model.input, model.procedure.resize)
+    artifact = Artifact(None, model, None, {FORMATS["onnx"]: file})
+    backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
+    try:
+        logits = backend.run(batch)
+    finally:
+        backend.close()
+    if logits.ndim != 4:
+        raise CheckpointError(
+            f"The program answers {logits.shape} to one picture; scores (N, C, h, w) were expected."
+        )
+    return _Look(picture, views, batch, logits, backend.facts)
+
+
+def _stride(look: _Look) -> int:
+    height, width = look.batch.shape[2:]
+    found = look.logits.shape[2:]
+    for stride in (1, 2, 4, 8, 16, 32):
+        if found == (-(-height // stride), -(-width // stride)):
+            return stride
+    raise CheckpointError(
+        f"The program answers {found[0]} x {found[1]} scores to a picture of {height} x {width}: "
+        "no stride that is known (1, 2, 4, 8, 16, 32)."
+    )
+
+
+def _producer() -> dict[str, str]:
+    packages = {name: version(name) for name in ("numpy", "onnx")}
+    return {"fastfcn-infer": __version__, **packages, "paddle2onnx": paddle2onnx_process.version()}

@@ -1,0 +1,201 @@
+"""What a checkpoint is: the description that goes into the manifest, and what it will cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Literal
+
+from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
+from fastfcn_export.target.target import Options
+from fastfcn_export.target.targets import cost
+from fastfcn_infer.artifact.manifest import (
+    ClassInfo,
+    Input,
+    Manifest,
+    Model,
+    Network,
+    Output,
+    Procedure,
+)
+from fastfcn_infer.system import record
+
+SIZE = (
+    480,
+    480,
+)  # height and width, pixels: the crop that most FastFCN networks were trained with
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One part of the network: parameters and multiply-adds."""
+
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """A checkpoint, described without converting it.
+
+    Args:
+        network: dialect, backbone, head and what was assumed.
+        classes: of the network.
+        stages: part of the network -> its cost for one picture of `size`.
+        size: height and width, pixels.
+        weights_bytes: of the exported graph, float32.
+        activations_bytes: of the largest layer's input and output, float32, for that picture.
+        unused: why tensors of the checkpoint are left out -> how many.
+        trained: on what and how long, where the checkpoint says it.
+    """
+
+    network: Network
+    classes: int
+    stages: Mapping[str, StageCost]
+    size: tuple[int, int]
+    weights_bytes: int
+    activations_bytes: int
+    unused: Mapping[str, int]
+    trained: str | None = field(default=None, metadata=record.OMITTED)
+
+
+def describe(recognised: Recognised) -> Description:
+    """Describe a recognised checkpoint and count what its network costs."""
+    layers = cost.layers(recognised.architecture, SIZE)
+    stages: dict[str, StageCost] = {}
+    for layer in layers:
+        sum_ = stages.get(layer.stage, StageCost(0, 0))
+        stages[layer.stage] = StageCost(
+            sum_.parameters + layer.parameters, sum_.multiply_adds + layer.multiply_adds
+        )
+    trained = recognised.trained
+    return Description(
+        network=network_facts(recognised),
+        classes=recognised.architecture.classes,
+        stages=stages,
+        size=SIZE,
+        weights_bytes=4 * sum(prod(s) for layer in layers for _, s in layer.tensors),
+        activations_bytes=4 * max(layer.elements for layer in layers),
+        unused=recognised.unused,
+        trained=None if trained is None else f"{trained.dataset}, {trained.iterations} iterations",
+    )
+
+
+def network_facts(recognised: Recognised) -> Network:
+    """Put the facts about a network into the manifest's words."""
+    architecture = recognised.architecture
+    layers = cost.layers(architecture, SIZE)
+    return Network(
+        dialect=recognised.dialect,
+        backbone=backbone_name(architecture.backbone),
+        head=head_name(architecture.head),
+        jpu=jpu_name(architecture.jpu),
+        output_stride=recognised.output_stride,
+        laterals=isinstance(architecture.head, EncNet) and bool(architecture.head.laterals),
+        parameters=sum(layer.parameters for layer in layers),
+        multiply_adds=sum(layer.multiply_adds for layer in layers),
+        assumed=recognised.assumed,
+        convention=None if recognised.trained is None else recognised.trained.convention,
+    )
+
+
+def model_of(
+    recognised: Recognised,
+    name: str,
+    classes: tuple[ClassInfo, ...],
+    *,
+    table: str | None,
+    output: Literal["logits", "probabilities", "labels"],
+    with_preprocess: bool,
+    options: Options,
+) -> Model:
+    """Write the description that the artifact carries.
+
+    Args:
+        recognised: the checkpoint.
+        name: of the model.
+        classes: names and colours, in the order of the labels.
+        table: name of the data set whose classes they are, if known; it decides the authors' size.
+        output: what the graph answers.
+        with_preprocess: the graph is fed pixels.
+        options: what else was asked of the graph.
+    """
+    conventions = recognised.conventions
+    stride = recognised.architecture.logits_stride if output == "logits" else 1
+    # Labels cannot be resized back, so a graph that answers them sees pictures at their own size.
+    resize = None if output == "labels" else recognised.resize(table)
+    return Model(
+        name=name,
+        classes=classes,
+        input=Input(
+            "pixels" if with_preprocess else "image",
+            conventions.mean,
+            conventions.std,
+            conventions.padding,
+            options.shape,
+        ),
+        output=Output(output, stride),
+        align_corners=conventions.align_corners,
+        precision=options.precision,
+        procedure=Procedure("whole", resize),
+        network=network_facts(recognised),
+    )
+
+
+def description_text(description: Description) -> str:
+    """Write what a checkpoint is, what it costs and what was assumed."""
+    height, width = description.size
+    lines = [
+        network_text(description.network, description.classes),
+        *([f"trained  {description.trained}"] if description.trained else []),
+        "",
+        f"{'part':<18}{'parameters':>14}{'multiply-adds':>18}   (one picture of {height} x {width})",
+    ]
+    for stage, part in description.stages.items():
+        lines.append(f"{stage:<18}{part.parameters:>14,}{part.multiply_adds / 1e9:>16.2f} G")
+    network = description.network
+    lines += [
+        f"{'all':<18}{network.parameters:>14,}{network.multiply_adds / 1e9:>16.2f} G",
+        "",
+        f"memory   weights {description.weights_bytes / 1e6:.0f} MB, largest layer "
+        f"{description.activations_bytes / 1e6:.0f} MB",
+    ]
+    lines += [
+        f"unused   {count} tensors: {reason}" for reason, count in description.unused.items()
+    ]
+    return "\n".join(lines)
+
+
+def manifest_text(manifest: Manifest, folder: str) -> str:
+    """Write what an export made and how well it was proven."""
+    model = manifest.model
+    size = sum(facts.size for facts in manifest.files.values())
+    lines = [
+        network_text(model.network, len(model.classes)),
+        f"artifact {folder}, {len(manifest.files)} files, {size / 1e6:.1f} MB",
+    ]
+    proof = manifest.verification
+    if proof is None:
+        lines.append("verified not at all: --verify off")
+    else:
+        lines.append(
+            f"verified {proof.runtime} against {proof.reference}: worst difference "
+            f"{proof.worst_difference:.1e} of the largest answer (allowed "
+            f"{proof.allowed_difference:.0e}), {proof.label_agreement:.3%} of the labels agree"
+        )
+    return "\n".join(lines)
+
+
+def network_text(network: Network, classes: int) -> str:
+    """Write the facts about a network."""
+    parts = []
+    if network.output_stride is not None:  # of a network whose parts are known
+        stride = f"output stride {network.output_stride}"
+        parts = [network.backbone, stride, network.jpu or "no JPU"]
+    parts += ["laterals"] if network.laterals else []
+    lines = [
+        f"dialect  {network.dialect}",
+        f"network  {', '.join([network.head, *parts, f'{classes} classes'])}",
+    ]
+    lines += [f"assumed  {sentence}" for sentence in network.assumed]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""One file per checkpoint dialect; `fastfcn_export.dialect.dialect` says what each must offer."""

@@ -1,0 +1,87 @@
+"""What a checkpoint of our own training says of itself, in the metadata of its safetensors file.
+
+Other people's checkpoints leave the half of it to be guessed from names; ours say everything, so
+nothing is. The tensors have our names.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from fastfcn_export.checkpoint.read import read_note
+from fastfcn_export.network.choice import NetworkChoice
+from fastfcn_infer.artifact.manifest import ClassInfo, Resize
+from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system import record
+
+KEY = "fastfcn"  # of the metadata: a `Trained` as JSON
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network, described.
+
+    Args:
+        format_version: of this record.
+        network: the network.
+        classes: names and colours, in the order of the labels.
+        align_corners: of the resize from logits to picture.
+        mean: RGB, on the scale 0..1.
+        std: RGB, on the scale 0..1.
+        padding: RGB, on the scale 0..1.
+        dataset: name of the data set and its part, such as "camvid train".
+        iterations: steps that the optimiser has made.
+        convention: of the scores that validation reported.
+        resize: how a picture is sized for the network; None: not at all.
+
+    Raises:
+        ValueError: values that no training has; lists all of them.
+    """
+
+    format_version: Literal[1]
+    network: NetworkChoice
+    classes: tuple[ClassInfo, ...]
+    align_corners: bool
+    mean: Triple
+    std: Triple
+    padding: Triple
+    dataset: str
+    iterations: int
+    convention: Literal["paddleseg", "fastfcn", "mmseg"] = "paddleseg"
+    resize: Resize | None = None
+
+    def __post_init__(self) -> None:
+        """Check what the types leave open."""
+        faults = []
+        if not 1 <= len(self.classes) <= 65535:
+            faults.append(f"{len(self.classes)} classes; 1 to 65535 were expected")
+        if any(value <= 0 for value in self.std):
+            faults.append(f"std {self.std} must be positive")
+        if self.iterations < 0:
+            faults.append(f"iterations is {self.iterations}; 0 or more was expected")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+
+def read_trained(path: str | os.PathLike[str]) -> Trained | None:
+    """Read what a checkpoint says of itself; None: it is not of our training.
+
+    Args:
+        path: of a checkpoint of any kind.
+
+    Raises:
+        CheckpointError: it cannot be read, or what it says is no `Trained`; lists all faults.
+    """
+    text = read_note(path, KEY)
+    if text is None:
+        return None
+    try:
+        return record.from_json(Trained, text)
+    except record.RecordError as error:
+        raise CheckpointError(
+            f"{os.fspath(path)} has metadata under {KEY!r} that is not what fastfcn-train writes:\n  "
+            + "\n  ".join(error.faults)
+            + "\nTake the file as the training left it, or update fastfcn-infer if a newer version "
+            "wrote it."
+        ) from error

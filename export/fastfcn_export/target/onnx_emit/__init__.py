@@ -1,0 +1,1 @@
+"""Parts of the ONNX graph, and how it is written."""

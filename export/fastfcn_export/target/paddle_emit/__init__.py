@@ -1,0 +1,1 @@
+"""Parts of the Paddle program, and how it is written."""

@@ -1,0 +1,75 @@
+"""What a target is: a meaning for the primitives of the network; `targets/` holds one file each.
+
+A target file gives the primitives (`network.primitives.Ops`) a meaning: compute in NumPy, emit ONNX nodes, count
+multiply-adds. A target that writes a model to disk also offers, at module level,
+
+``FORMAT``
+    the name users type after ``--format``;
+``ready(options) -> dict[str, str]``
+    check that such a model can be written here (see `Writer`);
+``write(architecture, weights, model, folder, options) -> None``
+    write the model's files into `folder` (see `Writer`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+from fastfcn_export.network.architecture import Architecture
+from fastfcn_export.network.primitives import Weights
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.system import registry
+
+_PACKAGE = "fastfcn_export.target.targets"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may ask of a written model.
+
+    Args:
+        shape: N, H, W; None where free.
+        precision: of weights and arithmetic; input and output stay float32.
+    """
+
+    shape: tuple[int | None, int | None, int | None] = (None, None, None)
+    precision: Literal["fp32", "fp16"] = "fp32"
+
+
+class Writer(Protocol):
+    """A target file that writes models."""
+
+    FORMAT: str
+
+    def ready(self, options: Options) -> dict[str, str]:
+        """Check, before anything is read, that a model can be written.
+
+        Returns:
+            The packages that write it, by the names that they are imported by, and their versions.
+
+        Raises:
+            BackendMissing: one of them is not installed; says what to install.
+            ValueError: this format cannot have these options.
+        """
+        ...
+
+    def write(
+        self,
+        architecture: Architecture,
+        weights: Weights,
+        model: Model,
+        folder: Path,
+        options: Options,
+    ) -> None:
+        """Write the network as described by `model` into `folder`."""
+        ...
+
+
+def writers() -> dict[str, Writer]:
+    """Find the targets that write models, by the format users ask for.
+
+    Raises:
+        ImportError: a target needs a package that is not installed.
+    """
+    files = [registry.load(_PACKAGE, name) for name in registry.names(_PACKAGE)]
+    return {file.FORMAT: cast("Writer", file) for file in files if hasattr(file, "FORMAT")}

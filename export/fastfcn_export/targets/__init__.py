@@ -1,1 +1,0 @@
-"""One file per target; `fastfcn_export.target` says what each must offer."""
