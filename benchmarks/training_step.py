@@ -3,7 +3,7 @@
     python -m benchmarks.training_step [--rounds N] [--output benchmarks/results/training_step.json]
 
 Every way is a process of its own, or two of them; they run in turn, and each gives the median of its
-steps. What ``fastfcn-train`` chooses by itself is `fastfcn_training.processors`.
+steps. What ``fastfcn-train`` chooses by itself is `fastfcn_training.paddle_setup.processors`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ONE, ONEDNN, TWO = (
 
 def ways() -> dict[str, dict[str, str]]:
     """Name the environment variables of every way."""
-    from fastfcn_training.processors import prepare
+    from fastfcn_training.paddle_setup.processors import prepare
 
     chosen: dict[str, str] = {}
     prepare(chosen)
@@ -71,11 +71,11 @@ def seconds(way: str, variables: Mapping[str, str]) -> float:
 def work(result: Path) -> None:
     """Make the steps, and write the median of their seconds."""
     from fastfcn_export.network.choice import architecture
-    from fastfcn_training.batches import Batch
-    from fastfcn_training.forms.recipe_file import read_recipe
-    from fastfcn_training.initial_weights import initial_weights
-    from fastfcn_training.learner import Learner
-    from fastfcn_training.processes import Processes
+    from fastfcn_training.cli.forms.recipe_file import read_recipe
+    from fastfcn_training.data.batches import Batch
+    from fastfcn_training.loop.step import Learner
+    from fastfcn_training.network.initial_weights import initial_weights
+    from fastfcn_training.paddle_setup.distributed import Processes
 
     processes, recipe = Processes(), read_recipe(RECIPE)
     network = architecture(recipe.network, CLASSES)

@@ -30,7 +30,7 @@ from fastfcn_training.alignment.reference import (
     Steps,
     Training,
 )
-from fastfcn_training.recipe import Losses, Optimiser
+from fastfcn_training.recipe.recipe import Losses, Optimiser
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "golden"

@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from fastfcn_training.changes import Changes
-from fastfcn_training.form import Plan, Surroundings
-from fastfcn_training.forms import paddleseg
-from fastfcn_training.paddleseg.files import read_config
+from fastfcn_training.cli.form import Plan, Surroundings
+from fastfcn_training.cli.forms import paddleseg
+from fastfcn_training.cli.overrides import Changes
+from fastfcn_training.cli.paddleseg.files import read_config
 
 CONFIGS = Path(__file__).parent / "data" / "paddleseg" / "configs"
 PUBLISHED = CONFIGS / "fastfcn" / "fastfcn_resnet50_os8_ade20k_480x480_120k.yml"

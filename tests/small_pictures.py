@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_training.recipe import Augmentation
+from fastfcn_training.recipe.recipe import Augmentation
 
 UNCHANGED = Augmentation(resize=None, crop=(40, 60), mirror=0, blur=0)
 

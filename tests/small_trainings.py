@@ -11,7 +11,7 @@ import numpy as np
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample
-from fastfcn_training.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
+from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
 
 COLOURS = ((40, 60, 200), (200, 80, 40), (60, 180, 60))
 SIZE = (48, 64)

@@ -13,7 +13,7 @@ from benchmarks.torch_target import TorchOps
 from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import fastfcn_training
 from fastfcn_infer.data.dataset import IGNORE
-from fastfcn_training.recipe import Losses, Optimiser
+from fastfcn_training.recipe.recipe import Losses, Optimiser
 
 Tensor = Any  # torch.Tensor; torch is not there where the types are checked
 Array = NDArray[Any]

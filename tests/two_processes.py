@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastfcn_training.recipe import Losses, Optimiser, Recipe
+from fastfcn_training.recipe.recipe import Losses, Optimiser, Recipe
 from small_trainings import NETWORK, PLAIN, RECIPE, pictures
 
 PICTURES = 8
@@ -36,11 +36,11 @@ NORMS = replace(EXACT, batch=2, freeze_norms=False, validation_every=2)
 
 def main(folder: Path) -> None:
     # Late: a process that only wants the recipes need not import Paddle.
-    from fastfcn_training import losses
     from fastfcn_training.errors import TrainingError
-    from fastfcn_training.journal import Journal
-    from fastfcn_training.processes import Processes
-    from fastfcn_training.trainer import Options, Trainer
+    from fastfcn_training.loop.log import Journal
+    from fastfcn_training.loop.trainer import Options, Trainer
+    from fastfcn_training.network import losses
+    from fastfcn_training.paddle_setup.distributed import Processes
 
     processes = Processes()
     rank = processes.rank

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.system import record
-from fastfcn_training import launch
-from fastfcn_training.arguments import Request, parser, request
+from fastfcn_training.cli.arguments import Request, parser, request
 from fastfcn_training.errors import TrainingError
+from fastfcn_training.paddle_setup import launch
 
 if TYPE_CHECKING:
-    from fastfcn_training.session import Outcome
+    from fastfcn_training.train import Outcome
 
 _CODES = ((TrainingError, exit_codes.STOPPED),)
 
@@ -35,21 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _align(words: Sequence[str]) -> int:
-    from fastfcn_training import align
+    from fastfcn_training.alignment import command
 
-    made = argparse.ArgumentParser(prog="fastfcn-train align", description=align.SUMMARY)
-    align.add_arguments(made)
+    made = argparse.ArgumentParser(prog="fastfcn-train align", description=command.SUMMARY)
+    command.add_arguments(made)
     given = made.parse_args(words)
-    return exit_codes.run(lambda: align.run(given), as_json=given.json, more=_CODES)
+    return exit_codes.run(lambda: command.run(given), as_json=given.json, more=_CODES)
 
 
 def _run(asked: Request, *, as_json: bool) -> int:
     # Imported late: --help and --version answer at once.
-    from fastfcn_training import session
+    from fastfcn_training import train
 
     if asked.conduct.get("dry_run"):
         return _try_out(asked, as_json=as_json)
-    outcome = session.train(asked)
+    outcome = train.train(asked)
     if launch.rank() == 0:
         print(json.dumps(_data(outcome), indent=2) if as_json else _text(outcome))
     return exit_codes.FINE
@@ -57,10 +57,10 @@ def _run(asked: Request, *, as_json: bool) -> int:
 
 def _try_out(asked: Request, *, as_json: bool) -> int:
     """Print the recipe, as a file for --recipe; what is for people goes to standard error."""
-    from fastfcn_training import session
-    from fastfcn_training.forecast import forecast_text
+    from fastfcn_training import train
+    from fastfcn_training.recipe.cost_estimate import forecast_text
 
-    trial = session.try_out(asked)
+    trial = train.try_out(asked)
     if as_json:
         print(record.to_json(trial))
         return exit_codes.FINE

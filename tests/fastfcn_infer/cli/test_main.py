@@ -112,10 +112,10 @@ def test_the_process_takes_its_arguments_from_the_shell(
 def test_a_bug_of_ours_leaves_its_traceback_and_exit_code_1() -> None:
     code = (
         "import sys\n"
-        "from fastfcn_infer import cli\n"
+        "from fastfcn_infer.cli.main import main\n"
         "from fastfcn_infer.cli.commands import models\n"
         "models.run = lambda arguments: 1 / 0\n"
-        "sys.exit(cli.main(['models']))"
+        "sys.exit(main(['models']))"
     )
     ended = python("-c", code)
     assert ended.returncode == 1

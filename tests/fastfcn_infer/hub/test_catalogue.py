@@ -103,7 +103,7 @@ def test_importing_and_listing_opens_no_connection() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "sys.addaudithook(lambda event, _: sys.exit(event) if event.startswith('socket.') else None)\n"
-        "from fastfcn_infer import catalogue\n"
+        "from fastfcn_infer.hub import catalogue\n"
         "assert catalogue.entries()\n"
     )
     done = subprocess.run([sys.executable, "-c", script, root], check=False)

@@ -12,7 +12,7 @@ CHILD = """
 import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from fastfcn_infer import atomic
+from fastfcn_infer.system import atomic
 folder, swap = Path(sys.argv[1]), sys.argv[2] == "True"
 if not swap:
     atomic._exchange = lambda first, second: False
@@ -85,7 +85,7 @@ def test_two_processes_writing_one_folder_leave_one_of_the_two_results(
     root = str(Path(atomic.__file__).parents[2])
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3])\n"
-        "from fastfcn_infer import atomic\n"
+        "from fastfcn_infer.system import atomic\n"
         "if sys.argv[4] != 'True': atomic._exchange = lambda first, second: False\n"
         "for _ in range(40):\n"
         "    with atomic.write_folder(Path(sys.argv[1]), replace=True) as p:\n"

@@ -15,7 +15,6 @@ pytest.importorskip("paddle")
 
 import alignment_reference
 from fastfcn_infer.evaluation import metrics
-from fastfcn_training import losses
 from fastfcn_training.alignment import recorded_batch
 from fastfcn_training.alignment.check import (
     Comparison,
@@ -24,8 +23,9 @@ from fastfcn_training.alignment.check import (
     load_check,
 )
 from fastfcn_training.alignment.reference import Reference, read_reference
-from fastfcn_training.optimisers import NamedOptimiser
-from fastfcn_training.paddle_train import PaddleOps, TrainingNetwork
+from fastfcn_training.loop.optimisers import NamedOptimiser
+from fastfcn_training.network import losses
+from fastfcn_training.network.paddle_network import PaddleOps, TrainingNetwork
 
 Patch = pytest.MonkeyPatch
 RECORDED = ("bp_align_diff", "forward_diff", "loss_diff", "metric_diff")

@@ -12,11 +12,11 @@ pytest.importorskip("paddle")
 
 from camvid_tree import camvid_tree
 from fastfcn_infer.errors import DatasetError
-from fastfcn_training import losses, paddle_train
 from fastfcn_training.alignment.check import Comparison, Setting
 from fastfcn_training.alignment.checks import train_align_diff
-from fastfcn_training.optimisers import NamedOptimiser
-from fastfcn_training.paddle_train import PaddleOps, TrainingNetwork
+from fastfcn_training.loop.optimisers import NamedOptimiser
+from fastfcn_training.network import losses, paddle_network
+from fastfcn_training.network.paddle_network import PaddleOps, TrainingNetwork
 
 Patch = pytest.MonkeyPatch
 GENERATED = Setting(None, None)  # type: ignore[arg-type]  # nothing recorded is needed
@@ -69,7 +69,7 @@ def primitive(name: str, wrong: Any) -> Callable[[Patch], None]:
 
 
 def statistics_too_slow(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(paddle_train, "MOMENTUM", 0.99)
+    monkeypatch.setattr(paddle_network, "MOMENTUM", 0.99)
 
 
 def every_class_shown(monkeypatch: Patch) -> None:

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import paddle
 
-from fastfcn_training import losses
 from fastfcn_training.alignment import values
 from fastfcn_training.alignment.reference import Reference
-from fastfcn_training.optimisers import NamedOptimiser
-from fastfcn_training.paddle_train import TrainingNetwork
+from fastfcn_training.loop.optimisers import NamedOptimiser
+from fastfcn_training.network import losses
+from fastfcn_training.network.paddle_network import TrainingNetwork
 
 Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are checked
 Precision = Literal["float32", "float64"]

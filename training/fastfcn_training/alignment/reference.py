@@ -18,7 +18,7 @@ from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.evaluation.metrics import Convention
 from fastfcn_infer.system import record
 from fastfcn_training.alignment import values
-from fastfcn_training.recipe import Losses, Optimiser
+from fastfcn_training.recipe.recipe import Losses, Optimiser
 
 RECORDED = Path(__file__).parent / "reference.json"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastfcn_training.alignment import values
 from fastfcn_training.alignment.check import Comparison, Figure, Setting, absolute
 from fastfcn_training.alignment.reference import Forward
-from fastfcn_training.paddle_train import TrainingNetwork
+from fastfcn_training.network.paddle_network import TrainingNetwork
 
 SUMMARY = "logits of one picture in evaluation mode, against recorded ones"
 ALLOWED = 1e-5  # of the largest logit

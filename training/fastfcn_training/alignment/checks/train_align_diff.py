@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 from fastfcn_export.network.choice import NetworkChoice, architecture
 from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.data.dataset import IGNORE, open_dataset
-from fastfcn_training import losses, schedules
 from fastfcn_training.alignment import textbook, textbook_training
 from fastfcn_training.alignment.check import Comparison, Setting, relative
-from fastfcn_training.batches import batches, network_input
-from fastfcn_training.initial_weights import initial_weights
-from fastfcn_training.optimisers import NamedOptimiser
-from fastfcn_training.order import Order
-from fastfcn_training.paddle_train import TrainingNetwork
-from fastfcn_training.recipe import Augmentation, Data, Losses, Optimiser, Schedule
+from fastfcn_training.data.batches import batches, network_input
+from fastfcn_training.data.sampler import Order
+from fastfcn_training.loop.optimisers import NamedOptimiser
+from fastfcn_training.network import losses
+from fastfcn_training.network.initial_weights import initial_weights
+from fastfcn_training.network.paddle_network import TrainingNetwork
+from fastfcn_training.recipe import schedules
+from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Schedule
 
 SUMMARY = "losses of 20 steps on CamVid or generated pictures, against a textbook's in float64"
 ALLOWED = 1e-3

@@ -1,0 +1,99 @@
+"""Configurations with bases, by PaddleSeg's rules; PaddleSeg itself judges in `test_peer`."""
+
+from pathlib import Path
+
+import pytest
+
+from fastfcn_training.cli.paddleseg.files import read_config
+
+
+def write(folder: Path, **files: str) -> Path:
+    """Write NAME.yml for every NAME; gives the file of the first."""
+    for name, text in files.items():
+        (folder / f"{name}.yml").write_text(text, encoding="utf-8")
+    return folder / f"{next(iter(files))}.yml"
+
+
+def test_a_file_overrides_its_base_key_by_key_and_lists_as_a_whole(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        config="_base_: base.yml\na: {x: 1}\nitems: [3]\n",
+        base="a: {x: 0, y: 2}\nitems: [1, 2]\nb: 4\n",
+    )
+    assert read_config(path) == {"a": {"x": 1, "y": 2}, "items": [3], "b": 4}
+
+
+def test_the_first_base_that_says_something_wins(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        config="_base_: [one.yml, two.yml]\na: 0\n",
+        one="a: 1\nb: 1\n",
+        two="b: 2\nc: 2\n",
+    )
+    assert read_config(path) == {"a": 0, "b": 1, "c": 2}
+
+
+def test_bases_have_bases_as_seen_from_their_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    write(tmp_path, root="a: 1\nb: 1\n")
+    path = write(tmp_path / "deep", config="_base_: mid.yml\n", mid="_base_: ../root.yml\nb: 2\n")
+    assert read_config(path) == {"a": 1, "b": 2}
+
+
+def test_what_is_said_not_to_inherit_does_not(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        config="_base_: base.yml\na: {_inherited_: False, x: 1}\nb: {c: {_inherited_: False}}\n",
+        base="a: {y: 2}\nb: {c: {z: 3}, d: 4}\n",
+    )
+    assert read_config(path) == {"a": {"x": 1}, "b": {"c": {}, "d": 4}}
+
+
+def test_a_section_takes_the_place_of_a_value(tmp_path: Path) -> None:
+    path = write(tmp_path, config="_base_: base.yml\na: {x: 1}\n", base="a: null\n")
+    assert read_config(path) == {"a": {"x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("config.yml", "inherits from itself"),
+        ("loop.yml", "inherits from itself"),
+        ("/etc/passwd", "a .yml file as seen from its own folder"),
+        ("../secrets.json", "a .yml file as seen from its own folder"),
+        ("[1, 2]", "a file or a list of files"),
+        ("none.yml", "cannot be read"),
+        ("list.yml", "no configuration"),
+    ],
+)
+def test_bases_that_are_none_are_refused(tmp_path: Path, base: str, said: str) -> None:
+    path = write(
+        tmp_path, config=f"_base_: {base}\n", loop="_base_: config.yml\n", list="[1, 2]\n"
+    )
+    with pytest.raises(ValueError) as caught:
+        read_config(path)
+    assert said in str(caught.value)
+
+
+def test_a_long_chain_of_bases_is_refused(tmp_path: Path) -> None:
+    files = {f"c{i}": f"_base_: c{i + 1}.yml\n" for i in range(20)} | {"c20": "a: 1\n"}
+    with pytest.raises(ValueError, match="bases that are 10 deep"):
+        read_config(write(tmp_path, **files))
+
+
+def test_options_are_set_last(tmp_path: Path) -> None:
+    path = write(tmp_path, config="a: {x: 1}\nb: 2\n")
+    options = ["a.x=0.5", "a.size=(4, 5)", "b=None", "c=text", "d=1=1"]
+    assert read_config(path, options) == {
+        "a": {"x": 0.5, "size": [4, 5]},
+        "b": None,
+        "c": "text",
+        "d": "1=1",
+    }
+
+
+@pytest.mark.parametrize("option", ["a", "a.x.y=1", "none.x=1", "b.x=1"])
+def test_options_that_set_nothing_are_refused(tmp_path: Path, option: str) -> None:
+    path = write(tmp_path, config="a: {x: 1}\nb: 2\n")
+    with pytest.raises(ValueError, match="sets nothing"):
+        read_config(path, [option])

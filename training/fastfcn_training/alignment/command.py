@@ -1,0 +1,90 @@
+"""``fastfcn-train align``: is this training the original's? Five comparisons, a report file each."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.system.machine import versions
+from fastfcn_training.alignment.check import Comparison, Setting, check_names, load_check
+from fastfcn_training.alignment.reference import RECORDED, read_reference
+from fastfcn_training.alignment.report import report_data, report_text, write_report
+from fastfcn_training.paddle_setup import start
+
+SUMMARY = "compare this training with recorded values of the original code"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse what stands behind ``fastfcn-train align`` and run it; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="fastfcn-train align", description=SUMMARY, allow_abbrev=False
+    )
+    add_arguments(parser)
+    given = parser.parse_args(arguments)
+    return exit_codes.run(lambda: run(given), as_json=given.json)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add(
+        "--reference",
+        type=Path,
+        default=RECORDED,
+        metavar="FILE",
+        help="recorded values (default: those of the original code, which the package carries)",
+    )
+    add(
+        "-o",
+        "--output-folder",
+        dest="folder",
+        type=Path,
+        default=Path("alignment"),
+        metavar="DIR",
+        help="where the reports go, NAME.json and NAME.txt (default: alignment)",
+    )
+    add(
+        "--only",
+        action="append",
+        choices=check_names(),
+        metavar="NAME",
+        help=f"one comparison, or several by several --only: {', '.join(check_names())}",
+    )
+    add(
+        "--camvid",
+        type=Path,
+        metavar="ROOT",
+        help="where CamVid lies, for train_align_diff (default: generated pictures)",
+    )
+    add("--json", action="store_true", help="print the result as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, write the reports, exit with 4 where something differs.
+
+    Everything is computed on the processor: that is where the recorded values come from.
+    """
+    for line in start.start("cpu"):
+        print(line, file=sys.stderr)
+    setting = Setting(read_reference(arguments.reference), arguments.camvid)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Comparison] = {}
+    for name in arguments.only or check_names():
+        check = load_check(name)
+        print(f"{name}: {check.SUMMARY} ...", file=sys.stderr, flush=True)
+        began = time.perf_counter()
+        found[name] = check.compare(setting)
+        seconds = time.perf_counter() - began
+        write_report(arguments.folder, name, found[name], versions(), seconds)
+        if not arguments.json:
+            print(report_text(name, found[name]), flush=True)
+    passed = all(comparison.passed for comparison in found.values())
+    if arguments.json:
+        reports = {name: report_data(comparison) for name, comparison in found.items()}
+        print(json.dumps({"passed": passed, "comparisons": reports}, indent=1, allow_nan=False))
+    else:
+        print(f"{'aligned' if passed else 'NOT aligned'}; the reports are in {arguments.folder}")
+    return exit_codes.FINE if passed else exit_codes.NOT_VERIFIED

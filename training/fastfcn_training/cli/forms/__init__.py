@@ -1,0 +1,1 @@
+"""Ways to say what to train, one file each; see `fastfcn_training.cli.form`."""

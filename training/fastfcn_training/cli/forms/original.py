@@ -1,0 +1,248 @@
+"""The flags of the original code, with its defaults: ``--dataset ade20k --model encnet --jpu jpu``.
+
+Source: reference/fastfcn_semantics.md, 5.2, 5.3 and 6.1; what differs on purpose is listed in
+docs/training.md.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastfcn_export.network.choice import NetworkChoice
+from fastfcn_infer.data.dataset import dataset_names
+from fastfcn_training.cli.form import Plan, Surroundings
+from fastfcn_training.cli.overrides import Changes, natural, whole
+from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
+
+TITLE = "the flags of the original FastFCN code, with its defaults"
+
+_ROOT = Path("~/.encoding/data")
+_DEPTHS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+
+
+@dataclass(frozen=True)
+class Published:
+    """How the original trains on a data set.
+
+    Args:
+        dataset: its name here.
+        epochs: length.
+        rate: learning rate of a batch of 16.
+        train: its part here that the original calls "train".
+        padding_label: label that its padding ends up with; None: ignored.
+        rotation: largest angle either way, degrees.
+    """
+
+    dataset: str
+    epochs: int | None = None
+    rate: float | None = None
+    train: str = "train"
+    padding_label: int | None = None
+    rotation: float = 0.0
+
+
+# Padding has the label 0 in the original, which is in no class of most data sets, but the
+# background of VOC.
+_PUBLISHED: Mapping[str, Published] = {
+    "ade20k": Published("ade20k", 120, 0.01),
+    "pcontext": Published("pascal_context_59", 80, 0.001),
+    "citys": Published("cityscapes", 240, 0.01, rotation=10.0),
+    "pascal_voc": Published("voc", 50, 0.0001, padding_label=0),
+    "pascal_aug": Published("voc", 50, 0.001, "trainaug", padding_label=0),
+}
+_SYNONYMS = {"cityscapes": "citys", "pascal_context_59": "pcontext", "voc": "pascal_voc"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the original's flags say; see its ``option.py``."""
+
+    dataset: str = "ade20k"
+    model: str = "encnet"
+    backbone: str = "resnet50"
+    jpu: str | None = None
+    dilated: bool = False
+    lateral: bool = False
+    base_size: int = 520
+    crop_size: int = 480
+    train_split: str = "train"
+    aux: bool = False
+    aux_weight: float = 0.2
+    se_loss: bool = False
+    se_weight: float = 0.2
+    epochs: int | None = None
+    start_epoch: int = 0
+    batch_size: int = 16
+    test_batch_size: int | None = None
+    lr: float | None = None
+    lr_scheduler: str = "poly"
+    lr_step: int | None = None
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    no_cuda: bool = False
+    checkname: str = "default"
+    ft: bool = False
+    no_val: bool = False
+    family: str = "wuhuikai"
+
+
+def add_arguments(group: argparse._ArgumentGroup) -> None:
+    """Declare the flags."""
+    add = group.add_argument
+    names = ", ".join(_PUBLISHED)
+    add("--dataset", metavar="NAME", help=f"{names}, or another of `fastfcn datasets`")
+    add("--model", choices=("encnet", "psp", "deeplab", "fcn"), help="default: encnet")
+    add("--backbone", choices=_DEPTHS, help="default: resnet50")
+    add("--jpu", nargs="?", const="jpu", type=str.lower, choices=("jpu", "jpu_x"))
+    add("--dilated", action="store_true", help="output stride 8")
+    add("--lateral", action="store_true", help="finer features join encnet")
+    add("--base-size", type=whole, metavar="N", help="pixels, default: 520")
+    add("--crop-size", type=whole, metavar="N", help="pixels, default: 480")
+    add("--train-split", metavar="PART", help="default: train")
+    add("--aux", action="store_true", help="auxiliary head")
+    add("--aux-weight", type=float, metavar="W", help="of its loss, default: 0.2")
+    add("--se-loss", action="store_true", help="loss of the classes' presence")
+    add("--se-weight", type=float, metavar="W", help="default: 0.2")
+    add("--epochs", type=whole, metavar="N", help="default: as published for the data set")
+    add("--start_epoch", type=natural, metavar="N", help="0; --resume knows where it is")
+    add("--batch-size", type=whole, metavar="N", help="of all processes together, default: 16")
+    add("--test-batch-size", type=whole, metavar="N", help="without effect")
+    add("--lr", type=float, help="of the backbone; default: as published, for the batch")
+    add("--lr-scheduler", choices=("poly", "cos", "step"), help="default: poly")
+    add("--lr-step", type=whole, metavar="N", help="epochs, of step")
+    add("--momentum", type=float, metavar="M", help="default: 0.9")
+    add("--weight-decay", type=float, metavar="W", help="default: 1e-4")
+    add("--no-cuda", action="store_true", help="the same as --device cpu")
+    add("--checkname", metavar="NAME", help="RUN is runs/DATASET/MODEL/NAME; default: default")
+    add("--ft", action="store_true", help="take the weights only from what --resume names")
+    add("--no-val", action="store_true", help="no validation")
+    add(
+        "--family",
+        choices=("wuhuikai", "ncpaddle"),
+        help="ncpaddle: as the original's Paddle port, with a plain stem and one learning rate",
+    )
+
+
+def plan(options: Options, changes: Changes, surroundings: Surroundings) -> Plan:
+    """Make the recipe; lengths in epochs become iterations, so pictures are counted.
+
+    Raises:
+        ValueError: the original has no such training; lists all faults.
+        DatasetError: the data set is not where it was expected.
+    """
+    name = options.dataset.lower()
+    published = _PUBLISHED.get(_SYNONYMS.get(name, name), Published(name))
+    network = _checked(options, published, changes, surroundings.world)
+    split = published.train if options.train_split == "train" else options.train_split
+    root = surroundings.root or _ROOT.expanduser()
+    batches = surroundings.count(published.dataset, root, split) // options.batch_size
+    accumulate = changes.accumulate or 1
+    epoch = max(batches // accumulate, 1)  # iterations
+    epochs = options.epochs or published.epochs
+    recipe = Recipe(
+        Data(published.dataset, split, None if options.no_val else "val"),
+        iterations=changes.iterations or epoch * (epochs or 1),
+        batch=options.batch_size // surroundings.world,
+        network=network,
+        augmentation=_augmentation(options, published),
+        losses=Losses(options.aux_weight, options.se_weight),
+        optimiser=Optimiser(
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+            head_factor=1.0 if options.family == "ncpaddle" else 10.0,
+        ),
+        schedule=Schedule(
+            options.lr_scheduler,  # type: ignore[arg-type]  # argparse has checked it
+            _rate(options, published, accumulate),
+            step=epoch * (options.lr_step or 0),
+        ),
+        seed=1,
+        validation_every=epoch,
+        save_every=epoch,
+        convention="fastfcn",
+    )
+    run = Path("runs", name, options.model, options.checkname)
+    conduct: dict[str, Any] = {"root": root, "run": run}
+    if options.no_cuda:
+        conduct["device"] = "cpu"
+    return Plan(
+        recipe,
+        conduct,
+        _notes(options, split),
+        backbone_of=f"ImageNet ({options.backbone})",
+        fine_tune=options.ft,
+    )
+
+
+def _checked(
+    options: Options, published: Published, changes: Changes, world: int
+) -> NetworkChoice:
+    """Check the flags with each other; gives the network."""
+    faults = []
+    if published.dataset not in dataset_names():
+        faults.append(
+            f"--dataset {options.dataset}: expected {', '.join(_PUBLISHED)}, or one of "
+            f"{', '.join(dataset_names())}"
+        )
+    elif published.epochs is None:
+        # There is nothing published to go by.
+        if options.lr is None:
+            faults.append(f"--lr: none is published for {options.dataset}, so give one")
+        if options.epochs is None and changes.iterations is None:
+            faults.append(f"--epochs: none are published for {options.dataset}, so give them")
+    if options.batch_size % world:
+        faults.append(f"--batch-size {options.batch_size} cannot be shared by {world} processes")
+    if (options.lr_scheduler == "step") != (options.lr_step is not None):
+        faults.append("--lr-scheduler step and --lr-step EPOCHS need each other")
+    if options.start_epoch:
+        faults.append("--start_epoch: leave it out, --resume RUN goes on where the run stopped")
+    try:
+        network = _network(options)
+    except ValueError as error:
+        faults.append(str(error))
+    if faults:
+        raise ValueError("; ".join(faults))
+    return network
+
+
+def _network(options: Options) -> NetworkChoice:
+    return NetworkChoice(
+        options.backbone,  # type: ignore[arg-type]  # argparse has checked these
+        "plain" if options.family == "ncpaddle" else "deep",
+        output_stride=8 if options.dilated else 32,
+        jpu=options.jpu,  # type: ignore[arg-type]
+        head=options.model,  # type: ignore[arg-type]
+        laterals=options.lateral,
+        auxiliary=options.aux,
+        semantic=options.se_loss,
+        family=options.family,  # type: ignore[arg-type]
+    )
+
+
+def _augmentation(options: Options, published: Published) -> Augmentation:
+    return Augmentation(
+        base_size=options.base_size,
+        crop=(options.crop_size, options.crop_size),
+        rotation=published.rotation,
+        padding_label=published.padding_label,
+    )
+
+
+def _rate(options: Options, published: Published, accumulate: int) -> float:
+    """Scale the published rate with the number of pictures of a step, as the original does."""
+    if options.lr is not None:
+        return options.lr
+    return (published.rate or 0.0) / 16 * options.batch_size * accumulate
+
+
+def _notes(options: Options, split: str) -> tuple[str, ...]:
+    notes = []
+    if split == "trainval" and not options.no_val:
+        notes.append("the part val is validated on and learned from, so its scores flatter")
+    if options.test_batch_size is not None:
+        notes.append(
+            "--test-batch-size has no effect: validation takes pictures whole, one by one"
+        )
+    return tuple(notes)

@@ -1,0 +1,1 @@
+"""From pictures with labels to batches."""

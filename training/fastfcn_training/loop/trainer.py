@@ -1,0 +1,274 @@
+"""The training loop: read, learn, tell, validate, save; and again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_export.dialect.trained import Trained
+from fastfcn_export.network import choice
+from fastfcn_export.network.primitives import Weights
+from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
+from fastfcn_training.checkpoint.files import Best, Checkpoint, Progress
+from fastfcn_training.checkpoint.resume_checks import check_classes, check_resumed
+from fastfcn_training.checkpoint.run_folder import Archive
+from fastfcn_training.data.batches import Batch, batches
+from fastfcn_training.data.sampler import Order
+from fastfcn_training.errors import TrainingError
+from fastfcn_training.loop import log
+from fastfcn_training.loop.interrupt import Interrupt
+from fastfcn_training.loop.log import Journal
+from fastfcn_training.loop.meter import Meter
+from fastfcn_training.loop.step import Learner
+from fastfcn_training.loop.validation import validate
+from fastfcn_training.network.initial_weights import initial_weights
+from fastfcn_training.network.paddle_network import TrainingNetwork
+from fastfcn_training.paddle_setup.distributed import Processes
+from fastfcn_training.recipe import schedules
+from fastfcn_training.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Options:
+    """What does not change what is learned.
+
+    Args:
+        run: folder for checkpoints and logs; no other training writes there.
+        workers: processes that read pictures.
+        keep: last checkpoints to keep; the best one is kept too.
+        log_every: iterations; 0: only at the end.
+
+    Raises:
+        ValueError: no checkpoint would be kept.
+    """
+
+    run: Path
+    workers: int = 2
+    keep: int = 3
+    log_every: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse to keep nothing."""
+        if self.keep < 1:
+            raise ValueError(f"keep is {self.keep}; at least 1 checkpoint was expected")
+
+
+class Trainer:
+    """A training, from the first or from a later iteration.
+
+    Args:
+        recipe: what to learn.
+        data: the part to learn from.
+        validation: the part to validate on; None: no validation.
+        options: where to and how.
+        processes: this one and those beside it; the first one alone writes.
+        weights: to begin with, by our names; None: drawn from the recipe's seed.
+        resume: go on from here instead.
+
+    Attributes:
+        iteration: steps that were made.
+
+    Raises:
+        TrainingError: `resume` is of another recipe, data set or number of processes.
+        CheckpointError: weights or the optimiser's state are not the network's.
+        DeviceUnavailable: the recipe wants mixed precision and there is no GPU.
+        DatasetError: the data set has too few pictures for a batch.
+        ValueError: recipe and data sets have different classes.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Dataset,
+        validation: Dataset | None,
+        options: Options,
+        processes: Processes,
+        *,
+        weights: Weights | None = None,
+        resume: Checkpoint | None = None,
+    ) -> None:
+        self._recipe, self._data, self._validation = recipe, data, validation
+        self._options, self._processes = options, processes
+        self._order = Order(
+            len(data.samples), recipe.batch, recipe.seed, processes.rank, processes.world
+        )
+        check_classes(recipe, data, validation)
+        architecture = choice.architecture(recipe.network, len(data.classes))
+        if resume is not None:
+            check_resumed(resume.progress, recipe, data, processes.world)
+            weights = resume.weights
+        elif weights is None:
+            weights = initial_weights(architecture, recipe.seed)
+        self._learner = Learner(recipe, architecture, weights, processes)
+        self._archive = Archive(options.run, options.keep) if processes.rank == 0 else None
+        self.iteration = 0
+        self._best: Best | None = None
+        if resume is not None:
+            self._learner.load(resume.optimiser, resume.progress.loss_scale)
+            self.iteration, self._best = resume.progress.iteration, resume.progress.best
+
+    @property
+    def network(self) -> TrainingNetwork:
+        """The network as it is now."""
+        return self._learner.network
+
+    def run(self, journal: Journal) -> Scores | None:
+        """Train to the end of the recipe.
+
+        Returns:
+            The scores of the last validation, if there was one.
+
+        Raises:
+            TrainingError: the loss is not a number, names the pictures; or it cannot be saved.
+            KeyboardInterrupt: somebody asked for it; after saving.
+            ImageError, DatasetError: a picture or its labels cannot be read.
+        """
+        recipe, options, last = self._recipe, self._options, None
+        self._begin(journal)
+        stream = batches(
+            self._data,
+            recipe.augmentation,
+            self._order,
+            start=self.iteration * recipe.accumulate,
+            workers=options.workers,
+        )
+        interrupt = Interrupt(visible=self._processes.rank == 0)
+        with stream as pictures, interrupt:
+            meter = Meter()
+            while self.iteration < recipe.iterations:
+                self._step(pictures, meter)
+                if self._due(options.log_every):
+                    self._tell(journal, meter)
+                    meter = Meter()
+                if self._due(recipe.validation_every):
+                    last = self._validate(journal) or last
+                    meter = Meter()
+                finished = self.iteration == recipe.iterations
+                stop = self._processes.any(interrupt.asked) and not finished
+                if stop or self._due(recipe.save_every):
+                    self.save()
+                if stop:
+                    journal.say(
+                        f"stopped after iteration {self.iteration} of {recipe.iterations}, which "
+                        f"is saved; go on with --resume {options.run}"
+                    )
+                    raise KeyboardInterrupt
+        if self._archive is not None:
+            self._archive.save_weights("model.safetensors", self.network.weights(), self.trained())
+        return last
+
+    def save(self) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            TrainingError: it cannot be written, or some weights are not numbers.
+        """
+        if self._archive is None:
+            return
+        optimiser, scale = self._learner.state()
+        progress = Progress(
+            self._recipe,
+            self.iteration,
+            self._processes.world,
+            self._best,
+            samples=len(self._data.samples),
+            loss_scale=scale,
+        )
+        self._archive.save(Checkpoint(progress, self.network.weights(), optimiser), self.trained())
+
+    def trained(self) -> Trained:
+        """Describe the network as it is now."""
+        recipe = self._recipe
+        return Trained(
+            format_version=1,
+            network=recipe.network,
+            classes=self._data.classes,
+            align_corners=recipe.align_corners,
+            mean=recipe.data.mean,
+            std=recipe.data.std,
+            padding=recipe.augmentation.padding,
+            dataset=f"{recipe.data.dataset} {recipe.data.split}",
+            iterations=self.iteration,
+            convention=recipe.convention,
+            resize=recipe.resize,
+        )
+
+    def _due(self, every: int) -> bool:
+        at_end = self.iteration == self._recipe.iterations
+        return at_end or (every > 0 and self.iteration % every == 0)
+
+    def _step(self, pictures: Iterator[Batch], meter: Meter) -> None:
+        recipe, world = self._recipe, self._processes.world
+        step = self._learner.look(pictures, self.iteration)
+        losses = self._processes.mean(step.losses)
+        if not (step.finite and np.isfinite(losses).all()):
+            raise TrainingError(self._divergence(step.losses))
+        self._learner.move(schedules.rate(recipe.schedule, self.iteration, recipe.iterations))
+        self.iteration += 1
+        meter.add(losses, recipe.batch * recipe.accumulate * world, step.waited)
+
+    def _divergence(self, losses: NDArray[np.float64]) -> str:
+        """Say which pictures made losses or gradients something else than numbers."""
+        order, parts = self._order, self._recipe.accumulate
+        bad = np.zeros(order.world, np.int64)
+        bad[order.rank] = not np.isfinite(losses).all()
+        # Gradients are those of all processes, and do not tell whose pictures it was.
+        ranks = np.flatnonzero(self._processes.sum(bad)).tolist() or range(order.world)
+        paths = [
+            str(self._data.samples[draw.index].picture)
+            for rank in ranks
+            for part in range(parts)
+            for draw in replace(order, rank=rank).draws(self.iteration * parts + part)
+        ]
+        return (
+            f"the loss of iteration {self.iteration}, or its gradient, is not a number. Its "
+            f"pictures: {', '.join(paths)}. Look at their labels, or begin anew with a lower "
+            "learning rate or with clipped gradients; what was saved before is all there"
+        )
+
+    def _validate(self, journal: Journal) -> Scores | None:
+        if self._validation is None:
+            return None
+        processes, recipe = self._processes, self._recipe
+        # Every process has statistics of its own pictures; those of the first one are saved.
+        tensors = self.network.named_tensors().values()
+        processes.agree(tensor for tensor in tensors if tensor.stop_gradient)
+        counts = validate(
+            self.network, self._validation, recipe, rank=processes.rank, world=processes.world
+        ).counts
+        found = scores(Confusion.from_counts(processes.sum(counts)), recipe.convention)
+        score = found.final if recipe.convention == "fastfcn" else found.mean_iou
+        # A score that is not a number is never the best.
+        better = score > (-np.inf if self._best is None else self._best.score)
+        if better:
+            self._best = Best(score, self.iteration)
+            if self._archive is not None:
+                self._archive.save_weights(
+                    "best.safetensors", self.network.weights(), self.trained()
+                )
+        log.tell_scores(journal, self.iteration, found, better=better)
+        return found
+
+    def _begin(self, journal: Journal) -> None:
+        log.tell_start(
+            journal,
+            self._recipe,
+            self.iteration,
+            samples=len(self._data.samples),
+            parameters=sum(int(t.size) for t in self.network.named_trainable().values()),
+            world=self._processes.world,
+        )
+
+    def _tell(self, journal: Journal, meter: Meter) -> None:
+        recipe = self._recipe
+        log.tell_progress(
+            journal,
+            recipe,
+            self.iteration,
+            meter,
+            rate=schedules.rate(recipe.schedule, self.iteration - 1, recipe.iterations),
+            memory=self._processes.memory(),
+        )

@@ -1,0 +1,1 @@
+"""Paddle started: settings, devices and processes."""

@@ -1,0 +1,81 @@
+"""Paddle brought up: told how to use the machine before it is imported, quiet, on its device."""
+
+import importlib
+import re
+import warnings
+from typing import Any
+
+from fastfcn_infer.errors import BackendMissing, DeviceUnavailable
+from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_training.paddle_setup import launch, processors
+
+_DEVICE = re.compile(r"(?:cuda|gpu)(?::(\d+))?")
+# What Paddle says whatever one does, and no user can do anything about.
+_CHATTER = (
+    "No ccache found",
+    "When training, we now always track global mean and variance",
+)
+_MOST_WORKERS = 16
+
+
+def start(device: str) -> tuple[str, ...]:
+    """Import Paddle and choose the device.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``gpu`` means ``cuda``.
+
+    Returns:
+        Lines that say what was chosen.
+
+    Raises:
+        ValueError: there is no such device.
+        BackendMissing: Paddle or safetensors is not installed.
+        DeviceUnavailable: the device is not there.
+    """
+    match = _DEVICE.fullmatch(device)
+    if match is None and device not in ("auto", "cpu"):
+        raise ValueError(f"there is no device {device!r}; expected auto, cpu, cuda or cuda:N")
+    chosen = processors.prepare(processes=launch.neighbours())
+    for message in _CHATTER:
+        warnings.filterwarnings("ignore", message=message, category=UserWarning)
+    paddle = need("paddle")
+    need("safetensors")
+    count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    if match is None and (device == "cpu" or not count):
+        paddle.set_device("cpu")
+        return chosen, f"device: cpu, Paddle {paddle.__version__}"
+    number = None if match is None else match[1]
+    if int(number or 0) >= count:
+        raise DeviceUnavailable(
+            f"the device {device} was asked for; this Paddle ({paddle.__version__}) "
+            + (f"sees {count} GPUs" if count else "sees no GPU, or was built without CUDA")
+            + ". Take --device cpu, or install paddlepaddle-gpu from Paddle's own index"
+        )
+    # Without a number Paddle takes the one that its launcher gave this process.
+    paddle.set_device("gpu" if number is None else f"gpu:{number}")
+    return chosen, f"device: {paddle.device.get_device()}, Paddle {paddle.__version__}"
+
+
+def reading_workers(*, gpu: bool) -> int:
+    """Choose how many processes read pictures for each one that trains.
+
+    On a processor training needs the cores itself, and is so slow that one reader keeps up with
+    eight of them.
+    """
+    threads = max(1, cpu_budget().threads // launch.neighbours())
+    return min(_MOST_WORKERS, max(1, threads - 1 if gpu else threads // 8))
+
+
+def need(name: str) -> Any:
+    """Import a package that training needs.
+
+    Raises:
+        BackendMissing: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendMissing(
+            f"training needs {error.name!r}, which is not installed. "
+            'Run: pip install "fastfcn-infer[training]"'
+        ) from error

@@ -1,0 +1,1 @@
+"""All that decides what a training computes."""
