@@ -158,14 +158,19 @@ def test_examples_know_the_sdk_only() -> None:
         assert [module for module in imports(path) if module.startswith(ours)] == [], name(path)
 
 
-def test_the_sdk_reaches_the_workshop_through_one_door() -> None:
-    doors = [
-        name(path)
+def test_the_sdk_imports_nothing_of_the_exporter() -> None:
+    importing = {
+        name(path): sorted(
+            module for module in imports(path) if module.startswith("fastfcn_export")
+        )
         for path in SOURCES
         if path.is_relative_to(ROOT / "fastfcn_infer")
-        and any(module.startswith("fastfcn_export") for module in imports(path))
-    ]
-    assert doors == ["fastfcn_infer/hub/conversion.py"]
+    }
+    assert {path: modules for path, modules in importing.items() if modules} == {}
+
+
+def test_no_contract_of_the_layers_has_an_exception_for_the_conversion() -> None:
+    assert "conversion" not in (ROOT / "setup.cfg").read_text(encoding="utf-8")
 
 
 def test_no_tracked_file_knows_the_machine_it_was_written_on() -> None:

@@ -1,30 +1,83 @@
-"""The one door to the workshop: checkpoints become artifacts in the cache, if it is installed."""
+"""Checkpoints become artifacts in the cache, by the exporter that is installed.
+
+The SDK imports no exporter: it finds one through the entry-point group `GROUP`.
+"""
 
 import hashlib
-import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol, cast
 
 from fastfcn_infer.artifact import artifact
-from fastfcn_infer.errors import ArtifactError, BackendMissing
+from fastfcn_infer.artifact.manifest import Network
+from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.system import atomic
 from fastfcn_infer.system.version import __version__
 
-if TYPE_CHECKING:
-    from fastfcn_export import Description
+GROUP = "fastfcn_infer.converters"  # of entry points, each a `Converter`
+CHECKPOINT = "checkpoint"  # name of the entry point that converts checkpoints
 
 SUFFIXES = (".pdparams", ".pth", ".pt", ".tar", ".safetensors")
+
+_INSTALL = 'Run: pip install "fastfcn-infer[export]"'
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a user says about a checkpoint; None: found, or as its dialect publishes."""
+    """What a user says about a checkpoint; None: found in it, or as its dialect publishes."""
 
     classes: str | os.PathLike[str] | None = None
     dialect: str | None = None
     output_stride: int | None = None
+
+
+class Description(Protocol):
+    """What an exporter says about a checkpoint: a dataclass with at least these fields."""
+
+    @property
+    def network(self) -> Network:
+        """Dialect, backbone, head, and what was assumed."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+
+
+class Converter(Protocol):
+    """What an entry point of `GROUP` refers to: an exporter, usually a package."""
+
+    def export(
+        self,
+        checkpoint: Path,
+        folder: Path,
+        *,
+        force: bool,
+        classes: str | os.PathLike[str] | None,
+        dialect: str | None,
+        output_stride: int | None,
+    ) -> object:
+        """Write `folder`, an artifact with the graph in ONNX format, and verify it.
+
+        Args:
+            checkpoint: the file.
+            folder: where the artifact is to be.
+            force: replace an artifact that is there.
+            classes: name of a class table or path of a JSON file; None: from the checkpoint, or
+                numbered.
+            dialect: None: found from the checkpoint's keys.
+            output_stride: of the backbone; None: as the dialect publishes.
+
+        Raises:
+            CheckpointError: it is refused, damaged or fits no network.
+            VerificationError: the graph is not the network.
+            BackendMissing: a package that the exporter needs is not installed.
+        """
+
+    def describe_checkpoint(
+        self, checkpoint: Path, *, dialect: str | None, output_stride: int | None
+    ) -> Description:
+        """Describe a checkpoint; arguments and errors are those of `export`."""
 
 
 def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact.Artifact:
@@ -39,11 +92,9 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
     Raises:
         CheckpointError: it is refused, damaged or fits no network.
         VerificationError: the graph is not the network.
-        BackendMissing: the workshop's packages are not installed.
+        BackendMissing: no exporter is installed, or a package that it needs is missing.
+        BackendError: several exporters are installed.
     """
-    _check_installed(checkpoint, "fastfcn_export", "onnx")
-    from fastfcn_export import Request, export
-
     key = hashlib.sha256(artifact.hash_file(checkpoint).sha256.encode())
     key.update(repr((conversion, _table_bytes(conversion), __version__)).encode())
     folder = cache / f"{_stem(checkpoint)}-{key.hexdigest()[:16]}"
@@ -53,37 +104,65 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
             return artifact.open_artifact(folder)
         except ArtifactError:
             pass  # damaged since: made again below, in its place
-    request = Request(
-        classes=conversion.classes,
-        dialect=conversion.dialect,
-        output_stride=conversion.output_stride,
-    )
-    export(checkpoint, folder, request, force=True)
+    try:
+        _converter().export(
+            checkpoint,
+            folder,
+            force=True,
+            classes=conversion.classes,
+            dialect=conversion.dialect,
+            output_stride=conversion.output_stride,
+        )
+    except BackendMissing as error:
+        raise BackendMissing(
+            f"{checkpoint} is a checkpoint and has to be converted first. {error}"
+        ) from error
     return artifact.open_artifact(folder)
 
 
-def describe_checkpoint(checkpoint: Path, conversion: Conversion) -> "Description":
+def describe_checkpoint(checkpoint: Path, conversion: Conversion) -> Description:
     """Say what a checkpoint is, without converting it.
 
     Raises:
         CheckpointError: it is refused, damaged or fits no network.
-        BackendMissing: the workshop is not installed.
+        BackendMissing: no exporter is installed.
+        BackendError: several exporters are installed.
     """
-    _check_installed(checkpoint, "fastfcn_export")
-    from fastfcn_export import Request
-    from fastfcn_export import describe_checkpoint as describe
-
-    request = Request(dialect=conversion.dialect, output_stride=conversion.output_stride)
-    return describe(checkpoint, request)
-
-
-def _check_installed(checkpoint: Path, *packages: str) -> None:
-    missing = [name for name in packages if not importlib.util.find_spec(name)]
-    if missing:
-        raise BackendMissing(
-            f"{checkpoint} is a checkpoint; what was asked of it needs {' and '.join(missing)}, which "
-            'is not installed. Run: pip install "fastfcn-infer[export]"'
+    try:
+        return _converter().describe_checkpoint(
+            checkpoint, dialect=conversion.dialect, output_stride=conversion.output_stride
         )
+    except BackendMissing as error:
+        raise BackendMissing(
+            f"{checkpoint} is a checkpoint, which only an exporter can read. {error}"
+        ) from error
+
+
+def _converter() -> Converter:
+    """Load the one exporter that is installed.
+
+    Several distributions may announce the same one (as an editable installation beside its source
+    tree does); different ones are refused, because any choice between them would be arbitrary.
+    """
+    # Imported late: only a conversion pays for importlib.metadata.
+    from importlib.metadata import entry_points
+
+    found = {entry.value: entry for entry in entry_points(group=GROUP, name=CHECKPOINT)}
+    if len(found) > 1:
+        raise BackendError(
+            f"Several packages convert checkpoints: {', '.join(sorted(found))}. Uninstall all but "
+            f"one of them (entry points {CHECKPOINT!r} of the group {GROUP!r})."
+        )
+    if not found:
+        raise BackendMissing(f"No exporter is installed. {_INSTALL}")
+    (entry,) = found.values()
+    try:
+        return cast("Converter", entry.load())
+    except Exception as error:
+        raise BackendMissing(
+            f"The exporter {entry.value} cannot be imported: {type(error).__name__}: {error}. "
+            f"{_INSTALL}"
+        ) from error
 
 
 def _table_bytes(conversion: Conversion) -> bytes:

@@ -32,7 +32,7 @@ def find_model(
         ArtifactError: there is no such model, or it is not whole.
         CheckpointError: the checkpoint cannot be used.
         DownloadError: a checkpoint could not be fetched.
-        BackendMissing: a checkpoint needs converting, and the workshop is not installed.
+        BackendMissing: a checkpoint needs converting, and no exporter is installed.
     """
     if model is None:
         return _embedded()

@@ -146,7 +146,7 @@ def test_half_precision_in_paddle_is_refused_as_usage_before_anything_is_read(
     assert not out.exists()
 
 
-def test_the_workshop_is_imported_without_onnx_and_without_paddle() -> None:
+def test_the_exporter_is_imported_without_onnx_and_without_paddle() -> None:
     code = "import sys, fastfcn_export; print({'onnx', 'paddle'} & set(sys.modules))"
     assert python("-c", code).stdout.strip() == "set()"
 

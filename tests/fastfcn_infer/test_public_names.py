@@ -62,7 +62,7 @@ def test_type_checkers_see_the_names_that_programs_see() -> None:
     assert imported(PACKAGE / "__init__.py") == NAMES
 
 
-def test_the_workshops_public_names_are_those_it_imports_for_its_users() -> None:
+def test_the_exporters_public_names_are_those_it_imports_for_its_users() -> None:
     path = Path(str(fastfcn_export.__file__))
     assert set(fastfcn_export.__all__) == imported(path)
     assert all(hasattr(fastfcn_export, name) for name in fastfcn_export.__all__)

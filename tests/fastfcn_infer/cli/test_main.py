@@ -10,7 +10,10 @@ from fastfcn_infer import __version__
 from fastfcn_infer.cli.command import command_names, load_command
 from fastfcn_infer.cli.main import main
 
-HEAVY = ("numpy", "cv2", "onnx", "onnxruntime", "openvino", "paddle", "torch", "PIL")
+HEAVY = (
+    *("numpy", "cv2", "onnx", "onnxruntime", "openvino", "paddle", "torch", "PIL"),
+    "importlib.metadata",
+)
 LOADED = f"import sys\nprint([m for m in {HEAVY} if m in sys.modules])"
 
 

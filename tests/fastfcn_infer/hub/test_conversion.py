@@ -1,8 +1,8 @@
-import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Callable
-from importlib.machinery import ModuleSpec
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 
 import fastfcn_export
+from command_line import python
 from exports import save_checkpoint, tensors_of
 from fastfcn_infer.artifact.artifact import hash_file
-from fastfcn_infer.errors import ArtifactError, BackendMissing, CheckpointError
+from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing, CheckpointError
 from fastfcn_infer.hub import conversion as module
-from fastfcn_infer.hub.conversion import Conversion, converted, describe_checkpoint
+from fastfcn_infer.hub.conversion import (
+    CHECKPOINT,
+    GROUP,
+    Conversion,
+    Converter,
+    converted,
+    describe_checkpoint,
+)
 from fastfcn_infer.segmenter import Segmenter
 
 OS32 = Conversion(output_stride=32)
@@ -141,29 +149,105 @@ def test_a_folder_of_somebody_elses_in_the_place_of_a_conversion_is_left_alone(
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("missing", ["onnx", "fastfcn_export"])
-def test_without_the_workshop_an_error_names_the_extra(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    find_spec = importlib.util.find_spec
+def announce(monkeypatch: pytest.MonkeyPatch, *values: str) -> None:
+    """Pretend that the installed distributions announce these exporters."""
+    entries = [metadata.EntryPoint(CHECKPOINT, value, GROUP) for value in values]
+    entries.append(metadata.EntryPoint("other", "no_such_package", GROUP))
 
-    def without(name: str, package: str | None = None) -> ModuleSpec | None:
-        return None if name == missing else find_spec(name, package)
+    def entry_points(*, group: str, name: str) -> metadata.EntryPoints:
+        return metadata.EntryPoints(entries).select(group=group, name=name)
 
-    monkeypatch.setattr(importlib.util, "find_spec", without)
-    forbid_export(monkeypatch)
-    actions: list[Callable[[], object]] = [
-        lambda: converted(checkpoint, OS32, tmp_path / "cache"),
-        lambda: Segmenter.from_pretrained(checkpoint, cache_dir=tmp_path / "cache"),
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
+
+
+def actions(checkpoint: Path, cache: Path) -> list[Callable[[], object]]:
+    return [
+        lambda: converted(checkpoint, OS32, cache),
+        lambda: describe_checkpoint(checkpoint, OS32),
+        lambda: Segmenter.from_pretrained(checkpoint, cache_dir=cache),
     ]
-    if missing == "fastfcn_export":  # describing needs no onnx
-        actions.append(lambda: describe_checkpoint(checkpoint, OS32))
-    for action in actions:
+
+
+def test_the_exporter_is_announced_once_and_is_a_converter() -> None:
+    (entry,) = {*metadata.entry_points(group=GROUP)}
+    converter: Converter = fastfcn_export
+    assert entry.load() is converter
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ((), "No exporter is installed"),
+        (("no_such_package",), "No module named 'no_such_package'"),
+        (("no_such_package",) * 2, "No module named 'no_such_package'"),
+        (("fastfcn_export:no_such_name",), "no_such_name"),
+        (("broken_exporter",), "libonnx.so: cannot open"),
+    ],
+)
+def test_without_an_exporter_that_can_be_imported_an_error_names_the_extra(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: tuple[str, ...],
+    reason: str,
+) -> None:
+    (tmp_path / "broken_exporter.py").write_text("raise OSError('libonnx.so: cannot open')")
+    monkeypatch.syspath_prepend(tmp_path)
+    announce(monkeypatch, *values)
+    for action in actions(checkpoint, tmp_path / "cache"):
         with pytest.raises(BackendMissing, match=r"fastfcn-infer\[export\]") as caught:
             action()
-        assert f"needs {missing}" in str(caught.value)
+        assert reason in str(caught.value)
         assert str(checkpoint) in str(caught.value)
     assert not (tmp_path / "cache").exists()
+
+
+def test_one_exporter_announced_by_several_distributions_is_one(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce(monkeypatch, "fastfcn_export", "fastfcn_export")
+    assert converted(checkpoint, OS32, tmp_path / "cache").formats == ("onnx",)
+    assert describe_checkpoint(checkpoint, OS32).classes == 6
+
+
+@pytest.mark.parametrize("values", [("a_fork", "fastfcn_export"), ("fastfcn_export", "a_fork")])
+def test_of_several_exporters_none_is_taken_and_the_error_names_them_all(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: tuple[str, ...]
+) -> None:
+    announce(monkeypatch, *values)
+    for action in actions(checkpoint, tmp_path / "cache"):
+        with pytest.raises(BackendError, match="a_fork, fastfcn_export") as caught:
+            action()
+        assert not isinstance(caught.value, BackendMissing)
+
+
+def test_without_onnx_an_error_names_the_extra_and_a_checkpoint_is_still_described(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "sys.modules['onnx'] = None\n"
+        "from fastfcn_infer.hub.conversion import Conversion, converted, describe_checkpoint\n"
+        "given = Path(sys.argv[1]), Conversion(output_stride=32)\n"
+        "print(describe_checkpoint(*given).classes)\n"
+        "converted(*given, Path(sys.argv[2]))"
+    )
+    ended = python("-c", code, checkpoint, tmp_path / "cache")
+    assert ended.stdout == "6\n"
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("fastfcn_infer.errors.BackendMissing: ")
+    for part in (str(checkpoint), "'onnx'", "fastfcn-infer[export]"):
+        assert part in last
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_is_converted_already_is_opened_without_an_exporter(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = converted(checkpoint, OS32, tmp_path / "cache")
+    announce(monkeypatch)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert converted(checkpoint, OS32, tmp_path / "cache") == first
 
 
 def test_a_checkpoint_is_described_without_writing_anything(

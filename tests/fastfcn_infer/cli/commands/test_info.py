@@ -95,11 +95,11 @@ def test_files_are_checked_on_the_way(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "golden/input.png: changed" in json.loads(out)["message"]
 
 
-def test_a_checkpoint_without_the_workshop_is_exit_code_5(
+def test_a_checkpoint_without_an_exporter_is_exit_code_5(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save_checkpoint(tmp_path, "paddleseg", tensors_of("paddleseg_os32"))
-    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **wanted: ())
     code, out, _ = info(capsys, path, "--json")
     assert code == 5
     assert "fastfcn-infer[export]" in json.loads(out)["message"]
