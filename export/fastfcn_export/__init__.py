@@ -1,4 +1,4 @@
-"""From a FastFCN checkpoint of any dialect to a frozen, verified artifact."""
+"""Export a FastFCN checkpoint of any dialect to a frozen, verified artifact."""
 
 from fastfcn_export.checkpoint.read import read_checkpoint as read_checkpoint
 from fastfcn_export.convert import describe_checkpoint as describe_checkpoint

@@ -10,8 +10,8 @@ from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.system.version import __version__
 
 _EPILOG = """\
-exit codes: 0 fine, 1 a bug of ours, 2 usage, 4 the graph is not the network (nothing is written),
-5 a runtime is missing, 6 the checkpoint is refused or damaged.
+exit codes: 0 fine, 1 a bug in fastfcn-export, 2 usage, 4 the graph does not compute what the network
+computes (nothing is written), 5 a runtime or package is missing, 6 the checkpoint is refused or damaged.
 """
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     if not given.dry_run and given.folder is None:
-        parser.error("-o FOLDER is missing (or ask for --dry-run)")
+        parser.error("-o FOLDER is missing (only --dry-run needs none)")
     return exit_codes.run(lambda: _run(given), as_json=given.json)
 
 
@@ -37,35 +37,57 @@ def _parser() -> argparse.ArgumentParser:
         help="a .pdparams, .pth, .pth.tar or .safetensors file, or the folder of a model that "
         "PaddleSeg or PaddleX exported (deploy.yaml, inference.yml)",
     )
-    add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="where the artifact goes")
+    add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="of the artifact to write")
     add("--format", default="onnx", metavar="F[,F]", help="onnx, paddle, or onnx,paddle")
     add(
         "--via",
         choices=("direct", "paddle2onnx"),
         default="direct",
-        help="paddle2onnx: make the ONNX file from the Paddle program (default: direct)",
+        help="how the ONNX file is made: directly, or from the Paddle program by paddle2onnx "
+        "(default: direct)",
     )
     add(
         "--classes",
         metavar="NAME|FILE.json",
         help="names and colours: ade20k, cityscapes, voc, pascal_context_59, pascal_context_60, "
-        'camvid, or a list of {"name", "color": [r, g, b]} (default: those that a checkpoint of '
-        "fastfcn-train names, else numbers)",
+        'camvid, or a JSON list of {"name", "color": [r, g, b]} (default: those named by a '
+        "checkpoint of fastfcn-train, else numbers)",
     )
     add("--dialect", help="wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the keys)")
     add(
         "--output-stride",
         type=int,
         choices=(8, 16, 32),
-        help="of the backbone, which the keys cannot tell (default: as the dialect publishes)",
+        help="of the backbone; a checkpoint's keys do not tell it (default: the dialect's published "
+        "stride)",
     )
-    add("--output", choices=("logits", "probabilities", "labels"), default="logits")
-    add("--with-preprocess", action="store_true", help="input: pixels, uint8 (N, H, W, 3) RGB")
-    add("--shape", type=_shape, metavar="NxHxW", help="fix the input's shape (default: free)")
-    add("--precision", choices=("fp32", "fp16"), default="fp32")
-    add("--verify", choices=("strict", "off"), default="strict", help="default: strict")
-    add("--dry-run", action="store_true", help="say what the checkpoint is; write nothing")
-    add("--force", action="store_true", help="replace an artifact that is there")
+    add(
+        "--output",
+        choices=("logits", "probabilities", "labels"),
+        default="logits",
+        help="output of the graph (default: logits, from which labels are exact at any size)",
+    )
+    add(
+        "--with-preprocess",
+        action="store_true",
+        help="let the graph take uint8 pixels (N, H, W, 3), RGB, and normalise them",
+    )
+    add("--shape", type=_shape, metavar="NxHxW", help="fix the shape of the input (default: free)")
+    add(
+        "--precision",
+        choices=("fp32", "fp16"),
+        default="fp32",
+        help="of weights and arithmetic (default: fp32)",
+    )
+    add(
+        "--verify",
+        choices=("strict", "off"),
+        default="strict",
+        help="strict: compare the graph with the network and write nothing if it differs "
+        "(default: strict)",
+    )
+    add("--dry-run", action="store_true", help="describe the checkpoint; write nothing")
+    add("--force", action="store_true", help="replace an existing artifact")
     add("--json", action="store_true", help="print the result as JSON")
     add("--version", action="version", version=f"fastfcn-export {__version__}")
     return parser
@@ -75,13 +97,13 @@ def _shape(text: str) -> tuple[int, int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
     if match is None or int(match[1]) < 1 or min(int(match[2]), int(match[3])) < 33:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no shape NxHxW with N from 1 and H, W from 33, such as 1x512x1024"
+            f"{text!r} is not a shape NxHxW with N from 1 and H, W from 33, such as 1x512x1024"
         )
     return int(match[1]), int(match[2]), int(match[3])
 
 
 def _run(given: argparse.Namespace) -> int:
-    # Imported late: --help and --version answer at once.
+    # Imported late, so that --help and --version are quick.
     from fastfcn_export import Options, Request, describe_checkpoint, export
     from fastfcn_export.description import description_text, manifest_text
     from fastfcn_infer.system import record

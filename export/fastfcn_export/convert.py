@@ -1,4 +1,4 @@
-"""The path of a checkpoint: read, recognise, describe, write, prove, seal."""
+"""Export a checkpoint: read it, recognise the network, write its graphs, verify them, seal the artifact."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ from fastfcn_infer.system.version import __version__
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from fastfcn_export.request import Wishes
+    from fastfcn_export.request import ExportOptions
 
 
 def export(
@@ -41,32 +41,33 @@ def export(
     *,
     force: bool = False,
     report: Callable[[str], None] = lambda stage: None,
-    **wishes: "Unpack[Wishes]",
+    **options: "Unpack[ExportOptions]",
 ) -> Manifest:
     """Turn a checkpoint into an artifact: ``export("model.pdparams", "model", classes="ade20k")``.
 
     Args:
         checkpoint: path of a .pdparams, .pth, .pth.tar or .safetensors file; or the folder (or the
             YAML in it) of a model that PaddleSeg or PaddleX exported.
-        folder: where the artifact is to be.
-        request: what to make; None: what `wishes` say, else an ONNX graph to logits, verified.
-        force: replace an artifact that is there.
-        report: told the name of each stage as it begins.
-        **wishes: the fields of `Request` and `Options` by name, in place of `request`.
+        folder: of the artifact.
+        request: what to make; None: what `options` say, by default a verified ONNX graph that
+            ends in logits.
+        force: replace an existing artifact.
+        report: called with the name of each stage as it begins.
+        **options: the fields of `Request` and `Options` by name, in place of `request`.
 
     Returns:
-        The manifest of the artifact, which is complete when this returns.
+        The manifest of the finished artifact.
 
     Raises:
         CheckpointError: the checkpoint cannot be read or fits no network.
         VerificationError: the graph is not the network; nothing was written.
-        ArtifactError: the class table is wrong, or `folder` holds something else.
-        FileExistsError: `folder` is there and `force` is false.
+        ArtifactError: the class table is wrong, or `folder` holds something other than an artifact.
+        FileExistsError: `folder` exists and `force` is false.
         BackendMissing: a package that the format or the verification needs is not installed.
-        BackendError: a runtime or paddle2onnx refused the graph.
-        ValueError: an unknown format, or one that cannot be had with these options.
+        BackendError: a runtime or paddle2onnx rejected the graph.
+        ValueError: an unknown format, or options that cannot be combined.
     """
-    request = request or Request.of(**wishes)
+    request = request or Request.of(**options)
     if is_deployed(Path(checkpoint)):
         return _export_deployed(Path(checkpoint), Path(folder), request, force, report)
     makers = _writers(request)
@@ -94,14 +95,14 @@ def export(
 
 
 def ready(request: Request) -> dict[str, str]:
-    """Check, before anything is read or trained, that what is asked for can be made here.
+    """Check, before anything is read or trained, that a request can be fulfilled on this machine.
 
     Returns:
-        The packages that make it, by the names that they are imported by, and their versions.
+        Import names of the packages that will be used -> their versions.
 
     Raises:
         BackendMissing: a package that a format needs is not installed.
-        ValueError: an unknown format, or one that cannot be had with these options.
+        ValueError: an unknown format, or options that cannot be combined.
     """
     makers = _writers(request).values()
     return {k: v for maker in makers for k, v in maker.ready(request.options).items()}
@@ -122,19 +123,19 @@ def _export_deployed(
 
 
 def describe_checkpoint(
-    checkpoint: PathLike, request: Request | None = None, **wishes: "Unpack[Wishes]"
+    checkpoint: PathLike, request: Request | None = None, **options: "Unpack[ExportOptions]"
 ) -> Description:
-    """Describe a checkpoint and what its network costs; nothing is written.
+    """Describe a checkpoint and count what its network costs; nothing is written.
 
     Args:
         checkpoint: path of the file.
-        request: dialect and output stride; None: those of `wishes`, else found and the default.
-        **wishes: ``dialect`` and ``output_stride`` by name, in place of `request`.
+        request: its dialect and output stride are used; None: what `options` say.
+        **options: the fields of `Request` and `Options` by name, in place of `request`.
 
     Raises:
         CheckpointError: it cannot be read or fits no network.
     """
-    return describe(_recognise(checkpoint, request or Request.of(**wishes)))
+    return describe(_recognise(checkpoint, request or Request.of(**options)))
 
 
 def _recognise(checkpoint: PathLike, request: Request) -> Recognised:

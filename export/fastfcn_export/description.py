@@ -1,4 +1,4 @@
-"""What a checkpoint is: the description that goes into the manifest, and what it will cost."""
+"""Describe a checkpoint: facts about its network for the manifest, and what running it costs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,8 +45,8 @@ class Description:
         size: height and width, pixels.
         weights_bytes: of the exported graph, float32.
         activations_bytes: of the largest layer's input and output, float32, for that picture.
-        unused: why tensors of the checkpoint are left out -> how many.
-        trained: on what and how long, where the checkpoint says it.
+        unused: reason why tensors of the checkpoint are left out -> how many.
+        trained: data set and iterations, if the checkpoint says them; None: unknown.
     """
 
     network: Network
@@ -82,7 +82,7 @@ def describe(recognised: Recognised) -> Description:
 
 
 def network_facts(recognised: Recognised) -> Network:
-    """Put the facts about a network into the manifest's words."""
+    """Return the manifest's facts about a network."""
     architecture = recognised.architecture
     layers = cost.layers(architecture, SIZE)
     return Network(
@@ -109,20 +109,20 @@ def model_of(
     with_preprocess: bool,
     options: Options,
 ) -> Model:
-    """Write the description that the artifact carries.
+    """Return the description of the graph that the artifact carries.
 
     Args:
         recognised: the checkpoint.
         name: of the model.
         classes: names and colours, in the order of the labels.
         table: name of the data set whose classes they are, if known; it decides the authors' size.
-        output: what the graph answers.
-        with_preprocess: the graph is fed pixels.
-        options: what else was asked of the graph.
+        output: of the graph.
+        with_preprocess: the graph takes uint8 pixels.
+        options: fixed shape and precision of the graph.
     """
     conventions = recognised.conventions
     stride = recognised.architecture.logits_stride if output == "logits" else 1
-    # Labels cannot be resized back, so a graph that answers them sees pictures at their own size.
+    # A label map cannot be resized back exactly, so such a graph is fed pictures at their own size.
     resize = None if output == "labels" else recognised.resize(table)
     return Model(
         name=name,
@@ -143,7 +143,7 @@ def model_of(
 
 
 def description_text(description: Description) -> str:
-    """Write what a checkpoint is, what it costs and what was assumed."""
+    """Format a description for people."""
     height, width = description.size
     lines = [
         network_text(description.network, description.classes),
@@ -167,7 +167,7 @@ def description_text(description: Description) -> str:
 
 
 def manifest_text(manifest: Manifest, folder: str) -> str:
-    """Write what an export made and how well it was proven."""
+    """Format the result of an export for people."""
     model = manifest.model
     size = sum(facts.size for facts in manifest.files.values())
     lines = [
@@ -176,18 +176,18 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
     ]
     proof = manifest.verification
     if proof is None:
-        lines.append("verified not at all: --verify off")
+        lines.append("not verified (--verify off)")
     else:
         lines.append(
             f"verified {proof.runtime} against {proof.reference}: worst difference "
-            f"{proof.worst_difference:.1e} of the largest answer (allowed "
+            f"{proof.worst_difference:.1e} of the largest output (allowed "
             f"{proof.allowed_difference:.0e}), {proof.label_agreement:.3%} of the labels agree"
         )
     return "\n".join(lines)
 
 
 def network_text(network: Network, classes: int) -> str:
-    """Write the facts about a network."""
+    """Format the facts about a network for people."""
     parts = []
     if network.output_stride is not None:  # of a network whose parts are known
         stride = f"output stride {network.output_stride}"

@@ -1,4 +1,4 @@
-"""What to make of a checkpoint."""
+"""What an export is asked to make of a checkpoint."""
 
 import os
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
-class Wishes(TypedDict, total=False):
-    """The fields of `Request` and of its `Options`, as keywords."""
+class ExportOptions(TypedDict, total=False):
+    """The fields of `Request`, those of its `Options` among them, as keyword arguments."""
 
     formats: Sequence[str]
     classes: PathLike | None
@@ -30,19 +30,19 @@ class Wishes(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Request:
-    """What to make of a checkpoint.
+    """What an export makes of a checkpoint.
 
     Args:
         formats: of the graph, as `--format` names them.
-        classes: name of a class table, path of a JSON file, or None: those that a checkpoint of ours
-            names, else numbered ones.
+        classes: name of a class table, path of a JSON file, or None: the classes that a checkpoint of
+            fastfcn-train names, else numbered ones.
         dialect: None: found from the keys.
-        output_stride: of the backbone; None: what a checkpoint of ours says, else the dialect's
-            published default.
-        output: what the graph answers.
-        with_preprocess: the graph is fed pixels and normalises.
-        options: fixed shape, precision.
-        verify: prove the graph equal to the network before anything takes its final name.
+        output_stride: of the backbone; None: what a checkpoint of fastfcn-train says, else the
+            dialect's published default.
+        output: of the graph.
+        with_preprocess: the graph takes uint8 pixels and normalises them itself.
+        options: fixed shape and precision of the graph.
+        verify: prove the graph equal to the network before the artifact gets its name.
         via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
     """
 
@@ -57,8 +57,8 @@ class Request:
     via: Literal["direct", "paddle2onnx"] = "direct"
 
     @classmethod
-    def of(cls, **wishes: "Unpack[Wishes]") -> "Request":
-        """Make a request of keywords, those of the options among them."""
-        given: dict[str, Any] = dict(wishes)
-        options = {name: given.pop(name) for name in ("shape", "precision") if name in given}
-        return cls(options=Options(**options), **given)
+    def of(cls, **options: "Unpack[ExportOptions]") -> "Request":
+        """Build a request from keyword arguments."""
+        fields: dict[str, Any] = dict(options)
+        of_graph = {name: fields.pop(name) for name in ("shape", "precision") if name in fields}
+        return cls(options=Options(**of_graph), **fields)

@@ -1,6 +1,6 @@
-"""Proving an exported graph equal to the network it came from, on the runtime that will run it.
+"""Verify that an exported graph computes what its network computes, on a runtime that will run it.
 
-The judge is the `reference` target: NumPy, nothing fused. Both look at the same photograph.
+The reference is the target `reference`: NumPy, nothing fused. Both are fed the same photograph.
 """
 
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
 
-WIDTH = 320  # pixels of the golden picture, where the graph fixes nothing smaller
+WIDTH = 320  # pixels of the golden picture, unless the graph's shape is smaller
 CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced"
 
-# Worst difference of the answers, as a fraction of the largest; share of pixels of equal label.
+# Worst difference of the outputs, as a fraction of the largest; share of pixels with equal labels.
 LIMITS = {"fp32": (1e-4, 0.999), "fp16": (2e-2, 0.98)}
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What a verification leaves behind; `labels` are the reference's."""
+    """The result of a verification; `labels` are the reference's."""
 
     record: Verification
     picture: NDArray[np.uint8]  # (H, W, 3) RGB
@@ -47,7 +47,7 @@ def golden_picture(largest: tuple[int | None, int | None] = (None, None)) -> NDA
     """Return the photograph that graphs are verified on, (H, W, 3) uint8, RGB, W at most 320.
 
     Args:
-        largest: height and width to stay within, pixels; None: as they come.
+        largest: height and width to stay within, pixels; None: no limit.
     """
     file = resources.files("fastfcn_infer") / "assets" / "demo" / "china.jpg"
     photograph = read_picture(file.read_bytes())
@@ -72,7 +72,7 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
         VerificationError: they differ by more than `LIMITS`.
         BackendMissing: no runtime for this format is installed.
     """
-    # Labels cannot be resized, so a graph that answers them must be shown the picture as it is.
+    # Labels cannot be resized, so a graph that outputs them must be fed the picture at its own size.
     is_labels = model.output.name == "labels"
     picture = golden_picture(model.input.shape[1:]) if is_labels else golden_picture()
     size = (picture.shape[0], picture.shape[1])
@@ -105,7 +105,7 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
 
 
 def joined(records: Sequence[Verification]) -> Verification:
-    """Make one record of those of an artifact's formats: every runtime, and the worst figures.
+    """Join the records of an artifact's formats: every runtime, and the worst figures.
 
     Args:
         records: at least one; of the same network, picture and limits.
@@ -120,7 +120,7 @@ def joined(records: Sequence[Verification]) -> Verification:
 
 
 def _normalised(batch: Array, given: Input) -> Array:
-    """Do what a graph that is fed pixels does inside."""
+    """Normalise as a graph that takes pixels does inside."""
     if given.name == "image":
         return batch
     scaled = (batch / 255 - np.array(given.mean)) / np.array(given.std)
@@ -128,7 +128,7 @@ def _normalised(batch: Array, given: Input) -> Array:
 
 
 def _labels(merged: Merged, model: Model) -> Array:
-    """Do what `merge.labels` does, by the textbook: resize, then arg max."""
+    """Compute labels as `merge.labels` does, the textbook way: resize, then arg max."""
     scores = merged.scores
     if model.output.name != "labels":
         full = reference.resize(scores[None], merged.size, align_corners=model.align_corners)
@@ -137,7 +137,7 @@ def _labels(merged: Merged, model: Model) -> Array:
 
 
 def _as_asked(logits: Array, model: Model, size: tuple[int, int]) -> Array:
-    """Bring the reference's logits to what the graph answers."""
+    """Turn the reference's logits into the kind of output that the graph has."""
     if model.output.name == "logits":
         return logits
     full = reference.resize(logits, size, align_corners=model.align_corners)
@@ -155,14 +155,14 @@ def difference(answer: Array, expected: Array) -> float:
     """
     if answer.shape != expected.shape:
         raise VerificationError(
-            f"The graph answers {answer.shape} where the network answers {expected.shape}."
+            f"The graph's output is {answer.shape}, the network's is {expected.shape}."
         )
     if np.issubdtype(answer.dtype, np.integer):
-        return 0.0  # labels have no distance; their agreement is judged
+        return 0.0  # labels have no distance; their agreement is checked instead
     if not np.isfinite(answer).all():
         raise VerificationError(
-            "The graph answers values that are not finite. In half precision some may be too "
-            "large: export with --precision fp32. Nothing was written."
+            "The graph's output holds values that are not finite. In half precision some may be "
+            "too large: export with --precision fp32. Nothing was written."
         )
     worst = np.abs(answer - expected).max() / max(
         np.abs(expected).max(), np.finfo(np.float32).tiny
@@ -171,7 +171,7 @@ def difference(answer: Array, expected: Array) -> float:
 
 
 def judge(record: Verification) -> None:
-    """Refuse a graph that differs by more than the record allows.
+    """Reject a graph that differs by more than the record allows.
 
     Raises:
         VerificationError: it does.
@@ -182,8 +182,8 @@ def judge(record: Verification) -> None:
     ):
         return
     raise VerificationError(
-        f"The exported graph is not the network it came from: on {record.runtime} its answers "
-        f"differ by {record.worst_difference:.2g} of the largest (allowed: "
+        f"The exported graph does not compute what its network computes: on {record.runtime} the "
+        f"outputs differ by {record.worst_difference:.2g} of the largest (allowed: "
         f"{record.allowed_difference:.2g}) and {record.label_agreement:.2%} of the labels agree "
         f"(required: {record.required_agreement:.2%}). Nothing was written. Update the runtime "
         f"({', '.join(f'{k} {v}' for k, v in record.versions.items())}) and report this."

@@ -136,7 +136,9 @@ def test_a_fusion_that_is_wrong_by_a_few_percent_is_caught(
         return tuple(made)
 
     monkeypatch.setattr(fusion, fusion_name, wrong)
-    with pytest.raises(VerificationError, match="is not the network it came from") as caught:
+    with pytest.raises(
+        VerificationError, match="does not compute what its network computes"
+    ) as caught:
         proven(QUICK, tmp_path)
     assert "allowed: 0.0001" in str(caught.value)
     assert f"on {FASTEST} (" in str(caught.value)
@@ -146,9 +148,12 @@ def test_a_fusion_that_is_wrong_by_a_few_percent_is_caught(
     ("change", "message"),
     [
         (lambda logits: logits * np.float32(1.001), "differ by 0.001 of the largest"),
-        (lambda logits: logits * np.float32(np.nan), "answers values that are not finite"),
+        (lambda logits: logits * np.float32(np.nan), "output holds values that are not finite"),
         (lambda logits: logits[:, ::-1], "of the labels agree"),
-        (lambda logits: logits[:, :, :-1], "answers (1, 6, 26, 40) where the network answers"),
+        (
+            lambda logits: logits[:, :, :-1],
+            "output is (1, 6, 26, 40), the network's is (1, 6, 27, 40)",
+        ),
     ],
     ids=["scaled", "not a number", "classes mixed up", "a row short"],
 )

@@ -1,8 +1,8 @@
-"""Arithmetic on shapes that is the same for every picture, done when exporting.
+"""Fold arithmetic on shapes that is the same for every picture into constants when exporting.
 
 To repeat or reshape by the size of some weights, paddle2onnx writes two dozen nodes, float64 among
-them. ONNX Runtime works through them; OpenVINO 2026.4 loses count of the axes on the way and refuses
-the graph ("Cannot get length of dynamic dimension"), or finds the number of axes only when it runs.
+them. ONNX Runtime runs them; OpenVINO 2026.4 loses track of the number of axes and rejects the graph
+("Cannot get length of dynamic dimension"), or finds the number of axes only when it runs.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 Array = NDArray[Any]
 
-# None of these answers more numbers than it is fed, except by broadcasting.
+# None of these outputs more numbers than its inputs hold, except by broadcasting.
 _ARITHMETIC = {
     *("Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze"),
     *("Add", "Max", "Min", "Mul", "Sub"),
@@ -25,16 +25,16 @@ _FAULTS = (ValueError, IndexError, TypeError, KeyError, RuntimeError)  # of onnx
 
 
 def settle_shapes(model: ModelProto) -> None:
-    """Put constants in the place of nodes that answer the same small thing to every picture.
+    """Replace nodes whose output is small and the same for every picture by constants.
 
-    What the graph answers does not change by a bit: shapes are whole numbers, and what else is as
-    small is moved, or rounded once, as a runtime rounds it.
+    The graph's output does not change by a bit: shapes are whole numbers, and other small values are
+    moved, or rounded once, as a runtime rounds them.
 
     Args:
         model: constants are initialisers, sides of the input that are free have a name, and
-            nothing is said about shapes in between. Constants that are no longer needed stay.
+            no shapes in between are recorded. Constants that are no longer needed stay.
     """
-    while _settle(model):  # a constant shape may tell a shape that was not known before
+    while _settle(model):  # a new constant may make another shape known
         pass
 
 
@@ -59,7 +59,7 @@ def _settle(model: ModelProto) -> bool:
 
 
 def _known_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """List the values whose shape no picture changes."""
+    """List the values whose shape is the same for every picture."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     # Not data_prop: values that grow with every node would be computed.
     inferred = shape_inference.infer_shapes(model).graph
@@ -76,7 +76,7 @@ def _value(
     shapes: Mapping[str, tuple[int, ...]],
     opsets: dict[str, int],
 ) -> Array | None:
-    """Compute what a node answers to every picture; None: that depends, or it is no shape."""
+    """Compute a node's output; None: it depends on the picture, or is no arithmetic on shapes."""
     if node.op_type == "Shape" and node.input[0] in shapes:
         ends = {entry.name: entry.i for entry in node.attribute}
         axes = slice(ends.get("start"), ends.get("end"))
@@ -90,6 +90,6 @@ def _value(
     try:
         (value,) = ReferenceEvaluator(alone, opsets).run(None, {})
     except _FAULTS:
-        return None  # a node that cannot be; the runtime will refuse it in its own words
+        return None  # an invalid node; the runtime will reject it with its own message
     value = np.asarray(value)
     return value if value.size <= _LARGEST else None

@@ -1,4 +1,4 @@
-"""The path of a model that PaddleSeg or PaddleX exported: read, convert, describe, prove, seal."""
+"""Export a model that PaddleSeg or PaddleX deployed: read, convert, describe, verify, seal."""
 
 import tempfile
 from collections.abc import Callable
@@ -44,7 +44,7 @@ DIALECT = "paddleseg-deployed"
 
 @dataclass(frozen=True)
 class _Look:
-    """What the graph answered to the golden picture."""
+    """The graph's output for the golden picture."""
 
     picture: NDArray[np.uint8]
     views: tuple[View, ...]
@@ -66,19 +66,19 @@ def export_deployed(
 
     Args:
         path: the folder of the export, or its YAML.
-        folder: where the artifact is to be.
-        request: what to make; only `formats`, `classes` and `verify` can be chosen here.
+        folder: of the artifact.
+        request: what to make; only `classes` and `verify` can be chosen here.
         classes: gives the class table for a number of classes.
-        force: replace an artifact that is there.
-        report: told the name of each stage as it begins.
+        force: replace an existing artifact.
+        report: called with the name of each stage as it begins.
 
     Raises:
         CheckpointError: the YAML, its transforms or the program cannot be an artifact.
-        VerificationError: the graph is not the program; nothing was written.
-        BackendMissing: paddle2onnx, PyYAML, a runtime, or Paddle for the proof is missing.
+        VerificationError: the graph does not compute what the program does; nothing was written.
+        BackendMissing: paddle2onnx, PyYAML, a runtime, or Paddle for the verification is missing.
         BackendError: the program cannot be converted or run.
-        FileExistsError: `folder` is there and `force` is false.
-        ValueError: the request asks for what cannot be had of a program.
+        FileExistsError: `folder` exists and `force` is false.
+        ValueError: the request asks for something that the program does not allow.
     """
     _check(request)
     if request.verify:
@@ -131,9 +131,9 @@ def _check(request: "Request") -> None:
     refused = [name for name, is_asked in asked.items() if is_asked]
     if refused:
         raise ValueError(
-            f"{', '.join(refused)} cannot be asked of a model that is exported already: its program "
-            "fixes that. It becomes --format onnx, from float32 pictures to logits; for anything "
-            "else export the checkpoint it came from."
+            f"{', '.join(refused)}: not possible for a model that was exported already, as its program "
+            "fixes that. It becomes an ONNX graph from float32 pictures to logits (--format onnx); "
+            "for anything else export the checkpoint it came from."
         )
 
 
@@ -155,7 +155,7 @@ def _convert(deployed: Deployed, file: Path) -> DeployedGraph:
 def _named(
     classes: tuple[ClassInfo, ...], deployed: Deployed, request: "Request"
 ) -> tuple[ClassInfo, ...]:
-    """Take the names of the YAML where it has one for every class and the user gave none."""
+    """Take the names in the YAML if it has one for every class and the user gave none."""
     if request.classes is not None or len(deployed.labels) != len(classes):
         return classes
     pairs = zip(deployed.labels, classes, strict=True)
@@ -163,7 +163,7 @@ def _named(
 
 
 def _model(deployed: Deployed, prepared: Preprocessing, graph: DeployedGraph, name: str) -> Model:
-    """Describe the model, except for what only an answer tells."""
+    """Describe the model, except for what only its output shows: classes and stride."""
     resize, (_, height, width) = prepared.procedure.resize, graph.shape
     if resize is not None and resize.width is not None and prepared.procedure.canvas is None:
         seen = tuple(
@@ -201,16 +201,16 @@ def _assumed(deployed: Deployed, graph: DeployedGraph) -> tuple[str, ...]:
     said = deployed.output_op
     if said is not None and said != graph.end:
         sentences.append(
-            f"{deployed.yaml.name} says output_op {said!r}, the program ends in {graph.end!r}: "
-            "the program was believed"
+            f"{deployed.yaml.name} says output_op {said!r}, but the program ends in {graph.end!r}, "
+            "which was taken"
         )
     if graph.end != "none":
         sentences.append(
-            f"the program's {graph.end} at the end was left out: the graph answers logits"
+            f"the program's {graph.end} at the end was left out: the graph ends in logits"
         )
     if graph.more_outputs:
         sentences.append(
-            f"the first answer of the program is the segmentation; {graph.more_outputs} more were "
+            f"the first output of the program is the segmentation; {graph.more_outputs} more were "
             "left out"
         )
     if not any(item.get("type") == "Normalize" for item in deployed.transforms):
@@ -236,7 +236,7 @@ def _look(file: Path, model: Model) -> _Look:
         backend.close()
     if logits.ndim != 4:
         raise CheckpointError(
-            f"The program answers {logits.shape} to one picture; scores (N, C, h, w) were expected."
+            f"The program's output for one picture is {logits.shape}; scores (N, C, h, w) were expected."
         )
     return _Look(picture, views, batch, logits, backend.facts)
 
@@ -248,8 +248,8 @@ def _stride(look: _Look) -> int:
         if found == (-(-height // stride), -(-width // stride)):
             return stride
     raise CheckpointError(
-        f"The program answers {found[0]} x {found[1]} scores to a picture of {height} x {width}: "
-        "no stride that is known (1, 2, 4, 8, 16, 32)."
+        f"The program outputs {found[0]} x {found[1]} scores for a picture of {height} x {width}, "
+        "which is none of the strides 1, 2, 4, 8, 16 and 32."
     )
 
 

@@ -1,7 +1,7 @@
-"""What paddle2onnx made of a deployed program, brought to what an artifact promises.
+"""Turn paddle2onnx's conversion of a deployed program into the graph of an artifact.
 
-The end that throws the scores away is cut off: arg max and softmax, and the casts around them. So
-the artifact answers logits, and labels come out at the picture's size in one exact step.
+The end that discards the scores is cut off: arg max and softmax, and the casts around them. So the
+artifact's graph ends in logits, and labels are computed at the picture's size in one exact step.
 """
 
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ _NEUTRAL = {"Mul": 1.0, "Add": 0.0}  # Paddle 2 ends its programs in a scale by 
 
 @dataclass(frozen=True)
 class DeployedGraph:
-    """What the graph says about itself.
+    """Facts about a converted graph.
 
     Args:
-        end: what the program ends in; the graph ends before it.
-        shape: N, H and W of the input where they are fixed.
+        end: the operator that the program ends in; the graph ends before it.
+        shape: N, H and W of the input; None where free.
         parameters: numbers in the weights, the statistics of batch norms included.
-        more_outputs: how many of the program's answers were left out.
+        more_outputs: how many of the program's outputs were left out.
     """
 
     end: End
@@ -49,7 +49,7 @@ def tidy(raw: Path, file: Path) -> DeployedGraph:
 
     Args:
         raw: as the converter wrote it.
-        file: is written, without a description; see `describe`.
+        file: to write, without a description; see `describe`.
 
     Raises:
         CheckpointError: it is no graph from one picture (N, 3, H, W) to one score per class.
@@ -96,21 +96,21 @@ def _only_input(model: ModelProto) -> ValueInfoProto:
     if len(fed) != 1:
         names = ", ".join(value.name for value in fed) or "none"
         raise CheckpointError(
-            f"The program is fed {len(fed)} inputs ({names}); one picture was expected."
+            f"The program has {len(fed)} inputs ({names}); one, a picture, was expected."
         )
     (given,) = fed
     kind, dims = given.type.tensor_type.elem_type, given.type.tensor_type.shape.dim
     if kind != TensorProto.FLOAT or len(dims) != 4 or _fixed(dims[1]) not in (None, _CHANNELS):
         shape = ", ".join(str(_fixed(dim) or "?") for dim in dims)
         raise CheckpointError(
-            f"The program is fed {TensorProto.DataType.Name(kind)} ({shape}); float32 pictures "
+            f"The program's input is {TensorProto.DataType.Name(kind)} ({shape}); float32 pictures "
             "(N, 3, H, W) were expected."
         )
     return given
 
 
 def _cut(model: ModelProto) -> End:
-    """Let the graph end in its scores, whatever came after them; says what that was."""
+    """Cut the graph off after its scores; returns the operator that came after them."""
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}
     first = graph.output[0]
@@ -123,16 +123,16 @@ def _cut(model: ModelProto) -> End:
         name = first.name  # a cast alone is no end: it may be the way out of half precision
         if first.type.tensor_type.elem_type != TensorProto.FLOAT:
             raise CheckpointError(
-                f"The program answers {TensorProto.DataType.Name(first.type.tensor_type.elem_type)}"
-                f" out of {makers[name].op_type if name in makers else 'nothing'}, not out of an arg "
-                "max over the classes: scores cannot be had. Export it with --output_op none."
+                f"The program's output is {TensorProto.DataType.Name(first.type.tensor_type.elem_type)}"
+                f" from {makers[name].op_type if name in makers else 'nothing'}, not from an arg max over "
+                "the classes, so it has no scores. Export it again with --output_op none."
             )
     _end_in(model, name)
     return end
 
 
 def _kind(node: NodeProto, makers: dict[str, NodeProto]) -> End | None:
-    """Say what a node at the end does to scores (N, C, H, W); None: it makes them."""
+    """Classify a node at the end of the graph; None: it computes the scores (N, C, H, W)."""
     axis = {a.name: helper.get_attribute_value(a) for a in node.attribute}.get("axis")
     if node.op_type == "ArgMax" and axis == _CLASSES:
         return "argmax"
@@ -168,7 +168,7 @@ def _end_in(model: ModelProto, name: str) -> None:
 
 
 def _lift_constants(model: ModelProto) -> None:
-    """Make initialisers of constant nodes, as which paddle2onnx writes all weights."""
+    """Turn constant nodes, as which paddle2onnx writes all weights, into initialisers."""
     graph = model.graph
     kept = []
     for node in graph.node:
@@ -193,7 +193,7 @@ def _tensor(node: NodeProto) -> TensorProto | None:
 
 
 def _prune(model: ModelProto) -> None:
-    """Leave out what nothing leads to the end from, and what was said about shapes in between."""
+    """Remove nodes and tensors that the output does not depend on, and recorded shapes."""
     graph = model.graph
     needed, kept = {value.name for value in graph.output}, []
     for node in reversed(graph.node):
@@ -227,7 +227,7 @@ def _make_way(model: ModelProto, names: tuple[str, ...]) -> None:
 
 
 def _replace(graph: Any, old: str, new: str) -> None:
-    """Rename a value wherever it stands, in graphs inside of nodes as well."""
+    """Rename a value everywhere, in graphs inside of nodes as well."""
     for values in (graph.input, graph.output, graph.initializer):
         for value in values:
             if value.name == old:

@@ -2,9 +2,9 @@
 
     MODEL PARAMS BATCH.npy ANSWER.npz THREADS END
 
-Saves what the program answers and, where its END is ``argmax`` or ``softmax``, the scores before that:
-labels alone agree too easily. Runs in a process of its own, which Paddle may end as it likes. oneDNN
-is off: Paddle 3.3 fails with it and 3.2 is wrong with it (design.md, 8), and this one is the judge.
+Saves the program's output and, if its END is ``argmax`` or ``softmax``, the scores before that:
+labels alone agree too easily. Runs in a process of its own, as Paddle may abort the process. oneDNN
+is off: Paddle 3.3 fails with it and 3.2 is wrong with it (design.md, 8), and this is the reference.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-# What makes labels or shares of scores, and what may stand around it; names of Paddle 3 and 2.
+# Operators that turn scores into labels or probabilities, and others around them; Paddle 3 and 2.
 _ENDS = {"argmax", "arg_max", "softmax"}
 _AROUND = {*_ENDS, "scale", "cast", "squeeze", "squeeze2"}
 
 
 def main() -> int:
-    """Read the arguments, run, save the answers and Paddle's version."""
+    """Read the arguments, run, save the outputs and Paddle's version."""
     import paddle
 
     model, params, batch_file, answer_file, threads, end = sys.argv[1:]

@@ -1,7 +1,7 @@
-"""PaddleSeg's transforms, as a deployment's YAML lists them, in the words of the manifest.
+"""Translate PaddleSeg's transforms, as a deployment's YAML lists them, into the manifest's procedure.
 
-A step that is left out or guessed makes a model answer wrongly without a sign of it, so everything
-that cannot be said in the manifest is an error that names the transform.
+A step that is left out or guessed makes a model give wrong labels silently, so everything that the
+manifest cannot express is an error that names the transform.
 
 Source: PaddleSeg 2.8, transforms/transforms.py: names, defaults, arithmetic.
 """
@@ -17,7 +17,7 @@ from fastfcn_infer.errors import CheckpointError
 _GREY = 127.5  # what PaddleSeg pads with, on the scale that the pixels have then
 _BYTES = (0.0, 1 / 255)  # mean and deviation that leave pixels on the scale 0..255
 _NOTHING = object()
-# Labels only, or labels as well.
+# Arguments that concern label maps only.
 _UNUSED = {"Padding": ("label_padding_value",), "PaddingByAspectRatio": ("label_padding_value",)}
 
 
@@ -40,20 +40,20 @@ class _Found:
     resize: Resize | None = None
     frame: Frame | None = None
     canvas: Frame | None = None
-    padding: float | None = None  # as the YAML says it
+    padding: float | None = None  # the number in the YAML
     padded_after_normalize: bool = False
 
 
 def preprocessing(transforms: Sequence[Mapping[str, Any]], where: str) -> Preprocessing:
-    """Put a list of transforms into the words of the manifest.
+    """Translate a list of transforms into normalisation, padding and procedure.
 
     Args:
         transforms: of the YAML, each with its ``type``.
         where: the YAML's name, for messages.
 
     Raises:
-        CheckpointError: a transform is unknown, random, wrong, or in a place where its effect cannot
-            be undone exactly; names it.
+        CheckpointError: a transform is unknown, random, wrong, or in a position where its effect
+            cannot be undone exactly; names it.
     """
     found = _Found()
     for item in transforms:
@@ -63,7 +63,7 @@ def preprocessing(transforms: Sequence[Mapping[str, Any]], where: str) -> Prepro
         if apply is None:
             raise CheckpointError(
                 f"{where}: the transform {kind!r} is unknown; known are "
-                f"{', '.join(_KNOWN)}. What it does to pictures would be a guess."
+                f"{', '.join(_KNOWN)}. Its effect on pictures would be a guess."
             )
         for name in _UNUSED.get(str(kind), ()):
             arguments.pop(name, None)
@@ -93,11 +93,11 @@ class _Arguments:
         self.kind, self._given, self._where = kind, given, where
 
     def wrong(self, why: str) -> CheckpointError:
-        """Make the error that names this transform."""
+        """Return the error that names this transform."""
         return CheckpointError(f"{self._where}: the transform {self.kind} {why}.")
 
     def take(self, name: str, default: Any = _NOTHING) -> Any:
-        """Take an argument as it stands."""
+        """Take an argument of any type."""
         value = self._given.pop(name, default)
         if value is _NOTHING:
             raise self.wrong(f"has no {name!r}")
@@ -138,7 +138,7 @@ class _Arguments:
         return red, green, blue
 
     def finish(self) -> None:
-        """Refuse what nobody asked for."""
+        """Reject arguments that were not taken."""
         if self._given:
             raise self.wrong(f"has unknown arguments: {', '.join(sorted(map(repr, self._given)))}")
 
@@ -149,7 +149,7 @@ def _is_number(value: object) -> bool:
 
 def _normalize(found: _Found, given: _Arguments) -> None:
     if found.mean is not None:
-        raise given.wrong("is there twice")
+        raise given.wrong("is listed twice")
     found.mean, found.std = given.triple("mean", 0.5), given.triple("std", 0.5)
     if min(found.std) <= 0:
         raise given.wrong(f"has 'std' {list(found.std)}; positive numbers were expected")
@@ -163,7 +163,7 @@ def _put_resize(found: _Found, given: _Arguments, rule: dict[str, Any]) -> None:
     try:
         found.resize = Resize(align_corners=False, arithmetic="paddleseg", **rule)
     except ValueError as error:
-        raise given.wrong(f"cannot be: {error}") from error
+        raise given.wrong(f"is not possible: {error}") from error
 
 
 def _resize(found: _Found, given: _Arguments) -> None:

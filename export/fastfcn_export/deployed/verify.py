@@ -1,7 +1,7 @@
-"""Proving the graph of a deployed program equal to the program, run by Paddle Inference.
+"""Verify that the graph of a deployed program computes what the program does in Paddle Inference.
 
-There is no reference of ours for an arbitrary network: the judge is the program as it was deployed,
-in the engine it was deployed for, before any conversion.
+We have no reference implementation of an arbitrary network, so the reference is the program as it was
+deployed, in the engine it was deployed for, before any conversion.
 """
 
 import importlib.util
@@ -29,11 +29,11 @@ from fastfcn_infer.system.machine import cpu_budget
 Array = NDArray[Any]
 
 _MINUTES = 30
-_LAST_WORDS = 12  # lines of what Paddle said that a message repeats
+_LAST_LINES = 12  # of Paddle's output, repeated in a message
 
 
 def require_judge() -> None:
-    """Check that a verification is possible, before anything long begins.
+    """Check that a verification is possible, before anything slow begins.
 
     Raises:
         BackendMissing: Paddle is not installed.
@@ -41,8 +41,8 @@ def require_judge() -> None:
     if importlib.util.find_spec("paddle") is None:
         raise BackendMissing(
             "Verifying a deployed model runs its own program in Paddle Inference, and paddlepaddle "
-            'is not installed. Run: pip install "fastfcn-infer[paddle]", or export without proof: '
-            "--verify off."
+            'is not installed. Run: pip install "fastfcn-infer[paddle]", or export without '
+            "verification: --verify off."
         )
 
 
@@ -56,17 +56,17 @@ def prove_deployed(
     batch: Array,
     logits: Array,
 ) -> Proof:
-    """Compare what the graph answered with what the program answers.
+    """Compare the graph's output with the program's.
 
     Args:
         deployed: the program.
-        end: what the program ends in.
+        end: the operator that the program ends in.
         model: the description of the graph.
         facts: of the runtime that ran the graph.
-        picture: (H, W, 3) uint8, RGB, that both looked at.
+        picture: (H, W, 3) uint8, RGB, that both are fed.
         views: of it.
-        batch: (N, 3, h, w) float32, what both were fed.
-        logits: (N, C, h, w), what the graph answered.
+        batch: (N, 3, h, w) float32, the picture prepared.
+        logits: (N, C, h, w), the graph's output.
 
     Raises:
         VerificationError: they differ by more than `verify.LIMITS`.
@@ -94,18 +94,18 @@ def prove_deployed(
 
 
 def _agreement(logits: Array, answer: Array, end: End) -> float:
-    """Return the share of labels that the program itself, end and all, answers alike."""
+    """Return the share of labels that equal those of the whole program, its end included."""
     found = logits.argmax(1)
     if end == "argmax" and answer.size != found.size:
         raise VerificationError(
-            f"The program answers labels {answer.shape} where the graph's are {found.shape}."
+            f"The program's labels are {answer.shape}, the graph's {found.shape}."
         )
     expected = answer.reshape(found.shape) if end == "argmax" else answer.argmax(1)
     return float((found == expected).mean())
 
 
 def _golden(scores: Array, views: tuple[View, ...], size: tuple[int, int]) -> Array:
-    """Do PaddleSeg's reverse transform by the textbook: cut, resize, cut, arg max."""
+    """Compute PaddleSeg's reverse transform the textbook way: cut, resize, cut, arg max."""
     merged = merge(views, scores, size)
     full = reference.resize(merged.scores[None], merged.size, align_corners=False)
     return np.asarray(full[0].argmax(0)[: size[0], : size[1]])
@@ -136,7 +136,7 @@ def _run(deployed: Deployed, end: End, batch: Array) -> dict[str, Array]:
                 f"Paddle could not be run on {deployed.program}: {error}."
             ) from error
         if done.returncode != 0 or not answered.is_file():
-            said = done.stdout.decode(errors="replace").strip().splitlines()[-_LAST_WORDS:]
+            said = done.stdout.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
             raise BackendError(
                 f"Paddle Inference could not run {deployed.program} (exit code "
                 f"{done.returncode}); it said:\n" + "\n".join(said)

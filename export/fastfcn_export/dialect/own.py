@@ -51,7 +51,7 @@ def recognise_own(
     if faults:
         raise CheckpointError(
             "the checkpoint is of fastfcn-train and says itself what it is: "
-            f"{'; '.join(faults)}. Leave these wishes out."
+            f"{'; '.join(faults)}. Leave these options out."
         )
     architecture = choice.architecture(trained.network, len(trained.classes))
     weights, unused = renamed(

@@ -1,4 +1,4 @@
-"""The primitives that the network is written in; a target gives each of them a meaning.
+"""The primitives that the network is written in; a target implements each of them.
 
 Tensors are named ``LAYER.conv.weight``, ``LAYER.conv.bias``, ``LAYER.norm.{weight,bias,mean,var}``
 (`conv_norm`); ``LAYER.depthwise...`` and ``LAYER.pointwise...`` (`separable`); ``LAYER.weight`` and

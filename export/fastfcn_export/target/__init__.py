@@ -1,1 +1,1 @@
-"""What the primitives of the network do: compute, emit a graph, count the cost."""
+"""Targets: implementations of the network's primitives that compute, emit a graph or count the cost."""

@@ -1,7 +1,7 @@
-"""What targets that fuse have in common: layers that fold into one convolution and one ReLU.
+"""The part common to targets that fuse: layers that fold into one convolution and one ReLU.
 
-A batch norm folds into the convolution before it, whatever the convolution is made of. `fusion.py`
-has the algebra; a target says what a convolution and a ReLU are.
+A batch norm folds into the convolution before it in every such target. `fusion.py` has the algebra;
+a target implements the convolution and the ReLU.
 """
 
 from abc import ABC, abstractmethod

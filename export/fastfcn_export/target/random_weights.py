@@ -1,4 +1,4 @@
-"""Seeded random weights of any network: for benchmarks, for tests, and for whoever has none yet."""
+"""Seeded random weights of any network, for benchmarks, tests and trying out commands."""
 
 import zlib
 from math import prod

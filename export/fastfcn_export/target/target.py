@@ -1,6 +1,6 @@
-"""What a target is: a meaning for the primitives of the network; `targets/` holds one file each.
+"""The contract of a target, which implements the primitives of the network; `targets/` holds one file each.
 
-A target file gives the primitives (`network.primitives.Ops`) a meaning: compute in NumPy, emit ONNX nodes, count
+A target implements the primitives (`network.primitives.Ops`): it computes them in NumPy, emits ONNX nodes, or counts
 multiply-adds. A target that writes a model to disk also offers, at module level,
 
 ``FORMAT``
@@ -25,7 +25,7 @@ _PACKAGE = "fastfcn_export.target.targets"
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may ask of a written model.
+    """Properties of a written graph that a user may choose.
 
     Args:
         shape: N, H, W; None where free.
@@ -45,11 +45,11 @@ class Writer(Protocol):
         """Check, before anything is read, that a model can be written.
 
         Returns:
-            The packages that write it, by the names that they are imported by, and their versions.
+            Import names of the packages that write it -> their versions.
 
         Raises:
             BackendMissing: one of them is not installed; says what to install.
-            ValueError: this format cannot have these options.
+            ValueError: this format does not support these options.
         """
         ...
 

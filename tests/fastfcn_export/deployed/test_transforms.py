@@ -85,7 +85,7 @@ PADDING = {"type": "Padding", "target_size": [9, 9]}
 @pytest.mark.parametrize(
     ("transforms", "said"),
     [
-        ([NORMALIZE, NORMALIZE], "Normalize is there twice"),
+        ([NORMALIZE, NORMALIZE], "Normalize is listed twice"),
         ([RESIZE, {"type": "ResizeByLong", "long_size": 3}], "ResizeByLong resizes a second time"),
         ([PADDING, PADDING], "pads a second time"),
         ([PADDING, RESIZE, {**PADDING, "im_padding_value": 0}], "another colour"),

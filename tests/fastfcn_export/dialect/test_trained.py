@@ -87,7 +87,7 @@ def test_classes_that_are_given_replace_the_names_and_must_be_as_many(
         export(checkpoint, tmp_path / "other", classes="camvid")
 
 
-def test_wishes_that_contradict_the_file_are_refused_together(checkpoint: Path) -> None:
+def test_options_that_contradict_the_file_are_refused_together(checkpoint: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         describe_checkpoint(checkpoint, dialect="paddleseg", output_stride=8)
     assert str(checkpoint) in str(caught.value)
@@ -95,7 +95,7 @@ def test_wishes_that_contradict_the_file_are_refused_together(checkpoint: Path) 
     assert "output stride 8 was asked for, it has 32" in str(caught.value)
 
 
-def test_wishes_that_repeat_what_the_file_says_are_taken(checkpoint: Path) -> None:
+def test_options_that_repeat_what_the_file_says_are_accepted(checkpoint: Path) -> None:
     found = describe_checkpoint(checkpoint, dialect="fastfcn", output_stride=32)
     assert found == describe_checkpoint(checkpoint)
 

@@ -1,1 +1,1 @@
-"""Parts of the ONNX graph, and how it is written."""
+"""Parts of the target that writes an ONNX graph."""

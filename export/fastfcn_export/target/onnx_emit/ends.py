@@ -1,4 +1,4 @@
-"""Both ends of the ONNX graph: what it is fed and what it answers (`manifest.Input`, `.Output`)."""
+"""Input and output of the ONNX graph, as `manifest.Input` and `manifest.Output` describe them."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def begin(nodes: Nodes, given: Input) -> Map:
 
 
 def end(nodes: Nodes, logits: Map, image: Map, model: Model) -> onnx.ValueInfoProto:
-    """Finish with what `model` says the graph answers, and declare it."""
+    """Append what turns logits into the output that `model` describes, and declare it."""
     _finish(nodes, logits, image, model)
     return output_info(nodes, model)
 

@@ -1,4 +1,4 @@
-"""Collecting ONNX nodes and tensors while the network is walked."""
+"""Collect ONNX nodes and tensors while the network is built."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -63,11 +63,11 @@ class Nodes:
         """Give the last node's output `value` the name that users see.
 
         Raises:
-            ValueError: the last node gives something else.
+            ValueError: the last node has another output.
         """
         last = self.nodes[-1]
         if list(last.output) != [value]:
-            raise ValueError(f"{value} is not what the last node gives")
+            raise ValueError(f"{value} is not the output of the last node")
         last.output[0] = name
 
     def integers(self, *values: int) -> str:

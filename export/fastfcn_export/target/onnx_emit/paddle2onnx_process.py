@@ -1,4 +1,4 @@
-"""Turning a Paddle program into ONNX by paddle2onnx, in a process of its own.
+"""Convert a Paddle program into ONNX by paddle2onnx, in a process of its own.
 
 paddle2onnx pins an old onnx, and a program that it cannot digest can end the process it runs in; so
 it is never imported here. It may live in this environment, or in another one whose command
@@ -61,7 +61,7 @@ def version() -> str:
 
 
 def available() -> bool:
-    """Tell whether paddle2onnx is installed here or on the PATH; nothing is imported or run."""
+    """Tell whether paddle2onnx is installed in this environment or on the PATH; nothing is run."""
     return _here() or shutil.which("paddle2onnx") is not None
 
 
@@ -85,7 +85,7 @@ def _command() -> list[str]:
 
 
 def _run(command: list[str], purpose: str) -> str:
-    """Run the command and return its last words."""
+    """Run the command and return the last lines that it printed."""
     try:
         done = subprocess.run(
             command,

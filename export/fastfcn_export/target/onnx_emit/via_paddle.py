@@ -1,6 +1,6 @@
-"""The other road to an ONNX file: the Paddle program, converted by paddle2onnx.
+"""Write the ONNX file by converting the Paddle program with paddle2onnx.
 
-What paddle2onnx makes is named, described and hashed like our own graph.
+Its input and output get our names, and it is described and hashed like our own graph.
 """
 
 from pathlib import Path
@@ -61,13 +61,13 @@ def _converted(program: Path, path: Path) -> onnx.ModelProto:
     if opsets != {("", serialize.OPSET)}:
         raise BackendError(
             f"paddle2onnx wrote the operator sets {sorted(opsets)}; {serialize.OPSET} was asked "
-            "for. Leave --via out for the direct road to ONNX."
+            "for. Leave --via out to write the ONNX file directly."
         )
     return found
 
 
 def _graph(found: onnx.GraphProto, model: Model, options: Options) -> serialize.Graph:
-    """Give a converted graph our names for its ends, and take out what computes nothing."""
+    """Give input and output of a converted graph our names, and remove nodes that compute nothing."""
     named = Nodes(np.dtype(np.float32), options.shape)
     given = ends.input_info(named, model.input)
     answer = ends.output_info(named, model)

@@ -1,1 +1,1 @@
-"""Parts of the Paddle program, and how it is written."""
+"""Parts of the target that writes a Paddle program."""

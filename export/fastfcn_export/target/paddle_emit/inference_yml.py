@@ -1,4 +1,4 @@
-"""`inference.yml`: the model in the words of PaddleX and of PaddleSeg's deploy script."""
+"""Write `inference.yml`, the description that PaddleX and PaddleSeg's deploy script read."""
 
 from collections.abc import Iterable
 

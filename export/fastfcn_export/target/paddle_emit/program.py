@@ -1,4 +1,4 @@
-"""Growing a Paddle program and writing it as Paddle Inference reads it.
+"""Build a Paddle program and write it in the format of Paddle Inference.
 
 Paddle is imported when a program is grown, not when this file is: exporting to ONNX needs none.
 """
@@ -24,7 +24,7 @@ _INSTALL = 'Run: pip install "fastfcn-infer[paddle]"'
 
 
 def load() -> Any:
-    """Import Paddle without its chatter and return it.
+    """Import Paddle without its log output and return it.
 
     Its log lines below errors are turned off for the process by GLOG_minloglevel, which Paddle
     reads once, unless the user set that variable.
@@ -116,7 +116,7 @@ class Program:
         )
 
     def write(self, folder: Path, logits: Any) -> None:
-        """Finish with what the model answers and write the program and its weights.
+        """Append the output that the model describes and write the program and its weights.
 
         Args:
             folder: made here.

@@ -1,4 +1,4 @@
-"""What the network costs: tensors, multiply-adds and memory of every layer, nothing computed.
+"""Count what the network costs: tensors, multiply-adds and memory of every layer.
 
 Counts the fused network, as it is shipped: batch norm, ReLU and other element-wise work cost no
 multiply-adds; the encoding is two matrix products.

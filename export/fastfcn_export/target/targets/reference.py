@@ -1,4 +1,4 @@
-"""The judge: the network in NumPy as the textbook writes it, nothing folded, nothing fused.
+"""The reference: the network in NumPy as the textbook writes it, nothing folded, nothing fused.
 
 Slow on purpose where fast would mean clever. Works in the precision of the image it is given:
 float32 to compare with the reference implementations, float64 to test identities.
@@ -24,7 +24,7 @@ def logits(architecture: Architecture, weights: Weights, image: Array) -> Array:
 
 
 def training_outputs(architecture: Architecture, weights: Weights, image: Array) -> Outputs[Array]:
-    """Compute what training looks at, with batch norm and dropout as in evaluation."""
+    """Compute the outputs that training uses, with batch norm and dropout as in evaluation."""
     return fastfcn_training(NumpyOps(weights, image.dtype), architecture, image)
 
 
