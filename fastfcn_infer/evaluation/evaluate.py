@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,7 @@ from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_infer.evaluation.metrics import Confusion, Convention, Scores, scores
 from fastfcn_infer.evaluation.plan import Plan
 from fastfcn_infer.evaluation.state import Tally, write_state
-
-if TYPE_CHECKING:
-    from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.inference.predictor import Predictor
 
 _AHEAD = 2  # pictures that are read while the network works
 _WRITE_EVERY = 5.0  # seconds
@@ -78,7 +76,7 @@ def default_convention(dialect: str) -> Convention:
 
 
 def evaluate(
-    segmenter: "Segmenter",
+    predictor: Predictor,
     dataset: Dataset,
     planned: Plan,
     convention: Convention | None = None,
@@ -87,7 +85,7 @@ def evaluate(
     """Do what is planned; whatever ends it, the state holds every picture counted until then.
 
     Args:
-        segmenter: the model.
+        predictor: the model.
         dataset: pictures with labels.
         planned: what is to be done, and what is done already.
         convention: of the scores; None: that of the checkpoint's training or authors.
@@ -97,7 +95,7 @@ def evaluate(
         BackendError: the runtime failed.
         OSError: a prediction or the state could not be written.
     """
-    facts = segmenter.model.network
+    facts = predictor.model.network
     convention = convention or facts.convention or default_convention(facts.dialect)
     scores(planned.tally.confusion, convention)  # an unknown one is refused now, not in an hour
     tally = planned.tally
@@ -107,7 +105,7 @@ def evaluate(
         with closing(_read_ahead(dataset, planned.todo)) as reading:
             for index, sample, reader in reading:
                 try:
-                    found = _count(segmenter, len(dataset.classes), sample, reader, planned)
+                    found = _count(predictor, len(dataset.classes), sample, reader, planned)
                 except (ImageError, DatasetError) as error:
                     now = time.monotonic()
                     tally = tally.failing(index, sample.name, str(error), now - began)
@@ -123,7 +121,7 @@ def evaluate(
     finally:
         _save(planned, tally)
     return Evaluation(
-        segmenter.model.name,
+        predictor.model.name,
         dataset.name,
         dataset.split,
         convention,
@@ -132,15 +130,15 @@ def evaluate(
         tally.counted,
         tally.failed,
         tally.seconds,
-        segmenter.provenance,
+        predictor.provenance,
     )
 
 
 def _count(
-    segmenter: "Segmenter", classes: int, sample: Sample, reader: "Future[_Pair]", planned: Plan
+    predictor: Predictor, classes: int, sample: Sample, reader: "Future[_Pair]", planned: Plan
 ) -> Confusion:
     picture, truth = reader.result()
-    result = segmenter.predict(picture)
+    result = predictor.predict(picture)
     if planned.predictions is not None:
         target = planned.predictions / f"{sample.name}.png"
         target.parent.mkdir(parents=True, exist_ok=True)

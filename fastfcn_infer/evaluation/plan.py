@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.errors import EvaluationError
 from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.evaluation.state import Run, Tally, describe_run, read_state
-
-if TYPE_CHECKING:
-    from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.inference.predictor import Predictor
 
 STATE_NAME = "evaluation.json"  # beside saved predictions
 
@@ -48,7 +45,7 @@ class Plan:
 
 
 def plan(
-    segmenter: "Segmenter",
+    predictor: Predictor,
     dataset: Dataset,
     *,
     limit: int | None = None,
@@ -70,9 +67,9 @@ def plan(
         raise ValueError(f"limit is {limit}; at least 1 picture was expected")
     if predictions is not None and state is not None:
         raise ValueError("the state of an evaluation that saves predictions lies beside them")
-    _check_classes(segmenter.model.classes, dataset, ignore_names=ignore_names)
+    _check_classes(predictor.model.classes, dataset, ignore_names=ignore_names)
     _check_samples(dataset)
-    run = describe_run(segmenter.artifact, segmenter.runtime.backend, dataset)
+    run = describe_run(predictor.artifact, predictor.provenance["backend"], dataset)
     samples = dataset.samples[:limit]
     if predictions is not None:
         state = predictions / STATE_NAME
