@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.machine_facts import environment, timing
 from benchmarks.random_checkpoint import MAIN, NETWORKS
 from fastfcn_export.target.targets import cost
-from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.benchmark.timing import OtherLoad
 
 STRIDE = NETWORKS[MAIN].output_stride
 EXPORT = (
@@ -100,7 +100,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     stamp = environment()
-    neighbours = Neighbours()
+    other_load = OtherLoad()
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), arguments.rounds)
     layers = cost.layers(NETWORKS[MAIN].architecture)
@@ -114,7 +114,7 @@ def main() -> int:
         )
     results = {
         "environment": stamp,
-        "others_took": neighbours.share(),
+        "others_took": other_load.share(),
         "network": MAIN,
         "weights_bytes": weights,
         "jobs": rows,

@@ -144,7 +144,7 @@ def ours(logits: Array, size: Size) -> Array:
     return labels_from_logits(logits, size, align_corners=False)
 
 
-def contestants() -> dict[str, Callable[[Array, Size], Array]]:
+def candidates() -> dict[str, Callable[[Array, Size], Array]]:
     """List the ways to label, ours first."""
     found: dict[str, Callable[[Array, Size], Array]] = {
         OURS: ours,
@@ -180,7 +180,7 @@ def unexplained(logits: Array, found: Array, other: Array) -> int:
 
 def compare(logits: Array, size: Size, repeats: int) -> dict[str, Any]:
     """Race all ways on one map and check that they agree."""
-    ways = contestants()
+    ways = candidates()
     found = ways[OURS](logits, size)
     calls = {name: partial(way, logits, size) for name, way in ways.items()}
     timings = race(calls, repeats=repeats)

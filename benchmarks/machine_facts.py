@@ -3,15 +3,16 @@
 The other benchmarks build on this: `environment` for the stamp of a results file, `median_seconds`
 for one function, `race` for several that shall be compared, `laps` and `ratio` where the ratio of
 two is the answer. What `fastfcn benchmark` needs as well is in `fastfcn_infer.benchmark.timing`:
-`Neighbours` for whether the machine was quiet.
+`OtherLoad` for whether the machine was quiet.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import fastfcn_infer.benchmark.environment
-from fastfcn_infer.benchmark.timing import quantile
 from fastfcn_infer.system import record
 
 
@@ -52,32 +53,32 @@ def median_seconds(
     return timing(taken)
 
 
-def race(contestants: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, Timing]:
+def race(candidates: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, Timing]:
     """Time several functions in turn, so that what else the machine does hits them alike.
 
     Args:
-        contestants: functions by name; each is called once more than counted.
+        candidates: functions by name; each is called once more than counted.
         repeats: how many calls of each to time.
     """
-    return {name: timing(taken) for name, taken in laps(contestants, repeats=repeats).items()}
+    return {name: timing(taken) for name, taken in laps(candidates, repeats=repeats).items()}
 
 
 def laps(
-    contestants: Mapping[str, Callable[[], object]], *, repeats: int, pause: float = 0.0
+    candidates: Mapping[str, Callable[[], object]], *, repeats: int, pause: float = 0.0
 ) -> dict[str, list[float]]:
     """Time several functions in turn and return the seconds of every call.
 
     Args:
-        contestants: functions by name; each is called once more than counted.
+        candidates: functions by name; each is called once more than counted.
         repeats: how many calls of each to time.
         pause: seconds to wait before each call; runtimes' idle threads go on spinning for a
-            while and would slow the next contestant.
+            while and would slow the next candidate.
     """
-    for function in contestants.values():
+    for function in candidates.values():
         function()
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repeats):
-        for name, function in contestants.items():
+        for name, function in candidates.items():
             time.sleep(pause)
             taken[name].append(_seconds(function))
     return taken
@@ -110,5 +111,5 @@ def _seconds(function: Callable[[], object]) -> float:
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Return median, lower and upper quartile."""
-    median, lower, upper = (quantile(values, share) for share in (0.5, 0.25, 0.75))
+    median, lower, upper = np.quantile(values, [0.5, 0.25, 0.75]).tolist()
     return median, lower, upper

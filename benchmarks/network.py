@@ -3,7 +3,7 @@
     python -m benchmarks.network [--rounds N] [--output benchmarks/results/network.json]
 
 ResNet-50-vd, JPU, EncNet, 150 classes, one picture of 480 x 480, two threads, ONNX Runtime; random
-weights, the same for all. All contestants are timed in turn in one process and their answers are
+weights, the same for all. All candidates are timed in turn in one process and their answers are
 compared: the script fails if they differ. Without torch only the machine is compared with.
 
 The floor is 2 x multiply-adds / the rate of the fastest matrix product there is: NumPy's, ONNX
@@ -36,7 +36,7 @@ from fastfcn_export.target.targets import cost
 from fastfcn_export.verify import golden_picture
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.benchmark.timing import OtherLoad
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import plan
 from fastfcn_infer.runtime.backend import Backend, open_backend
@@ -46,7 +46,7 @@ Call = Callable[[], object]
 
 THREADS = 2
 SIZE = (480, 480)
-PAUSE = 0.05  # seconds; enough for the last contestant's threads to go to sleep
+PAUSE = 0.05  # seconds; enough for the last candidate's threads to go to sleep
 PRODUCT = 2048  # rows and columns of the matrices
 NETWORK, PREDICT = "network", "predict"
 IN_A_ROW = 6  # matrix products, to be busy about as long as the network is
@@ -230,7 +230,7 @@ def show(results: dict[str, Any]) -> None:
 def main() -> int:
     """Run the benchmark; 1 if the answers differ."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=12, help="timed calls of each contestant")
+    parser.add_argument("--rounds", type=int, default=12, help="timed calls of each candidate")
     parser.add_argument("--output", type=Path, help="write the results to this JSON file")
     arguments = parser.parse_args()
     cv2.setNumThreads(THREADS)
@@ -241,13 +241,13 @@ def main() -> int:
     others = torch_calls(subject)
     compared = differences(subject, others)
     calls = {**matrix_products(), NETWORK: subject.logits, PREDICT: subject.labels, **others}
-    neighbours = Neighbours()
+    other_load = OtherLoad()
     taken = laps(calls, repeats=arguments.rounds, pause=PAUSE)
     multiply_adds = sum(layer.multiply_adds for layer in cost.layers(subject.architecture, SIZE))
     medians = {name: timing(times).median for name, times in taken.items()}
     results = {
         "environment": stamp,
-        "others_took": neighbours.share(),
+        "others_took": other_load.share(),
         "threads": THREADS,
         "network": random_checkpoint.MAIN,
         "size": SIZE,

@@ -34,7 +34,7 @@ from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
 from benchmarks.network import PAUSE, PREDICT, SIZE, THREADS, Call, Subject
 from fastfcn_export.target.targets import reference
 from fastfcn_infer import Segmenter
-from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.benchmark.timing import OtherLoad
 from fastfcn_infer.runtime.backend import backend_names, format_of, installed
 
 WORKER = Path(__file__).with_name("paddleseg_worker.py")
@@ -156,7 +156,7 @@ def measure(python: str, rounds: int) -> dict[str, Any]:
         folder = Path(name)
         subject, ours, missing = subject_in(folder)
         np.save(folder / "batch.npy", subject.batch)
-        neighbours = Neighbours()
+        other_load = OtherLoad()
         with opened(python, folder) as peer:
             compared = compare(subject, ours, peer, folder)
             calls: dict[str, Call] = {PREDICT: subject.labels}
@@ -167,7 +167,7 @@ def measure(python: str, rounds: int) -> dict[str, Any]:
     return {
         "environment": stamp,
         "their_environment": peer.facts,
-        "others_took": neighbours.share(),
+        "others_took": other_load.share(),
         "threads": THREADS,
         "network": random_checkpoint.MAIN,
         "size": SIZE,
@@ -185,7 +185,7 @@ def main() -> int:
     parser.add_argument(
         "--paddle-python", default=sys.executable, help="interpreter with paddleseg"
     )
-    parser.add_argument("--rounds", type=int, default=5, help="timed calls of each contestant")
+    parser.add_argument("--rounds", type=int, default=5, help="timed calls of each candidate")
     parser.add_argument("--output", type=Path, help="write the results to this JSON file")
     arguments = parser.parse_args()
     cv2.setNumThreads(THREADS)

@@ -35,9 +35,9 @@ from benchmarks.network import (
 )
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.artifact import FORMATS
-from fastfcn_infer.benchmark.measure import Case, Contestant, measure
+from fastfcn_infer.benchmark.measure import Candidate, Case, measure
 from fastfcn_infer.benchmark.report import Report, write_report
-from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.benchmark.timing import OtherLoad
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.runtime.backend import Backend, backend_names, format_of, installed
 from fastfcn_infer.segmenter import Segmenter
@@ -112,11 +112,11 @@ def against_floor(subject: Subject, opened: Opened, rounds: int) -> dict[str, An
 
 def table(opened: Opened, seconds: float) -> Report:
     """Measure what ``fastfcn benchmark`` measures."""
-    contestants = [
-        Contestant(random_checkpoint.MAIN, segmenter, backend)
+    candidates = [
+        Candidate(random_checkpoint.MAIN, segmenter, backend)
         for backend, segmenter in opened.values()
     ]
-    return measure(contestants, CASES, seconds=seconds)
+    return measure(candidates, CASES, seconds=seconds)
 
 
 def show(results: dict[str, Any], report: Report) -> None:
@@ -147,12 +147,12 @@ def main() -> int:
         subject, unwritten = subject_in(Path(folder))
         opened, missing = open_all(subject)
         agreement = agreements(subject, opened)
-        neighbours = Neighbours()
+        other_load = OtherLoad()
         bound = against_floor(subject, opened, arguments.rounds)
         report = table(opened, arguments.seconds)
     results = {
         "environment": stamp,
-        "others_took": neighbours.share(),
+        "others_took": other_load.share(),
         "threads": THREADS,
         "network": random_checkpoint.MAIN,
         "size": SIZE,

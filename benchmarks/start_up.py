@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine_facts import environment, laps, timing
-from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.benchmark.timing import OtherLoad
 
 FORBIDDEN = ("onnx", "onnxruntime", "openvino", "paddle", "torch", "cv2")
 IMPORT, VERSION, DEMO = "import fastfcn_infer", "fastfcn --version", "fastfcn demo"
@@ -64,7 +64,7 @@ def script() -> list[str] | None:
     return [str(path)] if path.is_file() else None
 
 
-def contestants(folder: Path) -> dict[str, Callable[[], object]]:
+def candidates(folder: Path) -> dict[str, Callable[[], object]]:
     """List what is timed: programs, and the installed command where there is one."""
     calls: dict[str, Callable[[], object]] = {
         name: partial(run, code, folder) for name, code in CODE.items()
@@ -93,11 +93,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = forbidden(folder)
-        neighbours = Neighbours()
-        taken = laps(contestants(folder), repeats=arguments.rounds)
+        other_load = OtherLoad()
+        taken = laps(candidates(folder), repeats=arguments.rounds)
     results: dict[str, Any] = {
         "environment": stamp,
-        "others_took": neighbours.share(),
+        "others_took": other_load.share(),
         "seconds": {name: timing(times)._asdict() for name, times in taken.items()},
         "targets": TARGETS,
         "loaded_of_the_forbidden": found,

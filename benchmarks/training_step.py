@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine_facts import environment, timing
-from fastfcn_infer.benchmark.timing import Neighbours
+from fastfcn_infer.benchmark.timing import OtherLoad
 
 RECIPE = "fastfcn-resnet18-camvid"
 CLASSES, STEPS = 11, 6
@@ -111,7 +111,7 @@ def main() -> None:
         work(given.worker)
         return
     taken: dict[str, list[float]] = {way: [] for way in ways()}
-    neighbours = Neighbours()
+    other_load = OtherLoad()
     for _ in range(given.rounds):
         for way, variables in ways().items():
             taken[way].append(seconds(way, variables))
@@ -119,7 +119,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "recipe": RECIPE,
         "environment": environment(),
-        "others_took": neighbours.share(),
+        "others_took": other_load.share(),
         "seconds": rows,
     }
     for way, row in rows.items():

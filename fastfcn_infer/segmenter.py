@@ -164,18 +164,18 @@ class Segmenter:
         """Measure this model as it was opened; see `benchmark.measure`.
 
         Args:
-            sizes: heights and widths of the picture that is shown.
+            sizes: heights and widths of the picture.
             batches: how many pictures at a time.
             seconds: of timed runs for each size and batch.
 
         Raises:
             BackendError: the runtime failed, or this segmenter was closed.
         """
-        from fastfcn_infer.benchmark.measure import Case, Contestant, measure
+        from fastfcn_infer.benchmark.measure import Candidate, Case, measure
 
         cases = [Case(size, batch) for size in sizes for batch in batches]
-        contestant = Contestant(self.model.name, self, self._backend)
-        return measure([contestant], cases, seconds=seconds)
+        candidate = Candidate(self.model.name, self, self._backend)
+        return measure([candidate], cases, seconds=seconds)
 
     def evaluate(
         self,

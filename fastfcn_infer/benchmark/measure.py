@@ -1,7 +1,7 @@
-"""How fast a model is here: from the decoded picture to labels, the network, the stages.
+"""Measure how fast a model is on this machine: end to end, the network alone, and each stage.
 
-Several models, or one in several runtimes, are timed in turn in one process, each row's cold start
-and peak memory in a fresh one.
+Several models, or one model in several runtimes, are timed in turn in one process; the cold start
+and the peak memory of each row are measured in a process of their own.
 """
 
 import os
@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,9 +19,10 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.benchmark.environment import environment
 from fastfcn_infer.benchmark.report import Report, Row
-from fastfcn_infer.benchmark.timing import Neighbours, take_turns, timing
+from fastfcn_infer.benchmark.timing import OtherLoad, take_turns, timing
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference.merge import labels, merge
+from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import Size, plan
 from fastfcn_infer.picture.read import read_picture
@@ -30,24 +30,21 @@ from fastfcn_infer.runtime.backend import Backend
 from fastfcn_infer.system import record
 from fastfcn_infer.system.stopwatch import timed
 
-if TYPE_CHECKING:
-    from fastfcn_infer.segmenter import Segmenter
-
 SIZES: tuple[Size, ...] = ((480, 480),)
 BATCHES = (1,)
 SECONDS = 5.0
 STAGES = ("preprocess", "network", "labels")
 WARM_UP = 2  # runs; the first allocates, and some runtimes compile for a new shape
-STARTING_LIMIT = 600  # seconds for a fresh process
+STARTING_LIMIT = 600  # seconds for the process of a cold start
 
-_MEASURED_AT = 480 * 480  # pixels that the manifest's multiply-adds are for
+_MEASURED_AT = 480 * 480  # pixels; the size that a manifest states its multiply-adds for
 
 Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is shown to the contestants: pictures of a size (height, width), so many at a time."""
+    """What the candidates are fed: `batch` pictures at a time, each of `size` (height, width)."""
 
     size: Size
     batch: int
@@ -55,7 +52,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Request:
-    """What a fresh process is asked for; `began` is when it was started, seconds of `time`."""
+    """What the process of a cold start is to do; `began` is its start, in seconds of `time.time`."""
 
     path: str
     backend: str
@@ -68,50 +65,51 @@ class Request:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Seconds from starting Python to the labels of a first picture; the process's peak memory."""
+    """Seconds from the start of Python to the first labels, and the peak memory of the process."""
 
     seconds: float
     peak_memory_bytes: int | None
 
 
-class Contestant:
-    """A model in a runtime."""
+class Candidate:
+    """A model opened in a runtime, to be timed."""
 
-    def __init__(self, name: str, segmenter: "Segmenter", backend: Backend) -> None:
-        """Take part; `backend` is the one that `segmenter` runs."""
-        self.name, self.segmenter, self.facts = name, segmenter, backend.facts
+    def __init__(self, name: str, predictor: Predictor, backend: Backend) -> None:
+        """Name a model; `backend` is the one that `predictor` runs."""
+        self.name, self.predictor, self.facts = name, predictor, backend.facts
         self._backend = backend
 
     def check(self, case: Case) -> None:
-        """Refuse what a graph of a fixed shape cannot be shown.
+        """Refuse a batch that a graph of a fixed shape does not take.
 
         Raises:
             ValueError: the graph takes another number of pictures.
         """
-        count = self.segmenter.model.input.shape[0]
+        count = self.predictor.model.input.shape[0]
         if case.batch > 1 and count not in (None, case.batch):
             raise ValueError(
-                f"{self.name} was exported for batches of {count}; a batch of {case.batch} was "
-                f"asked for. Take --batch 1 or {count}, or export without --shape."
+                f"{self.name} was exported for batches of {count} pictures and cannot run a batch "
+                f"of {case.batch}. Use --batch 1 or --batch {count}, or export it again without "
+                "--shape."
             )
 
     def run(self, pictures: Sequence[Picture]) -> dict[str, float]:
-        """Go from decoded pictures of one size to labels.
+        """Label decoded pictures of one size.
 
         Returns:
-            Seconds of each of `STAGES`, and ``total`` of the whole.
+            Seconds of each of `STAGES`, and of all of them as ``total``.
         """
         began = time.perf_counter()
         if len(pictures) == 1:
-            taken = dict(self.segmenter.predict(pictures[0]).timings)
+            taken = dict(self.predictor.predict(pictures[0]).timings)
         else:
             taken = self._run_batch(pictures)
         taken["total"] = time.perf_counter() - began
         return taken
 
     def _run_batch(self, pictures: Sequence[Picture]) -> dict[str, float]:
-        """Do what `Segmenter.predict` does, the network seeing all pictures at once."""
-        model = self.segmenter.model
+        """Do what `predict` does, with one call of the runtime for all pictures."""
+        model = self.predictor.model
         size = (pictures[0].shape[0], pictures[0].shape[1])
         one = replace(model.input, shape=(None, *model.input.shape[1:]))
         taken: dict[str, float] = {}
@@ -120,18 +118,19 @@ class Contestant:
             resize = model.procedure.resize
             batch = np.concatenate([prepare(p, views, one, resize) for p in pictures])
         with timed(taken, "network"):
-            answers = self._backend.run(batch)
+            output = self._backend.run(batch)
         with timed(taken, "labels"):
             for index in range(len(pictures)):
-                labels(merge(views, answers[index : index + 1], size), model)
+                labels(merge(views, output[index : index + 1], size), model)
         return taken
 
     def multiply_adds(self, size: Size) -> int | None:
-        """Count the multiply-adds for a picture of `size`, from the manifest's, by area.
+        """Scale the multiply-adds of the manifest to a picture of `size`, by area.
 
-        None where the manifest does not know them.
+        Returns:
+            Multiply-adds of one picture; None if the manifest does not state them.
         """
-        model = self.segmenter.model
+        model = self.predictor.model
         if not model.network.multiply_adds:
             return None
         (view,) = plan(model.procedure, model.input.shape[1:], size)
@@ -139,9 +138,9 @@ class Contestant:
         return round(model.network.multiply_adds * pixels / _MEASURED_AT)
 
     def cold_start(self, case: Case) -> ColdStart:
-        """Open and run the model in a fresh process; see `cold_start`."""
+        """Open and run the model in a process of its own; see `cold_start`."""
         facts = self.facts
-        path = _path(self.segmenter.artifact)
+        path = _path(self.predictor.artifact)
         asked = Request(
             path, facts.backend, facts.device, facts.threads, case.size, case.batch, time.time()
         )
@@ -155,121 +154,139 @@ def photograph(size: Size) -> Picture:
 
 
 def check_seconds(seconds: float) -> None:
-    """Refuse a time that one cannot measure for.
+    """Refuse a duration that cannot be measured for.
 
     Raises:
-        ValueError: it is not positive, or no number, or more than a day.
+        ValueError: it is not positive, not a number, or more than a day.
     """
     if not 0 < seconds <= 86400:
-        raise ValueError(f"{seconds} seconds of measuring; more than 0 and a day at most expected")
+        raise ValueError(
+            f"cannot measure for {seconds} seconds; expected more than 0 and at most a day (86400)"
+        )
 
 
 def measure(
-    contestants: Sequence[Contestant],
+    candidates: Sequence[Candidate],
     cases: Sequence[Case],
     *,
     seconds: float = SECONDS,
     advance: Callable[[float], None] | None = None,
 ) -> Report:
-    """Time the contestants in turn, case after case.
+    """Time the candidates in turn, case after case.
 
     Args:
-        contestants: opened models; their names and backends must differ.
-        cases: what they are shown.
-        seconds: of timed runs for each contestant in each case.
-        advance: told of the seconds that are done, ``seconds`` for each contestant and case.
+        candidates: opened models; their names and backends must differ.
+        cases: what they are fed.
+        seconds: of timed runs for each candidate in each case.
+        advance: called with the seconds just measured; they add up to ``seconds`` for each
+            candidate and case.
 
     Raises:
-        ValueError: a graph of a fixed shape cannot be shown a case, or `seconds` is not positive.
+        ValueError: a graph of a fixed shape does not take a case, or `seconds` is out of range.
         BackendError: a runtime failed.
     """
     check_seconds(seconds)
     for case in cases:
-        for contestant in contestants:
-            contestant.check(case)
-    stamp = environment(max(contestant.facts.threads for contestant in contestants))
+        for candidate in candidates:
+            candidate.check(case)
+    stamp = environment(max(candidate.facts.threads for candidate in candidates))
     rows: list[Row] = []
     for case in cases:
-        rows += _measure_case(contestants, case, seconds, advance, stamp.matrix_product_gflops)
+        rows += _measure_case(candidates, case, seconds, advance, stamp.matrix_product_gflops)
     return Report(1, stamp, seconds, tuple(rows))
 
 
 def cold_start(request: Request) -> ColdStart:
-    """Run `fresh_start` in a process of its own.
+    """Run `fastfcn_infer.cli.cold_start` in a process of its own.
 
     Raises:
-        BackendError: it failed.
+        BackendError: it failed, took too long, or did not report.
     """
     path = os.pathsep.join(entry or os.curdir for entry in sys.path)
+    command = [
+        sys.executable,
+        "-m",
+        "fastfcn_infer.cli.cold_start",
+        record.to_json(request, indent=None),
+    ]
     try:
         ended = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "fastfcn_infer.cli.cold_start",
-                record.to_json(request, indent=None),
-            ],
+            command,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=STARTING_LIMIT,
-            check=True,
+            check=False,
         )
-        # Runtimes may write to standard output, too.
-        return record.from_json(ColdStart, ended.stdout.splitlines()[-1])
-    except subprocess.SubprocessError as error:
-        said = str(getattr(error, "stderr", None) or "").strip()
-        raise BackendError(
-            f"{request.path} failed in a fresh process, in {request.backend} on "
-            f"{request.device}: {error}. {said[-1000:]}"
+    except subprocess.TimeoutExpired as error:
+        raise _failed(
+            request, f"gave no result within {STARTING_LIMIT} s", error.stderr
         ) from error
+    if ended.returncode:
+        raise _failed(request, f"ended with exit code {ended.returncode}", ended.stderr)
+    # Runtimes may write to standard output, too: the report is the last line.
+    last = ended.stdout.rstrip().rpartition("\n")[2]
+    try:
+        return record.from_json(ColdStart, last)
+    except ValueError as error:
+        wrote = f"its output ended with {last[:200]!r}" if last else "it wrote nothing"
+        raise _failed(request, f"ended without a report: {wrote}", ended.stderr) from error
+
+
+def _failed(request: Request, what: str, stderr: str | bytes | None) -> BackendError:
+    said = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr or ""
+    return BackendError(
+        f"cannot measure the cold start of {request.path}: the process that runs it in "
+        f"{request.backend} on {request.device} {what}. {said.strip()[-1000:]}".strip()
+    )
 
 
 def _measure_case(
-    contestants: Sequence[Contestant],
+    candidates: Sequence[Candidate],
     case: Case,
     seconds: float,
     advance: Callable[[float], None] | None,
     gflops: float,
 ) -> Iterator[Row]:
     pictures = [photograph(case.size)] * case.batch
-    neighbours = Neighbours()
-    starts = [contestant.cold_start(case) for contestant in contestants]
-    for contestant in contestants:
+    other_load = OtherLoad()
+    starts = [candidate.cold_start(case) for candidate in candidates]
+    for candidate in candidates:
         for _ in range(WARM_UP):
-            contestant.run(pictures)
-    calls = [_call(contestant, pictures) for contestant in contestants]
+            candidate.run(pictures)
+    calls = [_call(candidate, pictures) for candidate in candidates]
     results = take_turns(calls, seconds=seconds, advance=advance)
-    others = neighbours.share()
-    for contestant, start, taken in zip(contestants, starts, results, strict=True):
-        yield _row(contestant, case, start, taken, gflops, others)
+    others = other_load.share()
+    for candidate, start, taken in zip(candidates, starts, results, strict=True):
+        yield _row(candidate, case, start, taken, gflops, others)
 
 
-def _call(contestant: Contestant, pictures: Sequence[Picture]) -> Callable[[], dict[str, float]]:
-    return lambda: contestant.run(pictures)
+def _call(candidate: Candidate, pictures: Sequence[Picture]) -> Callable[[], dict[str, float]]:
+    return lambda: candidate.run(pictures)
 
 
 def _row(
-    contestant: Contestant,
+    candidate: Candidate,
     case: Case,
     start: ColdStart,
     taken: Sequence[Mapping[str, float]],
     gflops: float,
     others: float | None,
 ) -> Row:
-    facts = contestant.facts
+    facts = candidate.facts
     whole = timing([run["total"] for run in taken])
     network = timing([run["network"] for run in taken])
-    multiply_adds = contestant.multiply_adds(case.size)
+    multiply_adds = candidate.multiply_adds(case.size)
     share = None
     if multiply_adds is not None:
         share = 2e-9 * multiply_adds * case.batch / network.median / gflops
     return Row(
-        model=contestant.name,
+        model=candidate.name,
         backend=facts.backend,
         provider=facts.provider,
         device=facts.device,
-        precision=contestant.segmenter.model.precision,
+        precision=candidate.predictor.model.precision,
         threads=facts.threads,
         size=case.size,
         batch=case.batch,

@@ -1,4 +1,4 @@
-"""Times that can be trusted: taken in turn, summarised by what their number supports."""
+"""Reliable timings: functions take turns, and percentiles are given only for enough runs."""
 
 import os
 import time
@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
@@ -15,14 +17,14 @@ ENOUGH_FOR_P90 = 64
 ENOUGH_FOR_P99 = 662
 
 FEWEST_RUNS = 5
-PAUSE = 0.05  # seconds; runtimes' idle threads go on spinning and would slow the next contestant
+PAUSE = 0.05  # seconds; runtimes' idle threads go on spinning and would slow the next candidate
 
 
 @dataclass(frozen=True)
 class Timing:
     """Seconds of one run; quartiles, since a shared machine has outliers.
 
-    `p90` and `p99` are None where there were too few runs to tell.
+    `p90` and `p99` are None if there were too few runs for them.
     """
 
     median: float
@@ -34,35 +36,23 @@ class Timing:
 
 
 def timing(taken: Sequence[float]) -> Timing:
-    """Summarise the seconds of several runs, one at least."""
-    count = len(taken)
-    return Timing(
-        quantile(taken, 0.5),
-        quantile(taken, 0.25),
-        quantile(taken, 0.75),
-        quantile(taken, 0.9) if count >= ENOUGH_FOR_P90 else None,
-        quantile(taken, 0.99) if count >= ENOUGH_FOR_P99 else None,
-        count,
-    )
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that `share` of the values lie below, interpolated linearly.
-
-    Args:
-        values: in any order, one at least.
-        share: 0..1.
+    """Summarise the seconds of several runs.
 
     Raises:
-        ValueError: there are no values.
+        ValueError: there are no runs.
     """
-    if not values:
-        raise ValueError("no run was timed: there is no quantile")
-    ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    count = len(taken)
+    if not count:
+        raise ValueError("no runs were timed, so there is nothing to summarise")
+    lower, median, upper, p90, p99 = np.quantile(taken, [0.25, 0.5, 0.75, 0.9, 0.99]).tolist()
+    return Timing(
+        median,
+        lower,
+        upper,
+        p90 if count >= ENOUGH_FOR_P90 else None,
+        p99 if count >= ENOUGH_FOR_P99 else None,
+        count,
+    )
 
 
 def take_turns(
@@ -74,21 +64,21 @@ def take_turns(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[list[T]]:
-    """Call several functions until each has had its time, so that a slow machine is so for all.
+    """Call several functions in turn, so that a slow spell of the machine slows them all.
 
-    Whoever has had the least time is next: functions of the same speed alternate, and a slow one
-    is surrounded by many calls of a fast one.
+    The function with the least time so far is called next: functions of equal speed alternate,
+    and each call of a slow one is followed by many of a fast one.
 
     Args:
-        calls: the contestants, warmed up.
-        seconds: for each.
-        fewest: calls of each, however long they take.
-        advance: told of every second of the work that is done, at most `seconds` for each.
-        clock: of seconds; another one in tests.
-        sleep: pauses when the turn changes.
+        calls: the functions, already warmed up.
+        seconds: of calls for each function.
+        fewest: calls of each function, however long they take.
+        advance: called with the seconds of work just done, at most `seconds` per function in all.
+        clock: returns seconds; tests pass their own.
+        sleep: called when the turn changes.
 
     Returns:
-        For each contestant what its calls returned.
+        For each function, what its calls returned.
     """
     used = [0.0] * len(calls)
     results: list[list[T]] = [[] for _ in calls]
@@ -112,17 +102,17 @@ def take_turns(
             advance(min(used[index], seconds) - min(before, seconds))
 
 
-class Neighbours:
-    """Counts what others do on this machine from now on; a comparison wants them quiet."""
+class OtherLoad:
+    """The load that other processes put on this machine from now on; timings need it to be low."""
 
     def __init__(self) -> None:
         self._began = self._now()
 
     def share(self) -> float | None:
-        """Return the share of all processors' time that others took; None where nobody tells.
+        """Return the share of all processors' time that others used; None if unknown.
 
-        Others are other processes, but not this one's finished children, and other machines on
-        the same processor ("steal").
+        Others are other processes, except for this one's finished children, and other virtual
+        machines on the same processor ("steal").
         """
         began, now = self._began, self._now()
         if began is None or now is None:

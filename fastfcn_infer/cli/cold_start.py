@@ -1,9 +1,9 @@
-"""A process of its own that opens a model and segments a picture: what a cold start costs.
+"""A process of its own that opens a model and labels a picture, to measure the cold start.
 
     python -m fastfcn_infer.cli.cold_start REQUEST
 
-`benchmark.cold_start` starts it. REQUEST is the JSON of a `Request`; the last line of standard
-output is that of a `ColdStart`.
+`benchmark.measure.cold_start` runs it. REQUEST is a `Request` as JSON; the last line that it writes
+to standard output is a `ColdStart` as JSON.
 """
 
 import sys
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.benchmark.measure import ColdStart, Contestant, Request, photograph
+from fastfcn_infer.benchmark.measure import Candidate, ColdStart, Request, photograph
 from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system import record
@@ -19,7 +19,7 @@ from fastfcn_infer.system.machine import peak_memory
 
 
 def main(words: list[str]) -> int:
-    """Open, predict once, run the batch once, report."""
+    """Open the model, predict once, run the batch once, report."""
     request = record.from_json(Request, words[0])
     artifact = open_artifact(Path(request.path))
     backend = open_backend(
@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
     segmenter.predict(picture)
     seconds = time.time() - request.began
     if request.batch > 1:
-        Contestant("", segmenter, backend).run([picture] * request.batch)
+        Candidate("", segmenter, backend).run([picture] * request.batch)
     found = ColdStart(seconds, peak_memory())
     sys.stdout.write(record.to_json(found, indent=None) + "\n")
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_model_arguments
 
 if TYPE_CHECKING:
-    from fastfcn_infer.benchmark.measure import Case, Contestant
+    from fastfcn_infer.benchmark.measure import Candidate, Case
     from fastfcn_infer.benchmark.report import Report
 
 SUMMARY = "measure speed, memory and cold start of models; compare with an earlier run"
@@ -47,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     allowed = _share(arguments.max_regress)
     base = None if arguments.compare is None else read_report(_bytes(arguments.compare))
     with ExitStack() as opened:
-        contestants = _contestants(arguments, opened)
-        total = len(contestants) * len(cases) * arguments.seconds
+        candidates = _candidates(arguments, opened)
+        total = len(candidates) * len(cases) * arguments.seconds
         with Progress("benchmark", total=round(total), unit="s") as bar:
-            report = measure(contestants, cases, seconds=arguments.seconds, advance=bar.advance)
+            report = measure(candidates, cases, seconds=arguments.seconds, advance=bar.advance)
     if base is not None:
         found = compare(report, base, arguments.compare, allowed)
         report = replace(report, comparison=found)
@@ -59,9 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_codes.TOO_SLOW if slower else exit_codes.FINE
 
 
-def _contestants(arguments: argparse.Namespace, opened: ExitStack) -> list["Contestant"]:
+def _candidates(arguments: argparse.Namespace, opened: ExitStack) -> list["Candidate"]:
     """Open every model in every backend; one graph is never opened twice by the same backend."""
-    from fastfcn_infer.benchmark.measure import Contestant
+    from fastfcn_infer.benchmark.measure import Candidate
     from fastfcn_infer.hub.conversion import Conversion
     from fastfcn_infer.hub.models import find_model
     from fastfcn_infer.runtime.backend import open_backend
@@ -78,13 +78,13 @@ def _contestants(arguments: argparse.Namespace, opened: ExitStack) -> list["Cont
     names = [artifact.model.name for artifact in found]
     if len(set(names)) < len(names):
         names = list(arguments.models)  # two exports of one checkpoint
-    contestants: dict[tuple[str, str], Contestant] = {}
+    candidates: dict[tuple[str, str], Candidate] = {}
     for name, artifact in zip(names, found, strict=True):
         for asked in _words(arguments.backend):
             backend = open_backend(asked, artifact, device=arguments.device, threads=threads)
             segmenter = opened.enter_context(Segmenter(artifact, backend))
-            contestants[name, backend.facts.backend] = Contestant(name, segmenter, backend)
-    return list(contestants.values())
+            candidates[name, backend.facts.backend] = Candidate(name, segmenter, backend)
+    return list(candidates.values())
 
 
 def _cases(sizes: str, batches: str) -> list["Case"]:

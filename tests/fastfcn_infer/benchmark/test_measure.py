@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,9 +19,9 @@ from fastfcn_infer.benchmark import measure as module
 from fastfcn_infer.benchmark.measure import (
     STAGES,
     WARM_UP,
+    Candidate,
     Case,
     ColdStart,
-    Contestant,
     Request,
     check_seconds,
     cold_start,
@@ -64,14 +65,14 @@ def no_second_process(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
     return asked
 
 
-def contestant(folder: Path, model: Model | None = None, name: str = "tiny") -> Contestant:
+def candidate(folder: Path, model: Model | None = None, name: str = "tiny") -> Candidate:
     tiny_artifact(folder, model)
     artifact = open_artifact(folder)
     spy = Spy(open_backend("onnx_runtime", artifact, device="cpu", threads=1))
-    return Contestant(name, Segmenter(artifact, spy), spy)
+    return Candidate(name, Segmenter(artifact, spy), spy)
 
 
-def spy_of(found: Contestant) -> Spy:
+def spy_of(found: Candidate) -> Spy:
     backend = found._backend
     assert isinstance(backend, Spy)
     return backend
@@ -84,7 +85,7 @@ def test_the_photograph_has_the_size_that_was_asked_for() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_run_feeds_the_network_once_and_times_every_stage(tmp_path: Path, batch: int) -> None:
-    found = contestant(tmp_path / "tiny")
+    found = candidate(tmp_path / "tiny")
     taken = found.run([photograph(SMALL)] * batch)
     assert spy_of(found).fed == [(batch, 3, *SMALL)]
     assert {*STAGES, "total"} <= set(taken)
@@ -98,9 +99,9 @@ def test_a_batch_is_what_predict_does_to_each_picture(
     tmp_path: Path, procedure: Procedure | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model()
-    found = contestant(tmp_path / "tiny", replace(model, procedure=procedure or model.procedure))
+    found = candidate(tmp_path / "tiny", replace(model, procedure=procedure or model.procedure))
     pictures = [photograph(SMALL), photograph(SMALL)[::-1].copy()]
-    expected = [found.segmenter.predict(picture).labels for picture in pictures]
+    expected = [found.predictor.predict(picture).labels for picture in pictures]
     labelled: list[NDArray[Any]] = []
 
     def remember(*given: Any) -> NDArray[Any]:
@@ -117,7 +118,7 @@ def test_a_batch_is_what_predict_does_to_each_picture(
 def test_rows_hold_what_was_measured_and_what_follows_from_it(
     tmp_path: Path, no_second_process: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = contestant(tmp_path / "tiny")
+    found = candidate(tmp_path / "tiny")
 
     def turns(calls: Sequence[Callable[[], object]], **_: Any) -> list[list[dict[str, float]]]:
         return [
@@ -149,7 +150,7 @@ def test_rows_hold_what_was_measured_and_what_follows_from_it(
 
 def test_multiply_adds_that_were_not_counted_are_not_made_up(tmp_path: Path) -> None:
     model = tiny_model()
-    found = contestant(
+    found = candidate(
         tmp_path / "tiny", replace(model, network=replace(model.network, multiply_adds=0))
     )
     (row,) = measure([found], [Case(SMALL, 1)], seconds=0.001).rows
@@ -157,11 +158,11 @@ def test_multiply_adds_that_were_not_counted_are_not_made_up(tmp_path: Path) -> 
     assert row.share_of_matrix_product is None
 
 
-def test_every_contestant_is_warmed_up_and_measured_in_every_case(tmp_path: Path) -> None:
-    contestants = [contestant(tmp_path / name, name=name) for name in ("one", "two")]
+def test_every_candidate_is_warmed_up_and_measured_in_every_case(tmp_path: Path) -> None:
+    candidates = [candidate(tmp_path / name, name=name) for name in ("one", "two")]
     told: list[float] = []
     cases = [Case(SMALL, 1), Case(SMALL, 2)]
-    report = measure(contestants, cases, seconds=0.001, advance=told.append)
+    report = measure(candidates, cases, seconds=0.001, advance=told.append)
     assert [(row.model, row.batch) for row in report.rows] == [
         ("one", 1),
         ("two", 1),
@@ -169,7 +170,7 @@ def test_every_contestant_is_warmed_up_and_measured_in_every_case(tmp_path: Path
         ("two", 2),
     ]
     assert sum(told) == pytest.approx(4 * 0.001)
-    for found, rows in zip(contestants, (report.rows[::2], report.rows[1::2]), strict=True):
+    for found, rows in zip(candidates, (report.rows[::2], report.rows[1::2]), strict=True):
         runs = [row.end_to_end.runs for row in rows]
         assert min(runs) >= FEWEST_RUNS
         fed = [shape[0] for shape in spy_of(found).fed]
@@ -178,10 +179,12 @@ def test_every_contestant_is_warmed_up_and_measured_in_every_case(tmp_path: Path
 
 def test_a_graph_of_a_fixed_batch_is_shown_one_picture_or_that_many(tmp_path: Path) -> None:
     model = tiny_model()
-    found = contestant(
+    found = candidate(
         tmp_path / "tiny", replace(model, input=replace(model.input, shape=(2, None, None)))
     )
-    with pytest.raises(ValueError, match="exported for batches of 2; a batch of 3"):
+    with pytest.raises(
+        ValueError, match="exported for batches of 2 pictures and cannot run a batch of 3"
+    ):
         measure([found], [Case(SMALL, 1), Case(SMALL, 3)], seconds=0.001)
     assert spy_of(found).fed == []
     measure([found], [Case(SMALL, 1), Case(SMALL, 2)], seconds=0.001)
@@ -190,9 +193,9 @@ def test_a_graph_of_a_fixed_batch_is_shown_one_picture_or_that_many(tmp_path: Pa
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_time_that_one_cannot_measure_for_is_refused(seconds: float) -> None:
-    with pytest.raises(ValueError, match="seconds of measuring"):
+    with pytest.raises(ValueError, match="cannot measure for"):
         check_seconds(seconds)
-    with pytest.raises(ValueError, match="seconds of measuring"):
+    with pytest.raises(ValueError, match="cannot measure for"):
         measure([], [], seconds=seconds)
 
 
@@ -223,8 +226,43 @@ def test_a_fresh_process_tells_its_time_and_its_memory(path: Path) -> None:
         assert found.peak_memory_bytes > 20e6
 
 
-def test_a_fresh_process_that_fails_says_why(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="failed in a fresh process, in onnx_runtime") as raised:
+def test_a_cold_start_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(BackendError, match="ended with exit code 1") as raised:
         cold_start(request(tmp_path / "gone"))
     assert f"{tmp_path}{os.sep}gone" in str(raised.value)
+    assert "in onnx_runtime on cpu" in str(raised.value)
     assert "ArtifactError" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("pass", "without a report: it wrote nothing"),
+        ("print(); print()", "without a report: it wrote nothing"),
+        ("print('runtime 1.0')", "its output ended with 'runtime 1.0'"),
+        ("print('{\"seconds\": 1}')", "its output ended with '{\"seconds\": 1}'"),
+        ("print('x' * 5000)", "x{200}'"),
+        ("import sys; sys.stdout.buffer.write(bytes([255]))", "its output ended with"),
+        (
+            "import sys; sys.exit('the licence has expired')",
+            "exit code 1. the licence has expired",
+        ),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "exit code -15"),
+        ("import time; time.sleep(60)", "gave no result within 0.5 s"),
+    ],
+)
+def test_a_cold_start_without_a_report_says_what_happened(
+    program: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = subprocess.run
+
+    def run_program(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+        return run([sys.executable, "-c", program], **options)
+
+    monkeypatch.setattr(subprocess, "run", run_program)
+    if "sleep" in program:
+        monkeypatch.setattr(module, "STARTING_LIMIT", 0.5)
+    with pytest.raises(BackendError, match=said) as raised:
+        cold_start(request(EMBEDDED))
+    assert str(EMBEDDED) in str(raised.value)
+    assert len(str(raised.value)) < 2000

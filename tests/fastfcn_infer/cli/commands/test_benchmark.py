@@ -9,7 +9,7 @@ import pytest
 from benchmark_reports import STAMP, report, row, slower
 from command_line import EMBEDDED, fastfcn
 from fastfcn_infer.benchmark import measure as module
-from fastfcn_infer.benchmark.measure import Case, ColdStart, Contestant
+from fastfcn_infer.benchmark.measure import Candidate, Case, ColdStart
 from fastfcn_infer.benchmark.report import Report, read_report, write_report
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.system import record
@@ -22,12 +22,12 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Measures nothing: remembers what was asked for and finds `FOUND`."""
     given: dict[str, Any] = {}
 
-    def fake(contestants: list[Contestant], cases: list[Case], **options: Any) -> Report:
+    def fake(candidates: list[Candidate], cases: list[Case], **options: Any) -> Report:
         given.update(
             options,
             cases=cases,
-            names=[(each.name, each.facts.backend) for each in contestants],
-            threads={each.facts.threads for each in contestants},
+            names=[(each.name, each.facts.backend) for each in candidates],
+            threads={each.facts.threads for each in candidates},
         )
         return FOUND
 
