@@ -12,15 +12,24 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from fastfcn_infer.system import strict_json
+from fastfcn_infer.system.excerpt import MOST_LISTED, json_excerpt, printable
+
 T = TypeVar("T")
 
-# Metadata of a field that is only written where it differs from its default: records that do not use it
-# read as they did before it was thought of.
+# Metadata of a field that is written only where it differs from its default: records that do not use the
+# field then read as they did before it was added.
 OMITTED: Mapping[str, bool] = types.MappingProxyType({"omitted": True})
 
 
+_MOST_CHARACTERS = 10_000  # of all faults together
+_LONGEST_NAME = 100  # of a key in a message
+_LONGEST_VALUE = 60
+_LONGEST_REASON = 2000  # of what a dataclass says of its own values
+
+
 class RecordError(ValueError):
-    """The JSON does not describe the dataclass; `faults` lists every reason."""
+    """The JSON does not describe the dataclass; `faults` lists every reason, up to about fifty."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -31,25 +40,25 @@ def from_json(kind: type[T], text: str | bytes) -> T:
     """Read a `kind` from JSON.
 
     Raises:
-        RecordError: not JSON, or not a `kind`; names every field at fault.
+        RecordError: not JSON, or not a `kind`; names the fields at fault.
     """
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = strict_json.parse(text)
+    except ValueError as error:
         raise RecordError([f"not JSON: {error}"]) from error
     return from_data(kind, data)
 
 
 def from_data(kind: type[T], data: object) -> T:
-    """Read a `kind` from what `json.loads` gave.
+    """Read a `kind` from plain data.
 
     Raises:
-        RecordError: `data` is not a `kind`; names every field at fault.
+        RecordError: `data` is not a `kind`; names the fields at fault.
     """
-    faults: list[str] = []
+    faults = _Faults()
     value = _decode(kind, data, "", faults)
-    if faults:
-        raise RecordError(faults)
+    if faults.found:
+        raise RecordError(faults.found)
     return value  # type: ignore[no-any-return]
 
 
@@ -73,16 +82,30 @@ def to_data(value: Any) -> Any:
     return value
 
 
-def _decode(kind: Any, data: object, path: str, faults: list[str]) -> Any:
+class _Faults:
+    """What was found wrong so far; where a file holds nothing else, reading stops early."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._left = _MOST_CHARACTERS
+
+    def add(self, path: str, what: str) -> None:
+        fault = f"{path or 'top'}: {what}"
+        self.found.append(fault)
+        self._left -= len(fault)
+        if len(self.found) >= MOST_LISTED or self._left < 0:
+            raise RecordError([*self.found, "... and perhaps more: reading stopped here"])
+
+
+def _decode(kind: Any, data: object, path: str, faults: _Faults) -> Any:
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         return _decode_union(get_args(kind), data, path, faults)
     if origin is Literal:
         # By type as well: true equals 1.
         if (type(data), data) not in [(type(value), value) for value in get_args(kind)]:
-            faults.append(
-                f"{path}: {_show(data)} is none of {', '.join(map(str, get_args(kind)))}"
-            )
+            known = ", ".join(map(str, get_args(kind)))
+            faults.add(path, f"{json_excerpt(data, _LONGEST_VALUE)} is none of {known}")
         return data
     if origin is tuple:
         return _decode_tuple(get_args(kind), data, path, faults)
@@ -93,29 +116,32 @@ def _decode(kind: Any, data: object, path: str, faults: list[str]) -> Any:
     return _decode_scalar(kind, data, path, faults)
 
 
-def _decode_union(kinds: tuple[Any, ...], data: object, path: str, faults: list[str]) -> Any:
+def _decode_union(kinds: tuple[Any, ...], data: object, path: str, faults: _Faults) -> Any:
     if data is None and type(None) in kinds:
         return None
     rest = [kind for kind in kinds if kind is not type(None)]
     if len(rest) == 1:
         return _decode(rest[0], data, path, faults)
     for kind in rest:
-        attempt: list[str] = []
-        value = _decode(kind, data, path, attempt)
-        if not attempt:
-            return value
-    faults.append(f"{path}: {_show(data)} fits none of {', '.join(map(_name, rest))}")
+        attempt = _Faults()
+        with contextlib.suppress(RecordError):
+            value = _decode(kind, data, path, attempt)
+            if not attempt.found:
+                return value
+    faults.add(
+        path, f"{json_excerpt(data, _LONGEST_VALUE)} fits none of {', '.join(map(_name, rest))}"
+    )
     return None
 
 
-def _decode_tuple(kinds: tuple[Any, ...], data: object, path: str, faults: list[str]) -> Any:
+def _decode_tuple(kinds: tuple[Any, ...], data: object, path: str, faults: _Faults) -> Any:
     if not isinstance(data, list):
-        faults.append(f"{path}: a list was expected, found {_show(data)}")
+        faults.add(path, f"a list was expected, found {json_excerpt(data, _LONGEST_VALUE)}")
         return ()
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(data)
     if len(kinds) != len(data):
-        faults.append(f"{path}: {len(kinds)} items were expected, found {len(data)}")
+        faults.add(path, f"{len(kinds)} items were expected, found {len(data)}")
         return ()
     return tuple(
         _decode(kind, item, f"{path}[{i}]", faults)
@@ -123,35 +149,42 @@ def _decode_tuple(kinds: tuple[Any, ...], data: object, path: str, faults: list[
     )
 
 
-def _decode_mapping(kind: Any, data: object, path: str, faults: list[str]) -> Any:
+def _decode_mapping(kind: Any, data: object, path: str, faults: _Faults) -> Any:
     if not isinstance(data, dict):
-        faults.append(f"{path}: an object was expected, found {_show(data)}")
+        faults.add(path, f"an object was expected, found {json_excerpt(data, _LONGEST_VALUE)}")
         return {}
-    return {key: _decode(kind, item, f"{path}.{key}", faults) for key, item in data.items()}
+    return {key: _decode(kind, item, _below(path, key), faults) for key, item in data.items()}
 
 
-def _decode_dataclass(kind: Any, data: object, path: str, faults: list[str]) -> Any:
+def _decode_dataclass(kind: Any, data: object, path: str, faults: _Faults) -> Any:
     if not isinstance(data, dict):
-        faults.append(f"{path or 'top'}: an object was expected, found {_show(data)}")
+        faults.add(path, f"an object was expected, found {json_excerpt(data, _LONGEST_VALUE)}")
         return None
     hints = get_type_hints(kind)
-    before = len(faults)
+    before = len(faults.found)
     values = {}
     for field in dataclasses.fields(kind):
-        here = f"{path}.{field.name}".lstrip(".")
+        here = _below(path, field.name)
         if field.name in data:
             values[field.name] = _decode(hints[field.name], data[field.name], here, faults)
         elif _required(field):
-            faults.append(f"{here}: missing")
+            faults.add(here, "missing")
     known = {field.name for field in dataclasses.fields(kind)}
-    faults += [f"{path}.{key}: unknown key".lstrip(".") for key in data if key not in known]
-    if len(faults) > before:
+    for key in data:
+        if key not in known:
+            faults.add(_below(path, key), "unknown key")
+    if len(faults.found) > before:
         return None
     try:
         return kind(**values)
     except ValueError as error:
-        faults.append(f"{path or 'top'}: {error}")
+        faults.add(path, printable(str(error), _LONGEST_REASON))
         return None
+
+
+def _below(path: str, key: object) -> str:
+    name = printable(str(key), _LONGEST_NAME)
+    return f"{path}.{name}" if path else name
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -159,24 +192,16 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is missing and field.default_factory is missing
 
 
-def _decode_scalar(kind: Any, data: object, path: str, faults: list[str]) -> Any:
+def _decode_scalar(kind: Any, data: object, path: str, faults: _Faults) -> Any:
     if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
         with contextlib.suppress(OverflowError):  # a whole number of hundreds of digits
             if math.isfinite(data):
                 return float(data)
     elif type(data) is kind:
         return data
-    faults.append(f"{path}: {_name(kind)} was expected, found {_show(data)}")
+    faults.add(path, f"{_name(kind)} was expected, found {json_excerpt(data, _LONGEST_VALUE)}")
     return None
 
 
 def _name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
-
-
-def _show(data: object) -> str:
-    try:
-        text = json.dumps(data, default=str)
-    except RecursionError:
-        return f"a deeply nested {type(data).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."

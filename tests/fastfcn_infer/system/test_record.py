@@ -176,3 +176,43 @@ def test_any_value_in_any_field_is_taken_or_a_record_error(field: str, value: ob
         assert all(fault.startswith(field) for fault in error.faults)
     else:
         assert record.to_data(getattr(tree, field)) == value or field == "leaves"
+
+
+def test_a_name_that_stands_twice_is_a_fault() -> None:
+    with pytest.raises(RecordError, match=r"not JSON: .*'ratio' twice"):
+        from_json(Leaf, '{"ratio": 1, "ratio": 2}')
+
+
+LONG = "x" * 5_000_000
+HUGE: dict[str, Any] = {
+    "a long text for a number": {"leaves": {"a": {"ratio": LONG}}},
+    "a long text for a choice": {"kind": LONG},
+    "a long text for a list": {"sizes": LONG},
+    "a long key": {"leaves": {LONG: 1}},
+    "a long unknown key": {LONG: 1},
+    "many unknown keys": {f"{number}" * 50: 1 for number in range(100_000)},
+    "many faults in a list": {"sizes": ["x"] * 1_000_000},
+    "many faults in a mapping": {"leaves": dict.fromkeys(map(str, range(100_000)))},
+    "many values of the wrong kind": {
+        "leaves": {str(i): {"ratio": LONG[:5000]} for i in range(1000)}
+    },
+    "objects that refuse their values": {
+        "leaves": {str(i) * 100: {"ratio": 1, "even": 10**4000 + 1} for i in range(1000)}
+    },
+    "a union of long values": {"either": [LONG]},
+}
+
+
+@pytest.mark.parametrize("changes", HUGE.values(), ids=HUGE)
+def test_faults_of_any_size_and_number_make_a_short_message(changes: dict[str, Any]) -> None:
+    with pytest.raises(RecordError) as caught:
+        from_json(Tree, json.dumps(TREE | changes))
+    assert len(str(caught.value)) < 20_000
+    assert sum(map(len, caught.value.faults)) < 20_000
+
+
+def test_where_faults_were_left_out_the_message_says_so() -> None:
+    found = faults(sizes=["x"] * 1000)
+    assert found[0] == 'sizes[0]: int was expected, found "x"'
+    assert len(found) == 51
+    assert found[-1] == "... and perhaps more: reading stopped here"
