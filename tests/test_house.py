@@ -173,6 +173,19 @@ def test_no_contract_of_the_layers_has_an_exception_for_the_conversion() -> None
     assert "conversion" not in (ROOT / "setup.cfg").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("module", "only"),
+    [
+        ("yaml", ["export/fastfcn_export/safe_yaml.py"]),
+        ("pickle", ["training/fastfcn_training/checkpoint/save_dialect.py"]),  # writes only
+    ],
+)
+def test_files_of_unknown_origin_have_one_reader(module: str, only: list[str]) -> None:
+    packages = [path for path in SOURCES if not name(path).startswith(("benchmarks", "examples"))]
+    importing = [name(path) for path in packages if module in imports(path)]
+    assert importing == only
+
+
 def test_no_tracked_file_knows_the_machine_it_was_written_on() -> None:
     # Put together here, so that this file does not hold what it looks for.
     places = ["/" + place + "/" for place in ("work", "tmp", "root", "opt/pypi", "opt/wheels")]

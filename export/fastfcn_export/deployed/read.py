@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fastfcn_infer.errors import BackendMissing, CheckpointError
+from fastfcn_export.safe_yaml import read_yaml
+from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt, listing, printable
 
 YAML_NAMES = ("deploy.yaml", "inference.yml", "deploy.yml", "inference.yaml")
 PROGRAMS = (".json", ".pdmodel")
 PARAMS = ".pdiparams"
 
-_LARGEST_YAML = 1 << 20  # bytes
 _SHOWN = 8  # names in a message
 
 
@@ -98,23 +99,12 @@ def _yaml_in(folder: Path) -> Path:
 
 
 def _load(file: Path) -> object:
-    try:
-        import yaml
-    except ImportError as error:
-        raise BackendMissing(
-            "Reading a deployment's YAML needs the package PyYAML, which is not installed. "
-            'Run: pip install "fastfcn-infer[export]"'
-        ) from error
     if not file.is_file():
         raise CheckpointError(f"{file} does not exist, or is no file.")
-    if file.stat().st_size > _LARGEST_YAML:
-        raise CheckpointError(f"{file} is larger than {_LARGEST_YAML >> 20} MiB: no deploy.yaml.")
     try:
-        # Safe: a tag that names code is refused, not followed.
-        return yaml.safe_load(file.read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise CheckpointError(f"{file} is no YAML that is safe to read: {problem}") from error
+        return read_yaml(file)
+    except ValueError as error:
+        raise CheckpointError(f"{error}.") from error
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:
@@ -149,7 +139,7 @@ def _program(yaml: Path, named: object) -> Path:
     if len({path.stem for path in others}) == 1:
         return others[0]  # .json before .pdmodel
     raise CheckpointError(
-        f"{yaml} names the program {named!r}, which is not there, and no other .json or .pdmodel "
+        f"{yaml} names the program {excerpt(named)}, which is not there, and no other .json or .pdmodel "
         f"is the only one with a .pdiparams of its name; {folder} holds {_content(folder)}."
     )
 
@@ -160,7 +150,7 @@ def _params(yaml: Path, named: object, program: Path) -> Path:
         if path is not None and path.is_file():
             return path
     raise CheckpointError(
-        f"{yaml} names the weights {named!r}, which are not there, and neither is "
+        f"{yaml} names the weights {excerpt(named)}, which are not there, and neither is "
         f"{program.with_suffix(PARAMS).name}; {yaml.parent} holds {_content(yaml.parent)}."
     )
 
@@ -170,11 +160,10 @@ def _inside(yaml: Path, named: object) -> Path | None:
         return None
     parts = PurePosixPath(named.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in named:
-        raise CheckpointError(f"{yaml} names a file outside its folder: {named!r}.")
+        raise CheckpointError(f"{yaml} names a file outside its folder: {excerpt(named)}.")
     return yaml.parent / parts
 
 
 def _content(folder: Path) -> str:
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (", ".join(names[:_SHOWN]) or "nothing") + more
+    return listing([printable(name) for name in names], most=_SHOWN) or "nothing"

@@ -58,7 +58,7 @@ def _with_bases(path: Path, above: tuple[Path, ...]) -> Config:
 
 
 def _mapping(path: Path) -> Config:
-    config = read_yaml(path)
+    config = read_yaml(path, extra="training")
     if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
         raise ValueError(f"{path} is no configuration; keys with values were expected")
     return config
