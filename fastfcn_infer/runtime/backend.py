@@ -5,10 +5,10 @@ A file of `backends/` is a `BackendFile`: some constants and `open`. It imports 
 """
 
 import difflib
+import importlib
 import importlib.util
 import re
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, cast
 
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable, GraphRefused
 from fastfcn_infer.runtime import gpu
+from fastfcn_infer.runtime.loading import broken, importing
 from fastfcn_infer.system import registry
+from fastfcn_infer.system.warn import warn
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
 
 _PACKAGE = "fastfcn_infer.runtime.backends"
-_LEVEL = 4  # of the caller of `Segmenter.from_pretrained`, seen from `_Chosen`
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class RuntimeFacts:
 
 @dataclass(frozen=True)
 class Availability:
-    """What a backend could do here, for people and for reports."""
+    """What a backend could do on this machine, for people and for reports."""
 
     name: str
     installed: bool
@@ -59,7 +60,7 @@ class Availability:
     reads: str  # a key of `artifact.FORMATS`
     devices: tuple[str, ...]  # kinds of `Device` that it knows
     providers: tuple[str, ...]  # what the installed runtime says it can compute with
-    fault: str | None  # why an installed runtime cannot be imported
+    fault: str | None  # why an installed runtime cannot be used; None if it can, or is absent
 
 
 class Backend(Protocol):
@@ -90,7 +91,9 @@ class Backend(Protocol):
 class BackendFile(Protocol):
     """What a file of `backends/` offers.
 
-    It may also offer ``providers()``: what the installed runtime can compute with, in its words.
+    It may also offer two functions without arguments: ``load()`` imports the runtime, needed where
+    the import has to be prepared, and ``providers()`` lists what the installed runtime can compute
+    with, by the runtime's own names. Any thread may call each function of the file at any time.
     """
 
     RANK: int  # "auto" takes the lowest that can serve
@@ -124,7 +127,7 @@ def installed(name: str) -> bool:
     Args:
         name: one of `backend_names`.
     """
-    return all(importlib.util.find_spec(module) for module in _file(name).REQUIRES)
+    return all(map(_found, _file(name).REQUIRES))
 
 
 def format_of(name: str) -> str:
@@ -137,20 +140,22 @@ def format_of(name: str) -> str:
 
 
 def availability(name: str) -> Availability:
-    """Find out whether a backend is there and what it can compute with, in its runtime's words.
+    """Find out whether a backend is installed and what its runtime says it can compute with.
 
     Args:
         name: one of `backend_names`.
     """
-    file, there, fault = _file(name), installed(name), None
+    file, present, fault = _file(name), installed(name), None
     tell = getattr(file, "providers", None)
     providers: tuple[str, ...] = ()
-    if there and tell is not None:
+    if present:
         try:
-            providers = tuple(tell())
-        except (ImportError, OSError, RuntimeError) as error:  # as of missing system libraries
-            fault = f"{type(error).__name__}: {error}"
-    return Availability(name, there, _install(file), file.FORMAT, file.DEVICES, providers, fault)
+            _load(name)
+            providers = () if tell is None else tuple(tell())
+        except Exception as error:  # noqa: BLE001 - a broken installation may raise anything
+            cause = error.__cause__ if isinstance(error, BackendMissing) else error
+            fault = f"{type(cause).__name__}: {cause}"
+    return Availability(name, present, _install(file), file.FORMAT, file.DEVICES, providers, fault)
 
 
 def parse_device(text: str) -> Device:
@@ -164,7 +169,7 @@ def parse_device(text: str) -> Device:
     """
     match = re.fullmatch(r"(auto|cpu|cuda|tensorrt)|cuda:(\d{1,3})", text)
     if match is None:
-        raise DeviceUnavailable(f"Device {text!r} is unknown; one of {', '.join(DEVICES)} is.")
+        raise DeviceUnavailable(f"Device {text!r} is unknown; known: {', '.join(DEVICES)}.")
     kind = cast("Literal['auto', 'cpu', 'cuda', 'tensorrt']", match[1] or "cuda")
     return Device(kind, int(match[2] or 0))
 
@@ -174,59 +179,157 @@ def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) ->
 
     Args:
         name: one of `backend_names`, or "auto": the first of them that is installed, reads a
-            format that the artifact holds, can serve the device, and takes the graph. One that
-            refuses it is named in a warning and in `RuntimeFacts.chosen`.
+            format that the artifact holds, has the device, and takes the graph. Each one that was
+            tried before it is named, with the reason, in a warning and in `RuntimeFacts.chosen`.
         artifact: from `open_artifact`, so its files are whole.
         device: see `parse_device`.
         threads: for computing, at least 1.
 
     Raises:
-        BackendMissing: the runtime is not installed; says what to install.
+        BackendMissing: the runtime is not installed, or cannot be imported; says what to install.
         DeviceUnavailable: the device is unknown or cannot be had.
         ArtifactError: the artifact does not hold the format that the runtime reads.
-        GraphRefused: no runtime that was asked takes the graph; names others that may.
-        BackendError: no such backend.
+        GraphRefused: no runtime that was tried takes the graph; names others that may.
+        BackendError: no such backend, or the runtime failed.
         ValueError: `threads` is less than 1.
+
+    For "auto" the error lists every backend with the reason why it does not serve.
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; at least 1 was expected")
     wanted = parse_device(device)
-    names = _candidates(artifact, wanted) if name == "auto" else [_checked(name, artifact, wanted)]
-    refusals: dict[str, GraphRefused] = {}
-    for each in names:
-        try:
-            opened = _file(each).open(artifact, device=wanted, threads=threads)
-        except GraphRefused as error:
-            refusals[each] = error
-        else:
-            return _Chosen(opened, refusals) if name == "auto" else opened
-    lines = (*map(str, refusals.values()), _instead(artifact, wanted, names))
-    raise GraphRefused("\n".join(lines)) from refusals[names[0]]
+    if name == "auto":
+        return _open_first(artifact, wanted, threads)
+    _check(name, artifact, wanted)
+    try:
+        return _open(name, artifact, wanted, threads)
+    except GraphRefused as error:
+        raise GraphRefused(f"{error}\n{_instead(artifact, wanted, name)}") from error
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An attempt of "auto" that did not succeed."""
+
+    backend: str
+    attempt: str  # the backend, and the device where both were chosen
+    error: BackendError
 
 
 class _Chosen:
     """A backend that also says how it was chosen."""
 
-    def __init__(self, backend: Backend, refusals: Mapping[str, GraphRefused]) -> None:
+    def __init__(self, backend: Backend, failures: Sequence[_Failure], note: str | None) -> None:
         name = backend.facts.backend
         notes = [f"backend {name}: the first installed one that can serve this artifact"]
-        notes += [f"backend {other}: not taken; {why}" for other, why in refusals.items()]
-        if refusals:
-            warnings.warn(
-                f"{name} runs this model, because {'; '.join(map(str, refusals.values()))}.",
-                RuntimeWarning,
-                stacklevel=_LEVEL,
-            )
+        notes += [f"backend {each.attempt}: not taken; {each.error}" for each in failures]
+        notes += [] if note is None else [note]
+        if failures:
+            skipped = "; ".join(f"{each.attempt} was skipped: {each.error}" for each in failures)
+            warn(f"{name} runs this model on {backend.facts.device}; {skipped}")
         self.facts = replace(backend.facts, chosen=(*notes, *backend.facts.chosen))
         self.run = backend.run
         self.close = backend.close
+
+
+def _open_first(artifact: Artifact, wanted: Device, threads: int) -> Backend:
+    """Try one backend after the other; what keeps one from serving may not concern the next."""
+    failures: list[_Failure] = []
+    for name, device in _attempts(artifact, wanted):
+        attempt, note = name, None
+        if device != wanted:
+            attempt, note = f"{name} on {device}", f"device {device}: there is a GPU"
+        try:
+            opened = _open(name, artifact, device, threads)
+        except (GraphRefused, DeviceUnavailable, BackendMissing) as error:
+            failures.append(_Failure(name, attempt, error))
+        else:
+            return _Chosen(opened, failures, note)
+    raise _none_serves(artifact, wanted, failures)
+
+
+def _attempts(artifact: Artifact, wanted: Device) -> list[tuple[str, Device]]:
+    """List the installed backends to try, each with the device, the one to prefer first."""
+    names = [name for name in _able(artifact, wanted) if installed(name)]
+    if wanted.kind != "auto" or not isinstance(gpu.find_gpu(0), gpu.Gpu):
+        return [(name, wanted) for name in names]
+    # The fastest on a processor is slower than any on a GPU, so every GPU is tried before.
+    able = [name for name in names if any("CUDA" in each for each in availability(name).providers)]
+    on_gpu = [name for name in able if "cuda" in _file(name).DEVICES]
+    names.sort(key=lambda name: name in on_gpu or name not in able)
+    return [
+        *((name, Device("cuda")) for name in on_gpu),
+        *((name, Device("cpu") if name in on_gpu else wanted) for name in names),
+    ]
+
+
+def _none_serves(artifact: Artifact, device: Device, failures: Sequence[_Failure]) -> BackendError:
+    """List every backend with the reason why it does not serve."""
+    tried = {each.backend for each in failures}
+    lines = [f"{each.attempt}: {each.error}" for each in failures]
+    lines += [
+        f"{name}: {_unable(name, artifact, device)}"
+        for name in backend_names()
+        if name not in tried
+    ]
+    listed = "".join(f"\n- {line}" for line in lines)
+    text = f"No backend can run {artifact.model.name!r} on device {device}:{listed}"
+    # The failure that came last on the way from the import over the device to the graph.
+    for kind in (GraphRefused, DeviceUnavailable, BackendMissing):
+        if any(isinstance(each.error, kind) for each in failures):
+            return kind(text)
+    return BackendMissing(text) if _able(artifact, device) else BackendError(text)
+
+
+def _unable(name: str, artifact: Artifact, device: Device) -> str:
+    """Say why a backend was not even tried."""
+    file = _file(name)
+    if file.FORMAT not in artifact.formats:
+        return f"the model has no {file.FORMAT} graph"
+    if device.kind not in ("auto", *file.DEVICES):
+        return f"runs on {', '.join(file.DEVICES)}, not on {device}"
+    return f"not installed; {_install(file)}"
+
+
+def _open(name: str, artifact: Artifact, device: Device, threads: int) -> Backend:
+    _load(name)
+    try:
+        return _file(name).open(artifact, device=device, threads=threads)
+    except ImportError as error:
+        raise broken(name, _file(name).EXTRA, error) from error
+    except OSError as error:
+        if error.errno is not None:  # about a file, and not a shared library that does not load
+            raise
+        raise broken(name, _file(name).EXTRA, error) from error
+
+
+def _load(name: str) -> None:
+    """Import what a backend needs; raises BackendMissing if the installation is broken."""
+    file = _file(name)
+    load = getattr(file, "load", None)
+    if load is not None:
+        load()
+        return
+    with importing(name, file.EXTRA):
+        for module in file.REQUIRES:
+            importlib.import_module(module)
+
+
+def _found(module: str) -> bool:
+    """Tell whether a module can be imported; a folder that an uninstallation left cannot."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ValueError:  # imported already, in an unusual way
+        return True
+    return spec is not None and spec.loader is not None and spec.origin is not None
 
 
 def _file(name: str) -> BackendFile:
     return cast("BackendFile", registry.load(_PACKAGE, name))
 
 
-def _checked(name: str, artifact: Artifact, device: Device) -> str:
+def _check(name: str, artifact: Artifact, device: Device) -> None:
+    """Refuse what cannot work before a runtime is loaded."""
     names = backend_names()
     if name not in names:
         close = difflib.get_close_matches(name, names, 1, 0.5)
@@ -244,8 +347,7 @@ def _checked(name: str, artifact: Artifact, device: Device) -> str:
             f"Backend {name!r} runs on {', '.join(file.DEVICES)}, not on {device}. "
             f"Backends that do: {', '.join(able) or 'none'}."
         )
-    artifact.path(file.FORMAT)  # an artifact without it says so before a runtime is loaded
-    return name
+    artifact.path(file.FORMAT)  # raises ArtifactError if the artifact has no such graph
 
 
 def _able(artifact: Artifact, device: Device) -> list[str]:
@@ -256,32 +358,12 @@ def _able(artifact: Artifact, device: Device) -> list[str]:
     ]
 
 
-def _candidates(artifact: Artifact, device: Device) -> list[str]:
-    """List the installed runtimes that can serve, the one to prefer first; at least one."""
-    able = _able(artifact, device)
-    there = [name for name in able if installed(name)]
-    if device.kind == "auto" and there and isinstance(gpu.find_gpu(0), gpu.Gpu):
-        # The fastest on a processor is slower than any on a GPU.
-        there.sort(
-            key=lambda name: not any("CUDA" in each for each in availability(name).providers)
-        )
-    if there:
-        return there
-    if not able:
-        raise BackendError(
-            f"No backend reads {', '.join(artifact.formats)} on device {device}; "
-            f"known: {', '.join(backend_names())}."
-        )
-    ways = " or ".join(_install(_file(name)) for name in able)
-    raise BackendMissing(f"None of the runtimes {', '.join(able)} is installed. {ways}")
-
-
-def _instead(artifact: Artifact, device: Device, tried: list[str]) -> str:
+def _instead(artifact: Artifact, device: Device, tried: str) -> str:
     """Say which runtimes are left to try."""
-    others = [name for name in _able(artifact, device) if name not in tried]
-    there = [name for name in others if installed(name)]
-    if there:
-        return f"Installed here as well: {', '.join(there)}. Try --backend {there[0]}."
+    others = [name for name in _able(artifact, device) if name != tried]
+    present = [name for name in others if installed(name)]
+    if present:
+        return f"Installed here as well: {', '.join(present)}. Try --backend {present[0]}."
     ways = " or ".join(_install(_file(name)) for name in others)
     return f"Another runtime may take it: {ways}" if ways else "No other runtime reads this model."
 

@@ -5,7 +5,6 @@ answer each shows what it makes of a picture whose labels are known: the golden 
 artifact. Where there is none, its answer to made-up pixels is compared with the safest setting's.
 """
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -19,12 +18,11 @@ from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.inference.merge import labels, merge
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import View, plan
+from fastfcn_infer.system.warn import warn
 
 _SIDE = 97  # pixels of the made-up picture: odd at every stride, which is where settings go wrong
 _ALLOWED = {"fp32": 1e-3, "fp16": 4e-2}  # difference of answers, as a fraction of the largest
 _AGREEMENT = 0.99  # of labels, where the graph answers labels; made-up pixels have many near ties
-
-_LEVEL = 7  # of the caller of `Segmenter.from_pretrained`, seen from `_warn`
 
 
 class Runnable(Protocol):
@@ -89,11 +87,7 @@ def _fault(judge: Callable[[Runnable], str | None], opened: Runnable) -> str | N
 
 def _warn(runtime: str, name: str, notes: tuple[str, ...]) -> None:
     if notes:
-        warnings.warn(
-            f"{runtime} runs with the setting {name!r}, because {'; '.join(notes)}.",
-            RuntimeWarning,
-            stacklevel=_LEVEL,
-        )
+        warn(f"{runtime} runs with the setting {name!r}, because {'; '.join(notes)}.")
 
 
 def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:

@@ -3,7 +3,10 @@
 Nothing of Paddle is imported here: `backends/paddle_inference.py` brings its objects.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file
 from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.errors import ArtifactError, BackendError, GraphRefused
+from fastfcn_infer.runtime.loading import ONCE
 
 _INSTALL = "https://www.paddlepaddle.org.cn/install/quick"
 _POOL = 256  # MiB of GPU memory to begin with; it grows
@@ -49,6 +53,20 @@ SETTINGS: Mapping[str, Mapping[str, Callable[[Any, int], Any]]] = {
     "cuda": {"CUDA": _cuda, "CUDA, as written": _cuda_plain},
     "tensorrt": {"TensorRT": _cuda},  # the program was compiled before, see `tensorrt_shapes`
 }
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keep Paddle quiet while it is imported inside the ``with``, by one thread at a time.
+
+    Its log lines below errors are turned off for the process by GLOG_minloglevel, which Paddle
+    reads once, unless the user set that variable. The filter of its warning that it cannot compile
+    extensions quickly stays: `warnings.catch_warnings` would undo what other threads do meanwhile.
+    """
+    with ONCE:
+        os.environ.setdefault("GLOG_minloglevel", "2")
+        warnings.filterwarnings("ignore", "No ccache found", UserWarning)
+        yield
 
 
 def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.metadata
-import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError,
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
+from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.onnx_providers import PROVIDERS, diagnose, provider_chain
 from fastfcn_infer.system.cache import cache_folder
 
@@ -46,11 +46,17 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
         return OnnxRuntime(model_path, model, cpu, threads, (note,))
 
 
+def load() -> Any:
+    """Import ONNX Runtime; see `backend.BackendFile.load`."""
+    with importing(_NAME, EXTRA):
+        import onnxruntime
+        import onnxruntime.capi.onnxruntime_pybind11_state
+    return onnxruntime
+
+
 def providers() -> list[str]:
     """List the execution providers of the installed wheel; see `backend.BackendFile`."""
-    import onnxruntime
-
-    return list(onnxruntime.get_available_providers())
+    return list(load().get_available_providers())
 
 
 class OnnxRuntime:
@@ -59,8 +65,7 @@ class OnnxRuntime:
     def __init__(
         self, path: Path, model: Model, device: Device, threads: int, chosen: tuple[str, ...]
     ) -> None:
-        import onnxruntime
-
+        onnxruntime = load()
         provider = PROVIDERS[device.kind]
         if provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
@@ -119,8 +124,7 @@ class OnnxRuntime:
                 self._engines.keep()
 
     def _open(self, path: Path, model: Model, device: Device, threads: int) -> Any:
-        import onnxruntime
-
+        onnxruntime = load()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -166,16 +170,17 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def _load_libraries(onnxruntime: Any) -> None:
     """Find CUDA and cuDNN where pip put them; since ONNX Runtime 1.21."""
-    if hasattr(onnxruntime, "preload_dlls"):
-        # It prints what it does not find; whether the provider starts is checked afterwards.
-        with contextlib.redirect_stdout(io.StringIO()):
+    with ONCE:
+        if hasattr(onnxruntime, "preload_dlls") and "print" not in vars(onnxruntime):
+            # It prints what it does not find, and whether the provider starts is checked later.
+            # Only its own `print` is replaced: `redirect_stdout` would take other threads' output.
+            onnxruntime.print = lambda *_, **__: None
             onnxruntime.preload_dlls()
 
 
 def _diagnosis(device: Device, reason: str | None = None) -> str:
-    """Say why a device is not there and how to get it."""
-    import onnxruntime
-
+    """Say why a device cannot be had and how to get it."""
+    onnxruntime = load()
     owners = set(importlib.metadata.packages_distributions().get("onnxruntime", ()))
     wheels = sorted(f"{name} {importlib.metadata.version(name)}" for name in owners)
     if reason is None and device.kind != "cpu":

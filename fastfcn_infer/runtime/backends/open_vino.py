@@ -3,6 +3,7 @@
 import importlib.metadata
 import queue
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,10 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime.loading import importing
 
-# Seconds for ResNet-50-vd, JPU, EncNet at 1 x 480 x 480 on two cores, medians of turns: OpenVINO
-# 0.53, ONNX Runtime 0.72, Paddle Inference 0.78; at 512 x 1024 1.49, 2.00, 2.14; at 4 x 480 x 480
-# 2.16, 3.19, 4.77. So this one is first for processors; it has no GPU, which "auto" would take.
+# The fastest on processors (benchmarks/results/runtimes.json), so "auto" tries it first, except
+# where another backend can use a GPU.
 RANK = 5
 FORMAT = "onnx"
 DEVICES = ("cpu",)
@@ -28,6 +29,10 @@ REQUIRES = ("openvino",)
 _NAME = __name__.rpartition(".")[2]
 _TELEMETRY = "openvino_telemetry"
 
+# Threads that read and compile graphs at the same time, when none was opened before, wait for each
+# other for ever inside OpenVINO.
+_OPENING = threading.Lock()
+
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
     """Open an ONNX file; see `backend.BackendFile.open`."""
@@ -35,12 +40,19 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
     return OpenVino(artifact.path(FORMAT), artifact.model, threads, chosen)
 
 
+def load() -> Any:
+    """Import OpenVINO; see `backend.BackendFile.load`."""
+    with importing(_NAME, EXTRA), _no_telemetry():
+        import openvino
+        import openvino.frontend
+    return openvino
+
+
 def providers() -> list[str]:
     """List OpenVINO's devices here; see `backend.BackendFile`."""
-    with _no_telemetry():
-        import openvino
-
-    return list(openvino.Core().available_devices)
+    openvino = load()
+    with _OPENING:
+        return list(openvino.Core().available_devices)
 
 
 class OpenVino:
@@ -115,10 +127,8 @@ class OpenVino:
 
 
 def _compile(path: Path, model: Model, threads: int) -> Any:
-    with _no_telemetry():
-        import openvino
-        from openvino import frontend
-
+    openvino = load()
+    frontend = openvino.frontend
     failures = (
         RuntimeError,
         frontend.GeneralFailure,
@@ -136,10 +146,11 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
         "CACHE_DIR": "",
     }
     try:
-        # By name: left to itself OpenVINO shows the file to every reader it has until one takes it.
-        reader = frontend.FrontEndManager().load_by_framework("onnx")
-        graph = reader.convert(reader.load(str(path)))
-        return openvino.Core().compile_model(graph, "CPU", properties)
+        with _OPENING:
+            # By name: otherwise OpenVINO offers the file to each of its readers until one takes it.
+            reader = frontend.FrontEndManager().load_by_framework("onnx")
+            graph = reader.convert(reader.load(str(path)))
+            return openvino.Core().compile_model(graph, "CPU", properties)
     except failures as error:
         raise GraphRefused(
             f"OpenVINO refused {path.name} of {model.name!r}: {_reason(error)}"
@@ -148,20 +159,20 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
 
 @contextmanager
 def _no_telemetry() -> Iterator[None]:
-    """Let OpenVINO be imported without reporting it to its makers, which it does unasked.
+    """Let OpenVINO be imported without reporting its use to its makers, its default.
 
-    There is no switch but a file in the user's home. Where the package that reports cannot be
-    imported OpenVINO goes without; so it cannot be, for as long as this takes.
+    The only switch is a file in the user's home. If the package that reports cannot be imported
+    OpenVINO does without it, so its import is blocked meanwhile; the caller holds `loading.ONCE`.
     """
     if "openvino" in sys.modules:
-        yield  # somebody else imported it; what that reported is theirs
+        yield  # imported by the user's own code, which decides about reporting
         return
     before = sys.modules.get(_TELEMETRY)
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules[_TELEMETRY]
+        sys.modules.pop(_TELEMETRY, None)
         if before is not None:
             sys.modules[_TELEMETRY] = before
 

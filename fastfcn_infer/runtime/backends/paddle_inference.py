@@ -5,7 +5,6 @@ import os
 import shutil
 import tempfile
 import threading
-import warnings
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input, Model
-from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable, GraphRefused
+from fastfcn_infer.errors import BackendError, DeviceUnavailable, GraphRefused
 from fastfcn_infer.runtime import canary, paddle_settings
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime.loading import importing
 from fastfcn_infer.runtime.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
 from fastfcn_infer.system.machine import cpu_budget
 
@@ -32,13 +32,16 @@ REQUIRES = ("paddle",)
 
 _NAME = __name__.rpartition(".")[2]
 
+# Paddle sets up its devices and its kernels when the first predictor is made.
+_CREATING = threading.Lock()
+
 # What Paddle's enforcement raises; they have no ancestor of their own.
 _FAILURES = (RuntimeError, ValueError, IndexError, NotImplementedError, OSError, MemoryError)
 
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "PaddleInference":
     """Open a Paddle program; see `backend.BackendFile.open`."""
-    _import()
+    load()
     files = paddle_settings.whole_program(artifact)
     if device.kind == "tensorrt":
         return _open_compiled(artifact, files, device, threads)
@@ -52,9 +55,17 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "PaddleInferenc
     return _noted(_open(artifact, files, Device("cpu"), threads), note)
 
 
+def load() -> Any:
+    """Import Paddle; see `backend.BackendFile.load`."""
+    with importing(_NAME, EXTRA), paddle_settings.quiet_import():
+        import paddle
+        import paddle.inference
+    return paddle
+
+
 def providers() -> list[str]:
     """List what the installed Paddle can compute with; see `backend.BackendFile`."""
-    paddle = _import()
+    paddle = load()
     return ["CPU", "CUDA"] if paddle.is_compiled_with_cuda() else ["CPU"]
 
 
@@ -109,7 +120,8 @@ class PaddleInference:
         from paddle import inference
 
         try:
-            predictor = inference.create_predictor(config())
+            with _CREATING:
+                predictor = inference.create_predictor(config())
         except _FAILURES as error:
             raise BackendError(
                 f"Paddle refused {self._model.name}/{FORMATS[FORMAT]}: {reason(error)}"
@@ -200,22 +212,6 @@ def _noted(opened: PaddleInference, note: str) -> PaddleInference:
     return opened
 
 
-def _import() -> Any:
-    os.environ.setdefault("GLOG_minloglevel", "2")  # read once, and then for the whole process
-    try:
-        with warnings.catch_warnings():
-            # Paddle regrets at every import that it could not compile extensions faster.
-            warnings.filterwarnings("ignore", "No ccache found", UserWarning)
-            import paddle
-            import paddle.inference
-    except ImportError as error:
-        raise BackendMissing(
-            f"Paddle needs {error.name!r}, which is not installed. "
-            f'pip install "fastfcn-infer[{EXTRA}]"'
-        ) from error
-    return paddle
-
-
 def _config(files: tuple[Path, Path], threads: int) -> Any:
     from paddle import inference
 
@@ -255,7 +251,7 @@ def _compiled(files: tuple[Path, Path], given: Input, folder: Path) -> tuple[Pat
 def _missing(device: Device) -> str | None:
     if device.kind == "cpu":
         return None
-    paddle = _import()
+    paddle = load()
     wheels = [f"{wheel} {importlib.metadata.version(wheel)}" for wheel in _wheels()]
     if not paddle.is_compiled_with_cuda():
         return paddle_settings.diagnose(wheels, None, 0, device.index)

@@ -105,19 +105,20 @@ import numpy as np
 from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.errors import BackendError
 
-RANK, FORMAT, DEVICES, EXTRA = {rank}, "{format}", ("cpu",), "abacus"
+RANK, FORMAT, DEVICES, EXTRA = {rank}, "{format}", {devices}, "abacus"
 REQUIRES = ("{requires}",)
 
 class Abacus:
-    def __init__(self, threads):
-        self.facts = RuntimeFacts("abacus", "beads", "cpu", threads, {{"abacus": "1"}})
+    def __init__(self, device, threads):
+        device = "cpu" if device.kind == "auto" else str(device)
+        self.facts = RuntimeFacts("abacus", "beads", device, threads, {{"abacus": "1"}})
     def run(self, batch):
         return np.zeros((len(batch), 1, 1, 1), np.float32)
     def close(self):
         pass
 
 def open(artifact, *, device, threads):
-    return Abacus(threads)
+    return Abacus(device, threads)
 """
 
 
@@ -126,8 +127,14 @@ def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     path = [*fastfcn_infer.runtime.backends.__path__, str(tmp_path)]
     monkeypatch.setattr(fastfcn_infer.runtime.backends, "__path__", path)
 
-    def drop(*, rank: int = 10**6, format: str = "onnx", requires: str = "numpy") -> None:
-        text = DROPPED_IN.format(rank=rank, format=format, requires=requires)
+    def drop(
+        *,
+        rank: int = 10**6,
+        format: str = "onnx",
+        requires: str = "numpy",
+        devices: tuple[str, ...] = ("cpu",),
+    ) -> None:
+        text = DROPPED_IN.format(rank=rank, format=format, requires=requires, devices=devices)
         (tmp_path / "abacus.py").write_text(text)
         importlib.invalidate_caches()
 
@@ -156,7 +163,7 @@ def refuse(artifact: Artifact, **_: Any) -> Any:
     raise GraphRefused("The abacus refused it: too many beads")
 
 
-def test_auto_goes_on_from_a_backend_that_refuses_the_graph_and_says_so_aloud(
+def test_auto_continues_after_a_backend_that_refuses_the_graph_and_warns(
     drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drop_in(rank=-1)
@@ -164,7 +171,9 @@ def test_auto_goes_on_from_a_backend_that_refuses_the_graph_and_says_so_aloud(
     second = next(each for each in backend.backend_names()[1:] if backend.installed(each))
     assert artifact.folder is not None
     with (
-        pytest.warns(RuntimeWarning, match=f"{second} runs this model.*too many beads") as warned,
+        pytest.warns(
+            RuntimeWarning, match=f"{second} runs this model.*abacus.*too many beads"
+        ) as warned,
         Segmenter.from_pretrained(artifact.folder, device="cpu", threads=1) as segmenter,
     ):
         facts = segmenter.runtime
@@ -241,6 +250,158 @@ def test_a_format_the_artifact_does_not_hold_is_an_artifact_error(
         backend.open_backend("abacus", artifact, device="cpu", threads=1)
     opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
     assert opened.facts.backend != "abacus"
+
+
+BROKEN = [
+    "raise ImportError('libbeads.so.1: cannot open shared object file')",
+    "raise OSError('libbeads.so.1: cannot open shared object file')",
+    "import no_such_package_anywhere",
+    "raise RuntimeError('compiled for another NumPy')",
+    "raise AttributeError('module has no attribute beads')",
+    "raise KeyError('beads')",
+    "this is no Python",
+]
+
+
+@pytest.fixture(params=BROKEN)
+def broken(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """A package that is installed and cannot be imported."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "beads_runtime.py").write_text(str(request.param))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield "beads_runtime"
+    sys.modules.pop("beads_runtime", None)
+
+
+def test_auto_continues_after_a_broken_installation_and_warns(
+    drop_in: Any, artifact: Artifact, broken: str
+) -> None:
+    drop_in(rank=-1, requires=broken)
+    with pytest.warns(RuntimeWarning, match="abacus.*cannot be imported") as warned:
+        opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
+    assert [Path(each.filename) for each in warned] == [Path(__file__)]
+    assert opened.facts.backend != "abacus"
+    assert any("abacus: not taken" in note for note in opened.facts.chosen)
+    opened.close()
+
+
+def test_a_broken_installation_that_was_asked_for_is_an_error_with_its_reason(
+    drop_in: Any, artifact: Artifact, broken: str
+) -> None:
+    drop_in(rank=-1, requires=broken)
+    with pytest.raises(BackendMissing, match="cannot be imported") as caught:
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+    assert type(caught.value.__cause__).__name__ in str(caught.value)
+    assert '"fastfcn-infer[abacus]"' in str(caught.value)
+    found = backend.availability("abacus")
+    assert found.installed
+    assert found.fault == f"{type(caught.value.__cause__).__name__}: {caught.value.__cause__}"
+
+
+def test_a_shared_library_that_is_missed_only_when_opening_is_a_broken_installation(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(artifact: Artifact, **_: Any) -> Any:
+        raise OSError("libbeads.so.1: cannot open shared object file")
+
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", fail)
+    with pytest.warns(RuntimeWarning, match=r"libbeads\.so\.1"):
+        backend.open_backend("auto", artifact, device="cpu", threads=1).close()
+    with pytest.raises(BackendMissing, match=r"libbeads\.so\.1"):
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+
+
+def test_a_file_that_is_gone_when_opening_is_not_taken_for_a_broken_installation(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in(rank=-1)
+    gone = FileNotFoundError(2, "No such file or directory", "model.onnx")
+    monkeypatch.setattr(file_of("abacus"), "open", lambda *_, **__: (_ for _ in ()).throw(gone))
+    with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
+        backend.open_backend("auto", artifact, device="cpu", threads=1)
+
+
+def unavailable(*_: Any, **__: Any) -> Any:
+    raise DeviceUnavailable("it did not start")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "tensorrt"])
+def test_auto_continues_after_a_backend_that_cannot_have_the_device(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    drop_in(devices=("cpu", "cuda", "tensorrt"))
+    for each in backend.backend_names():
+        if each != "abacus":
+            monkeypatch.setattr(file_of(each), "open", unavailable)
+    with pytest.warns(RuntimeWarning, match=f"abacus runs this model on {device}.*did not start"):
+        opened = backend.open_backend("auto", artifact, device=device, threads=1)
+    assert opened.facts.device == device
+    assert any("not taken; it did not start" in note for note in opened.facts.chosen)
+
+
+def test_a_device_that_no_backend_can_have_is_an_error_that_lists_each_with_its_reason(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_in(devices=("cuda",))
+    monkeypatch.setattr(file_of("abacus"), "open", unavailable)
+    monkeypatch.setattr(backend, "installed", lambda name: name == "abacus")
+    with pytest.raises(DeviceUnavailable, match="device cuda:2") as caught:
+        backend.open_backend("auto", artifact, device="cuda:2", threads=1)
+    lines = str(caught.value).splitlines()[1:]
+    assert sorted(line.split(":")[0].removeprefix("- ") for line in lines) == sorted(
+        backend.backend_names()
+    )
+    assert "- abacus: it did not start" in lines
+    assert "- open_vino: runs on cpu, not on cuda:2" in lines
+    assert '- onnx_runtime: not installed; pip install "fastfcn-infer[cpu]"' in lines
+    assert "- paddle_inference: the model has no paddle graph" in lines
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_on_a_machine_with_a_gpu_auto_tries_every_backend_on_it_and_then_the_processor(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    drop_in(devices=("cpu", "cuda"))
+    abacus = file_of("abacus")
+    abacus.providers = lambda: ["CUDA"]
+    real = abacus.open
+    seen: list[str] = []
+
+    def open(artifact: Artifact, *, device: backend.Device, threads: int) -> Any:
+        seen.append(str(device))
+        if device.kind == "cuda" and not works:
+            raise DeviceUnavailable("no cuDNN")
+        return real(artifact, device=device, threads=threads)
+
+    monkeypatch.setattr(abacus, "open", open)
+    monkeypatch.setattr(gpu, "find_gpu", lambda index: gpu.Gpu("H100", "00", 13000))
+    for each in backend.backend_names():
+        if each != "abacus":
+            monkeypatch.setattr(file_of(each), "providers", lambda: ["CPU"])
+    if works:
+        opened = backend.open_backend("auto", artifact, device="auto", threads=1)
+        assert (opened.facts.backend, opened.facts.device) == ("abacus", "cuda")
+        assert "device cuda: there is a GPU" in opened.facts.chosen
+    else:
+        with pytest.warns(RuntimeWarning, match="abacus on cuda was skipped: no cuDNN"):
+            opened = backend.open_backend("auto", artifact, device="auto", threads=1)
+        assert opened.facts.device == "cpu"
+        first = next(each for each in backend.backend_names() if backend.installed(each))
+        assert opened.facts.backend == first, "the fastest on a processor"
+    assert seen == ["cuda"]
+    opened.close()
+
+
+def test_the_rest_of_an_uninstalled_package_is_not_an_installation(
+    drop_in: Any, artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / "beads_runtime" / "__pycache__").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    drop_in(rank=-1, requires="beads_runtime")
+    assert not backend.installed("abacus")
 
 
 def test_with_no_runtime_installed_every_way_to_get_one_is_named(

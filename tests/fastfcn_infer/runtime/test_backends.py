@@ -1,6 +1,9 @@
 """The contract of `backends/`: every file of the folder is held to it, none is named here."""
 
 import importlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +72,44 @@ def test_a_backend_file_can_be_read_without_its_runtime(each: str) -> None:
     assert all(module.isidentifier() for module in file.REQUIRES)
     tops = {getattr(value, "__name__", "").split(".")[0] for value in vars(file).values()}
     assert not tops & set(file.REQUIRES), "imports its runtime before `open`"
+
+
+BROKEN = """
+import sys
+from pathlib import Path
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.errors import BackendMissing
+from fastfcn_infer.runtime.backend import availability, open_backend
+from fastfcn_infer.runtime.backends import {name} as file
+
+assert availability("{name}").fault == "{kind}: broken on purpose"
+for work in (
+    lambda: open_backend("{name}", open_artifact(Path(sys.argv[1])), device="cpu", threads=1),
+    file.providers,
+):
+    try:
+        work()
+    except BackendMissing as error:
+        assert "{kind}: broken on purpose" in str(error), error
+        assert "pip install" in str(error)
+    else:
+        raise SystemExit("no error")
+"""
+
+
+@pytest.mark.parametrize("kind", ["ImportError", "OSError", "RuntimeError"])
+def test_a_broken_installation_of_its_runtime_is_a_typed_error_with_the_reason(
+    name: str, artifact: Artifact, tmp_path: Path, kind: str
+) -> None:
+    for module in file_of(name).REQUIRES:
+        (tmp_path / module).mkdir()
+        (tmp_path / module / "__init__.py").write_text(f"raise {kind}('broken on purpose')")
+    rooms = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    subprocess.run(
+        [sys.executable, "-c", BROKEN.format(name=name, kind=kind), str(artifact.folder)],
+        env={**os.environ, "PYTHONPATH": rooms},
+        check=True,
+    )
 
 
 @pytest.mark.parametrize(

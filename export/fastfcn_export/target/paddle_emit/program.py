@@ -4,7 +4,6 @@ Paddle is imported when a program is grown, not when this file is: exporting to 
 """
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from fastfcn_export.target.target import Options
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, BackendMissing
+from fastfcn_infer.runtime.paddle_settings import quiet_import
 
 STEM = "inference"  # the name that PaddleX looks for
 
@@ -26,16 +26,11 @@ _INSTALL = 'Run: pip install "fastfcn-infer[paddle]"'
 def load() -> Any:
     """Import Paddle without its log output and return it.
 
-    Its log lines below errors are turned off for the process by GLOG_minloglevel, which Paddle
-    reads once, unless the user set that variable.
-
     Raises:
         BackendMissing: it is not installed, or older than 3.0.
     """
-    os.environ.setdefault("GLOG_minloglevel", "2")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that no ccache is installed
+        with quiet_import():
             import paddle
     except ImportError as error:
         raise BackendMissing(
