@@ -104,14 +104,18 @@ def evaluate(
     try:
         with closing(_read_ahead(dataset, planned.todo)) as reading:
             for index, sample, reader in reading:
-                try:
-                    found = _count(predictor, len(dataset.classes), sample, reader, planned)
-                except (ImageError, DatasetError) as error:
+                if tally.has_counted(index, sample.name):  # only its prediction is missing
+                    _count(predictor, len(dataset.classes), sample, reader, planned)
                     now = time.monotonic()
-                    tally = tally.failing(index, sample.name, str(error), now - began)
                 else:
-                    now = time.monotonic()
-                    tally = tally.counting(index, sample.name, found, now - began)
+                    try:
+                        found = _count(predictor, len(dataset.classes), sample, reader, planned)
+                    except (ImageError, DatasetError) as error:
+                        now = time.monotonic()
+                        tally = tally.failing(index, sample.name, str(error), now - began)
+                    else:
+                        now = time.monotonic()
+                        tally = tally.counting(index, sample.name, found, now - began)
                 began = now
                 if now - written > _WRITE_EVERY:
                     _save(planned, tally)
@@ -139,8 +143,8 @@ def _count(
 ) -> Confusion:
     picture, truth = reader.result()
     result = predictor.predict(picture)
-    if planned.predictions is not None:
-        target = planned.predictions / f"{sample.name}.png"
+    target = planned.prediction(sample)
+    if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         result.save(target, kind="labels")
     confusion = Confusion(classes)

@@ -1,4 +1,4 @@
-"""What an evaluation is going to do, once model, data set and an earlier run go together."""
+"""Plan an evaluation: check that model and data set fit, and find what an earlier run counted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from fastfcn_infer.errors import EvaluationError
 from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.evaluation.state import Run, Tally, describe_run, read_state
 from fastfcn_infer.inference.predictor import Predictor
+from fastfcn_infer.system.atomic import has_content
 
 STATE_NAME = "evaluation.json"  # beside saved predictions
 
@@ -23,8 +24,8 @@ class Plan:
     Args:
         run: what the counts depend on.
         samples: the pictures that are asked for.
-        predictions: folder that labels are saved in; None: they are not.
-        state: file that the counts are kept in; None: they are not.
+        predictions: folder to save predicted labels in; None: they are not saved.
+        state: file to keep the counts in; None: they are not kept.
         tally: what an earlier run counted.
     """
 
@@ -36,12 +37,20 @@ class Plan:
 
     @property
     def todo(self) -> list[tuple[int, Sample]]:
-        """The pictures that are still to be counted; those that failed are tried again."""
+        """Pictures to count, those that failed before among them, or whose prediction is missing."""
         return [
             (index, sample)
             for index, sample in enumerate(self.samples)
-            if index >= self.tally.seen or sample.name in self.tally.failed
+            if not self.tally.has_counted(index, sample.name) or self._lacks_prediction(sample)
         ]
+
+    def prediction(self, sample: Sample) -> Path | None:
+        """Name the file of a picture's predicted labels; None if they are not saved."""
+        return None if self.predictions is None else self.predictions / f"{sample.name}.png"
+
+    def _lacks_prediction(self, sample: Sample) -> bool:
+        path = self.prediction(sample)
+        return path is not None and not has_content(path)
 
 
 def plan(

@@ -64,6 +64,10 @@ class Tally:
         """How many pictures were counted."""
         return self.seen - len(self.failed)
 
+    def has_counted(self, index: int, name: str) -> bool:
+        """Tell whether a picture was counted, and so must not be counted again."""
+        return index < self.seen and name not in self.failed
+
     def counting(self, index: int, name: str, found: Confusion, seconds: float) -> "Tally":
         """Count a picture, which may have failed before."""
         failed = {other: why for other, why in self.failed.items() if other != name}

@@ -54,6 +54,14 @@ def write_file(path: Path, data: bytes) -> None:
     sync(path.parent)
 
 
+def has_content(path: Path) -> bool:
+    """Tell whether a file is there and not empty: an empty file is no result of `write_file`."""
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except FileNotFoundError:  # deleted meanwhile
+        return False
+
+
 @contextlib.contextmanager
 def write_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     """Fill a temporary folder that takes the name `folder` when the block ends without an error.

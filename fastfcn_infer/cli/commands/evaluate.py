@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--state",
         type=Path,
         metavar="FILE",
-        help="keep the counts there, to go on after an interruption "
+        help="keep the counts there, to continue after an interruption "
         "(default: beside the predictions, or in the cache until the run is complete)",
     )
     add("--fresh", action="store_true", help="forget what an interrupted run counted")
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 found = evaluate(segmenter, dataset, planned, arguments.convention, bar.advance)
         except KeyboardInterrupt:
             print(
-                f"The counts are kept in {planned.state}; the same command goes on from there.",
+                f"The counts are kept in {planned.state}; the same command continues from there.",
                 file=sys.stderr,
             )
             raise
@@ -115,9 +115,10 @@ def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namesp
         ignore_names=arguments.ignore_names,
     )
     if planned.tally.seen:
+        left = len(planned.todo)
         print(
-            f"Going on from {planned.state}: {planned.tally.counted} pictures are counted already "
-            "(--fresh begins anew).",
+            f"Continuing from {planned.state}: {planned.tally.counted} pictures are counted "
+            f"already, {left} are left to count or to save (--fresh starts again).",
             file=sys.stderr,
         )
     return planned

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import (
@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--save", default="labels", metavar="KIND[,KIND]", help=f"of {', '.join(KINDS)}")
     add("--recursive", action="store_true", help="look into the folders of folders")
     add("--max-pixels", type=int, help="refuse larger pictures")
-    add("--force", action="store_true", help="overwrite results that are there")
+    add(
+        "--force",
+        action="store_true",
+        help="make all results again, and overwrite those that exist",
+    )
     add_checkpoint_arguments(parser)
     add_model_arguments(parser)
 
@@ -47,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
-    kinds = arguments.save.split(",")
+    kinds = [word.strip() for word in arguments.save.split(",")]
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"--save {', '.join(unknown)}: known are {', '.join(KINDS)}")
@@ -68,31 +72,35 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _one(
     segmenter: "Segmenter", job: "Job", kinds: list[str], arguments: argparse.Namespace
-) -> dict[str, object]:
+) -> dict[str, Any]:
+    """Make the results of a picture that are missing; `--force` makes all of them again."""
     from fastfcn_infer.errors import ImageError
+    from fastfcn_infer.system.atomic import has_content
 
-    report: dict[str, object] = {"source": str(job.source)}
+    report: dict[str, Any] = {"source": str(job.source)}
     targets = {kind: job.target.with_name(job.target.name + KINDS[kind][0]) for kind in kinds}
-    present = [str(path) for path in targets.values() if path.exists()]
-    if present and not arguments.force:
-        return report | {"status": "exists", "written": present}
+    kept = {} if arguments.force else {k: p for k, p in targets.items() if has_content(p)}
+    missing = {kind: path for kind, path in targets.items() if kind not in kept}
+    report["kept"] = [str(path) for path in kept.values()]
+    if not missing:
+        return report | {"status": "exists", "written": []}
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     try:
         result = segmenter.predict(job.source, **limit)
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        for kind, path in targets.items():  # a JPEG cannot hold every picture
+        for kind, path in missing.items():  # a JPEG cannot hold every picture
             result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`
     except ImageError as error:
         return report | {"status": "failed", "error": str(error)}
     return report | {
         "status": "done",
-        "written": [str(path) for path in targets.values()],
+        "written": [str(path) for path in missing.values()],
         "areas": result.areas(),
         "seconds": sum(result.timings.values()),
     }
 
 
-def _print(reports: list[dict[str, object]], *, as_json: bool) -> None:
+def _print(reports: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(reports, indent=2, ensure_ascii=False))
         return
@@ -104,7 +112,11 @@ def _print(reports: list[dict[str, object]], *, as_json: bool) -> None:
         for status in ("done", "exists", "failed")
     }
     print(f"{count['done']} of {len(reports)} pictures segmented")
-    if count["exists"]:
-        print(f"{count['exists']} left alone: their results exist already (--force overwrites)")
+    kept = sum(len(report["kept"]) for report in reports)
+    if kept:
+        print(
+            f"{kept} results existed already and were left alone; it was not checked that they "
+            "are of this model and picture (--force makes them again)"
+        )
     if count["failed"]:
         print(f"{count['failed']} failed")

@@ -22,7 +22,7 @@ from camvid_tree import (
 from fastfcn_infer import Segmenter, open_dataset
 from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.data.dataset import Dataset
-from fastfcn_infer.errors import BackendError, EvaluationError
+from fastfcn_infer.errors import BackendError, EvaluationError, ImageError
 from fastfcn_infer.evaluation import evaluate as module
 from fastfcn_infer.evaluation.evaluate import Evaluation, default_convention, evaluate
 from fastfcn_infer.evaluation.plan import STATE_NAME, plan
@@ -184,15 +184,49 @@ def test_a_failing_runtime_ends_the_evaluation_and_keeps_what_was_counted(
 def test_a_finished_evaluation_answers_from_its_state_and_a_fresh_one_counts_again(
     segmenter: Segmenter, dataset: Dataset, tmp_path: Path
 ) -> None:
+    target = tmp_path / "out" / "p0.png"
     first = segmenter.evaluate(dataset, predictions=tmp_path / "out")
-    (tmp_path / "out" / "p0.png").unlink()
+    written = target.stat().st_mtime_ns
     again = segmenter.evaluate(dataset, predictions=tmp_path / "out")
     assert equal(first, again)
     assert again.seconds == first.seconds
-    assert not (tmp_path / "out" / "p0.png").exists()
+    assert target.stat().st_mtime_ns == written
     fresh = segmenter.evaluate(dataset, predictions=tmp_path / "out", fresh=True)
     assert equal(first, fresh)
-    assert (tmp_path / "out" / "p0.png").exists()
+    assert target.stat().st_mtime_ns > written
+
+
+@pytest.mark.parametrize("left", [set(), {0}, {5}, {1, 3, 4}])
+def test_predictions_that_are_missing_are_made_and_their_pictures_not_counted_twice(
+    segmenter: Segmenter, dataset: Dataset, tmp_path: Path, left: set[int]
+) -> None:
+    folder = tmp_path / "out"
+    first = segmenter.evaluate(dataset, predictions=folder, limit=4)
+    expected = {index: read(folder / f"p{index}.png") for index in range(4)}
+    for index in set(range(4)) - left:
+        (folder / f"p{index}.png").unlink()
+    again = segmenter.evaluate(dataset, predictions=folder, limit=4)
+    assert equal(first, again)
+    assert again.seconds == first.seconds
+    whole = segmenter.evaluate(dataset, predictions=folder)
+    assert equal(whole, segmenter.evaluate(dataset))
+    assert len([*folder.glob("*.png")]) == 6
+    for index, labels in expected.items():
+        np.testing.assert_array_equal(read(folder / f"p{index}.png"), labels)
+
+
+def test_a_missing_prediction_of_a_picture_that_cannot_be_read_any_more_is_an_error(
+    segmenter: Segmenter, dataset: Dataset, tmp_path: Path
+) -> None:
+    first = segmenter.evaluate(dataset, predictions=tmp_path / "out")
+    (tmp_path / "out" / "p2.png").unlink()
+    picture = dataset.samples[2].picture
+    content = picture.read_bytes()
+    picture.write_text("text")
+    with pytest.raises(ImageError, match=r"p2\.png"):
+        segmenter.evaluate(dataset, predictions=tmp_path / "out")
+    picture.write_bytes(content)
+    assert equal(first, segmenter.evaluate(dataset, predictions=tmp_path / "out"))
 
 
 def test_bad_files_are_named_and_left_out_and_counted_once_they_are_mended(

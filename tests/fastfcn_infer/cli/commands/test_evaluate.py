@@ -141,14 +141,30 @@ def test_after_ctrl_c_the_same_command_goes_on_and_every_picture_counts_once(
     (state,) = files(here / "cache" / "evaluations")
     assert out == ""
     assert err.splitlines() == [
-        f"The counts are kept in {state}; the same command goes on from there.",
+        f"The counts are kept in {state}; the same command continues from there.",
         "interrupted",
     ]
     assert run("--json") == 0
     out, err = capsys.readouterr()
-    assert err.startswith(f"Going on from {state}: 4 pictures are counted already")
+    assert err.startswith(f"Continuing from {state}: 4 pictures are counted already, 2 are left")
     assert counted(json.loads(out)) == counted(whole)
     assert files(here / "cache") == []
+
+
+def test_a_missing_or_empty_prediction_is_made_by_the_next_run(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = as_json(capsys, "--save-predictions", "out")
+    expected = {path: path.read_bytes() for path in files(here / "out") if path.suffix == ".png"}
+    assert len(expected) == 6
+    (here / "out/p1.png").unlink()
+    (here / "out/p4.png").write_bytes(b"")
+    assert run("--save-predictions", "out", "--json") == 0
+    out, err = capsys.readouterr()
+    assert "6 pictures are counted already, 2 are left" in err
+    assert counted(json.loads(out)) == counted(whole)
+    for path, content in expected.items():
+        assert path.read_bytes() == content
 
 
 def test_a_fresh_run_forgets_what_an_interrupted_one_counted(

@@ -1,5 +1,8 @@
+import itertools
 import json
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -113,15 +116,72 @@ def test_nothing_is_overwritten_without_force(
     mine.parent.mkdir()
     mine.write_text("mine")
     assert predict("in", "-o", "out", "--save", "labels,overlay") == 0
-    assert "left alone" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "1 of 1 pictures segmented\n1 results existed already and were left alone"
+    )
     assert mine.read_text() == "mine"
-    assert names(here / "out") == ["a_overlay.jpg"]
+    assert names(here / "out") == ["a_labels.png", "a_overlay.jpg"]
     assert predict("in", "-o", "out", "--save", "labels,overlay", "--json") == 0
     (report,) = json.loads(capsys.readouterr().out)
-    assert report == {"source": "in/a.png", "status": "exists", "written": ["out/a_overlay.jpg"]}
+    assert report == {
+        "source": "in/a.png",
+        "status": "exists",
+        "kept": ["out/a_labels.png", "out/a_overlay.jpg"],
+        "written": [],
+    }
+    assert mine.read_text() == "mine"
     assert predict("in", "-o", "out", "--save", "labels,overlay", "--force") == 0
     assert cv2.imread(str(mine)) is not None
     assert names(here / "out") == ["a_labels.png", "a_overlay.jpg"]
+
+
+SETS = [kinds for count in range(1, 5) for kinds in itertools.combinations(KINDS, count)]
+
+
+def test_whatever_an_earlier_run_saved_the_next_one_makes_what_is_missing(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = nullcontext(Segmenter.from_pretrained("tiny", threads=1))
+    monkeypatch.setattr(Segmenter, "from_pretrained", lambda *_, **__: opened)
+
+    def results(kinds: Sequence[str]) -> list[str]:
+        return sorted(f"a{KINDS[kind][0]}" for kind in kinds)
+
+    def save(folder: str, kinds: Sequence[str]) -> Any:
+        assert predict("in", "-o", folder, "--save", ",".join(kinds), "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    for index, (first, then) in enumerate(itertools.product(SETS, SETS)):
+        folder = here / f"out{index}"
+        for name in results(first):
+            folder.mkdir(exist_ok=True)
+            (folder / name).write_text("earlier")
+        (report,) = save(folder.name, then)
+        assert names(folder) == sorted({*results(first), *results(then)})
+        for name in results(first):
+            assert (folder / name).read_text() == "earlier"
+        new = [kind for kind in then if kind not in first]
+        assert report["status"] == ("done" if new else "exists")
+        assert len(report["written"]) == len(new)
+        assert len(report["kept"]) == len(then) - len(new)
+        assert all(Path(path).stat().st_size > 7 for path in report["written"])
+
+
+def test_an_empty_file_is_no_result(here: Path) -> None:
+    (here / "out").mkdir()
+    (here / "out" / "a_labels.png").write_bytes(b"")
+    (here / "out" / "a_overlay.jpg").symlink_to(here / "gone.jpg")
+    assert predict("in", "-o", "out", "--save", "labels, overlay") == 0
+    for name in ("a_labels.png", "a_overlay.jpg"):
+        assert cv2.imread(str(here / "out" / name)) is not None
+
+
+def test_a_result_that_failed_is_tried_again_and_fails_again(here: Path) -> None:
+    write(here / "in" / "a.png", 1, (70_000, 1))  # no JPEG is as high
+    for _ in range(2):
+        assert predict("in", "-o", "out", "--save", "labels,overlay") == 3
+        assert names(here / "out") == ["a_labels.png"]
 
 
 def test_a_picture_over_the_limit_is_one_failed_picture(here: Path) -> None:
