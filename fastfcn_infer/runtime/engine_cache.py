@@ -1,42 +1,43 @@
 """What a runtime compiled for one model on one device, kept for the next time.
 
-Compiled engines are code: whoever can change one runs what they like. So the cache is a folder of
-this user alone; a file of it is used only if a hash made with this user's secret says that we put
-it there, for exactly this model, these versions and this device. Anything else is thrown away and
-compiled again. A runtime never works in the cache itself: it gets a copy of what was checked, and
-what it leaves there is stored as a whole when it is done.
+Compiled engines are code, so the cache guards against running somebody else's:
+- against other users: the folder has to be this user's alone, and so does each entry;
+- against damage: an entry is one file, written as a whole, that begins with the hash of the rest;
+- against an engine for something else: the hash covers the entry's name, which stands for the
+  model, the versions, the device and the settings.
+An entry that fails a check is deleted, and the engines are compiled again. It does not guard
+against this user's other programs or an administrator, who could change this package as well.
+
+A runtime never works in the cache itself: it gets a copy of what was checked, and what it leaves
+there is stored as a whole.
 """
 
-import contextlib
 import hashlib
-import hmac
+import io
 import json
 import os
 import secrets
 import shutil
 import stat
-import weakref
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import atomic
+from fastfcn_infer.system.scratch import Scratch
 
-_SEAL = "manifest.json"  # the name that `atomic.write_folder` knows folders of ours by
-_SECRET = "secret"
-_SECRET_BYTES = 32
-_LARGEST_SEAL = 1 << 20  # bytes
+_DIGEST = hashlib.sha256().digest_size
 
 
 class UnsafeCacheError(Exception):
-    """The folder is not this user's alone; nothing is kept in it and nothing used from it."""
+    """The folder is not this user's alone; it is not used."""
 
 
 class Engines:
-    """A private folder that a runtime compiles into, begun with what was kept for the same."""
+    """A private folder that a runtime compiles into, filled with what was kept for the same."""
 
     def __init__(self, root: Path, identity: Mapping[str, str]) -> None:
-        """Take out what was kept, if it is right.
+        """Take out what was kept, if it passes the checks.
 
         Args:
             root: the cache; made if need be, for this user alone.
@@ -47,27 +48,35 @@ class Engines:
             OSError: the cache cannot be read or written.
         """
         key = hashlib.sha256(json.dumps(dict(identity), sort_keys=True).encode()).hexdigest()
-        self._secret = _open(root)
+        _make_private(root)
         atomic.sweep(root)
-        self._entry = root / key
-        # Swept, should we be killed; removed when this object or the process ends.
         self.folder = root / f".{key}.{secrets.token_hex(8)}.partial"
         self.folder.mkdir(mode=0o700)
-        self.close = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
-        self._kept = _take_out(self._entry, self.folder, self._secret)
+        self._scratch = Scratch(self.folder)
+        self._entry = root / f"{key}.engines"
+        self._kept = _take_out(self._entry, self.folder)
         self._seen = self._look()
 
     def keep(self) -> None:
-        """Keep what the runtime left in the folder, if that is new; nobody may be writing there.
+        """Keep what the runtime left in the folder, if that is new; nothing may be writing there.
 
         Raises:
-            OSError: the cache cannot be written.
+            OSError: the folder is gone, or the cache cannot be written; nothing was kept.
         """
-        os.utime(self.folder)  # in use, so not swept
+        os.utime(self.folder)  # in use, for those who go by age where folders cannot be locked
         now = self._look()
-        if now != self._seen:
-            self._seen = now
-            self._kept = _put_in(self._entry, self.folder, self._secret, self._kept)
+        if now == self._seen:
+            return
+        self._seen = now
+        archive = _pack(self.folder)
+        digest = _digest(self._entry, archive)
+        if digest != self._kept:
+            atomic.write_file(self._entry, digest + archive)
+            self._kept = digest
+
+    def close(self) -> None:
+        """Remove the folder; twice is harmless."""
+        self._scratch.remove()
 
     def _look(self) -> tuple[tuple[str, int, int], ...]:
         with os.scandir(self.folder) as entries:
@@ -75,90 +84,54 @@ class Engines:
         return tuple(sorted((name, facts.st_size, facts.st_mtime_ns) for name, facts in found))
 
 
-def _open(root: Path) -> bytes:
-    """Check that the folder is ours alone and return the secret."""
+def _make_private(root: Path) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        root.mkdir(mode=0o700)
-    _check(root, stat.S_ISDIR)
-    path = root / _SECRET
-    if not path.exists():
-        fresh = root / f".{_SECRET}.{secrets.token_hex(8)}.partial"
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-        try:
-            with contextlib.suppress(FileExistsError):  # another process was quicker: theirs
-                os.link(fresh, path)
-        finally:
-            fresh.unlink()
-    _check(path, stat.S_ISREG)
-    secret = path.read_bytes()
-    if len(secret) != _SECRET_BYTES:
-        raise UnsafeCacheError(f"{path} is damaged; delete {root}.")
-    return secret
-
-
-def _check(path: Path, right_kind: Callable[[int], bool]) -> None:
-    status = path.lstat()
-    wrong = not right_kind(status.st_mode)
-    if os.name != "nt":  # where modes and owners say nothing; the profile's folder is private
-        wrong |= status.st_uid != os.geteuid() or bool(status.st_mode & 0o077)
-    if wrong:
+    root.mkdir(mode=0o700, exist_ok=True)
+    status = root.lstat()
+    if not stat.S_ISDIR(status.st_mode) or not _ours(status) or status.st_mode & _others():
         raise UnsafeCacheError(
-            f"{path} is a link, belongs to somebody else or is open to others; delete it."
+            f"{root} is a link, belongs to another user or is open to others; delete it."
         )
 
 
-def _take_out(entry: Path, work: Path, secret: bytes) -> Mapping[str, str]:
-    """Copy the files of an entry if every one is right; else throw the entry away."""
-    atomic.recover(entry)
+def _ours(status: os.stat_result) -> bool:
+    return os.name == "nt" or status.st_uid == os.geteuid()
+
+
+def _others() -> int:
+    return 0 if os.name == "nt" else 0o077  # Windows has no modes; the profile's folder is private
+
+
+def _take_out(entry: Path, folder: Path) -> bytes:
+    """Copy the files of an entry, return its hash; empty if absent, or deleted because wrong."""
     try:
-        sealed = _read_seal(entry / _SEAL)
-        if sorted(os.listdir(entry)) != sorted([*sealed, _SEAL]):  # noqa: PTH208 - names only
-            raise ValueError("a file too many or too few")
-        for name, seal in sealed.items():
-            data = (entry / name).read_bytes()
-            if not hmac.compare_digest(_sign(secret, entry.name, name, data), seal):
-                raise ValueError(f"{name} is not what was kept")
-            (work / name).write_bytes(data)
-    except (OSError, ValueError):
-        shutil.rmtree(entry, ignore_errors=True)
-        for path in work.iterdir():
-            path.unlink()
-        return {}
-    return sealed
+        with entry.open("rb") as file:
+            data = file.read() if _ours(os.fstat(file.fileno())) else b""
+    except FileNotFoundError:
+        return b""
+    except OSError:  # a folder
+        data = b""
+    digest, archive = data[:_DIGEST], data[_DIGEST:]
+    if digest != _digest(entry, archive):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
+        return b""
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        for name in files.namelist():
+            (folder / name).write_bytes(files.read(name))
+    return digest
 
 
-def _read_seal(path: Path) -> dict[str, str]:
-    if path.stat().st_size > _LARGEST_SEAL:
-        raise ValueError("not a seal")
-    sealed = json.loads(path.read_bytes())
-    if not isinstance(sealed, dict) or not all(isinstance(s, str) for s in sealed.values()):
-        raise ValueError("not a seal")
-    if any(Path(name).name != name or name == _SEAL for name in sealed):
-        raise ValueError("a name that leaves the folder")
-    return sealed
+def _pack(folder: Path) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as files:  # not compressed: engines hardly shrink
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                files.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
+    return packed.getvalue()
 
 
-def _put_in(
-    entry: Path, work: Path, secret: bytes, before: Mapping[str, str]
-) -> Mapping[str, str]:
-    files = {path.name: path.read_bytes() for path in work.iterdir() if path.is_file()}
-    after = {name: _sign(secret, entry.name, name, data) for name, data in files.items()}
-    if not after or after == before:
-        return before
-    # One that another process kept meanwhile, with its own engines, is replaced as a whole.
-    with (
-        contextlib.suppress(ArtifactError),  # something foreign appeared: next time it is removed
-        atomic.write_folder(entry, replace=True) as folder,
-    ):
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-        (folder / _SEAL).write_text(json.dumps(after))
-    return after
-
-
-def _sign(secret: bytes, key: str, name: str, data: bytes) -> str:
-    text = f"{key}/{name}/".encode() + hashlib.sha256(data).digest()
-    return hmac.new(secret, text, hashlib.sha256).hexdigest()
+def _digest(entry: Path, archive: bytes) -> bytes:
+    return hashlib.sha256(entry.name.encode() + b"/" + archive).digest()

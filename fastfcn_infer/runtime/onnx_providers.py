@@ -1,6 +1,6 @@
-"""Which execution providers ONNX Runtime is asked for, and what is missing where one is not there.
+"""Which execution providers ONNX Runtime is asked for, and what is missing if one does not start.
 
-Nothing of ONNX Runtime is imported here: `backends/onnx_runtime.py` brings what it says.
+ONNX Runtime is not imported here: `backends/onnx_runtime.py` passes on what it reports.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,29 @@ PROVIDERS = {
 _GPU = 'pip install "fastfcn-infer[gpu]" "onnxruntime-gpu[cuda,cudnn]"'
 
 
-def provider_chain(kind: str, index: int, engines: Path | None) -> list[Any]:
+def provider_chain(
+    kind: str, index: int, engines: Path | None, precision: str = "fp32"
+) -> list[Any]:
     """List providers with options; each later one takes the layers that those before it cannot.
 
     Args:
         kind: of `backend.Device`.
         index: of the GPU.
         engines: where TensorRT may keep what it compiles; None: nowhere.
+        precision: of the graph, see `manifest.Model`.
     """
     chain: list[Any] = [PROVIDERS["cpu"]]
     if kind in ("cuda", "tensorrt"):
-        # TensorFloat-32 has 10 bits of mantissa; a float32 network is to be computed in float32.
-        chain.insert(0, (PROVIDERS["cuda"], {"device_id": index, "use_tf32": 0}))
+        cuda: dict[str, Any] = {"device_id": index}
+        if precision == "fp32":
+            # TensorFloat-32 has 10 bits of mantissa; a float32 network is to be computed in
+            # float32. In other precisions the option would turn off the matrix units as such.
+            cuda["use_tf32"] = 0
+        chain.insert(0, (PROVIDERS["cuda"], cuda))
     if kind == "tensorrt":
-        options: dict[str, Any] = {"device_id": index}
+        # Without its option TensorRT computes half precision in float32. There is none for
+        # TensorFloat-32, see `tensorrt_note`.
+        options: dict[str, Any] = {"device_id": index, "trt_fp16_enable": int(precision == "fp16")}
         if engines is not None:
             options |= {
                 "trt_engine_cache_enable": 1,
@@ -40,17 +49,32 @@ def provider_chain(kind: str, index: int, engines: Path | None) -> list[Any]:
     return chain
 
 
+def tensorrt_note(precision: str, override: str | None) -> str | None:
+    """Say how TensorRT computes a float32 graph on recent GPUs; None if in float32.
+
+    Args:
+        precision: of the graph, see `manifest.Model`.
+        override: the environment's NVIDIA_TF32_OVERRIDE, which NVIDIA's libraries read once.
+    """
+    if precision != "fp32" or override == "0":
+        return None
+    return (
+        "device tensorrt: TensorRT may round float32 to TensorFloat-32 (10 bits of mantissa); set "
+        "NVIDIA_TF32_OVERRIDE=0 before the process starts to forbid it"
+    )
+
+
 def diagnose(
     kind: str, device: str, wheels: Sequence[str], available: Sequence[str], reason: str | None
 ) -> str:
-    """Say why a device is not there and how to get it.
+    """Say why a device cannot be had and how to get it.
 
     Args:
         kind: of the device.
         device: as it was asked for.
-        wheels: installed distributions that bring ONNX Runtime, with their versions.
+        wheels: installed distributions that contain ONNX Runtime, with their versions.
         available: providers of the one that is imported.
-        reason: what the driver or the loader of libraries says; None: nothing.
+        reason: what the driver or the loader of libraries reports; None if nothing.
     """
     provider = PROVIDERS[kind]
     text = (

@@ -1,6 +1,6 @@
-"""How Paddle Inference is configured on each device, and what is missing where one is not there.
+"""How Paddle Inference is configured on each device, and what is missing if one cannot be had.
 
-Nothing of Paddle is imported here: `backends/paddle_inference.py` brings its objects.
+Paddle is not imported here: `backends/paddle_inference.py` passes its objects in.
 """
 
 import os
@@ -67,6 +67,24 @@ def quiet_import() -> Iterator[None]:
         os.environ.setdefault("GLOG_minloglevel", "2")
         warnings.filterwarnings("ignore", "No ccache found", UserWarning)
         yield
+
+
+def process_flags(kind: str, precision: str) -> Mapping[str, bool]:
+    """Return the flags of the process that a graph needs on a device; some builds lack them.
+
+    Paddle rounds the convolutions of float32 networks to TensorFloat-32 (10 bits of mantissa)
+    unless told otherwise; a float32 network is to be computed in float32. Half precision is
+    computed by other kernels, which these flags do not concern.
+
+    Args:
+        kind: of `backend.Device`.
+        precision: of the graph, see `manifest.Model`.
+
+    Source: Paddle pull request 77781.
+    """
+    if kind == "cpu" or precision != "fp32":
+        return {}
+    return {"FLAGS_cudnn_allow_tf32": False, "FLAGS_cublas_allow_tf32": False}
 
 
 def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:

@@ -18,6 +18,9 @@ from pathlib import Path
 
 from fastfcn_infer.errors import ArtifactError
 
+if sys.platform != "win32":
+    import fcntl
+
 _MARK = "manifest.json"  # what makes a folder ours, and so one that may be replaced
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.(?P<kind>partial|old)")
 _ATTEMPTS = 16  # other processes may write the same folder; each attempt needs one of them to win
@@ -87,6 +90,7 @@ def write_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
     _check_target(folder, replace)
     partial = _temporary(folder, "partial")
     os.mkdir(partial)  # noqa: PTH102 - see write_file
+    held = lock(partial)
     try:
         yield partial
         _sync_tree(partial)
@@ -95,6 +99,7 @@ def write_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
         sync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # by now the old content, or a failed new one
+        unlock(held)
 
 
 def recover(folder: Path) -> None:
@@ -126,7 +131,8 @@ def sweep(parent: Path, older_than: float = 86400.0) -> None:
 
     Args:
         parent: the folder to look into, not below.
-        older_than: seconds since the last change; younger ones may still be in use.
+        older_than: seconds since the last change; younger ones may still be in use. A folder that
+            a living process has locked is in use, however old it is.
     """
     limit = time.time() - older_than
     for path, name, kind in _temporaries(parent):
@@ -135,10 +141,58 @@ def sweep(parent: Path, older_than: float = 86400.0) -> None:
         if kind == "old":
             recover(parent / name)
         elif path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            if not _locked(path):
+                shutil.rmtree(path, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def lock(folder: Path) -> int | None:
+    """Mark a folder as in use until `unlock`, or until this process has ended, however it ends.
+
+    Args:
+        folder: under one of our temporary names, just made.
+
+    Returns:
+        What `unlock` takes; None where folders cannot be locked (Windows, some network file
+        systems): there only their age protects them.
+    """
+    if sys.platform == "win32":
+        return None
+    descriptor = None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        unlock(descriptor)
+        return None
+    return descriptor
+
+
+def unlock(descriptor: int | None) -> None:
+    """Give up what `lock` returned."""
+    if descriptor is not None:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def _locked(folder: Path) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks here
+        return False
+    finally:
+        unlock(descriptor)
+    return False
 
 
 def _check_target(folder: Path, replace: bool) -> None:

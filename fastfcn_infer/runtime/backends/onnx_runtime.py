@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
 from fastfcn_infer.runtime.loading import ONCE, importing
-from fastfcn_infer.runtime.onnx_providers import PROVIDERS, diagnose, provider_chain
+from fastfcn_infer.runtime.onnx_providers import PROVIDERS, diagnose, provider_chain, tensorrt_note
 from fastfcn_infer.system.cache import cache_folder
+from fastfcn_infer.system.warn import warn
 
 RANK = 10
 FORMAT = "onnx"
@@ -71,6 +73,7 @@ class OnnxRuntime:
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
         self._engines: Engines | None = None
+        self._warned = False
         self._one_run = threading.Lock() if device.kind == "tensorrt" else contextlib.nullcontext()
         if device.kind != "cpu":
             # Asked first: without a driver ONNX Runtime fills the terminal and says little.
@@ -78,8 +81,9 @@ class OnnxRuntime:
             if isinstance(found, str):
                 raise DeviceUnavailable(_diagnosis(device, found))
             if device.kind == "tensorrt":
-                self._engines, note = _engines(path, found, onnxruntime.__version__)
-                chosen += () if note is None else (note,)
+                self._engines, note = _engines(path, found, onnxruntime.__version__, model)
+                rounding = tensorrt_note(model.precision, os.environ.get("NVIDIA_TF32_OVERRIDE"))
+                chosen += tuple(each for each in (note, rounding) if each is not None)
         self._session = self._open(path, model, device, threads)
         if provider not in self._session.get_providers():
             # ONNX Runtime goes on without the provider that was asked for, and says nothing.
@@ -119,9 +123,14 @@ class OnnxRuntime:
 
     def _keep(self) -> None:
         # TensorRT compiles when it meets a shape, so there may be more after any run.
-        if self._engines is not None:
-            with contextlib.suppress(OSError):  # a full disk costs the cache, not the answer
-                self._engines.keep()
+        if self._engines is None:
+            return
+        try:
+            self._engines.keep()
+        except OSError as error:  # a full disk costs the cache, not the result
+            if not self._warned:
+                self._warned = True
+                warn(f"What TensorRT compiled is not kept for the next time: {error}")
 
     def _open(self, path: Path, model: Model, device: Device, threads: int) -> Any:
         onnxruntime = load()
@@ -138,7 +147,7 @@ class OnnxRuntime:
             return onnxruntime.InferenceSession(
                 str(path),
                 options,
-                providers=provider_chain(device.kind, device.index, engines),
+                providers=provider_chain(device.kind, device.index, engines, model.precision),
                 enable_fallback=0,
             )
         except self._failures as error:
@@ -190,7 +199,9 @@ def _diagnosis(device: Device, reason: str | None = None) -> str:
     return diagnose(device.kind, str(device), wheels, providers(), reason)
 
 
-def _engines(path: Path, found: gpu.Gpu, version: str) -> tuple[Engines | None, str | None]:
+def _engines(
+    path: Path, found: gpu.Gpu, version: str, model: Model
+) -> tuple[Engines | None, str | None]:
     """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
     identity = {
         "graph": hash_file(path).sha256,
@@ -199,6 +210,8 @@ def _engines(path: Path, found: gpu.Gpu, version: str) -> tuple[Engines | None, 
         "gpu": found.name,
         "device": found.uuid,
         "driver": str(found.driver),
+        "options": str(provider_chain("tensorrt", 0, None, model.precision)),
+        "tf32": os.environ.get("NVIDIA_TF32_OVERRIDE", ""),
     }
     try:
         return Engines(cache_folder() / "engines", identity), None

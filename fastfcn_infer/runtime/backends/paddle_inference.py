@@ -1,12 +1,12 @@
 """Paddle Inference: processors with oneDNN, and CUDA or TensorRT where Paddle was built with them."""
 
+import contextlib
 import importlib.metadata
 import os
-import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
-from fastfcn_infer.artifact.manifest import Input, Model
+from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, GraphRefused
 from fastfcn_infer.runtime import canary, paddle_settings
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import importing
 from fastfcn_infer.runtime.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
 from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.scratch import Scratch
 
 RANK = 30
 FORMAT = paddle_settings.FORMAT
@@ -165,6 +166,7 @@ def _open(
     fault = _missing(device)
     if fault is not None:
         raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
+    _set_flags(paddle_settings.process_flags(device.kind, artifact.model.precision))
     version = importlib.metadata.version(_wheels()[0])
     facts = RuntimeFacts(
         backend=_NAME,
@@ -193,23 +195,31 @@ def _open_compiled(
     artifact: Artifact, files: tuple[Path, Path], device: Device, threads: int
 ) -> PaddleInference:
     # Not kept for the next time: the compiled program names its engines by where they lie.
-    folder = Path(tempfile.mkdtemp(prefix="fastfcn-tensorrt-"))  # this user's alone
+    # This user's alone, and locked, which keeps the system's cleaning of temporary folders away.
+    scratch = Scratch(Path(tempfile.mkdtemp(prefix="fastfcn-tensorrt-")))
     try:
         fault = _missing(device)
         if fault is not None:
             raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
-        compiled = _compiled(files, artifact.model.input, folder)
+        compiled = _compiled(files, artifact.model, scratch.folder)
         opened = _open(artifact, compiled, device, threads)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        scratch.remove()
         raise
-    weakref.finalize(opened, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(opened, scratch.remove)
     return opened
 
 
 def _noted(opened: PaddleInference, note: str) -> PaddleInference:
     opened.facts = replace(opened.facts, chosen=(note, *opened.facts.chosen))
     return opened
+
+
+def _set_flags(flags: Mapping[str, bool]) -> None:
+    paddle = load()
+    for name, value in flags.items():
+        with contextlib.suppress(ValueError):  # this build has no such flag
+            paddle.set_flags({name: value})
 
 
 def _config(files: tuple[Path, Path], threads: int) -> Any:
@@ -223,8 +233,9 @@ def _config(files: tuple[Path, Path], threads: int) -> Any:
     return config
 
 
-def _compiled(files: tuple[Path, Path], given: Input, folder: Path) -> tuple[Path, Path]:
+def _compiled(files: tuple[Path, Path], model: Model, folder: Path) -> tuple[Path, Path]:
     """Compile a program for TensorRT; minutes."""
+    load()
     try:
         from paddle import tensorrt
     except ImportError as error:
@@ -232,17 +243,20 @@ def _compiled(files: tuple[Path, Path], given: Input, folder: Path) -> tuple[Pat
             f"Device tensorrt was asked for; Paddle does not find TensorRT ({error}). Install the "
             'version that Paddle was built with, pip install tensorrt, or take device="cuda".'
         ) from error
-    smallest, usual, largest = tensorrt_shapes(given)
+    smallest, usual, largest = tensorrt_shapes(model.input)
     shown = tensorrt.Input(
         min_input_shape=smallest,
         optim_input_shape=usual,
         max_input_shape=largest,
-        input_data_type="float32" if given.name == "image" else "uint8",
+        input_data_type="float32" if model.input.name == "image" else "uint8",
     )
     config = tensorrt.TensorRTConfig(inputs=[shown])
     config.save_model_dir = os.fspath(folder / files[0].stem)
+    if model.precision == "fp16":
+        config.precision_mode = tensorrt.PrecisionMode.FP16  # otherwise computed in float32
     try:
-        tensorrt.convert(os.fspath(files[0].with_suffix("")), config)
+        with _CREATING:  # it puts Paddle into another mode meanwhile
+            tensorrt.convert(os.fspath(files[0].with_suffix("")), config)
     except _FAILURES as error:
         raise GraphRefused(f"TensorRT refused {files[0]}: {reason(error)}") from error
     return folder / files[0].name, folder / files[1].name

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fastfcn_infer.runtime.onnx_providers import diagnose, provider_chain
+from fastfcn_infer.runtime.onnx_providers import diagnose, provider_chain, tensorrt_note
 
 ALL = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 
@@ -18,8 +18,34 @@ def test_each_device_falls_back_on_those_that_compute_the_same_more_slowly(
     assert all(each[1]["device_id"] == 3 for each in chain if not isinstance(each, str))
 
 
-def test_float32_is_computed_in_float32() -> None:
-    assert dict([provider_chain("cuda", 0, None)[0]])["CUDAExecutionProvider"]["use_tf32"] == 0
+@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
+def test_float32_is_computed_in_float32(kind: str) -> None:
+    options = dict(provider_chain(kind, 0, None, "fp32")[:-1])
+    assert options["CUDAExecutionProvider"]["use_tf32"] == 0
+
+
+@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_graph_in_another_precision_keeps_the_matrix_units(kind: str, precision: str) -> None:
+    options = dict(provider_chain(kind, 0, None, precision)[:-1])
+    assert options["CUDAExecutionProvider"] == {"device_id": 0}
+
+
+@pytest.mark.parametrize(("precision", "enabled"), [("fp32", 0), ("fp16", 1)])
+def test_tensorrt_computes_in_the_precision_of_the_graph(precision: str, enabled: int) -> None:
+    options = provider_chain("tensorrt", 0, None, precision)[0][1]
+    assert options["trt_fp16_enable"] == enabled
+
+
+@pytest.mark.parametrize(
+    ("precision", "override", "said"),
+    [("fp32", None, True), ("fp32", "1", True), ("fp32", "0", False), ("fp16", None, False)],
+)
+def test_that_tensorrt_may_round_float32_is_said(
+    precision: str, override: str | None, said: bool
+) -> None:
+    note = tensorrt_note(precision, override)
+    assert (note is not None and "NVIDIA_TF32_OVERRIDE=0" in note) == said
 
 
 def test_tensorrt_keeps_engines_only_where_it_was_lent_a_folder(tmp_path: Path) -> None:

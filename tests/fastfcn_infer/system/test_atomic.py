@@ -218,6 +218,39 @@ def test_sweeping_takes_our_old_leftovers_and_nothing_else(tmp_path: Path) -> No
     assert sorted(tmp_path.iterdir()) == sorted([young, *theirs])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be locked on Windows")
+def test_a_folder_that_is_being_filled_is_not_swept_however_long_that_takes(
+    tmp_path: Path,
+) -> None:
+    week_ago = time.time() - 7 * 86400
+    with atomic.write_folder(tmp_path / "new", replace=False) as partial:
+        (partial / "file").write_bytes(b"data")
+        os.utime(partial, (week_ago, week_ago))
+        atomic.sweep(tmp_path)
+        atomic.sweep(tmp_path, older_than=0)
+    assert (tmp_path / "new" / "file").read_bytes() == b"data"
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_where_folders_cannot_be_locked_their_age_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    week_ago = time.time() - 7 * 86400
+    with atomic.write_folder(tmp_path / "new", replace=False) as partial:
+        atomic.sweep(tmp_path)
+        assert partial.is_dir()
+        os.utime(partial, (week_ago, week_ago))
+        atomic.sweep(tmp_path)
+        assert not partial.exists()
+        partial.mkdir()
+
+
 def test_a_replacement_cut_off_between_its_two_renames_is_undone(tmp_path: Path) -> None:
     folder = tmp_path / "artifact"
     fill_target = tmp_path / ".artifact.0123456789abcdef.old"

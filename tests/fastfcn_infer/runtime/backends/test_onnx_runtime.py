@@ -1,7 +1,9 @@
 import importlib.metadata
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from fastfcn_infer.errors import BackendError, DeviceUnavailable
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import onnx_runtime
+from fastfcn_infer.runtime.engine_cache import Engines
 from models import tiny_answer, tiny_model, tiny_onnx
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -53,8 +56,17 @@ def pretend(
     providers: list[str],
     found: gpu.Gpu | str = H100,
 ) -> None:
+    """Another wheel, alone, and another machine."""
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
     monkeypatch.setattr(gpu, "find_gpu", lambda index: found)
+    pretend_wheels(monkeypatch, "onnxruntime-gpu" if len(providers) > 1 else "onnxruntime")
+
+
+def pretend_wheels(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    owners = {"onnxruntime": list(names)}
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.2.3")
 
 
 @pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
@@ -64,7 +76,7 @@ def test_a_wheel_without_the_provider_is_diagnosed(
     pretend(monkeypatch, CPU_ONLY)
     with pytest.raises(DeviceUnavailable, match=r"fastfcn-infer\[gpu\]") as caught:
         onnx_runtime.open(lone(path), device=Device(kind), threads=1)
-    assert onnxruntime.__version__ in str(caught.value)
+    assert "installed: onnxruntime 1.2.3." in str(caught.value)
     assert f"Device {kind} was asked for" in str(caught.value)
 
 
@@ -72,15 +84,13 @@ def test_two_wheels_that_overwrite_each_other_are_diagnosed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, CPU_ONLY)
-    owners = {"onnxruntime": ["onnxruntime", "onnxruntime-gpu"]}
-    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.2.3")
+    pretend_wheels(monkeypatch, "onnxruntime", "onnxruntime-gpu")
     with pytest.raises(DeviceUnavailable, match="overwrite each other") as caught:
         onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
     assert "onnxruntime 1.2.3, onnxruntime-gpu 1.2.3" in str(caught.value)
 
 
-def test_going_on_silently_without_the_device_is_an_error(
+def test_a_session_that_silently_lacks_the_device_is_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
 ) -> None:
     pretend(monkeypatch, WITH_CUDA)
@@ -90,6 +100,56 @@ def test_going_on_silently_without_the_device_is_an_error(
     assert name == "CUDAExecutionProvider"
     assert options == {"device_id": 1, "use_tf32": 0}
     assert sessions[0].fallback == 0
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", {"use_tf32": 0}), ("fp16", {})])
+def test_the_options_follow_the_precision_of_the_graph(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sessions: list[Any],
+    precision: Any,
+    tf32: dict[str, int],
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    model = replace(tiny_model(), precision=precision)
+    with pytest.raises(DeviceUnavailable):
+        onnx_runtime.open(lone(path, model), device=Device("cuda"), threads=1)
+    assert sessions[0].providers[0][1] == {"device_id": 0, **tf32}
+
+
+def test_looking_for_libraries_takes_no_output_of_other_threads(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
+) -> None:
+    seen: list[Any] = []
+    pretend(monkeypatch, WITH_CUDA)
+    monkeypatch.delattr(onnxruntime, "print", raising=False)
+    output = sys.stdout
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: seen.append(sys.stdout is output))
+    for _ in range(2):
+        with pytest.raises(DeviceUnavailable):
+            onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
+    assert seen == [True], "once per process"
+    monkeypatch.delattr(onnxruntime, "print")
+
+
+def test_what_onnx_runtime_prints_about_libraries_is_not_shown(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sessions: list[Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    monkeypatch.delattr(onnxruntime, "print", raising=False)
+
+    def say() -> None:
+        print("no cuDNN here")  # noqa: T201 - as ONNX Runtime does
+
+    preload = FunctionType(say.__code__, vars(onnxruntime))
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload)
+    with pytest.raises(DeviceUnavailable):
+        onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
+    assert capsys.readouterr().out == ""
+    monkeypatch.delattr(onnxruntime, "print")
 
 
 def test_without_a_driver_the_runtime_is_not_even_asked(
@@ -162,13 +222,33 @@ def test_tensorrt_compiles_once_and_again_when_the_engine_or_the_gpu_changed(
         return len(built) - before
 
     assert [use(), use()] == [1, 0]
-    (engine,) = cache.glob("engines/*/*.engine")
+    (engine,) = cache.glob("engines/*.engines")
     engine.write_bytes(b"poison")
     assert [use(), use()] == [1, 0]
     pretend(monkeypatch, WITH_TENSORRT, gpu.Gpu("H200", "00", 13000))
     assert [use(), use()] == [1, 0]
     tiny_onnx(path, tiny_model(name="another"))
     assert [use(), use()] == [1, 0]
+
+
+def test_what_cannot_be_kept_is_said_once_and_costs_no_result(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path / "cache"))
+    pretend(monkeypatch, WITH_TENSORRT)
+    fake_tensorrt(monkeypatch, [])
+    opened = onnx_runtime.open(lone(path), device=Device("tensorrt"), threads=1)
+    batch = np.zeros((1, 3, 8, 8), np.float32)
+
+    def full(self: Engines) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Engines, "keep", full)
+    with pytest.warns(RuntimeWarning, match="not kept for the next time.*No space") as caught:
+        for _ in range(3):
+            np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, 3), rtol=1e-5)
+    assert [Path(each.filename) for each in caught] == [Path(__file__)]
+    opened.close()
 
 
 def test_a_cache_that_is_open_to_others_is_not_used_and_that_is_said(
@@ -179,12 +259,12 @@ def test_a_cache_that_is_open_to_others_is_not_used_and_that_is_said(
     monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path))
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines").chmod(0o755)
-    engines, note = onnx_runtime._engines(path, H100, "1")
+    engines, note = onnx_runtime._engines(path, H100, "1", tiny_model())
     assert engines is None
     assert note is not None and "open to others" in note
 
 
-def test_auto_may_go_on_without_the_device_and_says_why(
+def test_auto_may_continue_without_the_device_and_says_why(
     path: Path, monkeypatch: pytest.MonkeyPatch, sessions: list[Any]
 ) -> None:
     pretend(monkeypatch, WITH_CUDA)
