@@ -37,8 +37,7 @@ from fastfcn_export.verify import golden_picture
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.benchmark.timing import OtherLoad
-from fastfcn_infer.inference.preprocess import prepare
-from fastfcn_infer.inference.views import plan
+from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.runtime.backend import Backend, open_backend
 
 Array = NDArray[Any]
@@ -96,9 +95,9 @@ class Subject:
 
     def _batch(self) -> NDArray[np.float32]:
         model = self.segmenter.model
-        views = plan(model.procedure, model.input.shape[1:], SIZE)
-        batch = prepare(self.picture, views, model.input, model.procedure.resize)
-        return batch.astype(np.float32, copy=False)
+        job = Job([self.picture], model)
+        (call,) = job.calls
+        return job.batch(call).astype(np.float32, copy=False)
 
 
 def matrix_products() -> dict[str, Call]:

@@ -14,10 +14,9 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
-from fastfcn_infer.inference.merge import labels, merge
-from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.segmentation import Segmentation
-from fastfcn_infer.inference.views import Size, plan
+from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
 from fastfcn_infer.system.machine import cpu_budget
@@ -141,17 +140,9 @@ class Segmenter:
             BackendError: the runtime failed, or this segmenter was closed.
         """
         timings: dict[str, float] = {}
-        model = self.model
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, max_pixels=max_pixels)
-        size = (pixels.shape[0], pixels.shape[1])
-        with timed(timings, "preprocess"):
-            views = plan(model.procedure, model.input.shape[1:], size)
-            batch = prepare(pixels, views, model.input, model.procedure.resize)
-        with timed(timings, "network"):
-            answers = self._backend.run(batch)
-        with timed(timings, "labels"):
-            found = labels(merge(views, answers, size), model)
+        (found,) = segment([pixels], self.model, self._backend, timings=timings)
         return Segmentation(found, self._names, self._colors, pixels, timings, self._provenance)
 
     def benchmark(

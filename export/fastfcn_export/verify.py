@@ -18,9 +18,8 @@ from fastfcn_export.target.targets import reference
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input, Model, Verification
 from fastfcn_infer.errors import VerificationError
-from fastfcn_infer.inference.merge import Merged, labels, merge
-from fastfcn_infer.inference.preprocess import prepare
-from fastfcn_infer.inference.views import plan
+from fastfcn_infer.inference.merge import Merged
+from fastfcn_infer.inference.pipeline import Job, labels
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.system.machine import cpu_budget
@@ -75,21 +74,23 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
     # Labels cannot be resized, so a graph that outputs them must be fed the picture at its own size.
     is_labels = model.output.name == "labels"
     picture = golden_picture(model.input.shape[1:]) if is_labels else golden_picture()
-    size = (picture.shape[0], picture.shape[1])
-    views = plan(model.procedure, model.input.shape[1:], size)
-    batch = prepare(picture, views, model.input, model.procedure.resize)
+    job = Job([picture], model)
+    batches = [job.batch(call) for call in job.calls]
     artifact = Artifact(None, model, None, {FORMATS[format]: folder / FORMATS[format]})
     backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
     try:
-        answer = backend.run(batch)[:1]
+        outputs = [
+            backend.run(batch)[: len(call)] for call, batch in zip(job.calls, batches, strict=True)
+        ]
     finally:
         backend.close()
-    image = _normalised(batch[:1], model.input)
-    logits = reference.logits(recognised.architecture, recognised.weights, image)
-    expected = _as_asked(logits, model, (image.shape[2], image.shape[3]))
-    worst = difference(answer, expected)
-    golden = _labels(merge(views, expected, size), model)
-    found = labels(merge(views, answer, size), model)
+    expected = [
+        _expected(batch[: len(call)], model, recognised)
+        for call, batch in zip(job.calls, batches, strict=True)
+    ]
+    worst = max(map(difference, outputs, expected))
+    (exact,), (merged,) = job.merged(expected), job.merged(outputs)
+    golden, found = _labels(exact, model), labels(merged, model)
     record = Verification(
         reference="NumPy, unfused, float32",
         runtime=f"{backend.facts.backend} ({backend.facts.provider})",
@@ -119,6 +120,13 @@ def joined(records: Sequence[Verification]) -> Verification:
     )
 
 
+def _expected(batch: Array, model: Model, recognised: Recognised) -> Array:
+    """Compute the output for a batch with the reference."""
+    image = _normalised(batch, model.input)
+    logits = reference.logits(recognised.architecture, recognised.weights, image)
+    return _as_asked(logits, model, (image.shape[2], image.shape[3]))
+
+
 def _normalised(batch: Array, given: Input) -> Array:
     """Normalise as a graph that takes pixels does inside."""
     if given.name == "image":
@@ -128,7 +136,7 @@ def _normalised(batch: Array, given: Input) -> Array:
 
 
 def _labels(merged: Merged, model: Model) -> Array:
-    """Compute labels as `merge.labels` does, the textbook way: resize, then arg max."""
+    """Compute labels as `pipeline.labels` does, the textbook way: resize, then arg max."""
     scores = merged.scores
     if model.output.name != "labels":
         full = reference.resize(scores[None], merged.size, align_corners=model.align_corners)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 
 import cv2
@@ -21,19 +21,16 @@ from fastfcn_infer.benchmark.environment import environment
 from fastfcn_infer.benchmark.report import Report, Row
 from fastfcn_infer.benchmark.timing import OtherLoad, take_turns, timing
 from fastfcn_infer.errors import BackendError
-from fastfcn_infer.inference.merge import labels, merge
+from fastfcn_infer.inference.pipeline import STAGES, segment
 from fastfcn_infer.inference.predictor import Predictor
-from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import Size, plan
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import Backend
 from fastfcn_infer.system import record
-from fastfcn_infer.system.stopwatch import timed
 
 SIZES: tuple[Size, ...] = ((480, 480),)
 BATCHES = (1,)
 SECONDS = 5.0
-STAGES = ("preprocess", "network", "labels")
 WARM_UP = 2  # runs; the first allocates, and some runtimes compile for a new shape
 STARTING_LIMIT = 600  # seconds for the process of a cold start
 
@@ -100,28 +97,18 @@ class Candidate:
             Seconds of each of `STAGES`, and of all of them as ``total``.
         """
         began = time.perf_counter()
-        if len(pictures) == 1:
-            taken = dict(self.predictor.predict(pictures[0]).timings)
-        else:
-            taken = self._run_batch(pictures)
-        taken["total"] = time.perf_counter() - began
-        return taken
-
-    def _run_batch(self, pictures: Sequence[Picture]) -> dict[str, float]:
-        """Do what `predict` does, with one call of the runtime for all pictures."""
-        model = self.predictor.model
-        size = (pictures[0].shape[0], pictures[0].shape[1])
-        one = replace(model.input, shape=(None, *model.input.shape[1:]))
         taken: dict[str, float] = {}
-        with timed(taken, "preprocess"):
-            views = plan(model.procedure, model.input.shape[1:], size)
-            resize = model.procedure.resize
-            batch = np.concatenate([prepare(p, views, one, resize) for p in pictures])
-        with timed(taken, "network"):
-            output = self._backend.run(batch)
-        with timed(taken, "labels"):
-            for index in range(len(pictures)):
-                labels(merge(views, output[index : index + 1], size), model)
+        if len(pictures) == 1:
+            taken |= self.predictor.predict(pictures[0]).timings
+        else:
+            segment(
+                pictures,
+                self.predictor.model,
+                self._backend,
+                batch=len(pictures),
+                timings=taken,
+            )
+        taken["total"] = time.perf_counter() - began
         return taken
 
     def multiply_adds(self, size: Size) -> int | None:
@@ -133,8 +120,8 @@ class Candidate:
         model = self.predictor.model
         if not model.network.multiply_adds:
             return None
-        (view,) = plan(model.procedure, model.input.shape[1:], size)
-        pixels = view.canvas[0] * view.canvas[1]
+        views = plan(model.procedure, model.input.shape[1:], size)
+        pixels = sum(view.canvas[0] * view.canvas[1] for view in views)
         return round(model.network.multiply_adds * pixels / _MEASURED_AT)
 
     def cold_start(self, case: Case) -> ColdStart:

@@ -23,13 +23,12 @@ Pixels: TypeAlias = NDArray[Any]  # (h, w, 3), uint8 or float32 on the scale 0..
 
 
 def prepare(
-    picture: NDArray[np.uint8], views: Sequence[View], given: Input, resize: Resize | None
+    looks: Sequence[tuple[NDArray[np.uint8], View]], given: Input, resize: Resize | None
 ) -> Batch:
-    """Make the batch that shows the views to the graph.
+    """Make a batch of views.
 
     Args:
-        picture: (H, W, 3) uint8, RGB.
-        views: of one canvas size.
+        looks: pictures (H, W, 3) uint8, RGB, each with a view of it; all of one canvas size.
         given: what the graph is fed.
         resize: the conventions of the interpolation; half-pixel, on bytes, where None.
 
@@ -37,9 +36,9 @@ def prepare(
         float32 (N, 3, h, w) for ``image``, uint8 (N, h, w, 3) for ``pixels``; C-contiguous. N is
         the number of views, or the one the graph fixes; then what is left over is padding.
     """
-    count = given.shape[0] or len(views)
-    height, width = views[0].canvas
-    pixels = [_look(picture, view, given.padding, resize) for view in views]
+    count = given.shape[0] or len(looks)
+    height, width = looks[0][1].canvas
+    pixels = [_look(picture, view, given.padding, resize) for picture, view in looks]
     if given.name == "pixels":
         padding = np.array([round(255 * value) for value in given.padding], np.uint8)
         fed = np.empty((count, height, width, 3), np.uint8)
@@ -51,7 +50,7 @@ def prepare(
     for channel in range(3):
         mean, std = given.mean[channel], given.std[channel]
         planes = batch[:, channel]
-        if count > len(views) or any(part.shape[:2] != (height, width) for part in pixels):
+        if count > len(looks) or any(part.shape[:2] != (height, width) for part in pixels):
             planes[:] = (given.padding[channel] - mean) / std
         for index, part in enumerate(pixels):
             target = planes[index, : part.shape[0], : part.shape[1]]

@@ -15,9 +15,9 @@ from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
-from fastfcn_infer.inference.merge import labels, merge
+from fastfcn_infer.inference.pipeline import Job, labels
 from fastfcn_infer.inference.preprocess import prepare
-from fastfcn_infer.inference.views import View, plan
+from fastfcn_infer.inference.views import View
 from fastfcn_infer.system.warn import warn
 
 _SIDE = 97  # pixels of the made-up picture: odd at every stride, which is where settings go wrong
@@ -93,16 +93,18 @@ def _warn(runtime: str, name: str, notes: tuple[str, ...]) -> None:
 def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
     """Judge by the labels of the golden picture, on the path that every picture takes."""
     expected, model = golden.read_golden(artifact), artifact.model
-    size = (expected.picture.shape[0], expected.picture.shape[1])
-    views = plan(model.procedure, model.input.shape[1:], size)
-    batch = prepare(expected.picture, views, model.input, model.procedure.resize)
+    job = Job([expected.picture], model)
+    batches = [job.batch(call) for call in job.calls]
 
     def judge(opened: Runnable) -> str | None:
-        answer = opened.run(batch)
-        fault = _nonsense(answer, batch, model)
-        if fault is not None:
-            return fault
-        replay = golden.compare(expected, labels(merge(views, answer, size), model))
+        outputs = []
+        for batch in batches:
+            outputs.append(opened.run(batch))
+            fault = _nonsense(outputs[-1], batch, model)
+            if fault is not None:
+                return fault
+        (merged,) = job.merged(outputs)
+        replay = golden.compare(expected, labels(merged, model))
         if replay.passed:
             return None
         return (
@@ -176,4 +178,4 @@ def _pixels(model: Model) -> NDArray[Any]:
     height, width = (side or _SIDE for side in model.input.shape[1:])
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     view = View(0, 0, height, width, (height, width), (height, width))
-    return prepare(picture, [view], model.input, None)
+    return prepare([(picture, view)], model.input, None)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def timed(taken: dict[str, float], stage: str) -> Iterator[None]:
-    """Write down the seconds that the body of a ``with`` takes, unless it fails."""
+    """Add the seconds that the body of a ``with`` takes to those of a stage, unless it fails."""
     began = time.perf_counter()
     yield
-    taken[stage] = time.perf_counter() - began
+    taken[stage] = taken.get(stage, 0.0) + time.perf_counter() - began

@@ -2,18 +2,15 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from fastfcn_export.deployed.graph import DeployedGraph, describe, tidy
 from fastfcn_export.deployed.read import Deployed, read_deployed
 from fastfcn_export.deployed.transforms import Preprocessing, preprocessing
-from fastfcn_export.deployed.verify import prove_deployed, require_judge
+from fastfcn_export.deployed.verify import Trial, prove_deployed, require_judge
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
 from fastfcn_export.verify import golden_picture
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file, seal
@@ -29,9 +26,8 @@ from fastfcn_infer.artifact.manifest import (
     Source,
 )
 from fastfcn_infer.errors import BackendError, CheckpointError
-from fastfcn_infer.inference.preprocess import prepare
-from fastfcn_infer.inference.views import View, plan
-from fastfcn_infer.runtime.backend import RuntimeFacts, open_backend
+from fastfcn_infer.inference.pipeline import Job
+from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.system.atomic import write_folder
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.version import __version__
@@ -40,17 +36,6 @@ if TYPE_CHECKING:
     from fastfcn_export.request import Request
 
 DIALECT = "paddleseg-deployed"
-
-
-@dataclass(frozen=True)
-class _Look:
-    """The graph's output for the golden picture."""
-
-    picture: NDArray[np.uint8]
-    views: tuple[View, ...]
-    batch: NDArray[Any]  # (N, 3, h, w)
-    logits: NDArray[Any]  # (N, C, h, w)
-    facts: RuntimeFacts
 
 
 def export_deployed(
@@ -92,25 +77,16 @@ def export_deployed(
         graph = _convert(deployed, file)
         model = _model(deployed, prepared, graph, folder.resolve().name)
         report("verify onnx" if request.verify else "look")
-        look = _look(file, model)
+        trial = _try(file, model)
         model = replace(
             model,
-            classes=_named(classes(look.logits.shape[1]), deployed, request),
-            output=Output("logits", _stride(look)),
+            classes=_named(classes(trial.logits.shape[1]), deployed, request),
+            output=Output("logits", _stride(trial)),
         )
         describe(file, model)
         proof = None
         if request.verify:
-            proof = prove_deployed(
-                deployed,
-                graph.end,
-                model,
-                look.facts,
-                look.picture,
-                look.views,
-                look.batch,
-                look.logits,
-            )
+            proof = prove_deployed(deployed, graph.end, model, trial)
             write_golden(partial, proof.picture, proof.labels)
         report("seal")
         facts = hash_file(deployed.params)
@@ -218,16 +194,16 @@ def _assumed(deployed: Deployed, graph: DeployedGraph) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _look(file: Path, model: Model) -> _Look:
+def _try(file: Path, model: Model) -> Trial:
     """Run the graph on the golden picture."""
     canvas = model.procedure.canvas
     largest: tuple[int | None, int | None] = (None, None)
     if canvas is not None and model.procedure.resize is None:
         largest = (canvas.height, canvas.width)
     picture = golden_picture(largest)
-    size = (picture.shape[0], picture.shape[1])
-    views = plan(model.procedure, model.input.shape[1:], size)
-    batch = prepare(picture, views, model.input, model.procedure.resize)
+    job = Job([picture], model)
+    (call,) = job.calls
+    batch = job.batch(call)
     artifact = Artifact(None, model, None, {FORMATS["onnx"]: file})
     backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
     try:
@@ -238,12 +214,12 @@ def _look(file: Path, model: Model) -> _Look:
         raise CheckpointError(
             f"The program's output for one picture is {logits.shape}; scores (N, C, h, w) were expected."
         )
-    return _Look(picture, views, batch, logits, backend.facts)
+    return Trial(picture, job, batch, logits, backend.facts)
 
 
-def _stride(look: _Look) -> int:
-    height, width = look.batch.shape[2:]
-    found = look.logits.shape[2:]
+def _stride(trial: Trial) -> int:
+    height, width = trial.batch.shape[2:]
+    found = trial.logits.shape[2:]
     for stride in (1, 2, 4, 8, 16, 32):
         if found == (-(-height // stride), -(-width // stride)):
             return stride

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,24 @@ from fastfcn_export.target.targets import reference
 from fastfcn_export.verify import CREDIT, LIMITS, Proof, difference, judge
 from fastfcn_infer.artifact.manifest import Model, Verification
 from fastfcn_infer.errors import BackendError, BackendMissing, VerificationError
-from fastfcn_infer.inference.merge import labels, merge
-from fastfcn_infer.inference.views import View
+from fastfcn_infer.inference.merge import Merged
+from fastfcn_infer.inference.pipeline import Job, labels
 from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A run of the converted graph on the golden picture."""
+
+    picture: NDArray[np.uint8]  # (H, W, 3), RGB
+    job: Job  # of the picture; one call
+    batch: Array  # (N, 3, h, w) float32, of that call
+    logits: Array  # (N, C, h, w)
+    facts: RuntimeFacts  # of the runtime that ran it
+
 
 _MINUTES = 30
 _LAST_LINES = 12  # of Paddle's output, repeated in a message
@@ -50,47 +63,40 @@ def prove_deployed(
     deployed: Deployed,
     end: End,
     model: Model,
-    facts: RuntimeFacts,
-    picture: NDArray[np.uint8],
-    views: tuple[View, ...],
-    batch: Array,
-    logits: Array,
+    trial: Trial,
 ) -> Proof:
-    """Compare the graph's output with the program's.
+    """Compare the logits of the graph with those of the program.
 
     Args:
         deployed: the program.
         end: the operator that the program ends in.
         model: the description of the graph.
-        facts: of the runtime that ran the graph.
-        picture: (H, W, 3) uint8, RGB, that both are fed.
-        views: of it.
-        batch: (N, 3, h, w) float32, the picture prepared.
-        logits: (N, C, h, w), the graph's output.
+        trial: a run of the graph.
 
     Raises:
         VerificationError: they differ by more than `verify.LIMITS`.
         BackendError: Paddle could not run the program.
     """
-    answers = _run(deployed, end, batch)
+    answers = _run(deployed, end, trial.batch)
     expected = answers["answer" if end == "none" else "scores"]
-    worst = difference(logits, expected)
-    size = (picture.shape[0], picture.shape[1])
-    golden = _golden(expected, views, size)
-    ours = labels(merge(views, logits, size), model)
-    agreement = min(_agreement(logits, answers["answer"], end), float((ours == golden).mean()))
+    worst = difference(trial.logits, expected)
+    (exact,), (merged,) = trial.job.merged([expected]), trial.job.merged([trial.logits])
+    golden, ours = _golden(exact), labels(merged, model)
+    agreement = min(
+        _agreement(trial.logits, answers["answer"], end), float((ours == golden).mean())
+    )
     record = Verification(
         reference=f"Paddle Inference {answers['version']}, the program as deployed",
-        runtime=f"{facts.backend} ({facts.provider})",
+        runtime=f"{trial.facts.backend} ({trial.facts.provider})",
         picture=CREDIT,
         worst_difference=worst,
         allowed_difference=LIMITS["fp32"][0],
         label_agreement=agreement,
         required_agreement=LIMITS["fp32"][1],
-        versions=dict(facts.versions),
+        versions=dict(trial.facts.versions),
     )
     judge(record)
-    return Proof(record, picture, golden.astype(ours.dtype))
+    return Proof(record, trial.picture, golden.astype(ours.dtype))
 
 
 def _agreement(logits: Array, answer: Array, end: End) -> float:
@@ -104,11 +110,11 @@ def _agreement(logits: Array, answer: Array, end: End) -> float:
     return float((found == expected).mean())
 
 
-def _golden(scores: Array, views: tuple[View, ...], size: tuple[int, int]) -> Array:
+def _golden(merged: Merged) -> Array:
     """Compute PaddleSeg's reverse transform the textbook way: cut, resize, cut, arg max."""
-    merged = merge(views, scores, size)
+    height, width = merged.picture
     full = reference.resize(merged.scores[None], merged.size, align_corners=False)
-    return np.asarray(full[0].argmax(0)[: size[0], : size[1]])
+    return np.asarray(full[0].argmax(0)[:height, :width])
 
 
 def _run(deployed: Deployed, end: End, batch: Array) -> dict[str, Array]:

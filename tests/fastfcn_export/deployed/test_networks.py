@@ -49,7 +49,7 @@ def test_an_exported_network_labels_pictures_as_paddleseg_itself_does(
     with Segmenter.from_pretrained(tmp_path / "out", device="cpu") as segmenter:
         model, picture = segmenter.model, expected["picture"]
         views = plan(model.procedure, model.input.shape[1:], CASES[case].size)
-        fed = prepare(picture, views, model.input, model.procedure.resize)[0]
+        fed = prepare([(picture, view) for view in views], model.input, model.procedure.resize)[0]
         np.testing.assert_allclose(fed, expected["fed"], rtol=0, atol=1e-5)
         agreement = (segmenter.predict(picture).labels == expected["labels"]).mean()
         assert replay(segmenter).passed

@@ -23,7 +23,7 @@ def test_the_network_is_fed_what_paddleseg_s_own_transforms_make_of_the_picture(
     size = (item["size"][0], item["size"][1])
     views = plan(found.procedure, (None, None), size)
     given = Input("image", found.mean, found.std, found.padding)
-    (fed,) = prepare(picture(size), views, given, found.procedure.resize)
+    (fed,) = prepare([(picture(size), view) for view in views], given, found.procedure.resize)
     expected = item["fed"]
     height, width = expected.shape[1:]
     # Graphs are never shown less than 33 x 33; these small pictures are padded to that.
@@ -112,4 +112,6 @@ def test_without_a_normalize_pixels_are_fed_as_bytes() -> None:
     given = Input("image", found.mean, found.std, found.padding)
     bright = np.full((40, 40, 3), 200, np.uint8)
     views = plan(found.procedure, (None, None), (40, 40))
-    np.testing.assert_allclose(prepare(bright, views, given, None), 200, rtol=1e-6)
+    np.testing.assert_allclose(
+        prepare([(bright, view) for view in views], given, None), 200, rtol=1e-6
+    )

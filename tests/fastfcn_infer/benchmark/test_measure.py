@@ -17,7 +17,6 @@ from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.artifact.manifest import Model, Procedure, Resize
 from fastfcn_infer.benchmark import measure as module
 from fastfcn_infer.benchmark.measure import (
-    STAGES,
     WARM_UP,
     Candidate,
     Case,
@@ -30,7 +29,7 @@ from fastfcn_infer.benchmark.measure import (
 )
 from fastfcn_infer.benchmark.timing import FEWEST_RUNS
 from fastfcn_infer.errors import BackendError
-from fastfcn_infer.inference.merge import labels as label
+from fastfcn_infer.inference.pipeline import STAGES, segment
 from fastfcn_infer.runtime.backend import Backend, open_backend
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact, tiny_model
@@ -104,11 +103,11 @@ def test_a_batch_is_what_predict_does_to_each_picture(
     expected = [found.predictor.predict(picture).labels for picture in pictures]
     labelled: list[NDArray[Any]] = []
 
-    def remember(*given: Any) -> NDArray[Any]:
-        labelled.append(label(*given))
-        return labelled[-1]
+    def remember(*given: Any, **options: Any) -> list[NDArray[Any]]:
+        labelled.extend(segment(*given, **options))
+        return labelled
 
-    monkeypatch.setattr(module, "labels", remember)
+    monkeypatch.setattr(module, "segment", remember)
     found.run(pictures)
     assert len(labelled) == 2
     for labels, right in zip(labelled, expected, strict=True):

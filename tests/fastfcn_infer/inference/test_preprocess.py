@@ -34,7 +34,7 @@ def view(picture: NDArray[Any], size: tuple[int, int], canvas: tuple[int, int]) 
 
 def test_every_byte_is_normalised_as_in_float64() -> None:
     picture = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
-    batch = prepare(picture, [view(picture, (16, 16), (16, 16))], GIVEN, None)
+    batch = prepare([(picture, view(picture, (16, 16), (16, 16)))], GIVEN, None)
     assert batch.dtype == np.float32
     assert batch.flags.c_contiguous
     expected = normalised(picture, GIVEN, (16, 16))
@@ -46,7 +46,7 @@ def test_half_pixel_resizing_is_opencvs_on_bytes_as_mmcv_calls_it(size: tuple[in
     picture = noise(50, 64)
     small = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
     for resize in (SHORT, None):
-        batch = prepare(picture, [view(picture, size, size)], GIVEN, resize)
+        batch = prepare([(picture, view(picture, size, size))], GIVEN, resize)
         expected = normalised(small, GIVEN, size)
         np.testing.assert_allclose(batch, expected, rtol=0, atol=NORMALISED)
 
@@ -57,7 +57,7 @@ def test_align_corners_resizing_is_that_of_the_definition_on_normalised_pixels(
 ) -> None:
     picture = noise(50, 64)
     (planes,) = normalised(picture, GIVEN, (50, 64))
-    batch = prepare(picture, [view(picture, size, size)], GIVEN, LONG)
+    batch = prepare([(picture, view(picture, size, size))], GIVEN, LONG)
     expected = upsampled(planes, size, align_corners=True)
     np.testing.assert_allclose(batch[0], expected, rtol=0, atol=NORMALISED)
 
@@ -88,10 +88,10 @@ def test_align_corners_resizing_is_torchs(size: tuple[int, int]) -> None:
 
 def test_what_a_picture_does_not_cover_has_the_padding_colour() -> None:
     picture = noise(5, 7)
-    batch = prepare(picture, [view(picture, (5, 7), (33, 40))], GIVEN, None)
+    batch = prepare([(picture, view(picture, (5, 7), (33, 40)))], GIVEN, None)
     expected = normalised(picture, GIVEN, (33, 40))
     np.testing.assert_allclose(batch, expected, rtol=0, atol=NORMALISED)
-    fed = prepare(picture, [view(picture, (5, 7), (33, 40))], PIXELS, None)
+    fed = prepare([(picture, view(picture, (5, 7), (33, 40)))], PIXELS, None)
     assert fed.dtype == np.uint8
     assert fed.shape == (1, 33, 40, 3)
     np.testing.assert_array_equal(fed[0, :5, :7], picture)
@@ -100,7 +100,7 @@ def test_what_a_picture_does_not_cover_has_the_padding_colour() -> None:
 
 def test_resized_pixels_are_rounded_to_the_nearest_byte() -> None:
     picture = noise(50, 64)
-    fed = prepare(picture, [view(picture, (33, 90), (33, 90))], PIXELS, LONG)
+    fed = prepare([(picture, view(picture, (33, 90), (33, 90)))], PIXELS, LONG)
     exact = upsampled(picture.transpose(2, 0, 1), (33, 90), align_corners=True)
     assert np.abs(fed[0] - exact.transpose(1, 2, 0)).max() <= 0.5 + ON_BYTES
 
@@ -108,7 +108,7 @@ def test_resized_pixels_are_rounded_to_the_nearest_byte() -> None:
 def test_a_view_shows_its_part_of_the_picture_mirrored_where_it_says_so() -> None:
     picture = noise(50, 64)
     part = View(10, 20, 16, 24, (16, 24), (16, 24))
-    batch = prepare(picture, [part, replace(part, mirrored=True)], PIXELS, None)
+    batch = prepare([(picture, part), (picture, replace(part, mirrored=True))], PIXELS, None)
     np.testing.assert_array_equal(batch[0], picture[10:26, 20:44])
     np.testing.assert_array_equal(batch[1], picture[10:26, 43:19:-1])
 
@@ -117,10 +117,7 @@ def test_a_view_shows_its_part_of_the_picture_mirrored_where_it_says_so() -> Non
 def test_a_graph_that_wants_four_pictures_gets_three_of_padding(given: Input) -> None:
     picture = noise(40, 40)
     batch = prepare(
-        picture,
-        [view(picture, (40, 40), (40, 40))],
-        replace(given, shape=(4, None, None)),
-        None,
+        [(picture, view(picture, (40, 40), (40, 40)))], replace(given, shape=(4, None, None)), None
     )
     assert len(batch) == 4
     empty = normalised(np.empty((0, 0, 3)), GIVEN, (40, 40))
@@ -134,5 +131,5 @@ def test_the_picture_is_not_changed() -> None:
     picture = noise(40, 40)
     before = picture.copy()
     for resize in (None, LONG):
-        prepare(picture, [view(picture, (50, 50), (60, 60))], GIVEN, resize)
+        prepare([(picture, view(picture, (50, 50), (60, 60)))], GIVEN, resize)
     np.testing.assert_array_equal(picture, before)

@@ -86,7 +86,9 @@ def with_golden(tmp_path: Path) -> Artifact:
     tiny_onnx(tmp_path / "model.onnx", model)
     picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     views = plan(model.procedure, (None, None), (96, 128))
-    logits = tiny_answer(prepare(picture, views, model.input, None), CLASSES)[0]
+    logits = tiny_answer(prepare([(picture, view) for view in views], model.input, None), CLASSES)[
+        0
+    ]
     labels = labels_from_logits(logits, (96, 128), align_corners=False)
     golden.write_golden(tmp_path, picture, labels)
     seal(tmp_path, model, Source("a.pth", 1, "0" * 64), RECORD, {})

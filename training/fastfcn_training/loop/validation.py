@@ -4,23 +4,57 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import Input, Procedure
+from fastfcn_infer.artifact.manifest import Input, Output, Procedure
 from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.evaluation.metrics import Confusion
-from fastfcn_infer.inference.labels import labels_from_logits
-from fastfcn_infer.inference.merge import merge
-from fastfcn_infer.inference.preprocess import prepare
-from fastfcn_infer.inference.views import plan
+from fastfcn_infer.inference.pipeline import segment
 from fastfcn_training.network.paddle_network import TrainingNetwork
 from fastfcn_training.recipe.recipe import Recipe
 
 _AHEAD = 2  # pictures that are read while the network works
+
+
+@dataclass(frozen=True)
+class _Conventions:
+    """What `inference.pipeline` needs to know about the network in training."""
+
+    name: str
+    input: Input
+    output: Output
+    align_corners: bool
+    procedure: Procedure
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "_Conventions":
+        """Take them from a recipe, as the exporter will."""
+        data = recipe.data
+        return cls(
+            recipe.data.dataset,
+            Input("image", data.mean, data.std, recipe.augmentation.padding),
+            Output("logits", 8),
+            recipe.align_corners,
+            Procedure("whole", recipe.resize),
+        )
+
+
+class _Running:
+    """The network in training as `inference.pipeline` runs one."""
+
+    def __init__(self, network: TrainingNetwork) -> None:
+        self._network = network
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Compute the logits (N, C, h, w) for a batch (N, 3, H, W)."""
+        logits: Any = self._network.logits(paddle.to_tensor(batch))
+        return np.asarray(logits.numpy())
+
 
 _Pair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # picture, labels
 
@@ -40,22 +74,11 @@ def validate(
         ImageError, DatasetError: a picture or its labels cannot be read.
     """
     network.eval()
-    data = recipe.data
-    given = Input("image", data.mean, data.std, recipe.augmentation.padding)
+    conventions, running = _Conventions.of(recipe), _Running(network)
     confusion = Confusion(len(dataset.classes))
     with paddle.no_grad(), closing(_read_ahead(dataset, dataset.samples[rank::world])) as pairs:
         for picture, truth in pairs:
-            size = (truth.shape[0], truth.shape[1])
-            views = plan(Procedure("whole", recipe.resize), (None, None), size)
-            image = prepare(picture, views, given, recipe.resize)
-            logits: Any = network.logits(paddle.to_tensor(image))
-            merged = merge(views, logits.numpy(), size)
-            labels = labels_from_logits(
-                merged.scores,
-                merged.size,
-                align_corners=recipe.align_corners,
-                region=merged.picture,
-            )
+            (labels,) = segment([picture], conventions, running)
             confusion.add(labels, truth)
     return confusion
 
