@@ -1,8 +1,8 @@
-"""Which figures does the README show? Those of results/*.json, as the tables printed here.
+"""Which figures do the README and docs/speed.md show? Those of results/*.json, as printed here.
 
     python -m benchmarks.readme_table
 
-A test holds the README to these tables, so no figure in it is typed by hand.
+Tests compare both documents with these tables, so no figure in a table is typed by hand.
 """
 
 import json
@@ -19,18 +19,14 @@ def tables(folder: Path = RESULTS) -> str:
     """Format the README's tables.
 
     Args:
-        folder: holds network.json, paddleseg_peer.json, start_up.json and export_cost.json, and
-            runtimes.json once that was run.
+        folder: holds network.json and paddleseg_peer.json, and runtimes.json once that was run.
 
     Raises:
         FileNotFoundError: one of them is missing.
     """
     file = folder / "runtimes.json"
     runtimes = json.loads(file.read_text()) if file.is_file() else None
-    network, peer, start_up, cost = (
-        json.loads((folder / f"{name}.json").read_text())
-        for name in ("network", "paddleseg_peer", "start_up", "export_cost")
-    )
+    network, peer = _results(folder, "network"), _results(folder, "paddleseg_peer")
     parts = [
         _caption(network),
         _table(
@@ -38,10 +34,30 @@ def tables(folder: Path = RESULTS) -> str:
             [*_speed(network, peer), *_same_runtime(peer), *_open_vino(runtimes)],
         ),
         *([] if runtimes is None else [_runtimes(runtimes)]),
+    ]
+    return "\n\n".join(parts)
+
+
+def further_tables(folder: Path = RESULTS) -> str:
+    """Format the tables of docs/speed.md.
+
+    Args:
+        folder: holds start_up.json and export_cost.json.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    start_up, cost = _results(folder, "start_up"), _results(folder, "export_cost")
+    parts = [
         _table(("what", "seconds", "target"), _start_up(start_up)),
         _table(("converting a checkpoint", "seconds", "peak memory / weights"), _export(cost)),
     ]
     return "\n\n".join(parts)
+
+
+def _results(folder: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
+    return found
 
 
 def _caption(network: dict[str, Any]) -> str:
@@ -162,7 +178,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def main() -> int:
     """Print the tables."""
-    print(tables())
+    print(f"{tables()}\n\n{further_tables()}")
     return 0
 
 

@@ -1,16 +1,29 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.readme_table import tables
+import pytest
+
+from benchmarks.readme_table import further_tables, tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_figures_are_those_of_the_committed_runs() -> None:
-    inside = re.search(r"<!-- speed: .*? -->\n(.*?)\n\n<!-- /speed -->", README, re.DOTALL)
+SPEED = (ROOT / "docs" / "speed.md").read_text()
+
+
+@pytest.mark.parametrize(("document", "expected"), [(README, tables), (SPEED, further_tables)])
+def test_the_figures_are_those_of_the_committed_runs(
+    document: str, expected: Callable[[], str]
+) -> None:
+    inside = re.search(r"<!-- speed: .*? -->\n(.*?)\n\n<!-- /speed -->", document, re.DOTALL)
     assert inside is not None
-    assert inside[1].strip() == tables().strip()
+    assert inside[1].strip() == expected().strip()
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(README.splitlines()) < 150
 
 
 def test_the_five_lines_of_python_run(tmp_path: Path) -> None:
@@ -28,5 +41,7 @@ def test_the_five_lines_of_python_run(tmp_path: Path) -> None:
 
 def test_every_file_the_readme_names_is_there() -> None:
     named = re.findall(r"`((?:docs|benchmarks|fastfcn_infer|export|tests)/[\w./]+\w)`", README)
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert named
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert linked
+    assert [name for name in named + linked if not (ROOT / name).exists()] == []
