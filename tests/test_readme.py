@@ -45,3 +45,14 @@ def test_every_file_the_readme_names_is_there() -> None:
     assert named
     assert linked
     assert [name for name in named + linked if not (ROOT / name).exists()] == []
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(
+        r"`((?:docs|benchmarks|fastfcn_infer|export|training|tests)/[\w./]+\w)`", text
+    )
+    # NAME stands for a file to write: its folder must exist.
+    paths = [path.rpartition("/")[0] if "NAME" in path else path for path in named]
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
