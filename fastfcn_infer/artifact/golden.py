@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,9 +14,6 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Verification
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.picture.read import read_picture
-
-if TYPE_CHECKING:
-    from fastfcn_infer.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -52,16 +49,6 @@ def write_golden(folder: Path, picture: NDArray[np.uint8], labels: NDArray[Any])
     (folder / PICTURE).parent.mkdir()
     (folder / PICTURE).write_bytes(_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)))
     (folder / LABELS).write_bytes(_png(labels))
-
-
-def replay(segmenter: "Segmenter") -> Replay:
-    """Run the self-test of the artifact that `segmenter` has opened.
-
-    Raises:
-        ArtifactError: it carries none: a lone ``.onnx``, or exported with ``--verify off``.
-    """
-    golden = read_golden(segmenter.artifact)
-    return compare(golden, segmenter.predict(golden.picture).labels)
 
 
 def compare(golden: Golden, found: NDArray[Any]) -> Replay:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
-from fastfcn_infer.artifact.golden import replay
 from fastfcn_infer.cli.known_problems import known_problems
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.hub.download import offline
+from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.runtime import backend
 from fastfcn_infer.runtime.gpu import Gpu, find_gpu
 from fastfcn_infer.segmenter import Segmenter

@@ -12,7 +12,6 @@ from fastfcn_export.target import fusion
 from fastfcn_infer import Segmenter, __version__
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.artifact.class_table import class_table
-from fastfcn_infer.artifact.golden import replay
 from fastfcn_infer.artifact.manifest import read_manifest
 from fastfcn_infer.artifact.onnx_metadata import read_model_of
 from fastfcn_infer.errors import (
@@ -21,6 +20,7 @@ from fastfcn_infer.errors import (
     CheckpointError,
     VerificationError,
 )
+from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.runtime import backend
 from fastfcn_infer.system.record import to_json
 from networks import CASES

@@ -15,9 +15,9 @@ from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.verify import joined
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.artifact.golden import replay
 from fastfcn_infer.artifact.manifest import Verification
 from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.runtime.backend import backend_names, format_of, installed
 from networks import CASES
 

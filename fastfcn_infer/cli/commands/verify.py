@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit with 6 where a file is not whole, 4 where the labels are not those of the export."""
-    from fastfcn_infer.artifact.golden import replay
     from fastfcn_infer.hub.models import open_local
+    from fastfcn_infer.inference.replay import replay
     from fastfcn_infer.segmenter import Segmenter
 
     artifact = open_local(arguments.artifact)

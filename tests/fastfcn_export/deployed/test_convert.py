@@ -12,8 +12,8 @@ from fastfcn_export import Request, export
 from fastfcn_export.__main__ import main
 from fastfcn_export.target.target import Options
 from fastfcn_infer import Segmenter
-from fastfcn_infer.artifact.golden import replay
 from fastfcn_infer.errors import BackendError, BackendMissing, CheckpointError, VerificationError
+from fastfcn_infer.inference.replay import replay
 
 OFF = Request(verify=False)
 needs_paddle = pytest.mark.skipif(

@@ -18,8 +18,8 @@ from deployed_cases import CASES
 from fastfcn_export import export
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
 from fastfcn_infer import Segmenter
-from fastfcn_infer.artifact.golden import replay
 from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.inference.views import plan
 
 pytestmark = [

@@ -19,10 +19,10 @@ from fastfcn_export.target.targets import reference
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.artifact.class_table import class_table
-from fastfcn_infer.artifact.golden import replay
 from fastfcn_infer.artifact.manifest import Procedure
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.system.record import to_data, to_json
 from hostile.safetensors_files import entry, file
 from trained_files import CHOICES, trained, write_trained

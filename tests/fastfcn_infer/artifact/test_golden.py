@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import GOLDEN_LABELS, open_artifact, seal
-from fastfcn_infer.artifact.golden import Replay, replay, write_golden
+from fastfcn_infer.artifact.golden import Replay, write_golden
 from fastfcn_infer.artifact.manifest import Model, Source, Verification
 from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.segmenter import Segmenter
 from judge import whole_scores
 from models import tiny_model, tiny_onnx

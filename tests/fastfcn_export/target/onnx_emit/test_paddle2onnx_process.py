@@ -24,9 +24,9 @@ from fastfcn_export.target.onnx_emit import paddle2onnx_process, via_paddle
 from fastfcn_export.target.target import Options
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.artifact.golden import replay
 from fastfcn_infer.artifact.onnx_metadata import read_model_of
 from fastfcn_infer.errors import BackendError, BackendMissing
+from fastfcn_infer.inference.replay import replay
 from networks import CASES
 
 onnxruntime = pytest.importorskip("onnxruntime")
