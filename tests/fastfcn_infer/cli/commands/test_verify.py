@@ -7,11 +7,11 @@ import pytest
 from command_line import EMBEDDED, fastfcn
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Request, export
-from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.artifact import GOLDEN_LABELS, hash_file
 from fastfcn_infer.artifact.golden import Replay
 from fastfcn_infer.artifact.manifest import FileFacts, read_manifest
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.inference import replay as module
 from models import tiny_artifact
 
 
@@ -107,7 +107,7 @@ def test_a_runtime_that_is_not_there_is_exit_code_5(capsys: pytest.CaptureFixtur
 def test_the_share_is_printed_as_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(golden, "replay", lambda segmenter: Replay(0.99888, 0.999))
+    monkeypatch.setattr(module, "replay", lambda segmenter: Replay(0.99888, 0.999))
     code, out, _ = verify(capsys, EMBEDDED)
     assert code == 4
     assert "99.888% of the labels agree" in out
