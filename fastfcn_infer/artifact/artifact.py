@@ -95,6 +95,15 @@ def open_artifact(path: Path) -> Artifact:
     return Artifact(None, model, None, {FORMATS["onnx"]: path})
 
 
+def listed_files(folder: Path) -> tuple[str, ...]:
+    """Name the files that the manifest of a folder lists, whether they exist or not.
+
+    Raises:
+        ArtifactError: the folder holds no manifest, or not one of ours.
+    """
+    return tuple(manifest.read_manifest(_manifest_text(folder), str(folder / manifest.NAME)).files)
+
+
 def hash_file(path: Path) -> FileFacts:
     """Measure a file.
 
@@ -206,7 +215,7 @@ def _faults(folder: Path, found: Manifest) -> list[str]:
 def _fault(folder: Path, name: str, facts: FileFacts) -> str | None:
     path = folder / name
     try:
-        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        if not Path(os.path.realpath(path)).is_relative_to(_root(folder)):
             return "a link that leaves the folder"
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -221,6 +230,17 @@ def _fault(folder: Path, name: str, facts: FileFacts) -> str | None:
     if found != facts:
         return f"changed: its SHA-256 is {found.sha256}, {facts.sha256} was exported"
     return None
+
+
+def _root(folder: Path) -> str:
+    """Return the folder that the artifact's files have to lie in, links resolved.
+
+    In the cache of huggingface_hub the files of ``models--OWNER--NAME/snapshots/COMMIT`` are links to
+    files elsewhere in that cache.
+    """
+    real = Path(os.path.realpath(folder))
+    cached = real.parent.name == "snapshots" and real.parents[1].name.startswith("models--")
+    return str(real.parents[2] if cached else real)
 
 
 def _contradictions(

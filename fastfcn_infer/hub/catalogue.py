@@ -1,6 +1,6 @@
-"""Published checkpoints by name: `catalogue.json`, and how to get one of them.
+"""The catalogue of published checkpoints (`catalogue.json`), and how to get one of them.
 
-Nothing is fetched unless a name is asked for.
+Nothing is downloaded unless a name is asked for.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from fastfcn_infer.errors import ArtifactError, DownloadError
-from fastfcn_infer.hub.download import download
+from fastfcn_infer.hub.download import download_file
 from fastfcn_infer.system import record
 from fastfcn_infer.system.cache import cache_folder
 
@@ -28,7 +28,7 @@ class Entry:
     output_stride: int  # of the backbone
     backbone: str
     head: str
-    url: str | None  # None: its page has no address that a program can fetch
+    url: str | None  # None: a program cannot download it
     page: str
     size: int | None  # bytes; None: not published
     sha256: str | None  # None: not published
@@ -53,7 +53,7 @@ def find(name: str) -> Entry:
     """Find a checkpoint by name.
 
     Raises:
-        ArtifactError: no such name; says which are close.
+        ArtifactError: no such name; the message has similar ones.
     """
     known = {entry.name: entry for entry in entries()}
     if name in known:
@@ -66,27 +66,21 @@ def find(name: str) -> Entry:
     )
 
 
-def fetch(
-    name: str,
-    cache: Path | None = None,
-    *,
-    local_files_only: bool = False,
-    progress: bool = True,
-) -> Path:
-    """Give a published checkpoint, fetched now or earlier.
+def fetch(name: str, cache: Path | None = None, *, local_files_only: bool = False) -> Path:
+    """Return a published checkpoint, downloaded now or earlier.
 
     Args:
         name: one of `entries`.
         cache: where files are kept; None: `cache_folder`.
-        local_files_only: fetch nothing; what is not there is an error.
-        progress: draw a bar where standard error is a terminal.
+        local_files_only: download nothing; a missing file is an error.
 
     Returns:
-        The checkpoint; whole, and with the published hash where one is published.
+        The checkpoint, with the published hash if one is published.
 
     Raises:
         ArtifactError: no such name.
-        DownloadError: it has to be fetched by hand, must not be fetched, or could not be.
+        BackendMissing: it has to be downloaded, and the extra ``hub`` is not installed.
+        DownloadError: it can only be downloaded by hand, must not be, or could not be.
     """
     entry = find(name)
     if entry.url is None:
@@ -96,12 +90,6 @@ def fetch(
         )
     file = urllib.parse.urlsplit(entry.url).path.rpartition("/")[2]
     target = (cache or cache_folder()) / "checkpoints" / name / file
-    download(
-        entry.url,
-        target,
-        size=entry.size,
-        sha256=entry.sha256,
-        progress=progress,
-        local_files_only=local_files_only,
+    return download_file(
+        entry.url, target, sha256=entry.sha256, local_files_only=local_files_only
     )
-    return target

@@ -1,53 +1,46 @@
-"""Fetch a file over HTTP: whole and right under its final name, or not there at all.
+"""Downloads: a file from an address (by pooch), an artifact from the Hugging Face Hub.
 
-What came before a cut is kept and used by the next try; nothing is fetched without being asked.
-
-Source: RFC 9110, sections 8.8 (validators) and 14.4 (Content-Range).
+Both clients belong to the extra ``hub`` and are imported only when they are needed. They write under
+temporary names, so a file is whole under its final name or absent, whatever was interrupted and
+however many processes download it at once.
 """
 
 import contextlib
-import hashlib
-import http.client
+import glob
+import importlib
+import logging
 import os
 import re
-import shutil
-import time
+import sys
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from email.message import Message
 from pathlib import Path
+from typing import Any
 
-from fastfcn_infer.artifact.artifact import hash_file
-from fastfcn_infer.artifact.manifest import FileFacts
-from fastfcn_infer.errors import DownloadError
-from fastfcn_infer.hub import partial_file, web
-from fastfcn_infer.hub.partial_file import PartialFile
-from fastfcn_infer.system import atomic, record
-from fastfcn_infer.system.progress import Progress
+from fastfcn_infer.artifact import manifest
+from fastfcn_infer.artifact.artifact import hash_file, listed_files
+from fastfcn_infer.errors import ArtifactError, BackendMissing, DownloadError, FastFCNError
 
 OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads
+HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
 
-_ATTEMPTS = 3
-_PAUSE = 0.5  # seconds before the second attempt; longer before later ones
-_SPARE = 16 << 20  # bytes that stay free on the disk
-
-
-@dataclass(frozen=True)
-class Record:
-    """What was fetched; kept beside the file, so that a change on the disk is noticed."""
-
-    url: str
-    size: int
-    sha256: str
+_TIMEOUT = 30.0  # seconds, to connect and to wait for the next bytes
+_PIECE = 1 << 18  # bytes
+_SHOWN = 8  # files of a repository named in a message
+_PART = r"\w[\w.-]{0,95}"  # of a path; nothing that leads out of a folder
+_HUB_NAME = re.compile(
+    rf"{HUB}(?!.*\.\.)(?![^@]*--)(?P<repository>{_PART}/{_PART})(?:@(?P<revision>{_PART}(?:/{_PART})*))?",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True)
-class _Job:
-    url: str
-    target: Path
-    size: int | None
-    sha256: str | None
-    timeout: float
-    progress: bool
+class HubName:
+    """An artifact on the Hugging Face Hub."""
+
+    repository: str  # OWNER/NAME
+    revision: str | None  # a branch, tag or commit; None: the default branch
 
 
 def offline() -> bool:
@@ -55,189 +48,196 @@ def offline() -> bool:
     return os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no", "off")
 
 
-def download(
-    url: str,
-    target: Path,
-    *,
-    size: int | None = None,
-    sha256: str | None = None,
-    timeout: float = 30.0,
-    progress: bool = True,
-    local_files_only: bool = False,
-) -> FileFacts:
-    """Fetch a file, unless it is there already, whole and right.
-
-    Several processes may fetch the same file at the same time.
-
-    Args:
-        url: http or https; redirects stay within these, and https stays https.
-        target: the final name. ``<target>.json`` beside it keeps the hash.
-        size: bytes, where known.
-        sha256: hexadecimal, where known.
-        timeout: seconds, to connect and for each kilobyte.
-        progress: draw a bar where standard error is a terminal.
-        local_files_only: fetch nothing; a file that is not there is an error.
-
-    Returns:
-        Size and hash of the file.
+def parse_hub_name(name: str) -> HubName:
+    """Read a name such as ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``.
 
     Raises:
-        DownloadError: it could not be fetched, or is not what was promised; what came is kept
-            for the next try.
+        ArtifactError: the name has another form.
     """
-    job = _Job(url, target, size, sha256.lower() if sha256 else None, timeout, progress)
-    try:
-        present = _present(job)
-        if present:
-            return present
-        if local_files_only or offline():
-            switch = "local_files_only" if local_files_only else OFFLINE
-            raise DownloadError(f"{switch} is set, and the file is not there, or was changed")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return _try_and_try_again(job)
-    except DownloadError as error:
-        what = str(error)
-        raise DownloadError(
-            f"{url} was not downloaded: {what}. Run it again (it goes on where it stopped), or put "
-            f"the file at {target} yourself. {OFFLINE}=1 keeps it from being tried."
-        ) from error
-    except OSError as error:
-        raise DownloadError(
-            f"{url} was not downloaded: {target.parent} cannot be used: {error.strerror or error}. "
-            "Make room, or give another folder (FASTFCN_CACHE)."
-        ) from error
-
-
-def _present(job: _Job) -> FileFacts | None:
-    if not job.target.is_file():
-        return None
-    facts = hash_file(job.target)
-    expected = job.sha256
-    with contextlib.suppress(OSError, record.RecordError):  # no record: the name alone vouches
-        expected = expected or record.from_json(Record, _beside(job.target).read_bytes()).sha256
-    fits = job.size in (None, facts.size) and expected in (None, facts.sha256)
-    return facts if fits else None
-
-
-def _beside(target: Path) -> Path:
-    return target.with_name(target.name + ".json")
-
-
-def _try_and_try_again(job: _Job) -> FileFacts:
-    reason = ""
-    for attempt in range(_ATTEMPTS):
-        time.sleep(_PAUSE * attempt)
-        part = partial_file.claim(job.target)
-        try:
-            return _attempt(job, part)
-        except web.Interrupted as error:
-            reason = str(error)
-        finally:
-            if part:
-                part.close()
-    raise DownloadError(reason)
-
-
-def _attempt(job: _Job, found: PartialFile | None) -> FileFacts:
-    # One byte is asked for again, so that even a complete part has something left to ask for.
-    asked = max(found.size - 1, 0) if found else 0
-    try:
-        with web.ask(job.url, asked, job.timeout) as response:
-            start, total = _promise(job, response, asked)
-            part = _part(job, found, _key(job, response.headers), start)
-            with contextlib.closing(part):
-                _receive(job, response, part, start, total)
-                return _finish(job, part, start)
-    except web.RangeRefused:
-        if found:
-            found.discard()
-        raise
-
-
-def _part(job: _Job, part: PartialFile | None, key: str, start: int) -> PartialFile:
-    """Take the part that is continued, or a new one where the server sends everything."""
-    if part and start and part.key == key:
-        part.cut(start)
-        return part
-    if part:
-        part.discard()
-    if start:
-        raise web.Interrupted("the file on the server has changed meanwhile")
-    return partial_file.create(job.target, key)
-
-
-def _promise(job: _Job, response: http.client.HTTPResponse, asked: int) -> tuple[int, int | None]:
-    """Read where the body starts and how long the whole file is; None where nobody says."""
-    if response.headers.get_content_type() == "text/html":
-        raise DownloadError(
-            "a web page came in its place; open the address in a browser to see why"
+    match = _HUB_NAME.fullmatch(name)
+    if match is None:
+        raise ArtifactError(
+            f"{name[:200]!r} is not the name of a model on the hub: {HUB}OWNER/NAME or "
+            f"{HUB}OWNER/NAME@REVISION was expected, with a branch, tag or commit as revision."
         )
-    start = 0
-    total: int | None = None
-    if response.status == 206:
-        answer = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.strip())
-        if not match or int(match[1]) != asked or int(match[2]) != int(match[3]) - 1:
-            raise web.RangeRefused(f"bytes from {asked} on were asked for, {answer!r} came")
-        start, total = asked, int(match[3])
-    elif (length := response.headers.get("Content-Length", "")).isdecimal():
-        total = int(length)
-    if None not in (total, job.size) and total != job.size:
-        raise DownloadError(f"the server has {total} bytes, {job.size} were expected")
-    total = job.size if total is None else total
-    chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
-    if total is None and not chunked and job.sha256 is None:
-        raise DownloadError("the server does not say how long it is, so a cut would go unnoticed")
-    return start, total
+    return HubName(match["repository"], match["revision"])
 
 
-def _key(job: _Job, headers: Message) -> str:
-    """Name a version of the remote file; parts of different versions must never be joined."""
-    tag = headers.get("ETag") or ""
-    if not tag or tag.startswith("W/"):  # weak: the same to a reader, not to the byte
-        tag = headers.get("Last-Modified") or ""
-    if not tag:
-        # Nothing tells the versions apart but the hash of the whole.
-        tag = job.sha256 or os.urandom(16).hex()
-    return hashlib.sha256(f"{job.url}\n{tag}".encode()).hexdigest()[:16]
+def download_file(
+    url: str, target: Path, *, sha256: str | None = None, local_files_only: bool = False
+) -> Path:
+    """Download a file, unless it was downloaded before.
+
+    Args:
+        url: http or https.
+        target: the final name.
+        sha256: of the whole file, hexadecimal; None if unknown.
+        local_files_only: download nothing; a missing file is an error.
+
+    Returns:
+        `target`, whole and with the right hash.
+
+    Raises:
+        BackendMissing: it has to be downloaded, and the extra ``hub`` is not installed.
+        DownloadError: it could not be downloaded, or is not what was expected.
+    """
+    try:
+        if target.is_file() and sha256 in (None, hash_file(target).sha256):
+            return target
+        if local_files_only or offline():
+            raise DownloadError(
+                f"{target} is missing or was changed, and {_switch(local_files_only)} forbids "
+                f"downloads. Allow them, or save {url} there yourself."
+            )
+        pooch = _package("pooch", url)
+        with _quiet(pooch.get_logger()):
+            pooch.retrieve(
+                url, sha256, fname=target.name, path=target.parent, downloader=_receive
+            )
+    except (OSError, ValueError) as error:  # ValueError: a wrong hash
+        raise _failure(url, target.parent, error, f"save it as {target} yourself") from error
+    return target
 
 
-def _receive(
-    job: _Job,
-    response: http.client.HTTPResponse,
-    part: PartialFile,
-    start: int,
-    total: int | None,
-) -> None:
-    needed, free = (total or 0) - start, shutil.disk_usage(job.target.parent).free
-    if needed + _SPARE > free:
-        raise DownloadError(f"it needs {needed} bytes and the disk has {free} left")
-    done = start
-    with Progress(job.target.name, total=total, unit="B", done=start, visible=job.progress) as bar:
-        for piece in web.pieces(response, job.timeout):
-            if done == 0 and piece.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
-                part.discard()
-                raise DownloadError("a web page came in its place")
-            part.write(piece)
-            bar.advance(len(piece))
-            done += len(piece)
-    if total is not None and done < total:
-        raise web.Interrupted(f"the connection ended after {done} of {total} bytes")
+def download_artifact(name: str, cache: Path, *, local_files_only: bool = False) -> Path:
+    """Download the files of an artifact that are missing in the cache, and no others.
+
+    Args:
+        name: as `parse_hub_name` reads it. Without a network, the revision that was downloaded last
+            is used.
+        cache: folder of all repositories, in the layout of huggingface_hub.
+        local_files_only: download nothing; a missing file is an error.
+
+    Returns:
+        The artifact's folder; `open_artifact` has to check it.
+
+    Raises:
+        ArtifactError: the name has another form, or the repository holds no artifact.
+        BackendMissing: the extra ``hub`` is not installed.
+        DownloadError: it could not be downloaded.
+    """
+    asked = parse_hub_name(name)
+    hub = _package("huggingface_hub", name)
+    forbidden = local_files_only or offline()
+
+    def fetch(revision: str | None, names: list[str]) -> Path:
+        folder = hub.snapshot_download(
+            asked.repository,
+            revision=revision,
+            cache_dir=cache,
+            allow_patterns=names,
+            local_files_only=forbidden,
+            tqdm_class=_bar(hub),
+        )
+        return Path(folder)
+
+    try:
+        with _quiet(logging.getLogger("huggingface_hub")):
+            folder = fetch(asked.revision, [manifest.NAME])
+            if not (folder / manifest.NAME).is_file():
+                held = _held(hub, asked.repository, folder, forbidden=forbidden)
+                raise ArtifactError(_no_artifact(name, held))
+            names = [glob.escape(file) for file in listed_files(folder)]
+            return fetch(folder.name, [manifest.NAME, *names])
+    except FastFCNError:
+        raise
+    except _hub_errors(hub) as error:
+        if forbidden:
+            raise DownloadError(
+                f"{name} was not downloaded to {cache} before, or not all of it, and "
+                f"{_switch(local_files_only)} forbids downloads. Allow them once."
+            ) from error
+        advice = "check the name; HF_TOKEN gives access to private repositories"
+        raise _failure(name, cache, error, advice) from error
 
 
-def _finish(job: _Job, part: PartialFile, start: int) -> FileFacts:
-    facts = hash_file(part.path)
-    if job.size not in (None, facts.size):
-        what = f"{facts.size} bytes came, {job.size} were expected"
-    elif job.sha256 and facts.sha256 != job.sha256:
-        what = f"the SHA-256 of what came is {facts.sha256}, {job.sha256} was expected"
-    else:
-        text = record.to_json(Record(job.url, facts.size, facts.sha256)) + "\n"
-        part.publish(job.target)
-        atomic.write_file(_beside(job.target), text.encode())
-        partial_file.clear(job.target)
-        return facts
-    part.discard()  # or every later try would end in the same way
-    if start:
-        raise web.Interrupted(what)
-    raise DownloadError(what)
+def _receive(url: str, file: str, pooch: object) -> None:
+    """Download to the temporary file of pooch, and refuse a web page in place of the file."""
+    from pooch import HTTPDownloader
+
+    # The temporary file is for this user alone; a new one can be read by whom the user's umask says.
+    Path(file).unlink()
+    # Compressed on the way, a body that was cut off could not be told by its length.
+    headers = {"Accept-Encoding": "identity"}
+    bar = sys.stderr is not None and sys.stderr.isatty()
+    HTTPDownloader(progressbar=bar, chunk_size=_PIECE, timeout=_TIMEOUT, headers=headers)(
+        url, file, pooch
+    )
+    with Path(file).open("rb") as received:
+        start = received.read(512).lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise DownloadError(
+            f"{url} was not downloaded: a web page came in its place. Open the address in a browser "
+            "to see why."
+        )
+
+
+def _package(name: str, wanted: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise BackendMissing(
+            f"{wanted} has to be downloaded by the package {name}, which cannot be imported: "
+            f'{error}. Run: pip install "fastfcn-infer[hub]"'
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a client from printing; what matters reaches the user as an error."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _bar(hub: Any) -> type:
+    """Progress bars that are drawn on terminals only."""
+
+    class Bar(hub.utils.tqdm):  # type: ignore[misc] # the class is known when the package is
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **{**options, "disable": options.get("disable")})
+
+    return Bar
+
+
+def _hub_errors(hub: Any) -> tuple[type[Exception], ...]:
+    """Exceptions of huggingface_hub and of the HTTP client that it uses."""
+    found = vars(importlib.import_module("huggingface_hub.errors")).values()
+    own = (kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
+    return (OSError, ValueError, *own)
+
+
+def _held(hub: Any, repository: str, folder: Path, *, forbidden: bool) -> list[str]:
+    """Name the files of a repository, or those that were downloaded of it."""
+    if forbidden:
+        return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return list(hub.HfApi().list_repo_files(repository, revision=folder.name))
+
+
+def _no_artifact(name: str, held: list[str]) -> str:
+    shown = ", ".join(sorted(held)[:_SHOWN]) or "no files"
+    more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+    return (
+        f"{name} is not an artifact: the repository has no {manifest.NAME}; it holds {shown}{more}. "
+        "Of a checkpoint, download the file and give its path; an artifact is a folder that "
+        "fastfcn-export wrote."
+    )
+
+
+def _switch(local_files_only: bool) -> str:
+    return "local_files_only (--offline)" if local_files_only else OFFLINE
+
+
+def _failure(what: str, folder: Path, error: Exception, advice: str) -> DownloadError:
+    if isinstance(error, OSError) and error.errno is not None:  # the disk's; clients set none
+        return DownloadError(
+            f"{what} was not downloaded: {folder} cannot be used: {error.strerror}. Make room "
+            "there, or choose another folder: cache_dir, --cache-dir or FASTFCN_CACHE."
+        )
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return DownloadError(f"{what} was not downloaded: {reason}. Try again, or {advice}.")

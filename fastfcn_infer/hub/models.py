@@ -1,12 +1,14 @@
-"""Where a model comes from: the package, a folder, a file, or a name of the catalogue."""
+"""Find a model: embedded, a folder, a file, on the Hugging Face Hub, or in the catalogue."""
 
 import os
 from importlib import resources
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
+from fastfcn_infer.errors import ArtifactError, DownloadError
 from fastfcn_infer.hub import catalogue
 from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, converted
+from fastfcn_infer.hub.download import HUB, download_artifact, parse_hub_name
 from fastfcn_infer.system.cache import cache_folder
 
 EMBEDDED = "fastfcn-resnet18-camvid"
@@ -22,26 +24,27 @@ def find_model(
     """Find a model and open its artifact, every file checked.
 
     Args:
-        model: artifact folder, ``.onnx``, checkpoint, or a name: of the catalogue, or of the
-            embedded model, which None means too.
-        cache: folder of downloads and conversions; None: the user's.
+        model: artifact folder, ``.onnx``, checkpoint, ``hub:OWNER/NAME[@REVISION]``, or a name: of
+            the catalogue, or of the embedded model, which None means too.
+        cache: folder of downloads and conversions; None: the user's. Models that are on this
+            machine already, and checkpoints apart, need none.
         conversion: what the user says about a checkpoint.
-        local_files_only: fetch nothing.
+        local_files_only: download nothing.
 
     Raises:
-        ArtifactError: there is no such model, or it is not whole.
+        ArtifactError: there is no such model, or it is incomplete.
         CheckpointError: the checkpoint cannot be used.
-        DownloadError: a checkpoint could not be fetched.
-        BackendMissing: a checkpoint needs converting, and no exporter is installed.
+        DownloadError: a file could not be downloaded, or the cache cannot be used.
+        BackendMissing: a checkpoint needs converting, and the exporter is not installed; or a file
+            has to be downloaded, and the extra ``hub`` is not installed.
     """
     if model is None:
         return _embedded()
     path = Path(model)
-    conversions = (cache or cache_folder()) / "artifacts"
     if path.is_file() and path.name.lower().endswith(SUFFIXES):
-        return converted(path, conversion, conversions)
-    if path.exists() or path == Path(EMBEDDED) or _looks_like_path(model):
-        return open_local(path)
+        return _convert(path, conversion, cache)
+    if _is_artifact(model):
+        return find_artifact(model, cache, local_files_only=local_files_only)
     entry = catalogue.find(os.fspath(model))
     checkpoint = catalogue.fetch(entry.name, cache, local_files_only=local_files_only)
     known = Conversion(
@@ -49,20 +52,57 @@ def find_model(
         conversion.dialect or entry.dialect,
         conversion.output_stride or entry.output_stride,
     )
-    return converted(checkpoint, known, conversions)
+    return _convert(checkpoint, known, cache)
 
 
-def open_local(model: str | os.PathLike[str]) -> Artifact:
-    """Open an artifact that is on this machine, every file checked.
+def find_artifact(
+    model: str | os.PathLike[str], cache: Path | None, *, local_files_only: bool
+) -> Artifact:
+    """Open an artifact, every file checked; nothing is converted.
 
     Args:
-        model: artifact folder or ``.onnx``; or the embedded model's name, where no file has it.
+        model: artifact folder, ``.onnx``, ``hub:OWNER/NAME[@REVISION]``, or the embedded model's name
+            if no file has it.
+        cache: folder of downloads; None: the user's.
+        local_files_only: download nothing.
 
     Raises:
-        ArtifactError: it is not there, or not whole.
+        ArtifactError: it does not exist, or is incomplete.
+        DownloadError: it could not be downloaded.
+        BackendMissing: it has to be downloaded, and the extra ``hub`` is not installed.
     """
+    if _is_hub_name(model):
+        return _from_hub(os.fspath(model), cache, local_files_only=local_files_only)
     path = Path(model)
     return _embedded() if path == Path(EMBEDDED) and not path.exists() else open_artifact(path)
+
+
+def _from_hub(name: str, cache: Path | None, *, local_files_only: bool) -> Artifact:
+    parse_hub_name(name)  # a wrong name is an error where no cache can be had, too
+    folder = download_artifact(
+        name, (cache or cache_folder()) / "hub", local_files_only=local_files_only
+    )
+    try:
+        return open_artifact(folder)
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{name} was downloaded, but {error} To download it again, delete "
+            f"{folder.parents[2]}."
+        ) from error
+
+
+def _convert(checkpoint: Path, conversion: Conversion, cache: Path | None) -> Artifact:
+    folder = (cache or cache_folder()) / "artifacts"
+    try:
+        return converted(checkpoint, conversion, folder)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) == checkpoint:
+            raise
+        raise DownloadError(
+            f"{checkpoint} was not converted: {folder} cannot be used: "
+            f"{error.strerror or error}. Make room there, or choose another folder: cache_dir, "
+            "--cache-dir or FASTFCN_CACHE."
+        ) from error
 
 
 def _embedded() -> Artifact:
@@ -72,7 +112,18 @@ def _embedded() -> Artifact:
         return open_artifact(folder)
 
 
-def _looks_like_path(model: str | os.PathLike[str]) -> bool:
-    # Names of the catalogue have neither; a path that does not exist is told so, as a path.
+def _is_artifact(model: str | os.PathLike[str]) -> bool:
+    # A path that does not exist is reported as a path, and not as an unknown name.
     text = os.fspath(model).lower()
-    return not isinstance(model, str) or os.sep in text or text.endswith((".onnx", *SUFFIXES))
+    return (
+        _is_hub_name(model)
+        or os.fspath(model) == EMBEDDED
+        or not isinstance(model, str)
+        or os.sep in text
+        or text.endswith((".onnx", *SUFFIXES))
+        or Path(model).exists()
+    )
+
+
+def _is_hub_name(model: str | os.PathLike[str]) -> bool:
+    return isinstance(model, str) and model.startswith(HUB)

@@ -1,4 +1,4 @@
-"""Where downloaded files and what was made of them are kept."""
+"""Where downloads, and what was made of them, are kept."""
 
 import os
 import sys
@@ -10,10 +10,10 @@ VARIABLE = "FASTFCN_CACHE"
 
 
 def cache_folder() -> Path:
-    """Say where the cache of this user is; the folder need not exist.
+    """Return the cache folder of this user, which need not exist.
 
     Returns:
-        The environment's FASTFCN_CACHE, else the system's place for caches: ``$XDG_CACHE_HOME`` or
+        FASTFCN_CACHE if it is set, else the system's place for caches: ``$XDG_CACHE_HOME`` or
         ``~/.cache``, ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on Windows.
 
     Raises:
@@ -21,7 +21,8 @@ def cache_folder() -> Path:
     """
     own = os.environ.get(VARIABLE)
     if own:
-        return Path(own).expanduser().absolute()
+        # Only a path that begins with the home folder needs one.
+        return (_expanded(own) if own.startswith("~") else Path(own)).absolute()
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         return (Path(local) if local else _home() / "AppData" / "Local") / "fastfcn" / "Cache"
@@ -33,9 +34,14 @@ def cache_folder() -> Path:
 
 
 def _home() -> Path:
+    return _expanded("~")
+
+
+def _expanded(path: str) -> Path:
     try:
-        return Path.home()
+        return Path(path).expanduser()
     except RuntimeError as error:
         raise DownloadError(
-            f"There is no home folder to keep downloads in ({error}). Set {VARIABLE} to a folder."
+            f"There is no home folder to keep downloads and conversions in ({error}). Choose a "
+            f"folder: cache_dir, --cache-dir or {VARIABLE}."
         ) from error
