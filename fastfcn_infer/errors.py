@@ -7,9 +7,9 @@
     |- ArtifactError(ValueError)         incomplete, contradicts itself, size or hash wrong
     |- CheckpointError(ValueError)       refused (names code), corrupt, unknown dialect, tensors that do not fit
     |- VerificationError(RuntimeError)   the exported graph is not the network it came from
-    |- DownloadError(RuntimeError)       a file could not be fetched, or is not the file that was promised
+    |- DownloadError(RuntimeError)       a file could not be downloaded or kept, or is not the one expected
     |- BackendError(RuntimeError)        the runtime failed
-    |  |- BackendMissing                 the runtime is not installed; names the extra to install
+    |  |- BackendMissing                 a runtime or another package is not installed; names the extra
     |  |- GraphRefused                   the runtime does not take the graph; names those that may
     |  `- DeviceUnavailable              this device was asked for and cannot be had
     `- DatasetError(ValueError)          the layout is wrong: which file was expected where
@@ -39,7 +39,7 @@ class VerificationError(FastFCNError, RuntimeError):
 
 
 class DownloadError(FastFCNError, RuntimeError):
-    """A file could not be fetched, or is not the file that was promised."""
+    """A file could not be downloaded, or be kept in the cache, or is not the one expected."""
 
 
 class BackendError(FastFCNError, RuntimeError):
@@ -47,7 +47,7 @@ class BackendError(FastFCNError, RuntimeError):
 
 
 class BackendMissing(BackendError):  # noqa: N818 - what users read is better without "Error"
-    """The runtime is not installed."""
+    """A runtime, or another package that is needed, is not installed."""
 
 
 class GraphRefused(BackendError):  # noqa: N818 - as above

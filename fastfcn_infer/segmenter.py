@@ -72,12 +72,14 @@ class Segmenter:
         Args:
             model: an artifact's folder, an ``.onnx`` that fastfcn-export wrote, a checkpoint
                 (converted into the cache once; needs ``fastfcn-infer[export]``), a name of the
-                catalogue (``fastfcn models``), or None for the model that comes with the package.
+                catalogue (``fastfcn models``), ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``
+                for an artifact on the Hugging Face Hub (these two need ``fastfcn-infer[hub]``), or
+                None for the model that comes with the package.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; only ``auto`` chooses.
             backend: a file name of `backends/`, such as ``onnx_runtime``, or ``auto``.
             threads: for computing; None: as many as this process may use processors.
             cache_dir: where downloads and conversions are kept; None: the user's cache folder.
-            local_files_only: fetch nothing, whatever is asked for.
+            local_files_only: download nothing; use what was downloaded before.
             classes: of a checkpoint: name of a class table or path of a JSON file.
             dialect: of a checkpoint; None: found from its keys.
             output_stride: of a checkpoint's backbone; None: as its dialect publishes.
@@ -85,8 +87,8 @@ class Segmenter:
         Raises:
             ArtifactError: no such model, or its files are not what the manifest promises.
             CheckpointError: the checkpoint is refused or damaged.
-            DownloadError: a file could not be fetched.
-            BackendMissing: the runtime is not installed.
+            DownloadError: a file could not be downloaded, or the cache cannot be used.
+            BackendMissing: a runtime, an exporter or a download client is not installed.
             GraphRefused: the runtime does not take the graph.
             DeviceUnavailable: the device cannot be had.
         """

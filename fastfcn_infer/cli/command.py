@@ -41,7 +41,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", default="auto", help=f"auto, or a runtime: {runtimes}")
     parser.add_argument("--threads", type=int, help="for computing (default: all there are)")
     parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
-    parser.add_argument("--offline", action="store_true", help="fetch nothing")
+    parser.add_argument("--offline", action="store_true", help="download nothing")
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:

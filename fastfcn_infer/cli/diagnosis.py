@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.cli.known_problems import known_problems
-from fastfcn_infer.errors import BackendError
+from fastfcn_infer.errors import BackendError, DownloadError
 from fastfcn_infer.hub.download import offline
 from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.runtime import backend
@@ -66,7 +66,8 @@ class Diagnosis:
     packages: Mapping[str, str]  # of those that matter here
     backends: tuple[backend.Availability, ...]
     problems: tuple[Trouble, ...]
-    cache: str  # folder of downloads and conversions
+    cache: str | None  # folder of downloads and conversions
+    no_cache: str | None  # why there is none
     cache_bytes: int
     cache_variable: str | None  # what FASTFCN_CACHE says
     offline: bool  # whether FASTFCN_OFFLINE forbids downloads
@@ -77,7 +78,7 @@ def diagnose() -> Diagnosis:
     """Look at the machine and at what is installed; every runtime that is there is imported."""
     budget, memory = cpu_budget(), memory_budget()
     found = versions()
-    cache = cache_folder()
+    cache, why_no_cache = _cache()
     gpus, why = _gpus()
     return Diagnosis(
         version=__version__,
@@ -95,8 +96,9 @@ def diagnose() -> Diagnosis:
             Trouble(who, problem.symptom, problem.response)
             for problem, who in known_problems(found)
         ),
-        cache=str(cache),
-        cache_bytes=_size(cache),
+        cache=None if cache is None else str(cache),
+        no_cache=why_no_cache,
+        cache_bytes=0 if cache is None else _size(cache),
         cache_variable=os.environ.get(VARIABLE),
         offline=offline(),
     )
@@ -140,6 +142,14 @@ def _gpus() -> tuple[tuple[str, ...], str]:
         major, minor = divmod(device.driver // 10, 100)
         names.append(f"{device.name}, driver for CUDA {major}.{minor}")
     return tuple(names), device
+
+
+def _cache() -> tuple[Path | None, str | None]:
+    """Find the cache folder, or say why there is none."""
+    try:
+        return cache_folder(), None
+    except DownloadError as error:
+        return None, str(error)
 
 
 def _size(folder: Path) -> int:

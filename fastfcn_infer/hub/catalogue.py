@@ -90,6 +90,4 @@ def fetch(name: str, cache: Path | None = None, *, local_files_only: bool = Fals
         )
     file = urllib.parse.urlsplit(entry.url).path.rpartition("/")[2]
     target = (cache or cache_folder()) / "checkpoints" / name / file
-    return download_file(
-        entry.url, target, sha256=entry.sha256, local_files_only=local_files_only
-    )
+    return download_file(entry.url, target, sha256=entry.sha256, local_files_only=local_files_only)

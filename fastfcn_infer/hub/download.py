@@ -91,9 +91,7 @@ def download_file(
             )
         pooch = _package("pooch", url)
         with _quiet(pooch.get_logger()):
-            pooch.retrieve(
-                url, sha256, fname=target.name, path=target.parent, downloader=_receive
-            )
+            pooch.retrieve(url, sha256, fname=target.name, path=target.parent, downloader=_receive)
     except (OSError, ValueError) as error:  # ValueError: a wrong hash
         raise _failure(url, target.parent, error, f"save it as {target} yourself") from error
     return target
@@ -120,25 +118,25 @@ def download_artifact(name: str, cache: Path, *, local_files_only: bool = False)
     hub = _package("huggingface_hub", name)
     forbidden = local_files_only or offline()
 
-    def fetch(revision: str | None, names: list[str]) -> Path:
+    def fetch(revision: str | None, names: list[str], *, quietly: bool) -> Path:
         folder = hub.snapshot_download(
             asked.repository,
             revision=revision,
             cache_dir=cache,
             allow_patterns=names,
             local_files_only=forbidden,
-            tqdm_class=_bar(hub),
+            tqdm_class=_bar(hub, hidden=quietly),
         )
         return Path(folder)
 
     try:
         with _quiet(logging.getLogger("huggingface_hub")):
-            folder = fetch(asked.revision, [manifest.NAME])
+            folder = fetch(asked.revision, [manifest.NAME], quietly=True)
             if not (folder / manifest.NAME).is_file():
                 held = _held(hub, asked.repository, folder, forbidden=forbidden)
                 raise ArtifactError(_no_artifact(name, held))
             names = [glob.escape(file) for file in listed_files(folder)]
-            return fetch(folder.name, [manifest.NAME, *names])
+            return fetch(folder.name, [manifest.NAME, *names], quietly=False)
     except FastFCNError:
         raise
     except _hub_errors(hub) as error:
@@ -154,15 +152,22 @@ def download_artifact(name: str, cache: Path, *, local_files_only: bool = False)
 def _receive(url: str, file: str, pooch: object) -> None:
     """Download to the temporary file of pooch, and refuse a web page in place of the file."""
     from pooch import HTTPDownloader
+    from requests import HTTPError
 
-    # The temporary file is for this user alone; a new one can be read by whom the user's umask says.
+    # The temporary file is for this user alone; a new one can be read by whom the umask allows.
     Path(file).unlink()
-    # Compressed on the way, a body that was cut off could not be told by its length.
-    headers = {"Accept-Encoding": "identity"}
-    bar = sys.stderr is not None and sys.stderr.isatty()
-    HTTPDownloader(progressbar=bar, chunk_size=_PIECE, timeout=_TIMEOUT, headers=headers)(
-        url, file, pooch
+    get = HTTPDownloader(
+        progressbar=sys.stderr is not None and sys.stderr.isatty(),
+        chunk_size=_PIECE,
+        timeout=_TIMEOUT,
+        # A body that is compressed on the way and cut off could not be told by its length.
+        headers={"Accept-Encoding": "identity"},
     )
+    try:
+        get(url, file, pooch)
+    except HTTPError as error:
+        error.response.close()  # pooch leaves it open
+        raise
     with Path(file).open("rb") as received:
         start = received.read(512).lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
@@ -195,12 +200,13 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _bar(hub: Any) -> type:
-    """Progress bars that are drawn on terminals only."""
+def _bar(hub: Any, *, hidden: bool) -> type:
+    """Make the class of progress bars: hidden, or drawn on terminals only, which None means."""
+    disable = True if hidden else None
 
-    class Bar(hub.utils.tqdm):  # type: ignore[misc] # the class is known when the package is
+    class Bar(hub.utils.tqdm):  # type: ignore[misc] # a class that mypy does not see
         def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **{**options, "disable": options.get("disable")})
+            super().__init__(*arguments, **{**options, "disable": disable})
 
     return Bar
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from fastfcn_infer.errors import DownloadError
@@ -21,25 +22,24 @@ def cache_folder() -> Path:
     """
     own = os.environ.get(VARIABLE)
     if own:
-        # Only a path that begins with the home folder needs one.
-        return (_expanded(own) if own.startswith("~") else Path(own)).absolute()
+        return _home(Path(own).expanduser).absolute()
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else _home() / "AppData" / "Local") / "fastfcn" / "Cache"
+        return (
+            (Path(local) if local else _home(Path.home) / "AppData" / "Local")
+            / "fastfcn"
+            / "Cache"
+        )
     if sys.platform == "darwin":
-        return _home() / "Library" / "Caches" / "fastfcn"
+        return _home(Path.home) / "Library" / "Caches" / "fastfcn"
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The specification says that relative paths are to be ignored.
-    return (shared if shared.is_absolute() else _home() / ".cache") / "fastfcn"
+    return (shared if shared.is_absolute() else _home(Path.home) / ".cache") / "fastfcn"
 
 
-def _home() -> Path:
-    return _expanded("~")
-
-
-def _expanded(path: str) -> Path:
+def _home(find: Callable[[], Path]) -> Path:
     try:
-        return Path(path).expanduser()
+        return find()
     except RuntimeError as error:
         raise DownloadError(
             f"There is no home folder to keep downloads and conversions in ({error}). Choose a "

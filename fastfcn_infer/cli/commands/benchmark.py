@@ -21,7 +21,12 @@ FORMATS = ("table", "json", "csv", "md")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help="artifact, checkpoint or catalogue name")
+    add(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="artifact, checkpoint, hub:OWNER/NAME or catalogue name",
+    )
     add("--size", default="480x480", metavar="HxW[,HxW]", help="of the picture (default: 480x480)")
     add("--batch", default="1", metavar="N[,N]", help="pictures at a time (default: 1)")
     add("--seconds", type=float, default=5.0, help="of timed runs for each row (default: 5)")

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replay", action="store_true", help="without MODEL: the embedded one's")
     parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
-    parser.add_argument("--offline", action="store_true", help="fetch nothing")
+    parser.add_argument("--offline", action="store_true", help="download nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,8 +69,11 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
         yield f"cuda:{index}         {gpu}"
     if found.no_gpu is not None:
         yield f"cuda           {found.no_gpu}"
-    yield f"cache          {found.cache}{origin}, {found.cache_bytes / 1e6:.1f} MB"
-    yield f"downloads      {'forbidden by FASTFCN_OFFLINE' if found.offline else 'when asked for'}"
+    if found.cache is None:
+        yield f"cache          none: {found.no_cache}"
+    else:
+        yield f"cache          {found.cache}{origin}, {found.cache_bytes / 1e6:.1f} MB"
+    yield f"downloads      {'forbidden by FASTFCN_OFFLINE' if found.offline else 'allowed'}"
     yield "\npackages"
     for name, version in found.packages.items():
         yield f"  {name:<24} {version}"

@@ -27,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     names = ", ".join(registry.names("fastfcn_infer.data.datasets"))
-    add("model", nargs="?", help="artifact, checkpoint or catalogue name (default: embedded)")
+    add(
+        "model",
+        nargs="?",
+        help="artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
+    )
     add("--dataset", required=True, metavar="NAME", help=f"of {names}")
     add("--root", required=True, type=Path, metavar="DIR", help="where the data set lies")
     add("--split", default="val", help="part of the data set (default: val)")
@@ -75,10 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
             ) as bar:
                 found = evaluate(segmenter, dataset, planned, arguments.convention, bar.advance)
         except KeyboardInterrupt:
-            print(
-                f"The counts are kept in {planned.state}; the same command continues from there.",
-                file=sys.stderr,
-            )
+            if planned.state is not None:
+                print(
+                    f"The counts are kept in {planned.state}; the same command continues from there.",
+                    file=sys.stderr,
+                )
             raise
     if planned.state is not None and not (arguments.state or arguments.save_predictions):
         planned.state.unlink()
@@ -94,17 +99,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namespace) -> "Plan":
-    """Plan the run; its state is always somewhere, as nobody knows when it will be interrupted."""
+    """Plan the run; its state is kept, if it can be, as any run may be interrupted."""
     from fastfcn_infer.evaluation.plan import plan
-    from fastfcn_infer.evaluation.state import describe_run
-    from fastfcn_infer.system.cache import cache_folder
 
     state = arguments.state
     if state is None and arguments.save_predictions is None:
-        cache = Path(arguments.cache_dir) if arguments.cache_dir else cache_folder()
-        key = describe_run(segmenter.artifact, segmenter.runtime.backend, dataset).key
-        part = f"{dataset.name}-{dataset.split}-{arguments.limit or 'all'}"
-        state = cache / "evaluations" / f"{part}-{key}.json"
+        state = _state_in_cache(segmenter, dataset, arguments)
     planned = plan(
         segmenter,
         dataset,
@@ -122,3 +122,31 @@ def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namesp
             file=sys.stderr,
         )
     return planned
+
+
+def _state_in_cache(
+    segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namespace
+) -> Path | None:
+    """Say where in the cache the state is kept; None, with a note, if there is no usable cache."""
+    import os
+
+    from fastfcn_infer.errors import DownloadError
+    from fastfcn_infer.evaluation.state import describe_run
+    from fastfcn_infer.system.cache import cache_folder
+
+    try:
+        cache = Path(arguments.cache_dir) if arguments.cache_dir else cache_folder()
+        folder = cache / "evaluations"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(f"{folder} cannot be written to")
+    except (DownloadError, OSError) as error:
+        print(
+            f"The counts are not kept, so an interrupted run has to start again: {error} "
+            "(--state FILE keeps them).",
+            file=sys.stderr,
+        )
+        return None
+    key = describe_run(segmenter.artifact, segmenter.runtime.backend, dataset).key
+    part = f"{dataset.name}-{dataset.split}-{arguments.limit or 'all'}"
+    return folder / f"{part}-{key}.json"

@@ -1,29 +1,33 @@
-"""``fastfcn info``: what an artifact or a checkpoint is."""
+"""``fastfcn info``: describe an artifact or a checkpoint."""
 
 import argparse
 import json
 
 from fastfcn_infer.cli import exit_codes
 
-SUMMARY = "say what an artifact or a checkpoint is"
+SUMMARY = "describe an artifact or a checkpoint"
 SHOWN = 20  # names of classes; --json has them all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "model", help="artifact folder, .onnx of ours, checkpoint, or the embedded model's name"
+        "model",
+        help="artifact folder, .onnx that fastfcn-export wrote, checkpoint, hub:OWNER/NAME, or the "
+        "embedded model's name",
     )
     parser.add_argument("--dialect", help="of a checkpoint (default: found from its keys)")
     parser.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint")
+    parser.add_argument("--cache-dir", metavar="DIR", help="downloads")
+    parser.add_argument("--offline", action="store_true", help="download nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the facts; every file of an artifact is checked on the way."""
+    """Print the description; every file of an artifact is checked first."""
     from pathlib import Path
 
     from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, describe_checkpoint
-    from fastfcn_infer.hub.models import open_local
+    from fastfcn_infer.hub.models import find_artifact
     from fastfcn_infer.system import record
 
     path = Path(arguments.model)
@@ -32,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
         description = describe_checkpoint(path, conversion)
         _print(record.to_data(description), as_json=arguments.json)
         return exit_codes.FINE
-    artifact = open_local(path)
+    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
+    artifact = find_artifact(arguments.model, cache, local_files_only=arguments.offline)
     facts = artifact.manifest or artifact.model
     data = record.to_data(facts)
     if not arguments.json:

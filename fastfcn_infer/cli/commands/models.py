@@ -1,4 +1,4 @@
-"""``fastfcn models``: the embedded model and the catalogue of published checkpoints."""
+"""``fastfcn models``: list the embedded model and the catalogue of published checkpoints."""
 
 import argparse
 import json
@@ -9,11 +9,15 @@ SUMMARY = "list the models that can be used by name"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: there are none."""
+    """Declare no arguments, and describe the names that cannot be listed."""
+    parser.epilog = (
+        "hub:OWNER/NAME and hub:OWNER/NAME@REVISION name artifacts on the Hugging Face Hub; they are "
+        "used in the same places, and not listed here."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print name, figures and where each is to be had; nothing is fetched. JSON: the catalogue."""
+    """Print names, figures and where to get the files, downloading nothing. JSON: the catalogue."""
     from fastfcn_infer.hub import catalogue
     from fastfcn_infer.hub.models import EMBEDDED
     from fastfcn_infer.system import record
@@ -30,6 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
         figures = ", ".join(f"{name} {value}" for name, value in entry.figures.items())
         print(entry.name)
         print(f"    {entry.title}; {figures or 'no published figure'}")
-        where = "fetched when asked for" if entry.url else f"get the file from {entry.page}"
+        where = "downloaded when first used" if entry.url else f"get the file from {entry.page}"
         print(f"    {where}")
     return exit_codes.FINE

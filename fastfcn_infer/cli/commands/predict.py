@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("sources", nargs="+", metavar="SRC", help="picture, folder or glob")
     add("-o", "--output", metavar="DIR", required=True, help="where the results go")
-    add("-m", "--model", help="artifact, checkpoint or catalogue name (default: the embedded one)")
+    add(
+        "-m",
+        "--model",
+        help="artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
+    )
     add("--save", default="labels", metavar="KIND[,KIND]", help=f"of {', '.join(KINDS)}")
     add("--recursive", action="store_true", help="look into the folders of folders")
     add("--max-pixels", type=int, help="refuse larger pictures")

@@ -4,25 +4,32 @@ import argparse
 import json
 
 from fastfcn_infer.cli import exit_codes
-from fastfcn_infer.cli.command import add_model_arguments, open_options
+from fastfcn_infer.cli.command import add_model_arguments
 
 SUMMARY = "check an artifact's files and replay its golden picture on this machine"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("artifact", help="folder that fastfcn-export wrote")
+    parser.add_argument("artifact", help="folder that fastfcn-export wrote, or hub:OWNER/NAME")
     add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit with 6 where a file is not whole, 4 where the labels are not those of the export."""
-    from fastfcn_infer.hub.models import open_local
-    from fastfcn_infer.inference.replay import replay
-    from fastfcn_infer.segmenter import Segmenter
+    from pathlib import Path
 
-    artifact = open_local(arguments.artifact)
-    with Segmenter.from_pretrained(arguments.artifact, **open_options(arguments)) as segmenter:
+    from fastfcn_infer.hub.models import find_artifact
+    from fastfcn_infer.inference.replay import replay
+    from fastfcn_infer.runtime.backend import open_backend
+    from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.machine import cpu_budget
+
+    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
+    artifact = find_artifact(arguments.artifact, cache, local_files_only=arguments.offline)
+    threads = cpu_budget().threads if arguments.threads is None else arguments.threads
+    backend = open_backend(arguments.backend, artifact, device=arguments.device, threads=threads)
+    with Segmenter(artifact, backend) as segmenter:
         found = replay(segmenter)
         facts = segmenter.runtime
     if arguments.json:

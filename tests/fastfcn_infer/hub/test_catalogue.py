@@ -86,7 +86,7 @@ def test_a_name_is_fetched_once_and_then_taken_from_the_cache(
 
 
 def test_with_local_files_only_nothing_is_asked(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="local_files_only is set"):
+    with pytest.raises(DownloadError, match="local_files_only"):
         catalogue.fetch(FETCHED, tmp_path, local_files_only=True)
     assert server.ranges == []
 

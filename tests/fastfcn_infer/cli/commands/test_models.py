@@ -18,7 +18,7 @@ def test_as_json_the_catalogue_is_printed_whole(capsys: pytest.CaptureFixture[st
     assert err == ""
 
 
-def test_every_model_is_listed_with_its_figures_and_where_it_is_to_be_had(
+def test_every_model_is_listed_with_its_figures_and_where_to_get_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -37,7 +37,7 @@ def test_every_model_is_listed_with_its_figures_and_where_it_is_to_be_had(
         for name, value in entry.figures.items():
             assert f"{name} {value}" in facts
         assert ("no published figure" in facts) == (not entry.figures)
-        assert ("fetched when asked for" in where) == (entry.url is not None)
+        assert ("downloaded when first used" in where) == (entry.url is not None)
         assert entry.url is not None or entry.page in where
 
 
