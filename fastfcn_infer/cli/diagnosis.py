@@ -67,7 +67,7 @@ class Diagnosis:
     backends: tuple[backend.Availability, ...]
     problems: tuple[Trouble, ...]
     cache: str | None  # folder of downloads and conversions
-    no_cache: str | None  # why there is none
+    no_cache: str | None  # why there is none, or it cannot be used
     cache_bytes: int
     cache_variable: str | None  # what FASTFCN_CACHE says
     offline: bool  # whether FASTFCN_OFFLINE forbids downloads
@@ -145,11 +145,13 @@ def _gpus() -> tuple[tuple[str, ...], str]:
 
 
 def _cache() -> tuple[Path | None, str | None]:
-    """Find the cache folder, or say why there is none."""
+    """Find the cache folder, and say why it cannot be used."""
     try:
-        return cache_folder(), None
+        cache = cache_folder()
     except DownloadError as error:
         return None, str(error)
+    usable = not cache.exists() or (cache.is_dir() and os.access(cache, os.W_OK))
+    return cache, None if usable else "not a folder that this user can write to"
 
 
 def _size(folder: Path) -> int:

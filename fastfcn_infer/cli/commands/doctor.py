@@ -72,7 +72,8 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     if found.cache is None:
         yield f"cache          none: {found.no_cache}"
     else:
-        yield f"cache          {found.cache}{origin}, {found.cache_bytes / 1e6:.1f} MB"
+        fault = "" if found.no_cache is None else f"; {found.no_cache}"
+        yield f"cache          {found.cache}{origin}, {found.cache_bytes / 1e6:.1f} MB{fault}"
     yield f"downloads      {'forbidden by FASTFCN_OFFLINE' if found.offline else 'allowed'}"
     yield "\npackages"
     for name, version in found.packages.items():
