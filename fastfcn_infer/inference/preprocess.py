@@ -1,4 +1,4 @@
-"""From a picture and its views to what the graph is fed: cut, resize, normalise, pad."""
+"""From pictures and their views to the input of the graph: cut, resize, normalise, pad."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact.limits import check_array
 from fastfcn_infer.artifact.manifest import Input, Interpolation, Resize, Triple
 from fastfcn_infer.inference.views import Size, View
 
@@ -18,51 +19,88 @@ _MODES: Mapping[Interpolation, int] = {
     "lanczos4": cv2.INTER_LANCZOS4,
 }
 
+_BAND = 1 << 16  # pixels that are interpolated together
+_BATCH = "The input of the network"
+
 Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
 Pixels: TypeAlias = NDArray[Any]  # (h, w, 3), uint8 or float32 on the scale 0..255
+Look: TypeAlias = tuple[NDArray[np.uint8], View]  # a picture (H, W, 3), RGB, and a view of it
 
 
-def prepare(
-    looks: Sequence[tuple[NDArray[np.uint8], View]], given: Input, resize: Resize | None
-) -> Batch:
+def prepare(looks: Sequence[Look], given: Input, resize: Resize | None) -> Batch:
     """Make a batch of views.
 
     Args:
-        looks: pictures (H, W, 3) uint8, RGB, each with a view of it; all of one canvas size.
-        given: what the graph is fed.
-        resize: the conventions of the interpolation; half-pixel, on bytes, where None.
+        looks: pictures, each with a view of it; at least one, all of one canvas size.
+        given: the input of the graph.
+        resize: the conventions of the interpolation; None: half-pixel, on bytes.
 
     Returns:
         float32 (N, 3, h, w) for ``image``, uint8 (N, h, w, 3) for ``pixels``; C-contiguous. N is
-        the number of views, or the one the graph fixes; then what is left over is padding.
+        the number of looks, or the batch size that the graph fixes; the rest of it is padding.
+
+    Raises:
+        ImageError: the batch would be too large.
+        ValueError: the canvases differ, or the looks are more than the graph takes.
     """
-    count = given.shape[0] or len(looks)
-    height, width = looks[0][1].canvas
-    pixels = [_look(picture, view, given.padding, resize) for picture, view in looks]
+    canvas, count = looks[0][1].canvas, given.shape[0] or len(looks)
+    if any(view.canvas != canvas for _, view in looks):
+        raise ValueError(
+            f"views of one canvas were expected, found {[v.canvas for _, v in looks]}"
+        )
+    if len(looks) > count:
+        raise ValueError(f"{len(looks)} views; the graph takes {count} at a time")
     if given.name == "pixels":
-        padding = np.array([round(255 * value) for value in given.padding], np.uint8)
-        fed = np.empty((count, height, width, 3), np.uint8)
-        fed[:] = padding
-        for index, part in enumerate(pixels):
-            fed[index, : part.shape[0], : part.shape[1]] = np.rint(part)
-        return fed
-    batch = np.empty((count, 3, height, width), np.float32)
-    for channel in range(3):
-        mean, std = given.mean[channel], given.std[channel]
-        planes = batch[:, channel]
-        if count > len(looks) or any(part.shape[:2] != (height, width) for part in pixels):
-            planes[:] = (given.padding[channel] - mean) / std
-        for index, part in enumerate(pixels):
-            target = planes[index, : part.shape[0], : part.shape[1]]
-            _normalise(part[:, :, channel], mean, std, target)
+        return _bytes(looks, (count, *canvas, 3), given.padding, resize)
+    return _normalised(looks, (count, 3, *canvas), given, resize)
+
+
+def _bytes(
+    looks: Sequence[Look], shape: tuple[int, ...], padding: Triple, resize: Resize | None
+) -> NDArray[np.uint8]:
+    check_array(shape, 1, _BATCH)
+    batch = np.empty(shape, np.uint8)
+    for (picture, view), target in zip(looks, batch, strict=False):
+        part = _look(picture, view, padding, resize)
+        height, width = part.shape[:2]
+        if (height, width) != view.canvas:
+            target[:] = _to_bytes(_colour(padding))
+        # Rounding bytes would go through float16; copying them is hundreds of times as fast.
+        target[:height, :width] = part if part.dtype == np.uint8 else _to_bytes(part)
+    batch[len(looks) :] = _to_bytes(_colour(padding))
+    return batch
+
+
+def _normalised(
+    looks: Sequence[Look], shape: tuple[int, ...], given: Input, resize: Resize | None
+) -> NDArray[np.float32]:
+    check_array(shape, 4, _BATCH)
+    batch = np.empty(shape, np.float32)
+    padding = np.array(
+        [
+            (colour - mean) / std
+            for colour, mean, std in zip(given.padding, given.mean, given.std, strict=True)
+        ]
+    ).reshape(3, 1, 1)
+    for (picture, view), planes in zip(looks, batch, strict=False):
+        part = _look(picture, view, given.padding, resize)
+        height, width = part.shape[:2]
+        if (height, width) != view.canvas:
+            planes[:] = padding
+        # Planes first: to take every third byte costs more than all the arithmetic.
+        for channel, plane in enumerate(cv2.split(part)):
+            target = planes[channel, :height, :width]
+            _normalise(plane, given.mean[channel], given.std[channel], target)
+    batch[len(looks) :] = padding
     return batch
 
 
 def _normalise(plane: Pixels, mean: float, std: float, target: NDArray[np.float32]) -> None:
+    """Normalise one channel (h, w) into `target`."""
     if plane.dtype == np.uint8:
         # A byte has 256 values: one look-up does all the arithmetic, in one pass over the plane.
         table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
-        target[:] = table[plane]
+        cv2.LUT(plane, table, dst=target)
     else:
         np.multiply(plane, np.float32(1 / (255 * std)), out=target)
         target -= np.float32(mean / std)
@@ -73,18 +111,42 @@ def _look(
 ) -> Pixels:
     part: Pixels = picture[view.top : view.top + view.height, view.left : view.left + view.width]
     if view.frame is not None:
-        part = _framed(part, view.frame, padding)
+        part = _framed(part, view.frame, padding, resize)
     if view.size != part.shape[:2]:
         part = _resized(part, view.size, resize)
     return part[:, ::-1] if view.mirrored else part
 
 
-def _framed(part: Pixels, frame: Size, padding: Triple) -> Pixels:
-    """Pad at the right and at the bottom; float32, as a padding may lie between two bytes."""
-    whole = np.empty((*frame, 3), np.float32)
-    whole[:] = [255 * value for value in padding]
+def _framed(part: Pixels, frame: Size, padding: Triple, resize: Resize | None) -> Pixels:
+    """Pad at the right and at the bottom.
+
+    The result is float32, as the colour may lie between two bytes, but for a resize of bytes.
+    """
+    whole: Pixels
+    if _resizes_bytes(resize):
+        whole = np.empty((*frame, 3), np.uint8)
+        whole[:] = _to_bytes(_colour(padding))
+    else:
+        whole = np.empty((*frame, 3), np.float32)
+        whole[:] = _colour(padding)
     whole[: part.shape[0], : part.shape[1]] = part
     return whole
+
+
+def _colour(padding: Triple) -> NDArray[np.float64]:
+    return 255 * np.array(padding, np.float64)
+
+
+def _to_bytes(values: Pixels) -> NDArray[np.uint8]:
+    """Round to the nearest byte, halves to the even one; what lies outside 0..255 is clipped.
+
+    Cubic and Lanczos interpolation overshoot at edges.
+    """
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+def _resizes_bytes(resize: Resize | None) -> bool:
+    return resize is not None and resize.arithmetic == "authors" and not resize.align_corners
 
 
 def _resized(part: Pixels, size: Size, resize: Resize | None) -> Pixels:
@@ -93,12 +155,12 @@ def _resized(part: Pixels, size: Size, resize: Resize | None) -> Pixels:
     if resize.align_corners:
         return resize_align_corners(part, size)
     if resize.arithmetic == "paddleseg":
-        part = part.astype(np.float32)
+        part = part.astype(np.float32, copy=False)
     return cv2.resize(part, size[::-1], interpolation=_MODES[resize.interpolation])
 
 
 def resize_align_corners(picture: Pixels, size: Size) -> NDArray[np.float32]:
-    """Resize bilinearly, the outermost pixels of both pictures lying on each other.
+    """Resize bilinearly so that the outermost pixels of both pictures lie on each other.
 
     Args:
         picture: (h, w, 3).
@@ -107,11 +169,16 @@ def resize_align_corners(picture: Pixels, size: Size) -> NDArray[np.float32]:
     Returns:
         (H, W, 3) float32.
     """
-    # Rows first, cut to the rows that are needed: the picture is never a float as a whole.
-    low, high, share = _between(picture.shape[0], size[0])
-    rows = _lerp(picture[low], picture[high], share[:, None, None])
-    low, high, share = _between(picture.shape[1], size[1])
-    return _lerp(rows[:, low], rows[:, high], share[:, None])
+    top, bottom, down = _between(picture.shape[0], size[0])
+    left, right, across = _between(picture.shape[1], size[1])
+    resized = np.empty((*size, 3), np.float32)
+    # A few rows at a time: no array in between is large, however odd the two sizes are.
+    step = max(1, _BAND // max(picture.shape[1], size[1]))
+    for first in range(0, size[0], step):
+        band = slice(first, first + step)
+        rows = _lerp(picture[top[band]], picture[bottom[band]], down[band, None, None])
+        resized[band] = _lerp(rows[:, left], rows[:, right], across[:, None])
+    return resized
 
 
 def _between(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[Any]]:

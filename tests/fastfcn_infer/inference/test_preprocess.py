@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import Input, Resize
+from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.preprocess import prepare, resize_align_corners
 from fastfcn_infer.inference.views import View
 from judge import normalised, upsampled
@@ -39,6 +41,77 @@ def test_every_byte_is_normalised_as_in_float64() -> None:
     assert batch.flags.c_contiguous
     expected = normalised(picture, GIVEN, (16, 16))
     np.testing.assert_allclose(batch, expected, rtol=0, atol=NORMALISED)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [
+        (GIVEN.mean, GIVEN.std),
+        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),  # pixels as they are
+        ((0.408, 1 / 3, -2.0), (1.0, 1e-3, 17.0)),
+    ],
+)
+@pytest.mark.parametrize("shape", [(16, 16), (1, 256), (256, 1), (5, 77), (33, 8)])
+def test_bytes_are_normalised_to_the_float32_nearest_to_the_textbook_formula(
+    mean: tuple[float, float, float], std: tuple[float, float, float], shape: tuple[int, int]
+) -> None:
+    """(pixel / 255 - mean) / std in float64, rounded once; equal to the last bit."""
+    given = replace(GIVEN, mean=mean, std=std)
+    values = np.arange(shape[0] * shape[1]) % 256
+    picture = np.stack([values, values[::-1], values ^ 85], 1).astype(np.uint8)
+    picture = picture.reshape(*shape, 3)
+    canvas = (shape[0] + 3, shape[1] + 6)
+    padded = [(colour - m) / s for colour, m, s in zip(given.padding, mean, std, strict=True)]
+    expected = np.array(
+        [
+            [
+                [
+                    (int(picture[y, x, c]) / 255 - mean[c]) / std[c]
+                    if y < shape[0] and x < shape[1]
+                    else padded[c]
+                    for x in range(canvas[1])
+                ]
+                for y in range(canvas[0])
+            ]
+            for c in range(3)
+        ]
+    ).astype(np.float32)
+    for size in (shape, canvas):
+        batch = prepare([(picture, view(picture, shape, size))], given, None)
+        assert batch.tobytes() == expected[None, :, : size[0], : size[1]].tobytes()
+
+
+def test_pictures_of_any_memory_layout_are_the_same_to_the_last_bit() -> None:
+    picture = noise(37, 51)
+    wide = np.zeros((80, 120, 4), np.uint8)
+    wide[1:75:2, 3:54, 2::-1] = picture
+    layouts = [
+        wide[1:75:2, 3:54, 2::-1],
+        np.asfortranarray(picture),
+        np.ascontiguousarray(picture[::-1, ::-1])[::-1, ::-1],
+        np.ascontiguousarray(picture.transpose(1, 0, 2)).transpose(1, 0, 2),
+    ]
+    for fed in (GIVEN, PIXELS):
+        for mirrored in (False, True):
+            look = replace(view(picture, (37, 51), (40, 60)), mirrored=mirrored)
+            expected = prepare([(picture, look)], fed, None)
+            for layout in layouts:
+                np.testing.assert_array_equal(layout, picture)
+                assert not layout.flags.c_contiguous
+                found = prepare([(layout, look)], fed, None)
+                np.testing.assert_array_equal(found, expected)
+
+
+@given(st.data())
+def test_resized_pixels_are_normalised_as_in_float64(data: st.DataObject) -> None:
+    side = st.integers(1, 40)
+    shape, size = data.draw(st.tuples(side, side)), data.draw(st.tuples(side, side))
+    picture = noise(*shape)
+    paddleseg = Resize("exact", 1, False, width=1, arithmetic="paddleseg")
+    batch = prepare([(picture, view(picture, size, size))], GIVEN, paddleseg)
+    floats = cv2.resize(picture.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(batch, normalised(floats, GIVEN, size), rtol=0, atol=NORMALISED)
 
 
 @pytest.mark.parametrize("size", [(20, 70), (1, 1), (200, 33), (64, 64)])
@@ -105,7 +178,37 @@ def test_resized_pixels_are_rounded_to_the_nearest_byte() -> None:
     assert np.abs(fed[0] - exact.transpose(1, 2, 0)).max() <= 0.5 + ON_BYTES
 
 
-def test_a_view_shows_its_part_of_the_picture_mirrored_where_it_says_so() -> None:
+@pytest.mark.parametrize("interpolation", ["cubic", "lanczos4"])
+@pytest.mark.parametrize("arithmetic", ["authors", "paddleseg"])
+def test_interpolation_that_overshoots_is_clipped_to_bytes_and_does_not_wrap(
+    arithmetic: Any, interpolation: Any
+) -> None:
+    picture = np.zeros((12, 12, 3), np.uint8)
+    picture[:, 6:] = 255
+    resize = replace(SHORT, arithmetic=arithmetic, interpolation=interpolation)
+    fed = prepare([(picture, view(picture, (40, 40), (40, 40)))], PIXELS, resize)[0]
+    mode = {"cubic": cv2.INTER_CUBIC, "lanczos4": cv2.INTER_LANCZOS4}[interpolation]
+    exact = cv2.resize(picture.astype(np.float64), (40, 40), interpolation=mode)
+    assert exact.min() < -1
+    assert exact.max() > 256
+    # OpenCV's own fixed-point arithmetic for bytes is up to one level off.
+    allowed = 1 if arithmetic == "authors" else 0.5 + ON_BYTES
+    assert np.abs(fed - exact.clip(0, 255)).max() <= allowed
+    assert (fed[:, :15] <= 20).all()
+    assert (fed[:, 25:] >= 235).all()
+
+
+def test_a_resize_of_bytes_sees_its_frame_as_bytes() -> None:
+    picture = noise(20, 30)
+    framed = View(0, 0, 20, 30, (15, 15), (15, 15), frame=(30, 30))
+    whole = np.full((30, 30, 3), [0, 128, 255], np.uint8)  # 127.5 to even
+    whole[:20] = picture
+    expected = cv2.resize(whole, (15, 15), interpolation=cv2.INTER_LINEAR)
+    fed = prepare([(picture, framed)], PIXELS, SHORT)
+    np.testing.assert_array_equal(fed[0], expected)
+
+
+def test_a_view_is_its_part_of_the_picture_mirrored_if_it_says_so() -> None:
     picture = noise(50, 64)
     part = View(10, 20, 16, 24, (16, 24), (16, 24))
     batch = prepare([(picture, part), (picture, replace(part, mirrored=True))], PIXELS, None)
@@ -114,7 +217,7 @@ def test_a_view_shows_its_part_of_the_picture_mirrored_where_it_says_so() -> Non
 
 
 @pytest.mark.parametrize("given", [GIVEN, PIXELS], ids=["image", "pixels"])
-def test_a_graph_that_wants_four_pictures_gets_three_of_padding(given: Input) -> None:
+def test_a_graph_of_four_pictures_gets_one_and_three_of_padding(given: Input) -> None:
     picture = noise(40, 40)
     batch = prepare(
         [(picture, view(picture, (40, 40), (40, 40)))], replace(given, shape=(4, None, None)), None
@@ -125,6 +228,53 @@ def test_a_graph_that_wants_four_pictures_gets_three_of_padding(given: Input) ->
     if given.name == "pixels":
         empty = np.full((1, 40, 40, 3), [0.0, 128.0, 255.0])
     np.testing.assert_allclose(rest, empty.repeat(3, 0), rtol=0, atol=NORMALISED)
+
+
+@pytest.mark.parametrize("given", [GIVEN, PIXELS], ids=["image", "pixels"])
+def test_views_of_several_pictures_are_each_what_they_are_alone(given: Input) -> None:
+    pictures = [noise(20, 30), noise(33, 10), noise(40, 40)]
+    looks = [(p, view(p, p.shape[:2], (40, 40))) for p in pictures]
+    batch = prepare(looks, given, None)
+    for index, look in enumerate(looks):
+        np.testing.assert_array_equal(batch[index], prepare([look], given, None)[0])
+
+
+def test_views_that_do_not_fit_together_are_refused() -> None:
+    picture = noise(20, 30)
+    looks = [(picture, view(picture, (20, 30), canvas)) for canvas in ((33, 33), (33, 34))]
+    with pytest.raises(ValueError, match="one canvas"):
+        prepare(looks, GIVEN, None)
+    with pytest.raises(ValueError, match="2 views; the graph takes 1"):
+        prepare(looks[:1] * 2, replace(GIVEN, shape=(1, None, None)), None)
+
+
+@pytest.mark.parametrize("given", [GIVEN, PIXELS], ids=["image", "pixels"])
+def test_a_batch_too_large_for_memory_is_refused_before_it_is_made(given: Input) -> None:
+    picture = noise(40, 40)
+    many = replace(given, shape=(10**7, None, None))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match=r"10000000 x .*GiB; at most 8 GiB"):
+            prepare([(picture, view(picture, (40, 40), (40, 40)))], many, None)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.integers(1, 30), st.integers(1, 4000), st.integers(1, 30), st.integers(1, 300))
+def test_aligned_corners_need_no_memory_beyond_the_result_however_odd_the_sizes(
+    height: int, width: int, new_height: int, new_width: int
+) -> None:
+    picture = np.zeros((height, width, 3), np.uint8)
+    size = (new_height * 50, new_width)
+    tracemalloc.start()
+    try:
+        resize_align_corners(picture, size)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Whole rows at once would be up to 1500 x 4000 x 3 float32, 72 MB, three times.
+    assert peak < 12 * size[0] * size[1] + (8 << 20)
 
 
 def test_the_picture_is_not_changed() -> None:
