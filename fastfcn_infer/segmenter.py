@@ -11,7 +11,6 @@ import numpy as np
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
-from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
 from fastfcn_infer.inference.pipeline import segment
@@ -34,18 +33,7 @@ class Segmenter:
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``."""
 
     def __init__(self, artifact: Artifact, backend: Backend) -> None:
-        """Join a checked artifact and an opened graph; `from_pretrained` is the usual way in.
-
-        Raises:
-            ArtifactError: the graph answers labels, which cannot be resized exactly, and the
-                procedure of its authors resizes pictures.
-        """
-        if artifact.model.output.name == "labels" and artifact.model.procedure.resize is not None:
-            raise ArtifactError(
-                f"{artifact.model.name} was exported with --output labels, and its authors' "
-                "procedure resizes pictures: labels cannot be brought back to the picture's size "
-                "exactly. Export it with --output logits."
-            )
+        """Join a checked artifact and an opened graph; `from_pretrained` is the usual way in."""
         self._backend = backend
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)

@@ -2,8 +2,8 @@
 
 A picture of 1 x 100000 pixels is a small file, and a manifest of a hundred bytes may ask for it to be
 padded to a square. So every such size is compared with these limits while it is still a number; the
-arrays are made afterwards. Nobody's machine is assumed: the limits only keep a mistake or an attack
-from asking for memory that no picture needs.
+arrays are made afterwards. The limits do not depend on the machine: they keep a mistake or an attack
+from asking for memory that no reasonable picture needs.
 """
 
 from math import prod

@@ -1,7 +1,7 @@
-"""Putting the answers to the views together, at the size of the picture.
+"""Merge the outputs for the views of a picture into one map for the whole picture.
 
-The procedure "whole" has one view, so its answer is the answer; windows, scales and mirrors join
-here.
+The procedure "whole" has one view, so there is nothing to merge; windows, scales and mirrors will be
+merged here.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def merge(views: Sequence[View], outputs: Sequence[NDArray[Any]], picture: Size)
     (output,) = outputs
     whole_picture = view.frame or picture
     if output.ndim == 3 and output.shape[1:] == view.canvas:
-        # An answer for every pixel: what was answered to the padding is cut off before it can flow in.
+        # One value per pixel: the padding is cut off before interpolation could mix it in.
         scores = output[..., : view.size[0], : view.size[1]]
         return Merged(scores, whole_picture, picture)
     size = tuple(

@@ -8,15 +8,18 @@ How a picture is looked at is data: its views. Windows, scales and mirrors are m
 picture; nothing here depends on how many there are, or of which kind.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact.limits import LARGEST_ARRAY, check_array
 from fastfcn_infer.artifact.manifest import Input, Output, Procedure
-from fastfcn_infer.errors import BackendError, ImageError
+from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
 from fastfcn_infer.inference.labels import Labels, labels_from_logits
 from fastfcn_infer.inference.merge import Merged, merge
 from fastfcn_infer.inference.preprocess import Batch, prepare
@@ -42,6 +45,10 @@ class Conventions(Protocol):
     @property
     def name(self) -> str:
         """Name of the model, for messages."""
+
+    @property
+    def classes(self) -> Sequence[object]:
+        """One for each value of a label."""
 
     @property
     def input(self) -> Input:
@@ -80,7 +87,8 @@ class Job:
         batch: views in one call at most; ignored where the graph fixes the number.
 
     Raises:
-        ImageError: a picture does not fit the model; see `views.plan`.
+        ImageError: a picture does not fit the model, see `views.plan`, or its labels would have to
+            be resized, or what the network computes for it would be too large.
     """
 
     def __init__(
@@ -92,7 +100,10 @@ class Job:
         self.views: tuple[tuple[View, ...], ...] = tuple(
             plan(model.procedure, shape[1:], size) for size in self.sizes
         )
-        self.calls = _calls(self.views, shape[0] or batch)
+        for size, views in zip(self.sizes, self.views, strict=True):
+            for view in views:
+                self._check(view, size)
+        self.calls = _calls(self.views, partial(self._most, batch=batch))
 
     def batch(self, call: Call) -> Batch:
         """Make the batch of a call, float32 (N, 3, h, w) or uint8 (N, h, w, 3).
@@ -107,17 +118,70 @@ class Job:
 
         Args:
             outputs: of each call, in the order of `calls`; more than a call has parts is padding.
+
+        Raises:
+            ArtifactError: an output is not what the model describes.
+            BackendError: some outputs are missing.
         """
         held: list[dict[int, NDArray[Any]]] = [{} for _ in self.views]
         for call, output in zip(self.calls, outputs, strict=True):
-            for part, one in _outputs(call, output):
+            for part, one in self.split(call, output):
                 held[part.picture][part.view] = one
         return [self.merge(picture, found) for picture, found in enumerate(held)]
+
+    def split(self, call: Call, output: NDArray[Any]) -> Iterator[tuple[Part, NDArray[Any]]]:
+        """Pair the parts of a call with their outputs; what follows them is padding of the batch.
+
+        Raises:
+            ArtifactError: the output is not what the model describes.
+            BackendError: some outputs are missing.
+        """
+        if len(output) < len(call):
+            raise BackendError(
+                f"The network computed {output.shape} for a batch of {len(call)}: outputs are missing."
+            )
+        model, canvas = self._model, self._view(call[0]).canvas
+        expected = model.output.shape(len(output), len(model.classes), canvas)
+        # Logits of another stride cover the canvas as well, and give the right labels.
+        sized = model.output.name != "logits"
+        if output.ndim != len(expected) or (sized and output.shape[-2:] != canvas):
+            raise ArtifactError(
+                f"The graph of {model.name} computed {output.shape} for an input of {canvas[0]} x "
+                f"{canvas[1]}; its manifest describes {model.output.name} of {len(model.classes)} "
+                f"classes, {expected}. Correct the manifest, or export the model again."
+            )
+        return zip(call, output, strict=False)
 
     def merge(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Merged:
         """Merge the outputs of all views of one picture, by the index of the view."""
         views = self.views[picture]
         return merge(views, [outputs[index] for index in range(len(views))], self.sizes[picture])
+
+    def _check(self, view: View, size: Size) -> None:
+        """Refuse a picture before anything is made of it."""
+        model, canvas = self._model, view.canvas
+        if model.output.name == "labels" and view.size != (view.frame or size):
+            raise ImageError(
+                f"A picture of {size[0]} x {size[1]} pixels does not fit into the {canvas[0]} x "
+                f"{canvas[1]} of {model.name}, which was exported with --output labels: it would be "
+                "reduced, and labels cannot be resized back exactly. Cut the picture, or export with "
+                "--output logits."
+            )
+        count = model.input.shape[0] or 1
+        check_array(
+            model.output.shape(count, len(model.classes), canvas),
+            model.output.itemsize,
+            f"The {model.output.name} of {model.name} for a picture of {size[0]} x {size[1]} pixels",
+        )
+
+    def _most(self, canvas: Size, batch: int) -> int:
+        """Return how many views of a canvas go into one call."""
+        model = self._model
+        if model.input.shape[0] is not None:
+            return model.input.shape[0]
+        output = prod(model.output.shape(1, len(model.classes), canvas)) * model.output.itemsize
+        fitting = LARGEST_ARRAY // max(output, 12 * canvas[0] * canvas[1])
+        return max(1, min(batch, fitting))
 
     def _view(self, part: Part) -> View:
         return self.views[part.picture][part.view]
@@ -147,7 +211,8 @@ def segment(
         For each picture (H, W), uint8 or uint16.
 
     Raises:
-        ImageError: a picture does not fit the model; see `views.plan`.
+        ImageError: a picture does not fit the model; see `Job`.
+        ArtifactError: the network computes something else than the model describes.
         BackendError: the network failed.
     """
     taken = {} if timings is None else timings
@@ -161,7 +226,7 @@ def segment(
         with timed(taken, "network"):
             output = network.run(fed)
         with timed(taken, "labels"):
-            for part, one in _outputs(call, output):
+            for part, one in job.split(call, output):
                 outputs = held[part.picture]
                 outputs[part.view] = one
                 if len(outputs) == len(job.views[part.picture]):
@@ -175,7 +240,9 @@ def labels(merged: Merged, model: Conventions) -> Labels:
 
     Raises:
         ImageError: the graph computes labels, and the picture had to be reduced to fit into it.
+        ArtifactError: the graph computes other classes than the model has.
     """
+    _check_classes(merged.scores, model)
     if model.output.name == "labels":
         height, width = merged.picture
         if height > merged.scores.shape[0] or width > merged.scores.shape[1]:
@@ -191,23 +258,31 @@ def labels(merged: Merged, model: Conventions) -> Labels:
     )
 
 
-def _calls(views: Sequence[Sequence[View]], most: int) -> tuple[Call, ...]:
-    """Group the views of all pictures by their canvas, at most `most` in a group."""
+def _check_classes(found: NDArray[Any], model: Conventions) -> None:
+    """Compare scores (C, h, w) or labels (h, w) with the classes of the manifest."""
+    classes, fault = len(model.classes), ""
+    if model.output.name != "labels":
+        if len(found) != classes:
+            fault = f"scores of {len(found)} classes"
+    elif found.dtype not in (np.uint8, np.uint16):
+        fault = f"labels of type {found.dtype}, not uint8 or uint16"
+    elif int(found.max()) >= classes:
+        fault = f"the label {found.max()}"
+    if fault:
+        raise ArtifactError(
+            f"The graph of {model.name} computed {fault}, and its manifest has {classes} classes. "
+            "Correct the manifest, or export the model again."
+        )
+
+
+def _calls(views: Sequence[Sequence[View]], most_of: Callable[[Size], int]) -> tuple[Call, ...]:
+    """Group the views of all pictures by their canvas, as many in a group as go into a call."""
     groups: dict[Size, list[Part]] = {}
     for picture, planned in enumerate(views):
         for index, view in enumerate(planned):
             groups.setdefault(view.canvas, []).append(Part(picture, index))
     return tuple(
         tuple(parts[first : first + most])
-        for parts in groups.values()
+        for parts, most in ((parts, most_of(canvas)) for canvas, parts in groups.items())
         for first in range(0, len(parts), most)
     )
-
-
-def _outputs(call: Call, output: NDArray[Any]) -> Iterator[tuple[Part, NDArray[Any]]]:
-    """Pair the parts of a call with their outputs; what follows them is padding of the batch."""
-    if len(output) < len(call):
-        raise BackendError(
-            f"The network computed {output.shape} for a batch of {len(call)}: outputs are missing."
-        )
-    return zip(call, output, strict=False)

@@ -142,7 +142,8 @@ def _to_bytes(values: Pixels) -> NDArray[np.uint8]:
 
     Cubic and Lanczos interpolation overshoot at edges.
     """
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return rounded
 
 
 def _resizes_bytes(resize: Resize | None) -> bool:
@@ -155,6 +156,7 @@ def _resized(part: Pixels, size: Size, resize: Resize | None) -> Pixels:
     if resize.align_corners:
         return resize_align_corners(part, size)
     if resize.arithmetic == "paddleseg":
+        check_array(part.shape, 4, "The picture in float32")
         part = part.astype(np.float32, copy=False)
     return cv2.resize(part, size[::-1], interpolation=_MODES[resize.interpolation])
 

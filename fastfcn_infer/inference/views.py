@@ -1,4 +1,4 @@
-"""How a picture is looked at: the plan of the views, as data; no pixel is touched here.
+"""The views of a picture, planned as data: no pixel is touched here, and no array made.
 
 Source: reference/fastfcn_semantics.md, section 4, for the sizes.
 """
@@ -6,21 +6,23 @@ Source: reference/fastfcn_semantics.md, section 4, for the sizes.
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fastfcn_infer.artifact.limits import LONGEST_SIDE, check_picture
 from fastfcn_infer.artifact.manifest import Frame, Procedure, Resize
 from fastfcn_infer.errors import ImageError
 
 Size: TypeAlias = tuple[int, int]  # height, width
 
 SMALLEST = 33  # pixels; the graphs are right for every side from here up
-LARGEST = 1 << 26  # pixels of one view, far beyond what memory allows
+
+_BEYOND = 1e12  # pixels; a longer side is as good as this one, which is refused
 
 
 @dataclass(frozen=True)
 class View:
-    """One look at a picture.
+    """A part of a picture, and how it is brought to the input of the network.
 
     Args:
-        top: first row of the part that is looked at, pixels of the picture.
+        top: first row of the part, pixels of the picture.
         left: first column.
         height: rows of the part.
         width: columns.
@@ -54,10 +56,18 @@ def plan(
         The views; in the procedure "whole" there is one.
 
     Raises:
-        ImageError: the picture is so long and thin that a view would be too large, or larger than
-            what it is to be padded to.
+        ImageError: the picture is too long, or so thin that it would be too large when padded or
+            resized (`artifact.limits`), or larger than what it is to be padded to.
     """
-    frame = None if procedure.frame is None else framed(procedure.frame, picture)
+    if max(picture) > LONGEST_SIDE:
+        raise ImageError(
+            f"A picture of {picture[0]} x {picture[1]} pixels is too long; at most {LONGEST_SIDE} "
+            "pixels a side were expected. Cut it first."
+        )
+    frame = None
+    if procedure.frame is not None:
+        frame = framed(procedure.frame, picture)
+        check_picture(frame, picture, "padded to")
     whole = frame or picture
     size = whole if procedure.resize is None else resized(procedure.resize, whole)
     padded = size if procedure.canvas is None else framed(procedure.canvas, size)
@@ -67,11 +77,7 @@ def plan(
         factor = min(fixed[0] / padded[0], fixed[1] / padded[1])
         size, padded = _scaled(size, factor), _scaled(padded, factor)
     canvas = (height or max(padded[0], SMALLEST), width or max(padded[1], SMALLEST))
-    if canvas[0] * canvas[1] > LARGEST:
-        raise ImageError(
-            f"A picture of {picture[0]} x {picture[1]} pixels would be shown to the network as "
-            f"{canvas[0]} x {canvas[1]}; at most {LARGEST} pixels were expected. Cut it first."
-        )
+    check_picture(canvas, picture, "fed to the network as")
     return (View(0, 0, *picture, size, canvas, frame=frame),)
 
 
@@ -86,13 +92,13 @@ def framed(frame: Frame, picture: Size) -> Size:
     height, width = picture
     if frame.aspect_ratio is not None:
         if width / height > frame.aspect_ratio:
-            return max(height, int(width / frame.aspect_ratio)), width
-        return height, max(width, int(height * frame.aspect_ratio))
+            return max(height, int(min(width / frame.aspect_ratio, _BEYOND))), width
+        return height, max(width, int(min(height * frame.aspect_ratio, _BEYOND)))
     size = (frame.height or height, frame.width or width)
     if height > size[0] or width > size[1]:
         raise ImageError(
-            f"This model pads pictures to {size[0]} x {size[1]} pixels and this one would be "
-            f"{height} x {width} then: too large. Cut or reduce it."
+            f"This model pads pictures to {size[0]} x {size[1]} pixels, and this one would be "
+            f"{height} x {width} by then: too large. Cut or reduce it."
         )
     return size
 

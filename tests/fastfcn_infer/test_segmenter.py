@@ -150,18 +150,6 @@ def test_a_picture_too_long_and_thin_to_be_resized_is_refused_before_the_network
     assert spy.fed == []
 
 
-def test_labels_that_would_have_to_be_resized_are_refused_when_the_model_is_opened(
-    folder: Path,
-) -> None:
-    artifact = open_artifact(folder)
-    resize = Procedure("whole", Resize("long_side", 520, align_corners=True))
-    output = replace(artifact.model.output, name="labels")
-    model = replace(artifact.model, output=output, procedure=resize)
-    backend = open_backend("auto", artifact, device="cpu", threads=1)
-    with pytest.raises(ArtifactError, match="--output logits"):
-        Segmenter(replace(artifact, model=model), backend)
-
-
 def test_thirty_two_threads_never_get_anothers_answer(tiny: Segmenter) -> None:
     random = np.random.default_rng(0)
     colours = random.integers(0, 256, (4000, 3), np.uint8)

@@ -93,13 +93,13 @@ def _candidates(arguments: argparse.Namespace, opened: ExitStack) -> list["Candi
 
 
 def _cases(sizes: str, batches: str) -> list["Case"]:
+    from fastfcn_infer.artifact.limits import LARGEST_VIEW
     from fastfcn_infer.benchmark.measure import Case
-    from fastfcn_infer.inference.views import LARGEST
 
     cases = []
     for size in _words(sizes):
         match = re.fullmatch(r"([1-9]\d{0,8})[xX]([1-9]\d{0,8})", size)
-        if match is None or int(match[1]) * int(match[2]) > LARGEST:
+        if match is None or int(match[1]) * int(match[2]) > LARGEST_VIEW:
             raise ValueError(f"--size {size}: height x width was expected, such as 512x1024")
         for batch in _words(batches):
             if re.fullmatch(r"[1-9]\d{0,3}", batch) is None:

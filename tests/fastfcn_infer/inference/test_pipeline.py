@@ -18,7 +18,7 @@ from models import tiny_answer, tiny_model
 
 Size = tuple[int, int]
 
-LABELS = replace(tiny_model(), output=Output("labels", 1))
+LABELS = replace(tiny_model(2000), output=Output("labels", 1))
 
 
 class Recorder:

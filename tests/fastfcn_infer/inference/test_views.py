@@ -1,13 +1,16 @@
 import math
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastfcn_infer.artifact.limits import LARGEST_VIEW, LONGEST_SIDE
 from fastfcn_infer.artifact.manifest import Frame, Procedure, Resize
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.inference.views import LARGEST, SMALLEST, View, framed, plan, resized
+from fastfcn_infer.inference.views import SMALLEST, View, framed, plan, resized
 
 Size = tuple[int, int]
 
@@ -127,12 +130,18 @@ def test_one_fixed_side_leaves_the_other_free() -> None:
 
 
 def test_the_largest_view_is_allowed_and_one_more_row_is_an_error_that_names_both_sizes() -> None:
-    side = math.isqrt(LARGEST)
+    side = math.isqrt(LARGEST_VIEW)
     plan(WHOLE, (None, None), (side, side))
-    with pytest.raises(ImageError, match=f"{side + 1} x {side}.*at most {LARGEST}"):
+    with pytest.raises(ImageError, match=f"{side + 1} x {side}.*at most {LARGEST_VIEW}"):
         plan(WHOLE, (None, None), (side + 1, side))
     with pytest.raises(ImageError, match="Cut it first"):
         plan(Procedure("whole", SHORT), (None, None), (1, 10**8))
+
+
+def test_a_side_longer_than_any_file_is_refused_though_the_network_would_see_it_reduced() -> None:
+    plan(Procedure("whole", LONG), (None, None), (1, LONGEST_SIDE))
+    with pytest.raises(ImageError, match=rf"1 x {LONGEST_SIDE + 1}.*at most {LONGEST_SIDE}"):
+        plan(Procedure("whole", LONG), (None, None), (1, LONGEST_SIDE + 1))
 
 
 def paddleseg(rule: Any, size: int, **more: Any) -> Resize:
@@ -195,3 +204,96 @@ def test_a_canvas_larger_than_a_fixed_graph_is_reduced_with_its_picture() -> Non
     procedure = Procedure("whole", None, canvas=Frame(200, 200))
     (view,) = plan(procedure, (100, 100), (100, 200))
     assert (view.size, view.canvas) == ((50, 100), (100, 100))
+
+
+NUMBERS = st.one_of(st.integers(1, 3000), st.sampled_from([2**20, 2**26, 10**9, 2**31 - 1]))
+RATIOS = st.one_of(
+    st.floats(0.1, 10),
+    st.sampled_from([5e-324, 1e-300, 1e-9, 1e-3, 1e3, 1e9, 1.7e308]),
+)
+FRAMES = st.one_of(
+    st.none(),
+    st.builds(Frame, NUMBERS, NUMBERS),
+    st.builds(lambda ratio: Frame(aspect_ratio=ratio), RATIOS),
+)
+ANY_SIDE = st.one_of(st.integers(1, 3000), st.sampled_from([10**5, 2**20, 2**20 + 1, 10**8]))
+
+
+@st.composite
+def resizes(draw: st.DrawFn) -> Resize | None:
+    rule: Any = draw(
+        st.sampled_from([None, "long_side", "short_side", "fit", "long_within", "exact"])
+    )
+    if rule is None:
+        return None
+    size, other, divisor = draw(NUMBERS), draw(NUMBERS), draw(NUMBERS)
+    if rule == "exact":
+        return paddleseg(rule, size, width=other, divisor=divisor)
+    if rule == "long_within":
+        return paddleseg(rule, min(size, other), limit=max(size, other), divisor=divisor)
+    limit = other if rule == "fit" else None
+    if draw(st.booleans()):
+        return Resize(rule, size, draw(st.booleans()), limit=limit)
+    limit = other if rule == "short_side" and draw(st.booleans()) else limit
+    return paddleseg(rule, size, limit=limit, divisor=divisor)
+
+
+@given(
+    st.builds(Procedure, st.just("whole"), resizes(), FRAMES, FRAMES),
+    st.tuples(st.none() | NUMBERS, st.none() | NUMBERS),
+    st.tuples(ANY_SIDE, ANY_SIDE),
+)
+def test_whatever_picture_meets_whatever_procedure_the_plan_is_bounded_or_an_image_error(
+    procedure: Procedure, shape: tuple[int | None, int | None], picture: Size
+) -> None:
+    tracemalloc.start()
+    try:
+        views = plan(procedure, shape, picture)
+    except ImageError as error:
+        assert f"{picture[0]} x {picture[1]}" in str(error) or "pads pictures to" in str(error)
+        return
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1 << 20  # bytes: nothing is made before it is found small enough
+    for view in views:
+        for size in (view.size, view.canvas, view.frame or view.size):
+            assert min(size) >= 1
+            assert max(size) <= LONGEST_SIDE
+            assert size[0] * size[1] <= LARGEST_VIEW
+        assert view.size[0] <= view.canvas[0]
+        assert view.size[1] <= view.canvas[1]
+
+
+@pytest.mark.parametrize(
+    ("procedure", "picture", "asked"),
+    [
+        (Procedure("whole", SHORT, Frame(aspect_ratio=1.0)), (1, 100000), "padded to 100000 x"),
+        (Procedure("whole", SHORT, Frame(aspect_ratio=1e-9)), (10, 10), "padded to 10000000000 x"),
+        (
+            Procedure("whole", SHORT, Frame(aspect_ratio=1e9)),
+            (10, 10),
+            "padded to 10 x 1000000000",
+        ),
+        (Procedure("whole", None, canvas=Frame(aspect_ratio=1e9)), (10, 10), "network as 33 x 1"),
+        (Procedure("whole", None, canvas=Frame(10**5, 10**5)), (10, 10), "as 100000 x 100000"),
+        (Procedure("whole", replace(LONG, size=10**6)), (10, 10), "as 1000000 x 1000000"),
+        (Procedure("whole", replace(SHORT, size=10**9)), (2, 1), "as 2000000000 x 1000000000"),
+    ],
+)
+def test_an_error_about_a_size_says_what_was_asked_for_the_limit_and_what_to_do(
+    procedure: Procedure, picture: Size, asked: str
+) -> None:
+    with pytest.raises(ImageError) as caught:
+        plan(procedure, (None, None), picture)
+    message = str(caught.value)
+    assert message.startswith(f"A picture of {picture[0]} x {picture[1]} pixels would be ")
+    assert asked in message
+    assert f"at most {LARGEST_VIEW} pixels and {LONGEST_SIDE} a side" in message
+    assert "Cut it first" in message
+    assert "manifest" in message
+
+
+def test_a_thin_picture_is_not_refused_for_a_size_that_a_fixed_graph_never_makes_of_it() -> None:
+    (view,) = plan(Procedure("whole", SHORT), (64, 64), (1, 200_000))
+    assert (view.size, view.canvas) == ((1, 64), (64, 64))

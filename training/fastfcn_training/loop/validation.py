@@ -26,17 +26,19 @@ class _Conventions:
     """What `inference.pipeline` needs to know about the network in training."""
 
     name: str
+    classes: Sequence[object]
     input: Input
     output: Output
     align_corners: bool
     procedure: Procedure
 
     @classmethod
-    def of(cls, recipe: Recipe) -> "_Conventions":
+    def of(cls, recipe: Recipe, dataset: Dataset) -> "_Conventions":
         """Take them from a recipe, as the exporter will."""
         data = recipe.data
         return cls(
             recipe.data.dataset,
+            dataset.classes,
             Input("image", data.mean, data.std, recipe.augmentation.padding),
             Output("logits", 8),
             recipe.align_corners,
@@ -74,7 +76,7 @@ def validate(
         ImageError, DatasetError: a picture or its labels cannot be read.
     """
     network.eval()
-    conventions, running = _Conventions.of(recipe), _Running(network)
+    conventions, running = _Conventions.of(recipe, dataset), _Running(network)
     confusion = Confusion(len(dataset.classes))
     with paddle.no_grad(), closing(_read_ahead(dataset, dataset.samples[rank::world])) as pairs:
         for picture, truth in pairs:
