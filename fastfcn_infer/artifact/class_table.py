@@ -1,9 +1,9 @@
-"""Names and colours of classes: the published tables, a user's own, or numbers for want of names."""
+"""Names and colours of classes: the published tables, a user's own, or numbers where names are unknown."""
 
 from importlib import resources
 from pathlib import Path
 
-from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import MOST_CLASSES, ClassInfo
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import record
 
@@ -17,12 +17,12 @@ def class_table_names() -> tuple[str, ...]:
 
 
 def class_table(name: str) -> tuple[ClassInfo, ...]:
-    """Give a table that comes with the package, in the order of the labels.
+    """Return a table that comes with the package, in the order of the labels.
 
     Two classes of ADE20K are both called "screen", and two have the same colour, as published.
 
     Raises:
-        ArtifactError: there is no such table; lists those that there are.
+        ArtifactError: there is no such table; lists those that exist.
     """
     if name not in class_table_names():
         known = ", ".join(class_table_names())
@@ -47,7 +47,7 @@ def read_class_table(path: str | Path) -> tuple[ClassInfo, ...]:
 
 
 def numbered_classes(count: int) -> tuple[ClassInfo, ...]:
-    """Make up a table for a model whose names are unknown: "class 0", "class 1", ...
+    """Return a table for a model whose class names are unknown: "class 0", "class 1", ...
 
     Raises:
         ValueError: `count` is not in 1..65535.
@@ -55,8 +55,8 @@ def numbered_classes(count: int) -> tuple[ClassInfo, ...]:
     Source: the colours follow PASCAL VOC's formula: the bits of the label, three by three from the
     lowest, become the bits of R, G and B from the highest.
     """
-    if not 1 <= count <= 65535:
-        raise ValueError(f"{count} classes; 1 to 65535 were expected")
+    if not 1 <= count <= MOST_CLASSES:
+        raise ValueError(f"{count} classes; 1 to {MOST_CLASSES} were expected")
     return tuple(ClassInfo(f"class {label}", _voc_color(label)) for label in range(count))
 
 
@@ -77,6 +77,8 @@ def _read(text: bytes, where: str) -> tuple[ClassInfo, ...]:
             f"{where} is not a class table: {error}. "
             'Expected a list of {"name": "road", "color": [128, 64, 128]}.'
         ) from error
-    if not 1 <= len(table) <= 65535:
-        raise ArtifactError(f"{where} has {len(table)} classes; 1 to 65535 were expected.")
+    if not 1 <= len(table) <= MOST_CLASSES:
+        raise ArtifactError(
+            f"{where} has {len(table)} classes; 1 to {MOST_CLASSES} were expected."
+        )
     return table

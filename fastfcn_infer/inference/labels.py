@@ -1,4 +1,4 @@
-"""Labels at the size of the picture, straight from the small logits that the network answers.
+"""Labels at the size of the picture, straight from the network's low-resolution logits.
 
 A bilinear pixel is a convex combination of the four positions around it. A class that is the best
 at all four is the best everywhere between them; only where the four disagree is there anything to
@@ -48,10 +48,10 @@ def labels_from_logits(
             was padded on the right and at the bottom; None: all of `size`.
 
     Returns:
-        (H, W), as large as the region, values 0..C-1; uint8 for up to 256 classes, else uint16.
+        (H, W), the size of the region, values 0..C-1; uint8 for up to 256 classes, else uint16.
 
     Raises:
-        ValueError: the shape or the sizes make no sense.
+        ValueError: the shape or the sizes are invalid.
         BackendError: some logits are infinite or not a number.
     """
     region = size if region is None else region
@@ -100,7 +100,7 @@ class _Contenders(NamedTuple):
 
 
 def _check(shape: tuple[int, ...], size: Size, region: Size) -> None:
-    """Refuse shapes and sizes that make no sense."""
+    """Refuse invalid shapes and sizes."""
     if len(shape) != 3 or min(shape) < 1 or shape[0] > 1 << 16:
         raise ValueError(f"logits must be (C, h, w) with 1 to 65536 classes; found shape {shape}")
     if not all(1 <= part <= whole for part, whole in zip(region, size, strict=True)):
@@ -131,7 +131,7 @@ def _cut(positions: int, length: int, wanted: int, *, align_corners: bool) -> _R
 
 
 def _class_last(logits: NDArray[Any]) -> Floats:
-    """Bring (C, h, w) logits to (h * w, C) float32: what is asked of a position lies together.
+    """Turn (C, h, w) logits into (h * w, C) float32: the classes of a position are adjacent.
 
     Raises:
         BackendError: some logits are infinite or not a number.
@@ -142,7 +142,7 @@ def _class_last(logits: NDArray[Any]) -> Floats:
     scores: Floats = cv2.transpose(table).reshape(table.shape[::-1])  # type: ignore[assignment]
     if not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
         raise BackendError(
-            f"the network answered non-finite logits: {np.isnan(scores).sum()} not a number and "
+            f"the network computed non-finite logits: {np.isnan(scores).sum()} not a number and "
             f"{np.isinf(scores).sum()} infinite among {scores.size}; expected finite values only. "
             "Check the input for such values, or run in float32 if this was a lower precision"
         )

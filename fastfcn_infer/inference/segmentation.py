@@ -1,4 +1,4 @@
-"""What `Segmenter.predict` gives: a label for every pixel, and what people do with it."""
+"""The result of `Segmenter.predict`: a label for every pixel, to draw, measure and save."""
 
 import difflib
 import io
@@ -37,7 +37,7 @@ class Segmentation:
     labels: Labels  # (H, W), the index of the class of each pixel
     names: tuple[str, ...]  # of the C classes
     colors: NDArray[np.uint8]  # (C, 3) RGB
-    picture: NDArray[np.uint8]  # (H, W, 3) RGB, upright: what was looked at
+    picture: NDArray[np.uint8]  # (H, W, 3) RGB, upright: the picture that was labelled
     timings: Mapping[str, float] = field(default_factory=dict)  # stage -> seconds
     provenance: Mapping[str, str] = field(default_factory=dict)  # model, runtime, versions
 
@@ -65,16 +65,16 @@ class Segmentation:
         return self.labels.shape[0], self.labels.shape[1]
 
     def mask(self, which: str | SupportsIndex) -> NDArray[np.bool_]:
-        """Tell where a class is.
+        """Return the mask of a class.
 
         Args:
-            which: a name (where several classes bear it, all of them) or an index.
+            which: a name (of all the classes that share it) or an index.
 
         Returns:
             (H, W) bool.
 
         Raises:
-            ValueError: there is no such class; names those that are spelled alike.
+            ValueError: there is no such class; suggests similar names.
         """
         if isinstance(which, str):
             indices = [index for index, name in enumerate(self.names) if name == which]
@@ -87,7 +87,7 @@ class Segmentation:
         return np.asarray(self.labels == index)
 
     def areas(self) -> dict[str, float]:
-        """Give the share of the picture of every class that is present, the largest first.
+        """Return the share of the picture of every class that is present, the largest first.
 
         Returns:
             Name -> fraction; they sum to 1. Classes of one name are added up.
@@ -125,19 +125,20 @@ class Segmentation:
         Args:
             path: `.png` the labels, shown in their colours; `.jpg`, `.jpeg` the overlay; `.npz` the
                 arrays `labels`, `names`, `colors`; `.json` areas, names, timings and provenance.
-            kind: what to write where the suffix does not say it: "labels", "overlay", "color",
+            kind: what to write if the suffix does not say it: "labels", "overlay", "color",
                 "npz" or "json". Overlay and colour take any suffix that `Picture.save` takes.
 
         Raises:
-            ValueError: the suffix says nothing and no `kind` was given, or they do not fit.
+            ValueError: neither suffix nor `kind` says what to write, or they do not fit.
             OSError: the file could not be written; what was there before still is.
         """
         suffix = Path(path).suffix.lower()
         chosen = kind or _KIND_OF_SUFFIX.get(suffix)
         if chosen is None or chosen not in get_args(Kind):
             raise ValueError(
-                f"{path}: what to write? Use one of the suffixes {', '.join(_KIND_OF_SUFFIX)}, "
-                f"or one of the kinds {', '.join(get_args(Kind))}; found kind {kind!r}"
+                f"{path}: it is not clear what to write. Use one of the suffixes "
+                f"{', '.join(_KIND_OF_SUFFIX)}, or one of the kinds {', '.join(get_args(Kind))}; "
+                f"found kind {kind!r}"
             )
         write_file(Path(path), self._encode(chosen, suffix))
 
@@ -185,7 +186,7 @@ class Segmentation:
 
     @property
     def _present(self) -> list[int]:
-        """Labels of the classes that are there, the largest area first."""
+        """Labels of the classes that are present, the largest area first."""
         order = np.argsort(-self._counts, kind="stable")
         return [int(index) for index in order if self._counts[index]]
 
@@ -201,7 +202,7 @@ class Segmentation:
         return f"; there are {len(self.names)}, listed in `.names`"
 
     def __repr__(self) -> str:
-        """Name the size and the largest classes."""
+        """State the size and the largest classes."""
         areas = self.areas()
         largest = ", ".join(f"{name} {_percent(share)}" for name, share in [*areas.items()][:3])
         more = ", ..." if len(areas) > 3 else ""

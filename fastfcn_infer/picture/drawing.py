@@ -1,7 +1,7 @@
-"""Labels made visible: colours over the picture, outlines, and a legend that can be read."""
+"""Draw labels: colours over the picture, outlines, and a readable legend."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,11 +12,12 @@ _INK, _PANEL = (255, 255, 255), (24, 24, 24)
 _PANEL_STRENGTH = 0.72
 _SMALLEST = 120  # pixels of the shorter side; below it a legend would hide the picture
 _MOST_ENTRIES = 12
+_LONGEST_TEXT = 500  # characters; more than the widest panel shows, and little to measure
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the legend."""
+    """A line of the legend; its text is cut off at the edge of the panel."""
 
     text: str
     color: tuple[int, int, int] | None  # R, G, B; None: a line without a colour
@@ -48,7 +49,7 @@ def blend(
 
 
 def paint(labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give every pixel the colour of its label: (H, W) -> (H, W, 3) RGB."""
+    """Colour every pixel by its label: (H, W) -> (H, W, 3) RGB."""
     return np.take(colors, labels, axis=0)
 
 
@@ -77,7 +78,7 @@ def draw_legend(picture: NDArray[np.uint8], entries: Sequence[Entry]) -> None:
     line = max(12, round(min(height, width) / 25))  # pixels from one line to the next
     margin = line // 2
     room = min(_MOST_ENTRIES, (height - 4 * margin) // line)
-    shown = list(entries[:room])
+    shown = [replace(entry, text=entry.text[:_LONGEST_TEXT]) for entry in entries[:room]]
     if len(shown) < len(entries):
         shown[-1] = Entry(f"and {len(entries) - room + 1} more", None)
     scale, stroke = line / 36, max(1, round(line / 18))

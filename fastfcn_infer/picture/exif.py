@@ -1,4 +1,4 @@
-"""TIFF directories: where a TIFF keeps all it knows, and EXIF the orientation of a photograph.
+"""Read TIFF directories, which hold the tags of a TIFF file and the EXIF orientation of a photograph.
 
 Source: TIFF 6.0, section 2; BigTIFF; EXIF 2.32, 4.6.2.
 """
@@ -31,7 +31,7 @@ class Directory:
     next: Field  # where the position of the next directory is written
 
     def numbers(self, tag: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-        """Values of `tag`, or `default` where the directory lacks it.
+        """Return the values of `tag`, or `default` if the directory lacks it.
 
         Raises:
             struct.error: the values lie beyond the end of the data.
@@ -46,7 +46,7 @@ def read_directory(data: bytes) -> Directory:
     """Read the first directory of a TIFF or BigTIFF, of either byte order.
 
     Raises:
-        ValueError: not a TIFF, or a tag is there twice, so that two readers might differ.
+        ValueError: not a TIFF, or a tag occurs twice, so that two readers might disagree.
         struct.error: the directory lies beyond the end of the data.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
@@ -68,7 +68,7 @@ def read_directory(data: bytes) -> Directory:
         (offset,) = _unpack(order + word, data, at + 4 + width)
         if kind in _CODES:
             if tag in fields:
-                raise ValueError(f"tag {tag} is there twice")
+                raise ValueError(f"tag {tag} occurs twice")
             inline = count * struct.calcsize("<" + _CODES[kind]) <= width
             fields[tag] = Field(_CODES[kind], count, at + 4 + width if inline else offset)
         at += 4 + 2 * width

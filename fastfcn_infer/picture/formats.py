@@ -1,12 +1,12 @@
 """Walk through JPEG, PNG, WebP, BMP and GIF files from end to end, decoding no pixel.
 
-Each function takes the whole file and gives its `Header`. A file that was cut off anywhere is
-noticed here: decoders accept many such files and fill the rest with grey. `Header.stored` leaves
+Each function takes the whole file and returns its `Header`. A truncated file is noticed here:
+decoders accept many such files and fill the rest with grey. `Header.stored` leaves
 out what is not needed to decode the first picture, so that no decoder ever sees it: text, profiles,
 further frames, what follows the end.
 
 Running past the end of the data (`struct.error`, `IndexError`) means that the file was cut off;
-`image_header.read_header` turns both, and `DamagedError`, into messages.
+`header.read_header` turns both, and `DamagedError`, into messages.
 """
 
 import re
@@ -18,7 +18,7 @@ from fastfcn_infer.picture import exif
 
 
 class DamagedError(ValueError):
-    """The file is not what its first bytes promise; the message says why."""
+    """The file is not what its first bytes say; the message explains why."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def png(data: bytes) -> Header:
         if zlib.crc32(view[at + 4 : end - 4]) != expected:
             raise DamagedError(f"the checksum of its chunk {kind!r} is wrong")
         if (kind == b"IHDR") != (at == 8):
-            raise DamagedError(f"its chunk {kind!r} stands where it must not")
+            raise DamagedError(f"its chunk {kind!r} is out of place")
         if kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
             kept.append(view[at:end])
         elif kind == b"eXIf":
@@ -91,7 +91,7 @@ def png(data: bytes) -> Header:
 
 
 def webp(data: bytes) -> Header:
-    """Walk over the RIFF chunks; the size is the canvas's, where there is one."""
+    """Walk over the RIFF chunks; the size is that of the canvas, if there is one."""
     end = 8 + struct.unpack_from("<I", data, 4)[0]
     if end > len(data):
         raise DamagedError(f"it has {len(data)} of {end} bytes: it was cut off")

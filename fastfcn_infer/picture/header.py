@@ -1,7 +1,7 @@
-"""What a file is and how large, from its bytes alone and before any decoder runs.
+"""The format and the size of a picture file, from its bytes alone and before any decoder runs.
 
-Only six formats ever reach a decoder. OpenCV and Pillow know dozens more, found by the same bytes,
-and most of their security advisories concern those.
+Only six formats ever reach a decoder. OpenCV and Pillow recognise dozens more, and most of their
+security advisories concern those.
 """
 
 import re
@@ -22,8 +22,8 @@ _READERS = {
     rb"GIF8[79]a": ("GIF", formats.gif),
 }
 
-# What people send in place of a picture, in the order of trying.
-_STRANGERS = {
+# Other files that people pass by mistake; the first pattern that fits is named.
+_OTHER_FILES = {
     rb"(?i)\s*<(!doctype html|html|head|body)": "a web page (HTML); was an error page saved?",
     rb"(?=\s*<).*<svg": "an SVG drawing",
     rb"\s*<\?xml": "XML text",
@@ -50,7 +50,7 @@ _STRANGERS = {
 
 
 def recognise(head: bytes, where: str) -> tuple[str, Callable[[bytes], Header]]:
-    """Name the format of a file from its first 4096 bytes, and the function that walks through it.
+    """Return the format of a file, by its first 4096 bytes, and the function that walks through it.
 
     Raises:
         ImageError: empty or of no allowed format; says what it looks like. `where` names the file.
@@ -62,7 +62,7 @@ def recognise(head: bytes, where: str) -> tuple[str, Callable[[bytes], Header]]:
             return reader
     known = ", ".join(sorted(name for name, _ in _READERS.values()))
     raise ImageError(
-        f"{where} is no picture that can be read: it looks like {_stranger(head)}. "
+        f"{where} is not a picture that can be read: it looks like {_description_of(head)}. "
         f"Expected one of {known}; convert it, or check where it came from."
     )
 
@@ -95,8 +95,8 @@ def _begins(pattern: bytes, head: bytes) -> bool:
     return re.match(pattern, head, re.DOTALL) is not None
 
 
-def _stranger(head: bytes) -> str:
-    for pattern, description in _STRANGERS.items():
+def _description_of(head: bytes) -> str:
+    for pattern, description in _OTHER_FILES.items():
         if _begins(pattern, head):
             return description
     return f"an unknown format that begins with {head[:8]!r}"

@@ -1,4 +1,4 @@
-"""The numbers in a file of labels, as they are stored: a palette's indices, never its colours."""
+"""Label maps on disk: the numbers as they are stored, a palette's indices and never its colours."""
 
 import struct
 import zlib
@@ -22,8 +22,8 @@ _TYPE = 25  # the byte of the colour type
 def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
     """Read the numbers (H, W) of a label file.
 
-    A PNG file, grey of 1, 2, 4, 8 or 16 bits or with a palette, gives what Pillow gives, which
-    others read labels with: indices of a palette; grey of 1 bit is 0 and 1, grey of 2 and 4 bits is
+    A PNG file, grey of 1, 2, 4, 8 or 16 bits or with a palette, gives what
+    Pillow gives, the library that others read labels with: indices of a palette; grey of 1 bit is 0 and 1, grey of 2 and 4 bits is
     spread over 0..255. EXIF orientation is ignored. A MATLAB file gives ``GTcls.Segmentation``.
 
     Raises:
@@ -81,7 +81,7 @@ def _from_matlab(data: bytes, path: Path) -> NDArray[np.uint8 | np.uint16]:
 
 
 def _as_grey(png: bytes) -> bytes:
-    """Call a palette's indices grey, so that the decoder leaves them alone; it has no such mode."""
+    """Declare the palette's indices to be grey: the decoder has no mode that returns indices."""
     chunk = bytearray(png[_HEADER])
     chunk[_TYPE - _HEADER.start] = _GREY
     chunk[-4:] = struct.pack(">I", zlib.crc32(chunk[4:-4]))

@@ -1,4 +1,4 @@
-"""One array out of a MATLAB file of version 5 to 7, the kind that SBD keeps its labels in."""
+"""Read one array of a MATLAB file of version 5 to 7, the format of SBD's labels."""
 
 import struct
 import zlib
@@ -81,14 +81,14 @@ def _field(parts: list[bytes], order: str, field: str) -> NDArray[Any]:
     """
     (flags,) = struct.unpack_from(order + "I", parts[0])
     if flags & 0xFF != _STRUCT:
-        raise MatlabError("its variable is no struct")
+        raise MatlabError("its variable is not a struct")
     (width,) = struct.unpack_from(order + "I", parts[3])
     names = [parts[4][at : at + width].split(b"\0")[0] for at in range(0, len(parts[4]), width)]
     if field.encode() not in names:
         raise MatlabError(f"its struct has no field {field!r}")
     matrix = list(_elements(parts[5 + names.index(field.encode())], order))
     if len(matrix) != 4 or matrix[3][0] not in _NUMBERS:
-        raise MatlabError(f"its field {field!r} is no matrix of real numbers")
+        raise MatlabError(f"its field {field!r} is not a matrix of real numbers")
     shape = struct.unpack(f"{order}{len(matrix[1][1]) // 4}i", matrix[1][1])
     kind, numbers = matrix[3]
     return np.frombuffer(numbers, order + _NUMBERS[kind]).reshape(shape, order="F")

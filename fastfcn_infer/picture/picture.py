@@ -1,4 +1,4 @@
-"""A picture that the library made: show it, save it, use it as an array."""
+"""A picture that the library drew: show it, save it, use it as an array."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ class Picture:
         return self.array.shape[0], self.array.shape[1]
 
     def encode(self, suffix: str) -> bytes:
-        """Give the bytes of a file of the format that `suffix` stands for.
+        """Encode the picture in the format of a suffix.
 
         Raises:
             ValueError: `suffix` is none of .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff.
@@ -66,14 +66,14 @@ class Picture:
         write_file(Path(path), self.encode(Path(path).suffix))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Let NumPy see the pixels."""
+        """Return the pixels to NumPy."""
         if copy is False and dtype is not None and np.dtype(dtype) != self.array.dtype:
             raise ValueError(f"uint8 pixels cannot become {dtype} without a copy")
         array = self.array if dtype is None else self.array.astype(dtype, copy=False)
         return array.copy() if copy and array is self.array else array
 
     def __repr__(self) -> str:
-        """Name the size, height first as in arrays."""
+        """State the size, height first as in arrays."""
         return f"Picture({self.size[0]} x {self.size[1]})"
 
     def _repr_png_(self) -> bytes:

@@ -1,6 +1,6 @@
-"""A picture from anywhere, as (H, W, 3) uint8 RGB, upright.
+"""Read a picture from any source as (H, W, 3) uint8 RGB, upright.
 
-One rule for each odd kind, the same for every way in (`docs/pictures.md` has the whole table):
+Each unusual kind has one rule, the same for every source (`docs/pictures.md` has the whole table):
 
 ==============================  ===========================================================
 EXIF orientation 1..8           turned upright; the result has the size of the upright picture
@@ -37,7 +37,7 @@ DEFAULT_MAX_PIXELS = 100_000_000
 
 
 class PillowImage(Protocol):
-    """What is asked of a `PIL.Image.Image`; the SDK never imports Pillow itself."""
+    """The part of `PIL.Image.Image` that is used; the SDK never imports Pillow itself."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,7 +47,7 @@ class PillowImage(Protocol):
         """Decode the pixels."""
 
     def getexif(self) -> Any:
-        """Give the EXIF tags."""
+        """Return the EXIF tags."""
 
 
 class BinaryFile(Protocol):
@@ -99,7 +99,7 @@ def read_picture(
     color: Literal["rgb", "bgr"] = "rgb",
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> NDArray[np.uint8]:
-    """Read a picture from anywhere.
+    """Read a picture from any source.
 
     Args:
         source: a path; the bytes of a file; a file opened in binary mode, read from where it stands;
@@ -137,7 +137,7 @@ def read_picture(
 
 
 def _is_pillow(source: object) -> TypeGuard[PillowImage]:
-    # Where Pillow was never imported there can be no image of its making.
+    # If Pillow was never imported, the source cannot be one of its images.
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(source, module.Image)
 
@@ -235,7 +235,7 @@ def _from_array(
             advice += "; with channels first, pass array.transpose(1, 2, 0)"
         if array.ndim == 4:
             advice += "; pass the pictures of a batch one by one"
-        raise ImageError(f"{where} is no picture: {advice}.")
+        raise ImageError(f"{where} is not a picture: {advice}.")
     _check_size(array.shape[0], array.shape[1], max_pixels, where)
     return _three_channels(_eight_bits(array, where), color)
 

@@ -1,8 +1,8 @@
-"""Walk through a TIFF: size, layout and whether every strip or tile of page one is in the file.
+"""Walk through a TIFF: its size, its layout, and whether every strip or tile of page one is complete.
 
-What OpenCV's TIFF reader does in its own way is taken from it: it turns pictures upright itself
-whatever it is told, and multiplies colours by a stored alpha. It is given a copy whose directory
-says "upright, already multiplied, no further page".
+OpenCV's TIFF reader always turns pictures upright, whatever its flags say, and multiplies colours by
+a stored alpha. To prevent that it is given a copy whose directory says "upright, already multiplied,
+no further page".
 """
 
 import struct
@@ -21,7 +21,7 @@ _COMPRESSIONS = {
 }  # fmt: skip
 _UNSIGNED, _FLOAT = 1, 3
 # Colour space -> its name, and the (sample format, bits) that OpenCV reads right; others it reads
-# wrong without a word: whites as blacks, 12 bits as if they were 16.
+# wrong without an error: whites as blacks, 12 bits as if they were 16.
 _PHOTOMETRICS = {
     0: ("grey with white 0", {(_UNSIGNED, 1), (_UNSIGNED, 8)}),
     1: ("grey", {(_UNSIGNED, 1), (_UNSIGNED, 8), (_UNSIGNED, 16), (_FLOAT, 32), (_FLOAT, 64)}),
@@ -33,7 +33,7 @@ _PHOTOMETRICS = {
 
 
 def tiff(data: bytes) -> Header:
-    """Read page one of a TIFF or BigTIFF; see `image_walk` for what is raised."""
+    """Read page one of a TIFF or BigTIFF; see `formats` for what is raised."""
     try:
         directory = exif.read_directory(data)
     except ValueError as error:
@@ -77,7 +77,7 @@ def _check_kind(directory: exif.Directory) -> None:
 
 
 def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
-    """Every strip or tile has to be there, from the first byte to the last."""
+    """Check that every strip or tile is complete, from the first byte to the last."""
     if min(width, height) < 1:
         return  # refused by read_header
     tiled = _TILES in directory.fields
@@ -112,7 +112,7 @@ def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
 
 
 def _plain(directory: exif.Directory) -> bytes:
-    """Copy the file with a directory that asks the decoder for nothing but the stored pixels."""
+    """Copy the file with a directory that makes the decoder return the pixels as they are stored."""
     copy = bytearray(directory.data)
     for tag in (exif.ORIENTATION, _ALPHA):
         for number in range(len(directory.numbers(tag))):

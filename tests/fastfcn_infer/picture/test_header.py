@@ -105,7 +105,7 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("data", STRANGERS, ids=lambda data: repr(data[:12]))
-def test_a_stranger_is_refused_by_what_it_looks_like(
+def test_another_file_is_refused_by_what_it_looks_like(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("a decoder ran"))
@@ -125,7 +125,7 @@ def test_a_damaged_file_is_refused_by_its_format(name: str) -> None:
     [
         ("PNG with a flipped bit", "the checksum of its chunk b'IDAT' is wrong"),
         ("JPEG with a thousand scans", "it has 1001 scans"),
-        ("TIFF with a tag twice", "tag 256 is there twice"),
+        ("TIFF with a tag twice", "tag 256 occurs twice"),
         ("TIFF with a strip missing", "it lists 1 of 4 strips or tiles"),
         ("TIFF of 12 bits", r"its pixels are grey of \[12\] bits"),
     ],

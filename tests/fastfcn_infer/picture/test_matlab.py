@@ -33,7 +33,7 @@ def test_each_field_of_a_struct_is_found_by_its_name() -> None:
     [
         ("GTinst", "Segmentation", "no variable 'GTinst'"),
         ("GTcls", "Labels", "no field 'Labels'"),
-        ("GTcls", "Boundaries", "is no matrix of real numbers"),
+        ("GTcls", "Boundaries", "is not a matrix of real numbers"),
     ],
 )
 def test_what_is_not_there_is_refused(variable: str, field: str, message: str) -> None:
