@@ -12,7 +12,8 @@
     |  |- BackendMissing                 a runtime or another package is not installed; names the extra
     |  |- GraphRefused                   the runtime does not take the graph; names those that may
     |  `- DeviceUnavailable              this device was asked for and cannot be had
-    `- DatasetError(ValueError)          the layout is wrong: which file was expected where
+    |- DatasetError(ValueError)          the layout is wrong: which file was expected where
+    `- EvaluationError(ValueError)       model, data set and an earlier run's counts do not match
 
 A message says what is wrong, what was found, what was expected and what to do.
 """
@@ -63,4 +64,4 @@ class DatasetError(FastFCNError, ValueError):
 
 
 class EvaluationError(FastFCNError, ValueError):
-    """A model, a data set and what an earlier evaluation left do not go together."""
+    """A model, a data set and the counts of an earlier evaluation do not match."""

@@ -43,7 +43,8 @@ class Problem:
             for name in self.packages
             if name in versions and _within(versions[name], self.first, self.last)
         )
-        return found if len(found) > self.together else ()
+        needed = 2 if self.together else 1
+        return found if len(found) >= needed else ()
 
 
 PROBLEMS = (

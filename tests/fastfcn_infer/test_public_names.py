@@ -1,44 +1,21 @@
 import ast
 import importlib
+import inspect
+import re
 from pathlib import Path
 
 import pytest
 
 import fastfcn_export
 import fastfcn_infer
-from command_line import PACKAGE, python
+from command_line import PACKAGE, ROOT, python
 from fastfcn_infer import errors
 
-NAMES = {
-    "ArtifactError",
-    "BackendError",
-    "BackendMissing",
-    "CheckpointError",
-    "DatasetError",
-    "DeviceUnavailable",
-    "DownloadError",
-    "EvaluationError",
-    "FastFCNError",
-    "GraphRefused",
-    "ImageError",
-    "Segmentation",
-    "Segmenter",
-    "VerificationError",
-    "__version__",
-    "open_dataset",
-}
-ALSO = [
-    (errors.ImageError, ValueError),
-    (errors.ArtifactError, ValueError),
-    (errors.CheckpointError, ValueError),
-    (errors.DatasetError, ValueError),
-    (errors.EvaluationError, ValueError),
-    (errors.VerificationError, RuntimeError),
-    (errors.DownloadError, RuntimeError),
-    (errors.BackendError, RuntimeError),
-    (errors.BackendMissing, errors.BackendError),
-    (errors.DeviceUnavailable, errors.BackendError),
-    (errors.GraphRefused, errors.BackendError),
+NAMES = fastfcn_infer.__all__
+ERRORS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, Exception)
 ]
 
 
@@ -53,13 +30,33 @@ def imported(path: Path) -> set[str]:
     }
 
 
-def test_the_public_names_are_these_and_no_others() -> None:
-    assert set(fastfcn_infer.__all__) == set(dir(fastfcn_infer)) == NAMES
-    assert len(fastfcn_infer.__all__) == len(NAMES)
+def used_by_examples_and_documents() -> set[str]:
+    """Names that are imported from `fastfcn_infer` itself, in examples and in Markdown."""
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")]
+    lines = [
+        found
+        for file in files
+        for found in re.findall(
+            r"from fastfcn_infer import ([\w, ]+)", file.read_text(encoding="utf-8")
+        )
+    ]
+    return {name.strip() for line in lines for name in line.split(",")}
 
 
-def test_type_checkers_see_the_names_that_programs_see() -> None:
-    assert imported(PACKAGE / "__init__.py") == NAMES
+def test_programs_and_type_checkers_see_the_same_names_and_no_others() -> None:
+    assert sorted(NAMES) == sorted(set(NAMES)) == sorted(dir(fastfcn_infer))
+    assert set(NAMES) == imported(PACKAGE / "__init__.py")
+
+
+def test_what_examples_and_documents_import_is_public() -> None:
+    used = used_by_examples_and_documents()
+    assert {"Segmenter", "open_dataset", "ImageError"} <= used <= set(NAMES)
+
+
+def test_what_predict_returns_and_every_error_are_public() -> None:
+    returned = inspect.signature(fastfcn_infer.Segmenter.predict).return_annotation
+    assert returned.__name__ in NAMES
+    assert {kind.__name__ for kind in ERRORS} <= set(NAMES)
 
 
 def test_the_exporters_public_names_are_those_it_imports_for_its_users() -> None:
@@ -68,7 +65,7 @@ def test_the_exporters_public_names_are_those_it_imports_for_its_users() -> None
     assert all(hasattr(fastfcn_export, name) for name in fastfcn_export.__all__)
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - {"__version__"}))
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"__version__"}))
 def test_a_public_name_is_the_thing_in_its_module(name: str) -> None:
     thing = getattr(fastfcn_infer, name)
     assert thing.__name__ == name
@@ -83,14 +80,28 @@ def test_a_star_import_brings_them_all_and_an_unknown_name_is_an_attribute_error
         fastfcn_infer.Segmentor  # noqa: B018 - that is the test
 
 
-def test_every_error_is_caught_by_the_one_base_and_by_pythons_own_kind() -> None:
-    ours = {
-        kind
-        for kind in vars(errors).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
+def drawn() -> dict[str, set[str]]:
+    """Name of each error -> names of its bases, as the documentation of `errors` draws them."""
+    bases: dict[str, set[str]] = {}
+    above: dict[int, str] = {}  # column -> the error last drawn there
+    for line in (errors.__doc__ or "").splitlines():
+        match = re.match(r"    ((?:[|` -]{3})*)([A-Z]\w+)(?:\((\w+)\))?", line)
+        if match is None:
+            continue
+        level = len(match[1]) // 3
+        above[level] = match[2]
+        parent = above[level - 1] if level else "Exception"
+        bases[match[2]] = {parent, *([match[3]] if match[3] else [])}
+    return bases
+
+
+def test_the_errors_are_derived_as_their_documentation_draws_them() -> None:
+    assert drawn() == {
+        kind.__name__: {base.__name__ for base in kind.__bases__} for kind in ERRORS
     }
-    assert ours == {errors.FastFCNError, *(kind for kind, _ in ALSO)}
-    for kind, base in ALSO:
+
+
+def test_every_error_is_caught_by_the_one_base_and_by_pythons_own_kind() -> None:
+    for kind in ERRORS:
         assert issubclass(kind, errors.FastFCNError)
-        assert issubclass(kind, base)
-    assert {kind.__name__ for kind in ours} <= NAMES
+        assert kind is errors.FastFCNError or issubclass(kind, ValueError | RuntimeError)

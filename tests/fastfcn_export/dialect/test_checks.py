@@ -38,5 +38,10 @@ def test_a_variance_may_be_zero_but_not_below() -> None:
         check_values({"a.norm.var": np.array([0.0, -1e-30])}, keys)
 
 
-def test_other_tensors_may_be_negative() -> None:
-    check_values({"a.norm.mean": np.array([-1.0])}, {"a.norm.mean": "a.running_mean"})
+def test_only_variances_may_not_be_negative() -> None:
+    tensors = {"a.norm.mean": np.array([-1.0]), "a.norm.var": np.array([-1.0])}
+    keys = {"a.norm.mean": "a.running_mean", "a.norm.var": "a.running_var"}
+    with pytest.raises(CheckpointError) as caught:
+        check_values(tensors, keys)
+    assert "running_var" in str(caught.value)
+    assert "running_mean" not in str(caught.value)

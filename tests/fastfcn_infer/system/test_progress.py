@@ -31,10 +31,18 @@ def test_nothing_is_written_where_standard_error_is_no_terminal(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_process_without_standard_error_can_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", None)
-    with Progress("Work", total=1, unit="pictures") as bar:
-        bar.advance()
+@pytest.mark.parametrize("stream", [None, object()])
+def test_a_process_without_standard_error_can_still_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stream: object
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    done = []
+    with Progress("Work", total=2, unit="pictures") as bar:
+        for index in range(2):
+            bar.advance()
+            done.append(index)
+    assert done == [0, 1]
+    assert capsys.readouterr().out == ""
 
 
 def test_a_bar_that_was_switched_off_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ DATA = Dataset("made", "train", CLASSES, SAMPLES, {})
 def test_what_goes_on_as_it_began_is_let_through() -> None:
     check_resumed(Progress(RECIPE, 10, 2, None, samples=5), RECIPE, DATA, 2)
     check_resumed(Progress(RECIPE, 10, 1, None), RECIPE, DATA, 1)
+    with pytest.raises(TrainingError, match="made by 1 processes, and there are 2"):
+        check_resumed(Progress(RECIPE, 10, 1, None), RECIPE, DATA, 2)
 
 
 def test_everything_that_differs_is_said_at_once() -> None:
