@@ -1,6 +1,6 @@
-"""What `fastfcn doctor` finds out: the machine, what is installed, what is wrong with it.
+"""What `fastfcn doctor` reports: the machine, what is installed, and its known problems.
 
-Nothing is fetched and nothing is changed.
+Nothing is downloaded and nothing is changed.
 """
 
 import contextlib
@@ -40,19 +40,19 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Replayed:
-    """The golden picture of a model in one backend."""
+    """The result of a model's golden picture in one backend."""
 
     backend: str
     provider: str | None
     agreement: float | None  # share of the labels
     required: float | None
-    passed: bool | None  # None: it was not tried; False without an agreement: the runtime failed
+    passed: bool | None  # None if not tried; False without an agreement if the runtime failed
     reason: str | None  # why there is no agreement
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All of it."""
+    """Everything that `fastfcn doctor` reports."""
 
     version: str
     python: str
@@ -62,20 +62,20 @@ class Diagnosis:
     threads_reason: str
     memory: MemoryBudget | None
     gpus: tuple[str, ...]  # NVIDIA's, as the driver names them
-    no_gpu: str | None  # why there is none
+    no_gpu: str | None  # why no GPU can be used
     packages: Mapping[str, str]  # of those that matter here
     backends: tuple[backend.Availability, ...]
     problems: tuple[Trouble, ...]
     cache: str | None  # folder of downloads and conversions
     no_cache: str | None  # why there is none, or it cannot be used
     cache_bytes: int
-    cache_variable: str | None  # what FASTFCN_CACHE says
+    cache_variable: str | None  # the value of FASTFCN_CACHE
     offline: bool  # whether FASTFCN_OFFLINE forbids downloads
     replayed: tuple[Replayed, ...] = ()
 
 
 def diagnose() -> Diagnosis:
-    """Look at the machine and at what is installed; every runtime that is there is imported."""
+    """Examine the machine and what is installed; every installed runtime is imported."""
     budget, memory = cpu_budget(), memory_budget()
     found = versions()
     cache, why_no_cache = _cache()
@@ -107,7 +107,7 @@ def diagnose() -> Diagnosis:
 def replay_everywhere(artifact: Artifact, threads: int) -> tuple[Replayed, ...]:
     """Replay the golden picture in every backend that is installed and reads the artifact.
 
-    A backend that fails is written down and does not keep the others from running.
+    A backend that fails is reported and does not keep the others from running.
 
     Args:
         artifact: with a golden picture.
@@ -136,7 +136,7 @@ def _replay(name: str, artifact: Artifact, threads: int) -> Replayed:
 
 
 def _gpus() -> tuple[tuple[str, ...], str]:
-    """Ask the driver for one device after the other, until it says why there is no other."""
+    """Ask the driver for one device after the other, until it says why there are no more."""
     names: list[str] = []
     while isinstance(device := find_gpu(len(names)), Gpu):
         major, minor = divmod(device.driver // 10, 100)
@@ -155,10 +155,10 @@ def _cache() -> tuple[Path | None, str | None]:
 
 
 def _size(folder: Path) -> int:
-    """Add up the files of a folder, links not followed; 0 where there is none."""
+    """Add up the sizes of the files below a folder, links not followed; 0 if it is absent."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
-            with contextlib.suppress(OSError):  # another process may tidy up
+            with contextlib.suppress(OSError):  # another process may be deleting files
                 total += Path(place, name).lstat().st_size
     return total

@@ -1,6 +1,6 @@
-"""What is wrong with which versions of what we build on, and what this package does about it.
+"""Known problems of the packages that this one builds on, and what is done about each.
 
-Only problems that a FastFCN meets; ``fastfcn doctor`` prints those of the installed versions.
+Only problems that a FastFCN network meets; ``fastfcn doctor`` prints those of the installed versions.
 """
 
 import re
@@ -18,11 +18,11 @@ class Problem:
 
     Args:
         packages: names of the wheels that have it.
-        first: the oldest version with it; None: all old ones.
-        last: the newest version with it; None: no version without it is known.
+        first: the oldest version with it; None if all old ones have it.
+        last: the newest version with it; None if no version without it is known.
         symptom: what happens.
         response: what this package does, or the user should do.
-        together: it needs two of `packages` installed at a time.
+        together: it occurs only if two of `packages` are installed at the same time.
     """
 
     packages: tuple[str, ...]
@@ -60,8 +60,8 @@ PROBLEMS = (
         "3.2.0",
         "3.2.99",
         "oneDNN computes networks that resize maps wrongly (measured with 3.2.2)",
-        "the pass that errs, onednn_placement_pass, is deleted, and a picture whose labels are known "
-        "is shown first: where they differ, oneDNN is off",
+        "the pass that is wrong, onednn_placement_pass, is deleted, and a picture whose labels are "
+        "known is run first: if they differ, oneDNN is turned off",
     ),
     Problem(
         _PADDLE,
@@ -81,14 +81,14 @@ PROBLEMS = (
         _PADDLE,
         None,
         None,
-        "a predictor that several threads share mixes up their answers (Paddle issue 56524)",
+        "a predictor that several threads share mixes up their outputs (Paddle issue 56524)",
         "every predictor has a thread of its own",
     ),
     Problem(
         _PADDLE,
         None,
         None,
-        "both wheels hold the same files: the one installed last wins, the other's devices vanish",
+        "both wheels contain the same files: the one installed last wins, the other's devices vanish",
         "uninstall both, then install the one you want",
         together=True,
     ),
@@ -96,7 +96,7 @@ PROBLEMS = (
         _ONNX_RUNTIME,
         None,
         None,
-        "both wheels hold the same files: the one installed last wins, the other's devices vanish",
+        "both wheels contain the same files: the one installed last wins, the other's devices vanish",
         "uninstall both, then install the one you want",
         together=True,
     ),
@@ -104,28 +104,42 @@ PROBLEMS = (
         ("onnxruntime-gpu",),
         None,
         None,
-        "a session goes on with the CPU where the GPU's provider does not start, and says nothing",
-        "the session is asked what it uses; a device that cannot be had is an error",
+        "a session silently runs on the CPU if the GPU's provider does not start",
+        "the session is asked which providers it uses; a device that cannot be had is an error",
+    ),
+    Problem(
+        ("onnxruntime-gpu",),
+        None,
+        None,
+        "TensorRT may round float32 networks to TensorFloat-32, and no option of a session forbids it",
+        "the model's runtime says so; set NVIDIA_TF32_OVERRIDE=0 before the process starts",
     ),
     Problem(
         ("openvino",),
         None,
         None,
-        "where the processor can, it computes in bfloat16 unasked",
+        "it computes in bfloat16 by default if the processor can",
         "float32 is asked for",
     ),
     Problem(
         ("openvino",),
         None,
         None,
-        "importing it reports to its makers (openvino-telemetry)",
-        "the reporting is kept from being loaded, unless OpenVINO was imported by somebody else",
+        "threads that open models at the same time, the first of the process, hang for ever",
+        "models are opened one after the other",
+    ),
+    Problem(
+        ("openvino",),
+        None,
+        None,
+        "importing it reports usage to its makers (openvino-telemetry)",
+        "openvino-telemetry is kept from being imported, unless other code imported OpenVINO before",
     ),
     Problem(
         _OPENCV,
         None,
         None,
-        "these wheels hold the same cv2: the one installed last wins",
+        "these wheels contain the same cv2: the one installed last wins",
         "uninstall all of them, then: pip install opencv-python-headless",
         together=True,
     ),
@@ -134,7 +148,7 @@ PROBLEMS = (
         None,
         "4.11.99",
         "a crafted JPEG can write to memory that was never set (CVE-2025-53644)",
-        "update OpenCV to 4.12 or later where pictures come from strangers",
+        "update OpenCV to 4.12 or later if you do not trust where pictures come from",
     ),
     Problem(
         ("onnx",),
@@ -157,17 +171,17 @@ def known_problems(versions: Mapping[str, str]) -> tuple[tuple[Problem, tuple[st
 
 
 def parse_version(text: str) -> tuple[tuple[int, ...], bool]:
-    """Make versions comparable: the numbers, and whether it is final.
+    """Make versions comparable: the numbers, and whether the release is final.
 
-    Enough for the releases of the packages above; epochs are not known. A local part ("+cpu") and
-    what follows a "post" do not count, and 3.3.0 equals 3.3.
+    Enough for the releases of the packages above; epochs are not supported. A local part ("+cpu")
+    and what follows "post" are ignored, and 3.3.0 equals 3.3.
 
     Raises:
         ValueError: it does not begin with a number.
     """
     match = re.match(r"v?(\d+(?:\.\d+)*)(.*)", text.partition("+")[0].strip())
     if match is None:
-        raise ValueError(f"{text!r} is no version")
+        raise ValueError(f"{text!r} is not a version")
     numbers = [int(part) for part in match[1].split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
@@ -179,7 +193,7 @@ def _within(version: str, first: str | None, last: str | None) -> bool:
     try:
         found = parse_version(version)
     except ValueError:
-        return True  # built by hand: better a warning too many
+        return True  # built by hand: better one warning too many
     return (first is None or parse_version(first) <= found) and (
         last is None or found <= parse_version(last)
     )

@@ -1,7 +1,7 @@
-"""What a runtime must offer: one file in `backends/` per runtime, and nothing else names it.
+"""The contract of a runtime: one file in `backends/` per runtime, and nothing else names it.
 
 A file of `backends/` is a `BackendFile`: some constants and `open`. It imports its runtime inside
-`open` only, so that it can be read where the runtime is not installed.
+functions only, so that it can be imported where the runtime is not installed.
 """
 
 import difflib
@@ -47,7 +47,7 @@ class RuntimeFacts:
     device: str  # never "auto"
     threads: int
     versions: Mapping[str, str]  # package -> version
-    chosen: tuple[str, ...] = ()  # what "auto" decided, and why
+    chosen: tuple[str, ...] = ()  # what was decided for the user, and why
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def backend_names() -> tuple[str, ...]:
 
 
 def installed(name: str) -> bool:
-    """Tell whether what a backend needs can be imported; nothing is imported.
+    """Tell whether what a backend needs is installed; nothing is imported.
 
     Args:
         name: one of `backend_names`.

@@ -1,8 +1,8 @@
 """Settings of a runtime, from fast to safe, tried until one computes what it should.
 
-Some settings of some versions of a runtime fail, and some run and are wrong. Before the first
-answer each shows what it makes of a picture whose labels are known: the golden picture of the
-artifact. Where there is none, its answer to made-up pixels is compared with the safest setting's.
+Some settings of some versions of a runtime fail, and some run and are wrong. So before its first
+use each is given a picture whose labels are known: the golden picture of the artifact. Without one,
+its output for random pixels is compared with that of the safest setting.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,9 +20,9 @@ from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import View
 from fastfcn_infer.system.warn import warn
 
-_SIDE = 97  # pixels of the made-up picture: odd at every stride, which is where settings go wrong
-_ALLOWED = {"fp32": 1e-3, "fp16": 4e-2}  # difference of answers, as a fraction of the largest
-_AGREEMENT = 0.99  # of labels, where the graph answers labels; made-up pixels have many near ties
+_SIDE = 97  # pixels of the random picture: odd at every stride, where settings go wrong
+_ALLOWED = {"fp32": 1e-3, "fp16": 4e-2}  # difference of outputs, as a fraction of the largest
+_AGREEMENT = 0.99  # of labels, if the graph outputs labels; random pixels have many near ties
 
 
 class Runnable(Protocol):
@@ -46,17 +46,17 @@ def first_right(
     Args:
         runtime: its name and version, for people.
         artifact: with or without a golden picture.
-        settings: name -> what opens the graph or raises BackendError; fast ones first, safe ones
-            last; at least one.
+        settings: name -> function that opens the graph or raises BackendError; fast ones first,
+            safe ones last; at least one.
 
     Returns:
-        Name of the setting, the opened graph, and for each setting before it what was wrong; of
-        that the user was warned, too.
+        Name of the setting, the opened graph, and for each setting before it what was wrong, of
+        which the user was also warned.
 
     Raises:
-        GraphRefused: all of them fail or are wrong; says how, each.
+        GraphRefused: all of them fail or are wrong; says how for each.
     """
-    judge = _golden(artifact) if golden.carries_golden(artifact) else _made_up(artifact, settings)
+    check = _golden(artifact) if golden.carries_golden(artifact) else _random(artifact, settings)
     faults: list[str] = []
     for name, start in settings.items():
         try:
@@ -64,7 +64,7 @@ def first_right(
         except BackendError as error:
             faults.append(f"{name}: {error}")
             continue
-        fault = _fault(judge, opened)
+        fault = _fault(check, opened)
         if fault is None:
             notes = tuple(f"not {fault}" for fault in faults)
             _warn(runtime, name, notes)
@@ -72,12 +72,12 @@ def first_right(
         opened.close()
         faults.append(f"{name}: {fault}")
     lines = "".join(f"\n- {fault}" for fault in faults)
-    raise GraphRefused(f"{runtime} computes this network with no setting:{lines}")
+    raise GraphRefused(f"{runtime} computes this network correctly with no setting:{lines}")
 
 
-def _fault(judge: Callable[[Runnable], str | None], opened: Runnable) -> str | None:
+def _fault(check: Callable[[Runnable], str | None], opened: Runnable) -> str | None:
     try:
-        return judge(opened)
+        return check(opened)
     except BackendError as error:
         return str(error)
     except BaseException:
@@ -91,12 +91,12 @@ def _warn(runtime: str, name: str, notes: tuple[str, ...]) -> None:
 
 
 def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
-    """Judge by the labels of the golden picture, on the path that every picture takes."""
+    """Check the labels of the golden picture, on the path that every picture takes."""
     expected, model = golden.read_golden(artifact), artifact.model
     job = Job([expected.picture], model)
     batches = [job.batch(call) for call in job.calls]
 
-    def judge(opened: Runnable) -> str | None:
+    def check(opened: Runnable) -> str | None:
         outputs = []
         for batch in batches:
             outputs.append(opened.run(batch))
@@ -112,44 +112,44 @@ def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
             f"{replay.required:.2%} were expected"
         )
 
-    return judge
+    return check
 
 
-def _made_up(
+def _random(
     artifact: Artifact, settings: Mapping[str, Callable[[], Runnable]]
 ) -> Callable[[Runnable], str | None]:
-    """Judge by what the safest setting answers."""
+    """Compare with the output of the safest setting."""
     batch = _pixels(artifact.model)
     *_, safest = settings.values()
-    answers: list[NDArray[Any]] = []
+    expected: list[NDArray[Any]] = []
 
-    def judge(opened: Runnable) -> str | None:
-        answer = opened.run(batch)
-        fault = _nonsense(answer, batch, artifact.model)
+    def check(opened: Runnable) -> str | None:
+        output = opened.run(batch)
+        fault = _nonsense(output, batch, artifact.model)
         if fault is not None or len(settings) == 1:
             return fault
-        if not answers:
-            answers.append(_answer_of(safest, batch))
-        return _difference(answer, answers[0], artifact.model)
+        if not expected:
+            expected.append(_output_of(safest, batch))
+        return _difference(output, expected[0], artifact.model)
 
-    return judge
+    return check
 
 
-def _nonsense(answer: NDArray[Any], batch: NDArray[Any], model: Model) -> str | None:
+def _nonsense(output: NDArray[Any], batch: NDArray[Any], model: Model) -> str | None:
     height, width = batch.shape[2:] if model.input.name == "image" else batch.shape[1:3]
     shape: tuple[int, ...] = (len(batch), len(model.classes), height, width)
     if model.output.name == "labels":
         shape = (len(batch), height, width)
     elif model.output.name == "logits":
         shape = (*shape[:2], *(-(-side // model.output.stride) for side in (height, width)))
-    if answer.shape != shape:
-        return f"wrong: it answers {answer.shape} where {shape} was expected"
-    if not np.isfinite(answer).all():
-        return "wrong: it answers with numbers that are not finite"
+    if output.shape != shape:
+        return f"wrong: its output has the shape {output.shape}, expected was {shape}"
+    if not np.isfinite(output).all():
+        return "wrong: its output has values that are not finite"
     return None
 
 
-def _answer_of(start: Callable[[], Runnable], batch: NDArray[Any]) -> NDArray[Any]:
+def _output_of(start: Callable[[], Runnable], batch: NDArray[Any]) -> NDArray[Any]:
     opened = start()
     try:
         return opened.run(batch)
@@ -157,18 +157,18 @@ def _answer_of(start: Callable[[], Runnable], batch: NDArray[Any]) -> NDArray[An
         opened.close()
 
 
-def _difference(answer: NDArray[Any], expected: NDArray[Any], model: Model) -> str | None:
+def _difference(output: NDArray[Any], expected: NDArray[Any], model: Model) -> str | None:
     if model.output.name == "labels":
-        agreement = float((answer == expected).mean())
+        agreement = float((output == expected).mean())
         if agreement >= _AGREEMENT:
             return None
-        return f"wrong: {agreement:.2%} of the labels are those of the safest setting"
+        return f"wrong: {agreement:.2%} of the labels equal those of the safest setting"
     largest = max(float(np.abs(expected).max()), 1e-30)
-    difference = float(np.abs(answer - expected).max()) / largest
+    difference = float(np.abs(output - expected).max()) / largest
     if difference <= _ALLOWED[model.precision]:
         return None
     return (
-        f"wrong: its answer is {difference:.2g} of the largest logit away from the safest "
+        f"wrong: its output is {difference:.2g} of the largest logit away from the safest "
         f"setting's, {_ALLOWED[model.precision]:.2g} is allowed"
     )
 

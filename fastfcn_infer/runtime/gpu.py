@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs as the driver sees them, asked without any runtime."""
+"""NVIDIA's GPUs as the driver reports them, without any runtime."""
 
 import ctypes
 import ctypes.util
@@ -12,7 +12,7 @@ _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 @dataclass(frozen=True)
 class Gpu:
-    """A device; what is compiled for one is not used on another."""
+    """A device; engines compiled for one are not used on another."""
 
     name: str
     uuid: str  # hexadecimal
@@ -26,7 +26,7 @@ def find_gpu(index: int) -> Gpu | str:
         index: from 0, in the driver's order.
 
     Returns:
-        The device, or why there is none, as the end of a sentence.
+        The device, or why it cannot be had, as the end of a sentence.
 
     Source: the CUDA driver API; every function returns 0 or an error's number.
     """
@@ -54,7 +54,7 @@ def find_gpu(index: int) -> Gpu | str:
 
 
 def missing_library(path: Path) -> str | None:
-    """Say which library a shared library needs and does not find; None where it is not that.
+    """Say which library a shared library needs and does not find; None if that is not its fault.
 
     Args:
         path: of the library that does not load.
@@ -69,7 +69,7 @@ def missing_library(path: Path) -> str | None:
 
 
 def library_version(name: str, function: str) -> str:
-    """Ask a library for its version; empty where it is not there.
+    """Ask a library for its version; empty if it is absent.
 
     Args:
         name: without the system's prefix and suffix.

@@ -21,7 +21,7 @@ from fastfcn_infer.runtime.loading import ONCE
 _INSTALL = "https://www.paddlepaddle.org.cn/install/quick"
 _POOL = 256  # MiB of GPU memory to begin with; it grows
 _BATCHES = (1, 1, 8)  # smallest, usual, largest
-_SIDES = (33, 512, 2048)  # likewise, pixels; the smallest that this package ever shows a network
+_SIDES = (33, 512, 2048)  # likewise, pixels; no smaller canvas is ever given to a network
 
 
 def _onednn(config: Any, index: int) -> Any:
@@ -33,7 +33,7 @@ def _onednn(config: Any, index: int) -> Any:
 
 
 def _plain(config: Any, index: int) -> Any:
-    config.disable_mkldnn()  # Paddle turns it on unasked
+    config.disable_mkldnn()  # on by default
     return config
 
 
@@ -47,7 +47,7 @@ def _cuda_plain(config: Any, index: int) -> Any:
     return config
 
 
-# Fast ones first; the last is what the canary believes where there is no golden picture.
+# Fast ones first; the last is the canary's reference for models without a golden picture.
 SETTINGS: Mapping[str, Mapping[str, Callable[[Any, int], Any]]] = {
     "cpu": {"CPU, oneDNN": _onednn, "CPU": _plain},
     "cuda": {"CUDA": _cuda, "CUDA, as written": _cuda_plain},
@@ -103,13 +103,13 @@ def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:
 
 
 def diagnose(wheels: Sequence[str], libraries: str | None, count: int, index: int) -> str | None:
-    """Say why a GPU is not there and how to get it; None where it is.
+    """Say why a GPU cannot be had and how to get it; None if it can.
 
     Args:
-        wheels: installed distributions that bring Paddle, with their versions.
-        libraries: what Paddle was built with; None: not for GPUs.
+        wheels: installed distributions that contain Paddle, with their versions.
+        libraries: what Paddle was built with; None if not for GPUs.
         count: devices that Paddle sees.
-        index: the device that is wanted, from 0.
+        index: the device that was asked for, from 0.
     """
     text = f"installed: {', '.join(wheels)}"
     get = (
@@ -135,11 +135,11 @@ def diagnose(wheels: Sequence[str], libraries: str | None, count: int, index: in
 
 
 def misfit(batch: NDArray[Any], given: Input) -> str | None:
-    """Say what a graph takes where a batch is something else; None where it fits."""
+    """Say what a graph takes if a batch does not fit; None if it does."""
     kind, axis = (np.float32, 1) if given.name == "image" else (np.uint8, 3)
     count, height, width = given.shape
     shape = (count, 3, height, width) if axis == 1 else (count, height, width, 3)
-    # Paddle reads whatever comes as what it expects.
+    # Paddle would read the bytes of another type as those of the one that it expects.
     fits = batch.dtype == kind and batch.ndim == len(shape)
     if fits and all(size in (None, got) for size, got in zip(shape, batch.shape, strict=True)):
         return None

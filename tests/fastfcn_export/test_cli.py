@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import fastfcn_export
+from command_line import SEARCH_PATH
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Description
 from fastfcn_export.__main__ import main
@@ -20,7 +20,6 @@ from fastfcn_infer.system.record import from_json
 
 pytest.importorskip("onnxruntime")
 
-ROOT = Path(fastfcn_export.__file__).parents[2]
 Captured = pytest.CaptureFixture[str]
 
 
@@ -36,10 +35,9 @@ def out(tmp_path: Path) -> str:
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command as a user would, in a process of its own."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "export")])
     return subprocess.run(
         [sys.executable, "-m", "fastfcn_export", *arguments],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 

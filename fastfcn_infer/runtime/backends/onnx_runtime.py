@@ -28,7 +28,7 @@ EXTRA = "cpu"
 REQUIRES = ("onnxruntime",)
 
 _NAME = __name__.rpartition(".")[2]
-_ERRORS_ONLY = 3  # log severity; what we need to know arrives as exceptions
+_ERRORS_ONLY = 3  # log severity; what matters arrives as exceptions
 
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
@@ -41,7 +41,7 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
         note = "device cpu: this ONNX Runtime has no CUDA provider"
         return OnnxRuntime(model_path, model, cpu, threads, (note,))
     try:
-        note = "device cuda: the CUDA provider is there"
+        note = "device cuda: this ONNX Runtime has the CUDA provider"
         return OnnxRuntime(model_path, model, Device("cuda"), threads, (note,))
     except DeviceUnavailable as error:
         note = f"device cpu: CUDA did not start ({error})"
@@ -62,7 +62,7 @@ def providers() -> list[str]:
 
 
 class OnnxRuntime:
-    """A session; ONNX Runtime lets several threads run one at a time."""
+    """A session; ONNX Runtime lets several threads run one at the same time."""
 
     def __init__(
         self, path: Path, model: Model, device: Device, threads: int, chosen: tuple[str, ...]
@@ -76,7 +76,7 @@ class OnnxRuntime:
         self._warned = False
         self._one_run = threading.Lock() if device.kind == "tensorrt" else contextlib.nullcontext()
         if device.kind != "cpu":
-            # Asked first: without a driver ONNX Runtime fills the terminal and says little.
+            # Asked first: without a driver ONNX Runtime prints much that explains little.
             found = gpu.find_gpu(device.index)
             if isinstance(found, str):
                 raise DeviceUnavailable(_diagnosis(device, found))
@@ -86,7 +86,7 @@ class OnnxRuntime:
                 chosen += tuple(each for each in (note, rounding) if each is not None)
         self._session = self._open(path, model, device, threads)
         if provider not in self._session.get_providers():
-            # ONNX Runtime goes on without the provider that was asked for, and says nothing.
+            # ONNX Runtime silently continues without the provider that was asked for.
             raise DeviceUnavailable(_diagnosis(device))
         self._input, self._output = model.input.name, model.output.name
         self._check_names(path)
@@ -106,13 +106,13 @@ class OnnxRuntime:
             raise BackendError("This ONNX Runtime session was closed; open the model again.")
         try:
             with self._one_run:
-                answer: NDArray[Any] = session.run([self._output], {self._input: batch})[0]
+                output: NDArray[Any] = session.run([self._output], {self._input: batch})[0]
                 self._keep()
         except self._failures as error:
             raise BackendError(
                 f"ONNX Runtime failed on a batch {batch.shape} {batch.dtype}: {_first_line(error)}"
             ) from error
-        return answer
+        return output
 
     def close(self) -> None:
         """Let go of the session; runs that have begun still end well."""
@@ -153,7 +153,7 @@ class OnnxRuntime:
         except self._failures as error:
             if device.kind != "cpu" and any(word in str(error) for word in ("CUDA", "TensorRT")):
                 raise DeviceUnavailable(f"{_diagnosis(device)} {_first_line(error)}") from error
-            # While a graph is proven its folder has a name that is gone when people read this.
+            # While a graph is verified its folder has a temporary name, gone when people read this.
             why = _first_line(error).replace(str(path), path.name)
             raise GraphRefused(
                 f"ONNX Runtime refused {path.name} of {model.name!r}: {why}"
@@ -216,7 +216,7 @@ def _engines(
     try:
         return Engines(cache_folder() / "engines", identity), None
     except (UnsafeCacheError, DownloadError, OSError) as error:
-        return None, f"engines are compiled anew each time: {error}"
+        return None, f"engines are compiled again each time: {error}"
 
 
 def _first_line(error: Exception) -> str:

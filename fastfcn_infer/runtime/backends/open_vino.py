@@ -83,7 +83,7 @@ class OpenVino:
         if compiled is None:
             raise BackendError("This OpenVINO model was closed; open the model again.")
         if batch.dtype != self._type or not self._fits(batch.shape):
-            # OpenVINO converts other types, and may run other shapes, and says nothing.
+            # OpenVINO silently converts other types, and may run other shapes.
             raise BackendError(
                 f"OpenVINO was given a batch {batch.shape} {batch.dtype}; the graph takes "
                 f"{self._shape} {self._type}."
@@ -93,13 +93,13 @@ class OpenVino:
         except queue.Empty:
             request = compiled.create_infer_request()
         try:
-            answer: NDArray[Any] = request.infer({0: batch}, share_outputs=False)[0]
+            output: NDArray[Any] = request.infer({0: batch}, share_outputs=False)[0]
         except RuntimeError as error:
             raise BackendError(
                 f"OpenVINO failed on a batch {batch.shape} {batch.dtype}: {_reason(error)}"
             ) from error
         self._idle.put(request)  # one that failed is not used again
-        return answer
+        return output
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         limits = [(axis.get_min_length(), axis.get_max_length()) for axis in self._shape]
@@ -140,9 +140,9 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
     properties = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",  # never bfloat16 behind the user's back
-        # Reading a compiled ResNet-50 back (180 MB) and hashing it takes as long as compiling it
-        # again, 0.4 s: no cache, so no foreign file is ever loaded from one.
+        "INFERENCE_PRECISION_HINT": "f32",  # not bfloat16, its default on some processors
+        # Reading a compiled graph back and hashing it takes about as long as compiling it again.
+        # Without a cache no file of somebody else's can be loaded from one.
         "CACHE_DIR": "",
     }
     try:

@@ -36,7 +36,7 @@ _NAME = __name__.rpartition(".")[2]
 # Paddle sets up its devices and its kernels when the first predictor is made.
 _CREATING = threading.Lock()
 
-# What Paddle's enforcement raises; they have no ancestor of their own.
+# What Paddle raises; these have no common ancestor of their own.
 _FAILURES = (RuntimeError, ValueError, IndexError, NotImplementedError, OSError, MemoryError)
 
 
@@ -50,9 +50,9 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "PaddleInferenc
         return _open(artifact, files, device, threads)
     fault = _missing(Device("cuda"))
     if fault is None:
-        note = "device cuda: this Paddle has CUDA, and there is a device"
+        note = "device cuda: this Paddle has CUDA and sees a device"
         return _noted(_open(artifact, files, Device("cuda"), threads), note)
-    note = "device cpu: this Paddle has no CUDA, or there is no device"
+    note = "device cpu: this Paddle has no CUDA, or sees no device"
     return _noted(_open(artifact, files, Device("cpu"), threads), note)
 
 
@@ -73,8 +73,8 @@ def providers() -> list[str]:
 class PaddleInference:
     """Predictors, each in a thread of its own, which alone creates, runs and frees it.
 
-    A predictor that several threads use mixes up their answers, and one that is handed on keeps
-    what oneDNN prepared for each of them. Predictors share no weights either (Paddle 3.3), so there
+    A predictor that several threads use mixes up their outputs, and one that moves between threads
+    keeps what oneDNN prepared for each of them. Predictors share no weights either (Paddle 3.3), so there
     are as many as can compute at a time, made when they are needed, and not one for every caller.
     """
 
@@ -105,11 +105,11 @@ class PaddleInference:
         if fault is not None:
             raise BackendError(f"Paddle was given a batch {batch.shape} {batch.dtype}; {fault}")
         try:
-            answer = self._workers.submit(self._run, np.ascontiguousarray(batch))
+            pending = self._workers.submit(self._run, np.ascontiguousarray(batch))
         except RuntimeError as error:
             raise BackendError("This Paddle model was closed; open the model again.") from error
-        # Paddle has no uint16, so a program of more than 256 classes answers labels as int32.
-        labels, found = self._model.output.name == "labels", answer.result()
+        # Paddle has no uint16, so a program of more than 256 classes outputs labels as int32.
+        labels, found = self._model.output.name == "labels", pending.result()
         return found.astype(np.uint16) if labels and found.dtype == np.int32 else found
 
     def close(self) -> None:
@@ -143,21 +143,21 @@ class PaddleInference:
                     self._own.predictor = self._first.clone()
             predictor = self._own.predictor
             if predictor is not self._first:
-                return _answer(predictor, batch)
+                return _output(predictor, batch)
             with self._first_runs:
-                return _answer(predictor, batch)
+                return _output(predictor, batch)
         except _FAILURES as error:
             raise BackendError(
                 f"Paddle failed on a batch {batch.shape} {batch.dtype}: {reason(error)}"
             ) from error
 
 
-def _answer(predictor: Any, batch: NDArray[Any]) -> NDArray[Any]:
+def _output(predictor: Any, batch: NDArray[Any]) -> NDArray[Any]:
     predictor.get_input_handle(predictor.get_input_names()[0]).copy_from_cpu(batch)
     predictor.run()
     handle = predictor.get_output_handle(predictor.get_output_names()[0])
-    answer: NDArray[Any] = handle.copy_to_cpu()
-    return answer
+    output: NDArray[Any] = handle.copy_to_cpu()
+    return output
 
 
 def _open(
@@ -194,7 +194,7 @@ def _open(
 def _open_compiled(
     artifact: Artifact, files: tuple[Path, Path], device: Device, threads: int
 ) -> PaddleInference:
-    # Not kept for the next time: the compiled program names its engines by where they lie.
+    # Not kept for the next time: the compiled program names its engines by their paths.
     # This user's alone, and locked, which keeps the system's cleaning of temporary folders away.
     scratch = Scratch(Path(tempfile.mkdtemp(prefix="fastfcn-tensorrt-")))
     try:

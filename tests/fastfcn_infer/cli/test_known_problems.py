@@ -29,8 +29,8 @@ def test_what_comes_before_a_release_is_older(early: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "main", "+cpu"])
-def test_what_is_no_version_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no version"):
+def test_what_is_not_a_version_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a version"):
         parse_version(text)
 
 

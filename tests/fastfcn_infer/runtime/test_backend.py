@@ -61,7 +61,7 @@ def test_auto_prefers_a_slower_backend_that_computes_on_a_gpu_where_there_is_one
     file_of("abacus").providers = lambda: ["CUDA"]
     for each in backend.backend_names():
         if each != "abacus":
-            monkeypatch.setattr(file_of(each), "providers", lambda: ["CPU"])
+            monkeypatch.setattr(file_of(each), "providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(gpu, "find_gpu", lambda index: found)
     opened = backend.open_backend("auto", artifact, device="auto", threads=1)
     assert (opened.facts.backend == "abacus") == (first == "abacus")
@@ -380,7 +380,7 @@ def test_on_a_machine_with_a_gpu_auto_tries_every_backend_on_it_and_then_the_pro
     monkeypatch.setattr(gpu, "find_gpu", lambda index: gpu.Gpu("H100", "00", 13000))
     for each in backend.backend_names():
         if each != "abacus":
-            monkeypatch.setattr(file_of(each), "providers", lambda: ["CPU"])
+            monkeypatch.setattr(file_of(each), "providers", lambda: ["CPUExecutionProvider"])
     if works:
         opened = backend.open_backend("auto", artifact, device="auto", threads=1)
         assert (opened.facts.backend, opened.facts.device) == ("abacus", "cuda")

@@ -219,5 +219,5 @@ def test_an_interruption_closes_what_was_opened(without: Artifact) -> None:
 
 def test_probabilities_have_the_size_of_the_picture(without: Artifact) -> None:
     artifact = described(without, output=Output("probabilities", 1))
-    with pytest.raises(BackendError, match=r"\(1, 5, 97, 97\) was expected"):
+    with pytest.raises(BackendError, match=r"expected was \(1, 5, 97, 97\)"):
         first_right("E", artifact, Settings(only=right))

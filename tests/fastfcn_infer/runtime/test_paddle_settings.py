@@ -1,7 +1,12 @@
 import pytest
 
 from fastfcn_infer.artifact.manifest import Input
-from fastfcn_infer.runtime.paddle_settings import SETTINGS, diagnose, tensorrt_shapes
+from fastfcn_infer.runtime.paddle_settings import (
+    SETTINGS,
+    diagnose,
+    process_flags,
+    tensorrt_shapes,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +44,13 @@ def test_tensorrt_is_compiled_for_what_the_graph_takes() -> None:
     assert free == ([1, 3, 33, 33], [1, 3, 512, 512], [8, 3, 2048, 2048])
     fixed = tensorrt_shapes(Input("pixels", half, half, half, (2, 96, None)))
     assert fixed == ([2, 96, 33, 3], [2, 96, 512, 3], [2, 96, 2048, 3])
+
+
+def test_float32_is_computed_in_float32_and_nothing_else_is_changed() -> None:
+    for kind in ("cuda", "tensorrt"):
+        assert process_flags(kind, "fp32") == {
+            "FLAGS_cudnn_allow_tf32": False,
+            "FLAGS_cublas_allow_tf32": False,
+        }
+        assert process_flags(kind, "fp16") == {}
+    assert process_flags("cpu", "fp32") == process_flags("cpu", "fp16") == {}

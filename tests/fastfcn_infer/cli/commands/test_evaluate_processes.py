@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from camvid_tree import camvid_artifact, camvid_tree
-from command_line import EMBEDDED, ROOT, fastfcn, python
+from command_line import EMBEDDED, ROOT, SEARCH_PATH, fastfcn, python
 
 CAMVID = ROOT.parent / "shared" / "data" / "camvid"
 # Each picture takes a while, and says so.
@@ -47,7 +47,7 @@ def test_a_real_interruption_of_a_real_process_keeps_the_counts(tmp_path: Path) 
     with subprocess.Popen(
         [sys.executable, "-c", SLOWLY, *words],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SEARCH_PATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -57,7 +57,7 @@ def test_paddle_itself_runs_cut_weights_and_answers_garbage(folder: Path) -> Non
     config.disable_glog_info()
     config.disable_mkldnn()
     predictor = inference.create_predictor(config)
-    answer = paddle_inference._answer(predictor, batch)
+    answer = paddle_inference._output(predictor, batch)
     assert np.abs(answer - tiny_answer(batch, CLASSES)).max() > 1e-3
 
 
@@ -135,7 +135,7 @@ def test_a_setting_that_paddle_stops_on_is_replaced_and_the_user_is_told(
 def test_a_setting_that_computes_wrongly_is_replaced_and_the_user_is_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = paddle_inference._answer
+    real = paddle_inference._output
     batch = picture(1, 3, 24, 24)
 
     def wrong(predictor: Any, given: Any) -> Any:
@@ -150,7 +150,7 @@ def test_a_setting_that_computes_wrongly_is_replaced_and_the_user_is_told(
             poisoned.append(predictor)
         return predictor
 
-    monkeypatch.setattr(paddle_inference, "_answer", wrong)
+    monkeypatch.setattr(paddle_inference, "_output", wrong)
     monkeypatch.setattr(paddle_inference.PaddleInference, "_create", poison)
     with pytest.warns(RuntimeWarning, match="CPU, oneDNN: wrong"):
         opened = paddle_inference.open(open_artifact(folder), device=CPU, threads=1)
@@ -177,7 +177,7 @@ def test_every_predictor_lives_in_one_thread_and_there_are_no_more_than_can_comp
     monkeypatch.setattr(paddle_inference, "cpu_budget", lambda: Budget)
     seen: dict[int, set[int]] = {}
     kept: list[Any] = []
-    real = paddle_inference._answer
+    real = paddle_inference._output
 
     def watch(predictor: Any, batch: Any) -> Any:
         kept.append(predictor)
@@ -185,7 +185,7 @@ def test_every_predictor_lives_in_one_thread_and_there_are_no_more_than_can_comp
         return real(predictor, batch)
 
     opened = paddle_inference.open(open_artifact(folder), device=CPU, threads=2)
-    monkeypatch.setattr(paddle_inference, "_answer", watch)
+    monkeypatch.setattr(paddle_inference, "_output", watch)
     start = threading.Barrier(16)
 
     def work() -> None:
