@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastfcn_export.description import model_of
 from fastfcn_export.dialect.dialect import Recognised, recognise, speak
 from fastfcn_export.network.primitives import Weights
+from fastfcn_export.request import Request
 from fastfcn_export.target.onnx_emit.serialize import Graph
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.target import Options
@@ -46,15 +47,14 @@ def described(
     options: Options | None = None,
 ) -> Model:
     """Describe a network with numbered classes."""
-    return model_of(
-        network,
-        "test",
-        numbered_classes(network.architecture.classes),
-        table=None,
+    request = Request(
         output=output,
         with_preprocess=with_preprocess,
         options=options or Options(),
+        accept_own_size=True,
     )
+    classes = numbered_classes(network.architecture.classes)
+    return model_of(network, "test", classes, request)
 
 
 def write_onnx(

@@ -72,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let the graph take uint8 pixels (N, H, W, 3), RGB, and normalise them",
     )
+    add(
+        "--accept-own-size",
+        action="store_true",
+        help="of --output labels: export even if the checkpoint's authors resize pictures, which "
+        "such a graph cannot undo; pictures are labelled at their own size, and differently",
+    )
     add("--shape", type=_shape, metavar="NxHxW", help="fix the shape of the input (default: free)")
     add(
         "--precision",
@@ -118,17 +124,27 @@ def _run(given: argparse.Namespace) -> int:
         options=Options(given.shape or (None, None, None), given.precision),
         verify=given.verify == "strict",
         via=given.via,
+        accept_own_size=given.accept_own_size,
     )
     if given.dry_run:
         description = describe_checkpoint(given.checkpoint, request)
         print(record.to_json(description) if given.json else description_text(description))
+        _print_notes(description.notes)
         return exit_codes.FINE
     with _Stages(quiet=given.json) as stages:
         manifest = export(
             given.checkpoint, given.folder, request, force=given.force, report=stages.begin
         )
     print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
+    _print_notes(manifest.model.notes)
     return exit_codes.FINE
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    """Say on stderr, whatever stdout is used for, how labels may differ from a plain export's."""
+    sys.stdout.flush()
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 class _Stages:

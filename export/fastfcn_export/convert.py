@@ -65,7 +65,8 @@ def export(
         FileExistsError: `folder` exists and `force` is false.
         BackendMissing: a package that the format or the verification needs is not installed.
         BackendError: a runtime or paddle2onnx rejected the graph.
-        ValueError: an unknown format, or options that cannot be combined.
+        ValueError: an unknown format, options that cannot be combined, or a change of the labels
+            that the request does not accept.
     """
     request = request or Request.of(**options)
     if is_deployed(Path(checkpoint)):
@@ -129,13 +130,17 @@ def describe_checkpoint(
 
     Args:
         checkpoint: path of the file.
-        request: its dialect and output stride are used; None: what `options` say.
+        request: what an export would make of it; None: what `options` say.
         **options: the fields of `Request` and `Options` by name, in place of `request`.
 
     Raises:
-        CheckpointError: it cannot be read or fits no network.
+        CheckpointError: it cannot be read, fits no network, or has another number of classes.
+        ArtifactError: the class table is wrong.
+        ValueError: an export would change the labels, which the request does not accept.
     """
-    return describe(_recognise(checkpoint, request or Request.of(**options)))
+    request = request or Request.of(**options)
+    recognised = _recognise(checkpoint, request)
+    return describe(recognised, _model(recognised, "", request))
 
 
 def _recognise(checkpoint: PathLike, request: Request) -> Recognised:
@@ -182,21 +187,11 @@ def _writers(request: Request) -> dict[str, Writer]:
 
 
 def _model(recognised: Recognised, name: str, request: Request) -> Model:
-    count = recognised.architecture.classes
-    table = request.classes if request.classes in class_table_names() else None
     if recognised.trained is not None and request.classes is None:
-        named = recognised.trained.classes
+        classes = recognised.trained.classes
     else:
-        named = _classes(request.classes, count)
-    return model_of(
-        recognised,
-        name,
-        named,
-        table=None if table is None else str(table),
-        output=request.output,
-        with_preprocess=request.with_preprocess,
-        options=request.options,
-    )
+        classes = _classes(request.classes, recognised.architecture.classes)
+    return model_of(recognised, name, classes, request)
 
 
 def _classes(asked: PathLike | None, count: int) -> tuple[ClassInfo, ...]:

@@ -1,13 +1,13 @@
 """Describe a checkpoint: facts about its network for the manifest, and what running it costs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Literal
 
 from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_export.dialect.procedure import in_words, notes, procedure
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
-from fastfcn_export.target.target import Options
+from fastfcn_export.request import Request
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.manifest import (
     ClassInfo,
@@ -47,6 +47,8 @@ class Description:
         activations_bytes: of the largest layer's input and output, float32, for that picture.
         unused: reason why tensors of the checkpoint are left out -> how many.
         trained: data set and iterations, if the checkpoint says them; None: unknown.
+        procedure: how an export would size pictures; None: not asked.
+        notes: how the labels of an export may differ from those of a plain one, in sentences.
     """
 
     network: Network
@@ -57,10 +59,17 @@ class Description:
     activations_bytes: int
     unused: Mapping[str, int]
     trained: str | None = field(default=None, metadata=record.OMITTED)
+    procedure: Procedure | None = field(default=None, metadata=record.OMITTED)
+    notes: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
 
 
-def describe(recognised: Recognised) -> Description:
-    """Describe a recognised checkpoint and count what its network costs."""
+def describe(recognised: Recognised, model: Model | None = None) -> Description:
+    """Describe a recognised checkpoint and count what its network costs.
+
+    Args:
+        recognised: the checkpoint.
+        model: the graph that an export would make of it; None: not asked.
+    """
     layers = cost.layers(recognised.architecture, SIZE)
     stages: dict[str, StageCost] = {}
     for layer in layers:
@@ -78,6 +87,8 @@ def describe(recognised: Recognised) -> Description:
         activations_bytes=4 * max(layer.elements for layer in layers),
         unused=recognised.unused,
         trained=None if trained is None else f"{trained.dataset}, {trained.iterations} iterations",
+        procedure=None if model is None else model.procedure,
+        notes=() if model is None else model.notes,
     )
 
 
@@ -100,46 +111,40 @@ def network_facts(recognised: Recognised) -> Network:
 
 
 def model_of(
-    recognised: Recognised,
-    name: str,
-    classes: tuple[ClassInfo, ...],
-    *,
-    table: str | None,
-    output: Literal["logits", "probabilities", "labels"],
-    with_preprocess: bool,
-    options: Options,
+    recognised: Recognised, name: str, classes: tuple[ClassInfo, ...], request: Request
 ) -> Model:
     """Return the description of the graph that the artifact carries.
 
     Args:
         recognised: the checkpoint.
         name: of the model.
-        classes: names and colours, in the order of the labels.
-        table: name of the data set whose classes they are, if known; it decides the authors' size.
-        output: of the graph.
-        with_preprocess: the graph takes uint8 pixels.
-        options: fixed shape and precision of the graph.
+        classes: names and colours, in the order of the labels; they may decide the authors' size.
+        request: what to make of the checkpoint.
+
+    Raises:
+        ValueError: the output would change the labels, which the request does not accept.
     """
     conventions = recognised.conventions
-    stride = recognised.architecture.logits_stride if output == "logits" else 1
-    # A label map cannot be resized back exactly, so such a graph is fed pictures at their own size.
-    resize = None if output == "labels" else recognised.resize(table)
-    return Model(
+    stride = recognised.architecture.logits_stride if request.output == "logits" else 1
+    model = Model(
         name=name,
         classes=classes,
         input=Input(
-            "pixels" if with_preprocess else "image",
+            "pixels" if request.with_preprocess else "image",
             conventions.mean,
             conventions.std,
             conventions.padding,
-            options.shape,
+            request.options.shape,
         ),
-        output=Output(output, stride),
+        output=Output(request.output, stride),
         align_corners=conventions.align_corners,
-        precision=options.precision,
-        procedure=Procedure("whole", resize),
+        precision=request.options.precision,
+        procedure=procedure(
+            recognised, classes, request.output, accept_own_size=request.accept_own_size
+        ),
         network=network_facts(recognised),
     )
+    return replace(model, notes=notes(recognised, model, request.formats))
 
 
 def description_text(description: Description) -> str:
@@ -148,6 +153,7 @@ def description_text(description: Description) -> str:
     lines = [
         network_text(description.network, description.classes),
         *([f"trained  {description.trained}"] if description.trained else []),
+        *([_pictures(description.procedure)] if description.procedure else []),
         "",
         f"{'part':<18}{'parameters':>14}{'multiply-adds':>18}   (one picture of {height} x {width})",
     ]
@@ -199,3 +205,8 @@ def network_text(network: Network, classes: int) -> str:
     ]
     lines += [f"assumed  {sentence}" for sentence in network.assumed]
     return "\n".join(lines)
+
+
+def _pictures(procedure: Procedure) -> str:
+    resize = procedure.resize
+    return f"pictures {'at their own size' if resize is None else f'resized {in_words(resize)}'}"

@@ -26,6 +26,7 @@ class ExportOptions(TypedDict, total=False):
     precision: Literal["fp32", "fp16"]
     verify: bool
     via: Literal["direct", "paddle2onnx"]
+    accept_own_size: bool
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Request:
         options: fixed shape and precision of the graph.
         verify: prove the graph equal to the network before the artifact gets its name.
         via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
+        accept_own_size: of labels as the output: export even if the authors resize pictures, which
+            such a graph cannot undo; it labels pictures at their own size, and differently.
     """
 
     formats: Sequence[str] = ("onnx",)
@@ -55,6 +58,7 @@ class Request:
     options: Options = field(default_factory=Options)
     verify: bool = True
     via: Literal["direct", "paddle2onnx"] = "direct"
+    accept_own_size: bool = False
 
     @classmethod
     def of(cls, **options: "Unpack[ExportOptions]") -> "Request":

@@ -270,6 +270,8 @@ class Model:
     precision: Literal["fp32", "fp16"]
     procedure: Procedure
     network: Network
+    # How labels may differ from those of a plain export of the same checkpoint, in sentences.
+    notes: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be combined; the parts were checked each by itself."""

@@ -70,7 +70,7 @@ def test_help_names_every_option_and_exit_code() -> None:
     assert done.returncode == 0
     for option in (
         "--output-folder", "--format", "--classes", "--dialect", "--output-stride", "--output ",
-        "--with-preprocess", "--shape", "--precision", "--verify", "--dry-run", "--force",
+        "--accept-own-size", "--with-preprocess", "--shape", "--precision", "--verify", "--dry-run", "--force",
         "--json", "--version",
     ):  # fmt: skip
         assert option in done.stdout
@@ -134,6 +134,59 @@ def test_every_option_reaches_the_artifact(checkpoint: str, out: str, tmp_path: 
     assert (model.output.name, model.precision) == ("probabilities", "fp16")
     assert model.network.output_stride == 32
     assert model.classes[5].name == "thing 5"
+
+
+@pytest.fixture
+def resized(tmp_path: Path) -> str:
+    """A checkpoint whose authors resize pictures."""
+    folder = tmp_path / "resized"
+    folder.mkdir()
+    return str(save_checkpoint(folder, "ncpaddle", tensors_of("ncpaddle_fcn")))
+
+
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_labels_that_drop_the_authors_resize_are_code_2_and_name_the_flag(
+    resized: str, out: str, dry_run: list[str], capsys: Captured
+) -> None:
+    assert main([resized, "-o", out, "--output", "labels", *dry_run]) == 2
+    printed = capsys.readouterr()
+    assert "resize pictures to a short side of 480 pixels" in printed.err
+    assert "--accept-own-size" in printed.err
+    assert printed.out == ""
+    assert not Path(out).exists()
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_what_is_dropped_is_on_stderr_and_in_the_manifest(
+    resized: str, out: str, as_json: list[str], capsys: Captured
+) -> None:
+    options = ["--output", "labels", "--accept-own-size", "--verify", "off", *as_json]
+    assert main([resized, "-o", out, *options]) == 0
+    printed = capsys.readouterr()
+    (note,) = open_artifact(Path(out)).model.notes
+    assert f"note: {note}\n" in printed.err
+    assert "the authors' resize was dropped" in note
+    if as_json:
+        assert read_manifest(printed.out, "stdout").model.notes == (note,)
+    written = json.loads((Path(out) / "manifest.json").read_text(encoding="utf-8"))
+    assert written["model"]["notes"] == [note]
+
+
+def test_a_dry_run_says_how_pictures_are_sized_and_what_an_export_would_note(
+    resized: str, checkpoint: str, capsys: Captured
+) -> None:
+    assert main([resized, "--dry-run", "--precision", "fp16"]) == 0
+    printed = capsys.readouterr()
+    assert "pictures resized to a short side of 480 pixels" in printed.out
+    assert printed.err.startswith("note: --precision fp16: ")
+    assert main([resized, "--dry-run", "--json", "--precision", "fp16"]) == 0
+    found = from_json(Description, capsys.readouterr().out)
+    assert found.procedure is not None and found.procedure.resize is not None
+    assert len(found.notes) == 1
+    assert main([checkpoint, "--dry-run"]) == 0
+    printed = capsys.readouterr()
+    assert "pictures at their own size" in printed.out
+    assert printed.err == ""
 
 
 @pytest.mark.parametrize(

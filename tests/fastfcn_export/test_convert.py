@@ -64,8 +64,8 @@ def test_the_artifact_of_every_dialect_opens_predicts_and_passes_its_self_test(
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(output="labels", with_preprocess=True),
-        Request(output="labels", options=Options((2, 96, 128))),
+        Request(output="labels", with_preprocess=True, accept_own_size=True),
+        Request(output="labels", options=Options((2, 96, 128)), accept_own_size=True),
         Request(output="probabilities"),
         Request(with_preprocess=True, options=Options((1, 200, 330))),
         Request(options=Options(precision="fp16")),

@@ -92,7 +92,7 @@ def test_a_joined_record_has_the_worst_figures() -> None:
     "request_",
     [
         Request(formats=BOTH),
-        Request(formats=BOTH, output="labels", with_preprocess=True),
+        Request(formats=BOTH, output="labels", with_preprocess=True, accept_own_size=True),
         Request(formats=BOTH, output="probabilities", options=Options((2, 96, 128))),
         Request(formats=BOTH, with_preprocess=True, options=Options((1, 200, 330))),
     ],
@@ -156,7 +156,9 @@ def test_labels_of_more_than_256_classes_come_as_uint16_from_paddle(tmp_path: Pa
     architecture = replace(architecture, classes=300)
     tensors = speak(dialect, architecture, random_weights(architecture))
     checkpoint = save_checkpoint(tmp_path, dialect, tensors)
-    request = Request(formats=("paddle",), output="labels", output_stride=stride)
+    request = Request(
+        formats=("paddle",), output="labels", output_stride=stride, accept_own_size=True
+    )
     export(checkpoint, tmp_path / "out", request)
     with Segmenter.from_pretrained(tmp_path / "out", device="cpu") as opened:
         assert opened.predict(np.zeros((40, 50, 3), np.uint8)).labels.dtype == np.uint16

@@ -1,7 +1,7 @@
 """Export a model that PaddleSeg or PaddleX deployed: read, convert, describe, verify, seal."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +11,7 @@ from fastfcn_export.deployed.graph import DeployedGraph, describe, tidy
 from fastfcn_export.deployed.read import Deployed, read_deployed
 from fastfcn_export.deployed.transforms import Preprocessing, preprocessing
 from fastfcn_export.deployed.verify import Trial, prove_deployed, require_judge
+from fastfcn_export.dialect.procedure import fixed_shape
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
 from fastfcn_export.verify import golden_picture
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file, seal
@@ -100,6 +101,7 @@ def _check(request: "Request") -> None:
         "--dialect": request.dialect is not None,
         "--output-stride": request.output_stride is not None,
         f"--output {request.output}": request.output != "logits",
+        "--accept-own-size": request.accept_own_size,
         "--with-preprocess": request.with_preprocess,
         "--shape": request.options.shape != (None, None, None),
         f"--precision {request.options.precision}": request.options.precision != "fp32",
@@ -150,7 +152,7 @@ def _model(deployed: Deployed, prepared: Preprocessing, graph: DeployedGraph, na
                 f"{deployed.yaml} resizes pictures to {seen[0]} x {seen[1]}, but the program "
                 f"accepts {height or 'any'} x {width or 'any'} only (height x width)."
             )
-    return Model(
+    model = Model(
         name=name,
         classes=numbered_classes(1),
         input=Input("image", prepared.mean, prepared.std, prepared.padding, graph.shape),
@@ -170,6 +172,23 @@ def _model(deployed: Deployed, prepared: Preprocessing, graph: DeployedGraph, na
             assumed=_assumed(deployed, graph),
         ),
     )
+    return replace(model, notes=tuple(_notes(model)))
+
+
+def _notes(model: Model) -> Iterator[str]:
+    """Say where the artifact gives other labels than PaddleSeg's deploy script."""
+    procedure = model.procedure
+    undone = {
+        "resizing": procedure.resize is not None,
+        "padding": procedure.frame is not None or procedure.canvas is not None,
+    }
+    names = " and ".join(name for name, is_undone in undone.items() if is_undone)
+    if names:
+        yield (
+            f"{names} of the transforms is undone: labels have the size of the picture, where "
+            "PaddleSeg's deploy script leaves them at the size that the network was fed"
+        )
+    yield from fixed_shape(model)
 
 
 def _assumed(deployed: Deployed, graph: DeployedGraph) -> tuple[str, ...]:

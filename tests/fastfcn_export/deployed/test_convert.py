@@ -157,6 +157,7 @@ def test_what_the_converter_says_when_it_fails_is_passed_on(tmp_path: Path) -> N
         (Request(dialect="mmseg", verify=False), "--dialect"),
         (Request(output_stride=8, verify=False), "--output-stride"),
         (Request(output="labels", verify=False), "--output labels"),
+        (Request(accept_own_size=True, verify=False), "--accept-own-size"),
         (Request(with_preprocess=True, verify=False), "--with-preprocess"),
         (Request(options=Options((1, 64, 64)), verify=False), "--shape"),
         (Request(options=Options(precision="fp16"), verify=False), "--precision fp16"),
@@ -179,6 +180,38 @@ def test_a_yaml_that_contradicts_the_program_is_believed_less_and_that_is_said(
     manifest = export(tmp_path / "deployed", tmp_path / "out", OFF)
     (sentence,) = manifest.model.network.assumed
     assert "'argmax'" in sentence and "'none'" in sentence
+
+
+@pytest.mark.parametrize(
+    ("case", "transforms", "undone"),
+    [
+        ("tiny_fastfcn", [], None),
+        ("tiny_fastfcn", ["{type: ResizeByShort, short_size: 64}"], "resizing"),
+        ("tiny_fastfcn", ["{type: Padding, target_size: [400, 300]}"], "padding"),
+        ("tiny_softmax", [], "resizing and padding"),
+        ("tiny_argmax", [], "resizing"),
+    ],
+)
+def test_what_the_artifact_undoes_and_the_deploy_script_does_not_is_said(
+    tmp_path: Path, case: str, transforms: list[str], undone: str | None
+) -> None:
+    unpack(case, tmp_path / "deployed")
+    (yaml,) = (tmp_path / "deployed").glob("*.y*ml")
+    more = "".join(f"  - {item}\n" for item in transforms)
+    yaml.write_text(yaml.read_text().replace("  transforms:\n", f"  transforms:\n{more}"))
+    notes = export(tmp_path / "deployed", tmp_path / "out", OFF).model.notes
+    said = "of the transforms is undone: labels have the size of the picture"
+    assert [note.split(",")[0] for note in notes] == ([f"{undone} {said}"] if undone else [])
+
+
+def test_a_program_of_a_fixed_size_says_what_becomes_of_other_sizes(tmp_path: Path) -> None:
+    unpack("tiny_argmax", tmp_path / "deployed")
+    yaml = tmp_path / "deployed" / "inference.yml"
+    resize = "  - target_size:\n    - 128\n    - 64\n    type: Resize\n"
+    assert resize in yaml.read_text()
+    yaml.write_text(yaml.read_text().replace(resize, ""))
+    (note,) = export(tmp_path / "deployed", tmp_path / "out", OFF).model.notes
+    assert note.startswith("the input is fixed to 64 x 128 pixels")
 
 
 def test_names_of_classes_are_the_user_s_then_the_yaml_s_then_numbers(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from exports import described, recognised
 from fastfcn_export.deployed.read import read_deployed
+from fastfcn_export.deployed.transforms import preprocessing
 from fastfcn_export.target.paddle_emit.inference_yml import inference_yml
 from fastfcn_export.target.target import Options
-from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo, Procedure, Resize
+from fastfcn_infer.inference.views import resized
 from networks import CASES
 
 yaml = pytest.importorskip("yaml")
@@ -26,7 +29,8 @@ def read(case: str = "wuhuikai_encnet", **asked: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES)
 def test_the_file_says_what_paddleseg_s_deploy_script_and_paddlex_ask_for(case: str) -> None:
     found, conventions = read(case), recognised(case).conventions
-    (normalise,) = found["Deploy"].pop("transforms")
+    *resizes, normalise = found["Deploy"].pop("transforms")
+    assert len(resizes) == (described(recognised(case)).procedure.resize is not None)
     assert normalise == {
         "type": "Normalize",
         "mean": list(conventions.mean),
@@ -40,6 +44,38 @@ def test_the_file_says_what_paddleseg_s_deploy_script_and_paddlex_ask_for(case: 
         "output_dtype": "float32",
     }
     assert len(found["label_list"]) == recognised(case).architecture.classes
+
+
+RULES = {
+    "long side": Resize("long_side", 520, align_corners=True),
+    "short side": Resize("short_side", 480, align_corners=False),
+    "short side, limited": Resize("short_side", 480, False, limit=900, arithmetic="paddleseg"),
+    "fit": Resize("fit", 2048, align_corners=False, limit=512),
+    "within": Resize("long_within", 300, False, limit=900, arithmetic="paddleseg"),
+    "at least": Resize("long_within", 300, False, arithmetic="paddleseg"),
+    "exact": Resize(
+        "exact", 300, False, width=400, divisor=32, arithmetic="paddleseg", interpolation="cubic"
+    ),
+}
+
+
+@pytest.mark.parametrize("resize", RULES.values(), ids=RULES)
+def test_the_resize_of_the_procedure_is_stated_as_paddleseg_s_transform(resize: Resize) -> None:
+    model = described(recognised("paddleseg_os32"))
+    model = replace(model, procedure=Procedure("whole", resize))
+    found = yaml.safe_load(inference_yml(model, "a.json", "a.pdiparams"))
+    stated = preprocessing(found["Deploy"]["transforms"], "inference.yml").procedure.resize
+    assert stated == replace(resize, align_corners=False, arithmetic="paddleseg")
+    random = np.random.default_rng(1)
+    for height, width in random.integers(33, 3000, (200, 2)).tolist():
+        theirs, ours = resized(stated, (height, width)), resized(resize, (height, width))
+        # PaddleSeg rounds where the authors may cut.
+        assert max(abs(a - b) for a, b in zip(theirs, ours, strict=True)) <= 1
+
+
+def test_labels_are_of_pictures_at_their_own_size_so_no_resize_is_stated() -> None:
+    (normalise,) = read("mmseg_psp", output="labels")["Deploy"]["transforms"]
+    assert normalise["type"] == "Normalize"
 
 
 def test_paddlex_is_given_a_name_that_it_knows() -> None:

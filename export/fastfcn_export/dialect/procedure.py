@@ -1,0 +1,174 @@
+"""How the authors of a checkpoint size pictures, and what the options of an export change about it.
+
+An option that changes labels says so: `notes` lists every such change, for the command's output and
+for the manifest. An option that would drop the authors' resize is refused unless that is accepted.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_infer.artifact.class_table import class_table, class_table_names
+from fastfcn_infer.artifact.manifest import ClassInfo, Model, Procedure, Resize
+from fastfcn_infer.inference.views import SMALLEST, resized
+
+
+def procedure(
+    recognised: Recognised, classes: Sequence[ClassInfo], output: str, *, accept_own_size: bool
+) -> Procedure:
+    """Return the procedure of a graph: the authors', unless its output makes that impossible.
+
+    Args:
+        recognised: the checkpoint.
+        classes: names and colours; authors may size the pictures of one data set differently.
+        output: of the graph; labels cannot be resized back exactly, so a graph that ends in labels
+            is fed pictures at their own size.
+        accept_own_size: the user knows that this changes the labels.
+
+    Raises:
+        ValueError: the authors resize pictures, the output is labels, and that is not accepted.
+    """
+    resize = recognised.resize(table_of(classes))
+    if output != "labels" or resize is None:
+        return Procedure("whole", resize)
+    if not accept_own_size:
+        raise ValueError(
+            "--output labels would change the labels: the authors of this checkpoint resize pictures "
+            f"{in_words(resize)}, and a map of labels cannot be resized back exactly. The graph "
+            "would be fed pictures at their own size and give other labels. Export with --output logits, "
+            "which keeps the authors' procedure, or accept the other labels with --accept-own-size (in "
+            "Python: accept_own_size=True)."
+        )
+    return Procedure("whole", None)
+
+
+def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple[str, ...]:
+    """List, in sentences, how labels may differ from those of a plain export.
+
+    Args:
+        recognised: the checkpoint.
+        model: the description of the graph.
+        formats: of the graph.
+    """
+    resize = model.procedure.resize
+    found = [*_own_size(recognised, model), *_size_by_classes(recognised, model)]
+    found += fixed_shape(model)
+    if model.input.name == "pixels":
+        found += _whole_bytes(model)
+    if model.output.name == "probabilities" and (resize is not None or any(_sides(model))):
+        found.append(
+            "--output probabilities: probabilities are interpolated to the picture's size, where "
+            "--output logits interpolates logits; labels may differ at the borders of classes"
+        )
+    if model.precision == "fp16":
+        found.append(
+            "--precision fp16: labels may differ where two classes score nearly alike; the "
+            "verification says for how many pixels of its picture"
+        )
+    if "paddle" in formats and model.input.name == "image" and resize is not None:
+        found.append(
+            "--format paddle: paddle/inference.yml tells PaddleSeg and PaddleX to resize pictures by "
+            "their own arithmetic, which differs in rounding and interpolation, and they leave the "
+            "output at that size; for the authors' labels run the artifact with fastfcn"
+        )
+    return tuple(found)
+
+
+def table_of(classes: Sequence[ClassInfo]) -> str | None:
+    """Find the class table with these names, in whatever colours; None: there is none."""
+    names = _names(classes)
+    return next((t for t in class_table_names() if _names(class_table(t)) == names), None)
+
+
+def in_words(resize: Resize) -> str:
+    """Describe a rule, to follow "resize pictures"."""
+    if resize.rule == "exact":
+        words = f"to {resize.size} x {resize.width} pixels (height x width)"
+    elif resize.rule == "fit":
+        words = f"to a long side of at most {resize.size} and a short side of at most {resize.limit} pixels"
+    elif resize.rule == "long_within":
+        upper = "" if resize.limit is None else f" and at most {resize.limit}"
+        words = f"to a long side of at least {resize.size}{upper} pixels"
+    else:
+        side = "long" if resize.rule == "long_side" else "short"
+        upper = "" if resize.limit is None else f", the long side at most {resize.limit}"
+        words = f"to a {side} side of {resize.size} pixels{upper}"
+    if resize.divisor > 1:
+        words += f", sides rounded up to multiples of {resize.divisor}"
+    return words
+
+
+def fixed_shape(model: Model) -> Iterator[str]:
+    """Say what a fixed height or width of the input does to pictures of another size."""
+    height, width = _sides(model)
+    if height is None and width is None:
+        return
+    resize = model.procedure.resize
+    if (
+        resize is not None
+        and resize.rule == "exact"
+        and resized(resize, (1, 1)) == (height, width)
+    ):
+        return  # every picture has this size
+    larger = "rejected" if model.output.name == "labels" else "reduced until they fit"
+    after = "" if resize is None else ", once sized by the procedure"
+    yield (
+        f"the input is fixed to {height or 'any'} x {width or 'any'} pixels (height x width): pictures "
+        f"that are smaller{after} are padded, larger ones are {larger}; both change labels"
+    )
+
+
+def _own_size(recognised: Recognised, model: Model) -> Iterator[str]:
+    dropped = recognised.resize(table_of(model.classes))
+    if dropped is not None and model.procedure.resize is None:
+        yield (
+            "--output labels --accept-own-size: the authors' resize was dropped. They resize pictures "
+            f"{in_words(dropped)}; this graph is fed pictures at their own size, so the labels of most "
+            "pictures differ from the authors'. --output logits keeps the resize"
+        )
+
+
+def _size_by_classes(recognised: Recognised, model: Model) -> Iterator[str]:
+    """Say it where the authors size the pictures of one data set differently."""
+    resize, table = model.procedure.resize, table_of(model.classes)
+    if resize is None:
+        return
+    usual = recognised.resize(None)
+    if usual is not None and resize != usual:
+        yield (
+            f"pictures are resized {in_words(resize)}, as the authors do for {table}; with the classes of "
+            f"another data set they would be resized {in_words(usual)}"
+        )
+    if table is None:
+        for name in class_table_names():
+            other = recognised.resize(name)
+            if len(class_table(name)) == len(model.classes) and other not in (None, resize):
+                yield (
+                    f"pictures are resized {in_words(resize)}, as the authors do for most data sets; if the "
+                    f"checkpoint was trained on {name}, add --classes {name}, for which the authors "
+                    f"resize {in_words(other)}"
+                )
+
+
+def _whole_bytes(model: Model) -> Iterator[str]:
+    resize = model.procedure.resize
+    rounded = []
+    if resize is not None and (resize.align_corners or resize.arithmetic == "paddleseg"):
+        rounded.append("resized pictures")
+    if any(255 * value != round(255 * value) for value in model.input.padding):
+        rounded.append(
+            f"the colour that pictures with a side under {SMALLEST} pixels, and those smaller than a "
+            "fixed shape, are padded with"
+        )
+    if rounded:
+        yield (
+            f"--with-preprocess: the graph takes bytes, so these are rounded to whole numbers: "
+            f"{' and '.join(rounded)}; a few labels may differ"
+        )
+
+
+def _sides(model: Model) -> tuple[int | None, int | None]:
+    return model.input.shape[1], model.input.shape[2]
+
+
+def _names(classes: Sequence[ClassInfo]) -> list[str]:
+    return [entry.name.casefold() for entry in classes]
