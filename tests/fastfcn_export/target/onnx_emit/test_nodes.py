@@ -41,10 +41,10 @@ def test_a_free_size_is_asked_for_once_and_a_fixed_one_never() -> None:
     assert len(fixed.nodes) == 1
 
 
-def test_only_what_the_last_node_gives_can_be_renamed() -> None:
+def test_only_the_output_of_the_last_node_can_be_renamed() -> None:
     nodes = Nodes(FLOAT32, FREE)
     first, last = nodes.add("Relu", "x", to="a"), nodes.add("Relu", "a", to="b")
     nodes.rename_last(last, "logits")
     assert list(nodes.nodes[-1].output) == ["logits"]
-    with pytest.raises(ValueError, match="a is not what the last node gives"):
+    with pytest.raises(ValueError, match="a is not the output of the last node"):
         nodes.rename_last(first, "logits")
