@@ -116,7 +116,7 @@ def write(name: str, path: Path, seed: int = 0) -> None:
 def write_pdparams(tensors: Tensors, path: Path) -> None:
     """Write what ``paddle.save(layer.state_dict(), path)`` writes, without Paddle."""
     state: dict[str, Any] = {key: np.ascontiguousarray(array) for key, array in tensors.items()}
-    state["StructuredToParameterName"] = {
+    state["StructuredToParameterName@@"] = {
         key: f"param_{index}" for index, key in enumerate(tensors)
     }
     with path.open("wb") as file:

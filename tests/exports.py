@@ -93,7 +93,7 @@ def save_checkpoint(folder: Path, dialect: str, tensors: Mapping[str, Array]) ->
     if dialect in PADDLE:
         path = folder / "model.pdparams"
         names = {name: f"param_{i}" for i, name in enumerate(contiguous)}
-        state = {**contiguous, "StructuredToParameterName": names}
+        state = {**contiguous, "StructuredToParameterName@@": names}
         with path.open("wb") as file:
             pickle.dump(state, file, protocol=4)
         return path

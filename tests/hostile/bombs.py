@@ -148,20 +148,20 @@ def _views() -> dict[str, bytes]:
 
 
 def _split_arrays() -> Iterator[Hostile]:
-    big = "UnpackBigParamInfor"
+    big = "UnpackBigParamInfor@@"
 
     def file(slices: bytes, shape: bytes = group(integer(4)), **parts: bytes) -> bytes:
         note = mapping({"OriginShape": shape, "slices": slices})
-        return bare(mapping({"a": array(), "w.0": array(), **parts, big: mapping({"w": note})}))
+        return bare(mapping({"a": array(), "w@@.0": array(), **parts, big: mapping({"w": note})}))
 
-    two = listed(text("w.0"), text("w.1"))
-    whole = {"w.1": array()}
-    yield Hostile("a part that is not there", file(two), ("w.1",))
-    yield Hostile("a part twice", file(listed(text("w.0"), text("w.0"))), ("w.0",))
+    two = listed(text("w@@.0"), text("w@@.1"))
+    whole = {"w@@.1": array()}
+    yield Hostile("a part that is not there", file(two), ("w@@.1",))
+    yield Hostile("a part twice", file(listed(text("w@@.0"), text("w@@.0"))), ("w@@.0",))
     yield Hostile("parts of another size", file(two, group(integer(5)), **whole), ("make up",))
     yield Hostile("parts of 2^62", file(two, group(integer(HUGE)), **whole), ("make up",))
-    yield Hostile("parts of two types", file(two, **{"w.1": array((1, 2), "<i4")}), ("make up",))
-    yield Hostile("parts that are no arrays", file(two, **{"w.1": text("x")}), ("w.1",))
+    yield Hostile("parts of two types", file(two, **{"w@@.1": array((1, 2), "<i4")}), ("make up",))
+    yield Hostile("parts that are no arrays", file(two, **{"w@@.1": text("x")}), ("w@@.1",))
     yield Hostile("parts and the whole", file(two, **whole, w=array()), ("whole and in parts",))
     yield Hostile("no list of parts", file(b"N"), ("no parts",))
     yield Hostile("an empty list of parts", file(b"]"), ("no parts",))

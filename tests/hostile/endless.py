@@ -87,7 +87,7 @@ def _types() -> Iterator[Hostile]:
 
 
 def _split_arrays() -> Iterator[Hostile]:
-    shape, slices = group(integer(2)), listed(text("w.0"))
+    shape, slices = group(integer(2)), listed(text("w@@.0"))
     notes = {
         "note": ENDLESS,
         "shape": mapping({"OriginShape": ENDLESS, "slices": slices}),
@@ -96,7 +96,7 @@ def _split_arrays() -> Iterator[Hostile]:
         "part": mapping({"OriginShape": shape, "slices": listed(ENDLESS)}),
     }
     for what, note in notes.items():
-        split = {"w.0": array(), "UnpackBigParamInfor": mapping({"w": note})}
+        split = {"w@@.0": array(), "UnpackBigParamInfor@@": mapping({"w": note})}
         yield Hostile(f"split arrays with an endless {what}", bare(mapping(split)))
 
 

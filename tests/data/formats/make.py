@@ -101,7 +101,7 @@ def write_paddle() -> None:
             nested, str(HERE / f"paddle_training_protocol{protocol}.pdparams"), protocol=protocol
         )
     loaded = paddle.load(str(HERE / "paddle_layer_protocol4.pdparams"), return_numpy=True)
-    loaded.pop("StructuredToParameterName", None)
+    loaded.pop("StructuredToParameterName@@", None)
     np.savez_compressed(HERE / "paddle_layer.npz", **loaded)
     loaded = paddle.load(str(HERE / "paddle_training_protocol4.pdparams"), return_numpy=True)
     np.savez_compressed(HERE / "paddle_training.npz", **loaded["state_dict"])

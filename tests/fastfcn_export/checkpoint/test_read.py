@@ -105,7 +105,7 @@ VALUES: Arrays = {
     "empty": np.zeros((0, 3), "f4"),
     "bytes": np.arange(256, dtype="u1"),
 }
-BOOKKEEPING = {"StructuredToParameterName": {name: f"{name}_0" for name in VALUES}}
+BOOKKEEPING = {"StructuredToParameterName@@": {name: f"{name}_0" for name in VALUES}}
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -127,11 +127,11 @@ def test_arrays_that_were_split_are_put_together_after_the_others(
 ) -> None:
     big = VALUES["long.weight"]
     flat = big.flatten()
-    parts = {f"long.weight.{index}": flat[index * 700 : (index + 1) * 700] for index in range(3)}
+    parts = {f"long.weight@@.{index}": flat[index * 700 : (index + 1) * 700] for index in range(3)}
     note = {"OriginShape": big.shape, "slices": list(parts)}
     state = {
         "before": VALUES["half"], **parts, "after": VALUES["double"], **BOOKKEEPING,
-        "UnpackBigParamInfor": {"long.weight": note},
+        "UnpackBigParamInfor@@": {"long.weight": note},
     }  # fmt: skip
     expected = {"before": VALUES["half"], "after": VALUES["double"], "long.weight": big}
     assert_same(read(pickle.dumps(state, protocol), tmp_path), expected)

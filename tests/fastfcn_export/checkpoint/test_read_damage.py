@@ -34,9 +34,9 @@ SEEDS = {
     "torch's legacy views": (FORMATS / "torch_types_legacy.pth").read_bytes(),
     "split arrays": pickle.dumps(
         {
-            "w.0": np.arange(3.0),
-            "w.1": np.arange(2.0),
-            "UnpackBigParamInfor": {"w": {"OriginShape": (5,), "slices": ["w.0", "w.1"]}},
+            "w@@.0": np.arange(3.0),
+            "w@@.1": np.arange(2.0),
+            "UnpackBigParamInfor@@": {"w": {"OriginShape": (5,), "slices": ["w@@.0", "w@@.1"]}},
         },
         3,
     ),

@@ -1,7 +1,7 @@
-"""``--save-dialect``: the trained weights in a file that another Paddle project loads.
+"""``--save-dialect``: the trained weights in a file that another Paddle project can load.
 
-A `.pdparams` file holds names and numbers, and no conventions: whoever loads it computes with the
-project's own. So only networks that the project builds, trained with its conventions, are written.
+A `.pdparams` file holds names and numbers but no conventions: the project that loads it applies its
+own. So only networks that the project can build, trained with its conventions, are written.
 """
 
 import pickle
@@ -23,9 +23,9 @@ from fastfcn_infer.system.atomic import write_file
 
 SUFFIX = ".pdparams"
 _PROTOCOL = 4  # of pickle, Paddle 3's default
-_NAME_TABLE = "StructuredToParameterName"
+_NAME_TABLE = "StructuredToParameterName@@"
 
-# What the project's code fixes, or offers: dialect -> field of `NetworkChoice` -> values.
+# The networks that a project's code can build: dialect -> field of `NetworkChoice` -> values.
 # Source: reference/fastfcn_semantics.md, 1.1 and 1.5; PaddleSeg 2.8.0; FastFCN-paddle cff1ac6.
 _BUILDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "ncpaddle": {
@@ -50,43 +50,43 @@ def save_dialects() -> tuple[str, ...]:
 
 
 def check_dialect(dialect: str, trained: Trained) -> None:
-    """Check that another project computes what was trained; to be asked before the training.
+    """Check, before the training, that another project can run the network.
 
     Args:
         dialect: name of the project's dialect.
         trained: the network and its conventions.
 
     Raises:
-        CheckpointError: it does not; lists every reason.
+        CheckpointError: it cannot; lists every reason.
     """
     if dialect not in _BUILDS:
-        known = "it is read, not written" if dialect in dialect_names() else "there is none"
+        known = "it can only be read" if dialect in dialect_names() else "it is unknown"
         raise CheckpointError(
             f"the dialect {dialect!r} cannot be saved: {known}. Expected {' or '.join(_BUILDS)}."
         )
     faults = _family_faults(dialect, trained.network) + _convention_faults(dialect, trained)
-    if not faults and not _survives(dialect, trained):
-        faults.append("its names would be read as those of another network")
+    if not faults and not _recognised_again(dialect, trained):
+        faults.append("its tensor names would be recognised as another network")
     if faults:
         raise CheckpointError(
-            f"the network cannot be saved as a checkpoint of {dialect}, whose code would compute "
-            "something else with it or not load it:\n  " + "\n  ".join(faults)
+            f"the network cannot be saved as a checkpoint of {dialect}, whose code could not load it, or "
+            "would compute something else:\n  " + "\n  ".join(faults)
         )
 
 
 def save_dialect(checkpoint: Path, dialect: str, path: Path) -> None:
-    """Write the weights of a checkpoint of ours as another project's.
+    """Convert one of our checkpoints to another project's format.
 
-    NumPy before 1.26 does not load files that are written where NumPy 2 is installed.
+    Files written with NumPy 2 cannot be loaded with NumPy older than 1.26.
 
     Args:
         checkpoint: a safetensors file that a training wrote.
         dialect: name of the other project's dialect.
-        path: of the `.pdparams` file; its folder exists.
+        path: of the `.pdparams` file; its folder must exist.
 
     Raises:
         CheckpointError: `checkpoint` is not ours or is damaged, or the dialect cannot express it.
-        OSError: it could not be written; `path` is what it was before.
+        OSError: it could not be written; `path` is unchanged.
     """
     trained = read_trained(checkpoint)
     if trained is None:
@@ -94,7 +94,7 @@ def save_dialect(checkpoint: Path, dialect: str, path: Path) -> None:
     check_dialect(dialect, trained)
     architecture = choice.architecture(trained.network, len(trained.classes))
     spoken = speak(dialect, architecture, read_checkpoint(checkpoint))
-    # Paddle keeps its own name of every parameter beside the tensors, and looks for it when it loads.
+    # Paddle stores its own name of every parameter beside the tensors, and needs it to load them.
     state: dict[str, Any] = {
         key: np.ascontiguousarray(array, np.float32) for key, array in spoken.items()
     }
@@ -105,7 +105,7 @@ def save_dialect(checkpoint: Path, dialect: str, path: Path) -> None:
 def _family_faults(dialect: str, network: NetworkChoice) -> list[str]:
     faults = []
     if network.family != dialect:
-        faults.append(f"the network is of the family {network.family}; {dialect} was expected")
+        faults.append(f"the network is of the family {network.family}, expected {dialect}")
     for field, values in _BUILDS[dialect].items():
         found = getattr(network, field)
         if found not in values:
@@ -117,7 +117,7 @@ def _family_faults(dialect: str, network: NetworkChoice) -> list[str]:
 
 
 def _width_faults(network: NetworkChoice) -> list[str]:
-    """Find parts that are not as wide as the others: PaddleSeg's code has one number for all."""
+    """Find parts of different widths: PaddleSeg has a single setting for all of them."""
     built = choice.architecture(network, 1)
     widths = {}
     if isinstance(built.jpu, Jpu):
@@ -129,7 +129,7 @@ def _width_faults(network: NetworkChoice) -> list[str]:
     if len(set(widths.values())) < 2:
         return []
     shown = ", ".join(f"{name} {width}" for name, width in widths.items())
-    return [f"widths differ ({shown}); paddleseg has one, mid_channels"]
+    return [f"widths differ ({shown}); paddleseg has a single one, mid_channels"]
 
 
 def _convention_faults(dialect: str, trained: Trained) -> list[str]:
@@ -141,15 +141,15 @@ def _convention_faults(dialect: str, trained: Trained) -> list[str]:
     ]
 
 
-def _survives(dialect: str, trained: Trained) -> bool:
-    """Tell whether whoever recognises the file finds this very network."""
+def _recognised_again(dialect: str, trained: Trained) -> bool:
+    """Tell whether the file would be recognised as this very network."""
     architecture = choice.architecture(trained.network, len(trained.classes))
-    hollow = {
+    placeholders = {
         name: np.broadcast_to(np.float32(1), shape)
         for name, shape in cost.tensors(architecture).items()
     }
     found = recognise(
-        speak(dialect, architecture, hollow),
+        speak(dialect, architecture, placeholders),
         dialect=dialect,
         output_stride=trained.network.output_stride,
     )

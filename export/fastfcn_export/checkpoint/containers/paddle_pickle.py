@@ -20,7 +20,7 @@ from fastfcn_infer.errors import CheckpointError
 
 _LONG_INTEGER = 0x8A
 # Both spelled as Paddle spells them.
-_SPLIT = "UnpackBigParamInfor"
+_SPLIT = "UnpackBigParamInfor@@"
 
 
 def matches(head: bytes) -> bool:
