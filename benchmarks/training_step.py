@@ -71,15 +71,15 @@ def seconds(way: str, variables: Mapping[str, str]) -> float:
 def work(result: Path) -> None:
     """Make the steps, and write the median of their seconds."""
     from fastfcn_export.network.choice import architecture
-    from fastfcn_training.cli.forms.recipe_file import read_recipe
+    from fastfcn_training.cli.recipe_sources.recipe_file import read_recipe
     from fastfcn_training.data.batches import Batch
-    from fastfcn_training.loop.step import Learner
+    from fastfcn_training.loop.step import TrainingStep
     from fastfcn_training.network.initial_weights import initial_weights
-    from fastfcn_training.paddle_setup.distributed import Processes
+    from fastfcn_training.paddle_setup.distributed import ProcessGroup
 
-    processes, recipe = Processes(), read_recipe(RECIPE)
+    processes, recipe = ProcessGroup(), read_recipe(RECIPE)
     network = architecture(recipe.network, CLASSES)
-    learner = Learner(recipe, network, initial_weights(network, 0), processes)
+    learner = TrainingStep(recipe, network, initial_weights(network, 0), processes)
     rng = np.random.default_rng(processes.rank)
     count, (height, width) = recipe.batch // processes.world, recipe.augmentation.crop
     pixels = rng.integers(0, 256, (count, height, width, 3), np.uint8)
@@ -93,8 +93,8 @@ def work(result: Path) -> None:
     taken, stream = [], batches()
     for number in range(STEPS + 2):  # the first two make memory and choose kernels
         began = time.perf_counter()
-        learner.look(stream, number)
-        learner.move(1e-4)
+        learner.compute_gradients(stream, number)
+        learner.update_weights(1e-4)
         taken.append(time.perf_counter() - began)
     if processes.rank == 0:
         result.write_text(str(statistics.median(taken[2:])))

@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from fastfcn_training.cli.form import Plan, Surroundings
-from fastfcn_training.cli.forms import paddleseg
-from fastfcn_training.cli.overrides import Changes
+from fastfcn_training.cli.overrides import Overrides
 from fastfcn_training.cli.paddleseg.files import read_config
+from fastfcn_training.cli.recipe_source import Context, Plan
+from fastfcn_training.cli.recipe_sources import paddleseg
 
 CONFIGS = Path(__file__).parent / "data" / "paddleseg" / "configs"
 PUBLISHED = CONFIGS / "fastfcn" / "fastfcn_resnet50_os8_ade20k_480x480_120k.yml"
@@ -37,8 +37,8 @@ def changed(folder: Path, **values: Any) -> Path:
     return file
 
 
-def plan(config: Path, *, changes: Changes | None = None, world: int = 1, **said: Any) -> Plan:
+def plan(config: Path, *, overrides: Overrides | None = None, world: int = 1, **said: Any) -> Plan:
     """Read a configuration as ``fastfcn-train --config`` does."""
-    surroundings = Surroundings(lambda name, root, split: 0, None, world)
+    context = Context(lambda name, root, split: 0, None, world)
     options = paddleseg.Options(config, **said)
-    return paddleseg.plan(options, changes or Changes(), surroundings)
+    return paddleseg.plan(options, overrides or Overrides(), context)

@@ -67,8 +67,8 @@ def pictures(folder: Path, count: int, *, void: bool = True) -> Dataset:
     return Dataset("made", "train", classes, tuple(samples), values)
 
 
-def journal(run: Path, event: str = "train") -> list[dict[str, Any]]:
-    """Read the events of one kind out of a run's journal."""
+def log_events(run: Path, event: str = "train") -> list[dict[str, Any]]:
+    """Read the events of one kind from a run's log."""
     lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
     events: list[dict[str, Any]] = [json.loads(line) for line in lines]
     return [line for line in events if line["event"] == event]

@@ -37,21 +37,21 @@ NORMS = replace(EXACT, batch=2, freeze_norms=False, validation_every=2)
 def main(folder: Path) -> None:
     # Late: a process that only wants the recipes need not import Paddle.
     from fastfcn_training.errors import TrainingError
-    from fastfcn_training.loop.log import Journal
-    from fastfcn_training.loop.trainer import Options, Trainer
+    from fastfcn_training.loop.log import TrainingLog
+    from fastfcn_training.loop.trainer import Trainer, TrainerOptions
     from fastfcn_training.network import losses
-    from fastfcn_training.paddle_setup.distributed import Processes
+    from fastfcn_training.paddle_setup.distributed import ProcessGroup
 
-    processes = Processes()
+    processes = ProcessGroup()
     rank = processes.rank
     data = pictures(folder / f"data{rank}", PICTURES, void=False)
     facts: dict[str, Any] = {"world": processes.world, "rank": rank}
 
-    def train(name: str, recipe: Recipe, *, journal: type[Journal] = Journal) -> None:
+    def train(name: str, recipe: Recipe, *, log_type: type[TrainingLog] = TrainingLog) -> None:
         # A folder for each, so that it shows who writes.
         run = folder / f"{name}{rank}"
-        options = Options(run, workers=0, log_every=1)
-        with journal(folder / f"journal_{name}{rank}", visible=False) as writer:
+        options = TrainerOptions(run, workers=0, log_every=1)
+        with log_type(folder / f"log_{name}{rank}", visible=False) as writer:
             trainer = Trainer(recipe, data, data, options, processes)
             scores = trainer.run(writer)
             facts[name] = {"mean_iou": None if scores is None else scores.mean_iou}
@@ -60,7 +60,7 @@ def main(folder: Path) -> None:
         train(name, replace(recipe, batch=recipe.batch // 2))
     train("norms", NORMS)
 
-    class Stopping(Journal):
+    class Stopping(TrainingLog):
         """Presses Ctrl-C in the second process only, after two iterations."""
 
         def write(self, event: str, text: str, iteration: int, **given: Any) -> None:
@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
 
     try:
-        train("stopped", NORMS, journal=Stopping)
+        train("stopped", NORMS, log_type=Stopping)
     except KeyboardInterrupt:
         facts["stopped"] = True
 

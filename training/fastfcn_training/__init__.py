@@ -1,1 +1,1 @@
-"""Training: pictures with labels in, a checkpoint that `fastfcn-export` reads out."""
+"""Training: labelled pictures in, a checkpoint for `fastfcn-export` out."""

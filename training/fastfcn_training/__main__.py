@@ -1,4 +1,4 @@
-"""The command ``fastfcn-train``: pictures with labels in, a checkpoint for ``fastfcn-export`` out."""
+"""The command ``fastfcn-train``: labelled pictures in, a checkpoint for ``fastfcn-export`` out."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.system import record
-from fastfcn_training.cli.arguments import Request, parser, request
+from fastfcn_training.cli.arguments import Request, make_parser, read_request
 from fastfcn_training.errors import TrainingError
 from fastfcn_training.paddle_setup import launch
 
@@ -24,48 +24,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["align"]:
         return _align(words[1:])
-    made = parser()
-    given = vars(made.parse_args(words))
+    parser = make_parser()
+    given = vars(parser.parse_args(words))
     as_json = given.pop("json", False)
     try:
-        asked = request(given)
+        request = read_request(given)
     except ValueError as error:
-        made.error(str(error))
-    return exit_codes.run(lambda: _run(asked, as_json=as_json), as_json=as_json, more=_CODES)
+        parser.error(str(error))
+    return exit_codes.run(lambda: _run(request, as_json=as_json), as_json=as_json, more=_CODES)
 
 
 def _align(words: Sequence[str]) -> int:
     from fastfcn_training.alignment import command
 
-    made = argparse.ArgumentParser(prog="fastfcn-train align", description=command.SUMMARY)
-    command.add_arguments(made)
-    given = made.parse_args(words)
+    parser = argparse.ArgumentParser(
+        prog="fastfcn-train align", description=command.SUMMARY, allow_abbrev=False
+    )
+    command.add_arguments(parser)
+    given = parser.parse_args(words)
     return exit_codes.run(lambda: command.run(given), as_json=given.json, more=_CODES)
 
 
-def _run(asked: Request, *, as_json: bool) -> int:
-    # Imported late: --help and --version answer at once.
+def _run(request: Request, *, as_json: bool) -> int:
+    # Imported late, so that --help and --version are quick.
     from fastfcn_training import train
 
-    if asked.conduct.get("dry_run"):
-        return _try_out(asked, as_json=as_json)
-    outcome = train.train(asked)
+    if request.run_options.get("dry_run"):
+        return _dry_run(request, as_json=as_json)
+    outcome = train.train(request)
     if launch.rank() == 0:
         print(json.dumps(_data(outcome), indent=2) if as_json else _text(outcome))
     return exit_codes.FINE
 
 
-def _try_out(asked: Request, *, as_json: bool) -> int:
-    """Print the recipe, as a file for --recipe; what is for people goes to standard error."""
+def _dry_run(request: Request, *, as_json: bool) -> int:
+    """Print the recipe on standard output, as a file for --recipe, and notes on standard error."""
     from fastfcn_training import train
-    from fastfcn_training.recipe.cost_estimate import forecast_text
+    from fastfcn_training.recipe.cost_estimate import cost_text
 
-    trial = train.try_out(asked)
+    found = train.dry_run(request)
     if as_json:
-        print(record.to_json(trial))
+        print(record.to_json(found))
         return exit_codes.FINE
-    print(record.to_json(trial.recipe))
-    for line in (*trial.notes, forecast_text(trial.cost)):
+    print(record.to_json(found.recipe))
+    for line in (*found.notes, cost_text(found.cost)):
         print(line, file=sys.stderr)
     return exit_codes.FINE
 
@@ -78,9 +80,9 @@ def _text(outcome: "Outcome") -> str:
     if outcome.other is not None:
         lines.append(f"the same weights for the other project: {outcome.other}")
     if outcome.artifact is None:
-        lines.append(f"go on with: fastfcn-export {outcome.model} -o FOLDER")
+        lines.append(f"next: fastfcn-export {outcome.model} -o FOLDER")
     else:
-        lines.append(f"go on with: fastfcn predict PICTURE -m {outcome.artifact} -o FOLDER")
+        lines.append(f"next: fastfcn predict PICTURE -m {outcome.artifact} -o FOLDER")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""One call of ``fastfcn-train``: from what was said to the trained network."""
+"""One run of ``fastfcn-train``: from the command line's request to the trained weights."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,51 +8,54 @@ from fastfcn_export.network import choice
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.evaluation.metrics import Scores
 from fastfcn_infer.system.version import __version__
-from fastfcn_training.checkpoint.export_trained import (
-    LAST,
-    check_export,
-    delivered,
-    export_trained,
-)
+from fastfcn_training.checkpoint.export_trained import check_export, export_trained, final_weights
+from fastfcn_training.checkpoint.files import LAST
 from fastfcn_training.checkpoint.save_dialect import SUFFIX, check_dialect, save_dialect
 from fastfcn_training.cli.arguments import Request
-from fastfcn_training.cli.job import Intent, check_classes, intended, run_folder
-from fastfcn_training.cli.run_options import Conduct
-from fastfcn_training.data.dataset_cache import Shelf
-from fastfcn_training.network.pretrained import Pretrained, first_weights
+from fastfcn_training.cli.job import (
+    TrainingJob,
+    balance_classes,
+    build_job,
+    check_classes,
+    output_folder,
+)
+from fastfcn_training.cli.run_options import RunOptions
+from fastfcn_training.data.dataset_cache import DatasetCache
+from fastfcn_training.network.pretrained import Pretrained, initial_network
 from fastfcn_training.paddle_setup import launch, start
-from fastfcn_training.recipe.cost_estimate import Forecast, forecast
+from fastfcn_training.recipe.cost_estimate import CostEstimate, estimate_cost
 from fastfcn_training.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
-    from fastfcn_training.loop.log import Journal
+    from fastfcn_training.checkpoint.files import Checkpoint
+    from fastfcn_training.loop.log import TrainingLog
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What a dry run finds out.
+class DryRun:
+    """What ``--dry-run`` reports.
 
     Args:
-        recipe: that would be followed.
-        cost: of following it.
-        notes: what users should know before they begin.
+        recipe: the training's recipe.
+        cost: what following it costs.
+        notes: what the user should know before starting.
     """
 
     recipe: Recipe
-    cost: Forecast
+    cost: CostEstimate
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training left.
+    """The result of a training.
 
     Args:
-        model: the weights it is judged by, the best or else the last.
-        iterations: steps that were made.
-        scores: of the last validation; None: there was none.
-        other: the same weights in another project's file, if that was asked for.
-        artifact: made of them, if that was asked for.
+        model: file of the final weights: the best ones, or the last ones without validation.
+        iterations: steps made.
+        scores: of the last validation in this run; None without one.
+        other: the same weights in another project's format, if requested.
+        artifact: exported from them, if requested.
     """
 
     model: Path
@@ -62,106 +65,130 @@ class Outcome:
     artifact: Path | None
 
 
-def try_out(request: Request) -> Trial:
-    """Plan a training; needs no Paddle, and no pictures where their number is published.
+def dry_run(request: Request) -> DryRun:
+    """Plan a training; needs no Paddle, and no pictures if their number is published.
 
     Raises:
-        ValueError: what was said makes no training; lists all faults.
-        DatasetError: the data set is needed and not there.
+        ValueError: the request does not describe a training; lists all faults.
+        DatasetError: the data set is needed and is missing.
     """
-    shelf = Shelf(estimate=True)
-    intent = intended(request, shelf)
-    part = (intent.recipe.data.dataset, intent.root, intent.recipe.data.split)
-    cost = forecast(
-        intent.recipe,
-        pictures=shelf.count(*part),
-        classes=shelf.classes(*part),
+    datasets = DatasetCache(estimate=True)
+    job = balance_classes(build_job(request, datasets), request, datasets)
+    part = (job.recipe.data.dataset, job.run_options.root, job.recipe.data.split)
+    cost = estimate_cost(
+        job.recipe,
+        pictures=datasets.count(*part),
+        classes=datasets.classes(*part),
         world=launch.world(),
     )
-    return Trial(intent.recipe, cost, (*intent.notes, *shelf.notes))
+    return DryRun(job.recipe, cost, (*job.notes, *datasets.notes))
 
 
 def train(request: Request) -> Outcome:
-    """Train to the end, then deliver.
+    """Train to the end, then write everything that was requested.
 
     Raises:
-        ValueError: what was said makes no training; lists all faults.
+        ValueError: the request does not describe a training; lists all faults.
         DatasetError, ImageError: the data set or a picture cannot be read.
-        BackendMissing, DeviceUnavailable: Paddle, another package or the device is not there.
-        CheckpointError: what is resumed or begun with is damaged or does not fit.
-        TrainingError: the training cannot go on.
-        VerificationError, BackendError: the artifact is not the network; the training is saved.
-        KeyboardInterrupt: somebody asked for it; after saving.
+        BackendMissing, DeviceUnavailable: Paddle, another package or the device is missing.
+        CheckpointError: the checkpoint to resume, or the initial weights, are damaged or do not fit.
+        TrainingError: the training cannot continue.
+        VerificationError, BackendError: the exported graph is wrong; the training itself is saved.
+        KeyboardInterrupt: the training was interrupted; after saving.
     """
-    shelf = Shelf(estimate=False)
-    intent = intended(request, shelf)
-    conduct, data = intent.conduct, intent.recipe.data
-    learned = shelf.open(data.dataset, intent.root, data.split)
-    check_classes(intent, learned)
-    validated = None
+    datasets = DatasetCache(estimate=False)
+    job = build_job(request, datasets)
+    options, data = job.run_options, job.recipe.data
+    run = output_folder(options)
+    if options.export is not None:
+        check_export(options.export, options.formats, run)
+    training = datasets.open(data.dataset, options.root, data.split)
+    check_classes(job, training)
+    validation = None
     if data.validation_split is not None:
-        validated = shelf.open(data.dataset, intent.root, data.validation_split)
-    run = run_folder(conduct)
-    if conduct.export is not None:
-        check_export(conduct.export, conduct.formats)
-    return _learn(intent, run, learned, validated, start.start(conduct.device))
+        validation = datasets.open(data.dataset, options.root, data.validation_split)
+    job = balance_classes(job, request, datasets)
+    return _train(job, run, training, validation, start.start(options.device))
 
 
-def _learn(
-    intent: Intent, run: Path, learned: Dataset, validated: Dataset | None, lines: tuple[str, ...]
+def _train(
+    job: TrainingJob,
+    run: Path,
+    training: Dataset,
+    validation: Dataset | None,
+    lines: tuple[str, ...],
 ) -> Outcome:
-    # Paddle is there by now; these import it.
-    from fastfcn_training.loop.log import Journal
-    from fastfcn_training.loop.trainer import Options, Trainer
-    from fastfcn_training.paddle_setup.distributed import Processes
+    # Paddle has been set up by now; these import it.
+    from fastfcn_training.loop.log import TrainingLog
+    from fastfcn_training.loop.trainer import Trainer, TrainerOptions
+    from fastfcn_training.paddle_setup.distributed import ProcessGroup
 
-    recipe, conduct, resumed = intent.recipe, intent.conduct, intent.resumed
-    begin = Pretrained({}, ())
+    recipe, options, resumed = job.recipe, job.run_options, job.resumed
+    initial = Pretrained({}, ())
     if resumed is None:
-        begin = first_weights(
-            choice.architecture(recipe.network, len(learned.classes)),
+        initial = initial_network(
+            choice.architecture(recipe.network, len(training.classes)),
             recipe.seed,
-            backbone=conduct.pretrained,
-            network=conduct.weights,
+            backbone=options.pretrained,
+            network=options.weights,
         )
-    processes = Processes()
-    first, workers = processes.rank == 0, conduct.workers
+    processes = ProcessGroup()
+    first, workers = processes.rank == 0, options.workers
     if workers is None:
         workers = start.reading_workers(gpu=processes.gpu)
-    options = Options(run, workers, conduct.keep, conduct.log_every)
-    with Journal(run if first else None, visible=first) as journal:
+    with TrainingLog(run if first else None, visible=first) as log:
+        notes = [*job.notes, *(f"note: {note}" for note in initial.notes)]
+        if first and resumed is not None:
+            resumed = _with_best(run, options, resumed, notes)
         trainer = Trainer(
             recipe,
-            learned,
-            validated,
-            options,
+            training,
+            validation,
+            TrainerOptions(run, workers, options.keep, options.log_every),
             processes,
-            weights=begin.weights or None,
+            weights=initial.weights or None,
             resume=resumed,
         )
-        if conduct.save_dialect is not None:
-            check_dialect(conduct.save_dialect, trainer.trained())
-        notes = (*intent.notes, *(f"note: {note}" for note in begin.notes))
+        if options.save_dialect is not None:
+            check_dialect(options.save_dialect, trainer.trained())
         text = "\n".join((*lines, f"reading: {workers} processes", *notes))
-        journal.write("session", text, trainer.iteration, version=__version__, notes=text)
-        scores = trainer.run(journal)
+        log.write("session", text, trainer.iteration, version=__version__, notes=text)
+        scores = trainer.run(log)
         outcome = Outcome(run / LAST, trainer.iteration, scores, None, None)
-        return _delivered(outcome, run, conduct, journal) if first else outcome
+        return _write_outputs(outcome, run, options, log) if first else outcome
 
 
-def _delivered(outcome: Outcome, run: Path, conduct: Conduct, journal: "Journal") -> Outcome:
-    """Make of the weights what was asked for."""
-    outcome = replace(outcome, model=delivered(run))
-    if conduct.save_dialect is not None:
-        other = run / f"{conduct.save_dialect}{SUFFIX}"
-        save_dialect(outcome.model, conduct.save_dialect, other)
+def _with_best(
+    run: Path, options: RunOptions, resumed: "Checkpoint", notes: list[str]
+) -> "Checkpoint":
+    """Bring the best weights so far into the run's folder; if they are lost, forget their score."""
+    from fastfcn_training.checkpoint.run_folder import restore_best
+
+    best = resumed.progress.best
+    if best is None or options.resume is None or restore_best(run, options.resume, best):
+        return resumed
+    notes.append(
+        f"note: the best weights so far, after iteration {best.iteration}, no longer exist; from "
+        "now on the best of the remaining validations is kept"
+    )
+    return replace(resumed, progress=replace(resumed.progress, best=None))
+
+
+def _write_outputs(
+    outcome: Outcome, run: Path, options: RunOptions, log: "TrainingLog"
+) -> Outcome:
+    """Convert the final weights into what was requested."""
+    outcome = replace(outcome, model=final_weights(run))
+    if options.save_dialect is not None:
+        other = run / f"{options.save_dialect}{SUFFIX}"
+        save_dialect(outcome.model, options.save_dialect, other)
         outcome = replace(outcome, other=other)
-    if conduct.export is not None:
+    if options.export is not None:
         export_trained(
             run,
-            conduct.export,
-            conduct.formats,
-            report=lambda stage: journal.say(f"export: {stage}"),
+            options.export,
+            options.formats,
+            report=lambda stage: log.message(f"export: {stage}"),
         )
-        outcome = replace(outcome, artifact=conduct.export)
+        outcome = replace(outcome, artifact=options.export)
     return outcome

@@ -64,7 +64,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     ("change", "message"),
     [
         (lambda data: data["names"].pop("head.gate.bias"), r"names lacks head\.gate\.bias"),
-        (lambda data: data["names"].update(x="y"), "names has x, which the network has not"),
+        (lambda data: data["names"].update(x="y"), "names has x, which the network does not have"),
         (
             lambda data: data["training"]["steps"][1]["gradient_norms"].pop("head.gate.bias"),
             r"steps\[1\]\.gradient_norms lacks head\.gate\.bias",
@@ -92,5 +92,7 @@ def test_a_file_that_does_not_fit_is_refused_with_the_reason(
 def test_a_file_that_is_no_record_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "reference.json"
     path.write_text("no JSON")
-    with pytest.raises(ArtifactError, match=r"reference\.json holds no recorded values: not JSON"):
+    with pytest.raises(
+        ArtifactError, match=r"reference\.json is not a file of recorded values: not JSON"
+    ):
         read_reference(path)

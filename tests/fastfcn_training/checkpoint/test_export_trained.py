@@ -11,7 +11,7 @@ from fastfcn_infer.artifact.manifest import Resize
 from fastfcn_infer.data.dataset import open_dataset
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.inference.replay import replay
-from fastfcn_training.checkpoint.export_trained import check_export, delivered, export_trained
+from fastfcn_training.checkpoint.export_trained import check_export, export_trained, final_weights
 from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
 from trained_files import trained, write_trained
 
@@ -49,9 +49,9 @@ def test_the_artifact_scores_on_a_data_set_what_the_training_network_scores(
     tmp_path: Path, resize: Resize | None
 ) -> None:
     pytest.importorskip("paddle")
-    from fastfcn_training.loop.log import Journal
-    from fastfcn_training.loop.trainer import Options, Trainer
-    from fastfcn_training.paddle_setup.distributed import Processes
+    from fastfcn_training.loop.log import TrainingLog
+    from fastfcn_training.loop.trainer import Trainer, TrainerOptions
+    from fastfcn_training.paddle_setup.distributed import ProcessGroup
 
     root, run = tmp_path / "camvid", tmp_path / "run"
     streets(root, 5)
@@ -69,9 +69,9 @@ def test_the_artifact_scores_on_a_data_set_what_the_training_network_scores(
         resize=resize,
     )
     data = open_dataset("camvid", root, "train")
-    with Journal(None, visible=False) as journal:
-        trainer = Trainer(recipe, data, data, Options(run, workers=0), Processes())
-        scores = trainer.run(journal)
+    with TrainingLog(None, visible=False) as log:
+        trainer = Trainer(recipe, data, data, TrainerOptions(run, workers=0), ProcessGroup())
+        scores = trainer.run(log)
     assert scores is not None
     assert scores.mean_iou > 0.2  # it learned something: labels are no accident of rounding
     manifest = export_trained(run, tmp_path / "model")
@@ -86,15 +86,15 @@ def test_the_artifact_scores_on_a_data_set_what_the_training_network_scores(
     assert abs(found.scores.pixel_accuracy - scores.pixel_accuracy) <= 1e-4
 
 
-def test_the_best_weights_are_delivered_and_the_last_where_nothing_was_validated(
+def test_the_final_weights_are_the_best_or_without_validation_the_last(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(CheckpointError, match="neither best"):
-        delivered(tmp_path)
+        final_weights(tmp_path)
     last = write_trained(tmp_path / "model.safetensors")
-    assert delivered(tmp_path) == last
+    assert final_weights(tmp_path) == last
     best = write_trained(tmp_path / "best.safetensors")
-    assert delivered(tmp_path) == best
+    assert final_weights(tmp_path) == best
 
 
 def test_an_exported_run_names_the_file_and_the_classes_it_was_made_of(tmp_path: Path) -> None:
@@ -107,8 +107,20 @@ def test_an_exported_run_names_the_file_and_the_classes_it_was_made_of(tmp_path:
 
 
 def test_what_an_export_needs_is_checked_before_the_training(tmp_path: Path) -> None:
-    check_export(tmp_path / "new", ["onnx"])
+    check_export(tmp_path / "new", ["onnx"], tmp_path / "run")
     with pytest.raises(ValueError, match="unknown format tflite"):
-        check_export(tmp_path / "new", ["onnx", "tflite"])
-    with pytest.raises(FileExistsError, match="name another folder"):
-        check_export(tmp_path, ["onnx"])
+        check_export(tmp_path / "new", ["onnx", "tflite"], tmp_path / "run")
+    for folder in (
+        ".",
+        "run",
+        "run/checkpoints",
+        "run/checkpoints/000002",
+        "run/best.safetensors",
+    ):
+        with pytest.raises((ValueError, FileExistsError), match="choose another folder"):
+            check_export(tmp_path / folder, ["onnx"], tmp_path / "run")
+    with pytest.raises(ValueError, match=r"is where the training writes to.*run/artifact"):
+        check_export(tmp_path / "a" / "b", ["onnx"], tmp_path / "a" / "b" / "run")
+    check_export(tmp_path / "run" / "artifact", ["onnx"], tmp_path / "run")
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        check_export(tmp_path, ["onnx"], tmp_path / "run")

@@ -115,6 +115,33 @@ def test_nothing_is_left_of_what_was_deleted(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000030"]
 
 
+def test_other_files_in_a_checkpoint_s_folder_are_never_deleted(tmp_path: Path) -> None:
+    note = save(tmp_path, 10) / "notes.txt"
+    note.write_text("the best so far?")
+    artifact = save(tmp_path, 20) / "artifact" / "model.onnx"
+    artifact.parent.mkdir()
+    artifact.write_bytes(b"graph")
+    backup = tmp_path / "checkpoints" / "000005" / "pytorch_model.bin"
+    backup.parent.mkdir()
+    backup.write_bytes(b"another program's")
+    for iteration in (30, 40):
+        save(tmp_path, iteration, keep=1)
+    assert kept(tmp_path) == [40]
+    assert note.read_text() == "the best so far?"
+    assert sorted(path.name for path in artifact.parent.parent.iterdir()) == ["artifact"]
+    assert artifact.read_bytes() == b"graph"
+    assert backup.read_bytes() == b"another program's"
+
+
+def test_a_checkpoint_beside_other_files_is_replaced_without_touching_them(tmp_path: Path) -> None:
+    note = save(tmp_path, 10) / "notes.txt"
+    note.write_text("mine")
+    (note.parent / "progress.json").write_bytes(b"{")
+    folder = save(tmp_path, 10)
+    assert load_checkpoint(folder).progress.iteration == 10
+    assert note.read_text() == "mine"
+
+
 def test_what_killed_trainings_left_is_cleaned_away_and_nothing_else(tmp_path: Path) -> None:
     folder = save(tmp_path, 10)
     left = folder.with_name(f".000020.{'0' * 16}.partial")
@@ -201,11 +228,11 @@ def test_of_a_run_with_damaged_checkpoints_the_last_whole_one_is_named(tmp_path:
     with pytest.raises(CheckpointError) as refused:
         open_checkpoint(tmp_path)
     assert str(Path("000040") / "progress.json") in str(refused.value)
-    assert f"Go on from {tmp_path / 'checkpoints' / '000020'}." in str(refused.value)
+    assert f"Resume from {tmp_path / 'checkpoints' / '000020'}." in str(refused.value)
 
 
 def test_of_a_run_without_any_whole_checkpoint_that_is_said(tmp_path: Path) -> None:
     for iteration in (10, 20):
         (save(tmp_path, iteration) / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="None of the older ones is whole"):
+    with pytest.raises(CheckpointError, match="None of the older ones is intact"):
         open_checkpoint(tmp_path)

@@ -1,4 +1,4 @@
-"""A training goes on as it began, or not at all."""
+"""A training is resumed as it started, or not at all."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +20,13 @@ SAMPLES = tuple(Sample(f"s{i}", Path("p"), Path("l")) for i in range(5))
 DATA = Dataset("made", "train", CLASSES, SAMPLES, {})
 
 
-def test_what_goes_on_as_it_began_is_let_through() -> None:
-    check_resumed(Progress(RECIPE, 10, 2, None, samples=5), RECIPE, DATA, 2)
-    check_resumed(Progress(RECIPE, 10, 1, None), RECIPE, DATA, 1)
-    with pytest.raises(TrainingError, match="made by 1 processes, and there are 2"):
-        check_resumed(Progress(RECIPE, 10, 1, None), RECIPE, DATA, 2)
+@pytest.mark.parametrize(("samples", "world"), [(5, 2), (None, 1)])
+def test_nothing_but_a_difference_is_refused(samples: int | None, world: int) -> None:
+    progress = Progress(RECIPE, 10, world, None, samples=samples)
+    check_resumed(progress, RECIPE, DATA, world)
+    for recipe, processes in ((replace(RECIPE, batch=3), world), (RECIPE, world + 1)):
+        with pytest.raises(TrainingError, match="belongs to another training"):
+            check_resumed(progress, recipe, DATA, processes)
 
 
 def test_everything_that_differs_is_said_at_once() -> None:
@@ -34,8 +36,8 @@ def test_everything_that_differs_is_said_at_once() -> None:
     for fault in (
         "checkpoint of iteration 10",
         "differs in losses, seed",
-        "made by 4 processes, and there are 2",
-        "had 6 pictures then, and has 5 now",
+        "made by 4 processes, now there are 2",
+        "had 6 pictures then, now it has 5",
     ):
         assert fault in str(refused.value)
 
@@ -43,11 +45,11 @@ def test_everything_that_differs_is_said_at_once() -> None:
 def test_class_weights_are_one_a_class_or_none() -> None:
     check_classes(RECIPE, DATA, None)
     check_classes(replace(RECIPE, losses=Losses()), DATA, DATA)
-    with pytest.raises(ValueError, match=r"weighs 2 classes, but made has 3"):
+    with pytest.raises(ValueError, match=r"has 2 class weights, but made has 3"):
         check_classes(replace(RECIPE, losses=Losses(class_weights=(1.0, 2.0))), DATA, None)
 
 
 def test_the_part_to_validate_on_has_the_same_classes() -> None:
     other = replace(DATA, split="val", classes=CLASSES[::-1])
-    with pytest.raises(ValueError, match="made val, to validate on, has other classes"):
+    with pytest.raises(ValueError, match="validation part made val has other classes"):
         check_classes(RECIPE, DATA, other)

@@ -1,4 +1,4 @@
-"""What was said to ``fastfcn-train``, sorted by whom it concerns."""
+"""The options of ``fastfcn-train``, and the parts of the program that they are for."""
 
 import shlex
 from dataclasses import fields
@@ -10,21 +10,21 @@ import pytest
 
 from command_line import ROOT
 from fastfcn_training.cli import arguments
-from fastfcn_training.cli.arguments import Request, parser
-from fastfcn_training.cli.form import form_names, load_form
-from fastfcn_training.cli.overrides import BALANCED, Changes
-from fastfcn_training.cli.run_options import Conduct
+from fastfcn_training.cli.arguments import Request, make_parser
+from fastfcn_training.cli.overrides import BALANCED, Overrides
+from fastfcn_training.cli.recipe_source import load_source, source_names
+from fastfcn_training.cli.run_options import RunOptions
 
 
 def request(*words: str) -> Request:
-    given = vars(parser().parse_args(words))
+    given = vars(make_parser().parse_args(words))
     given.pop("json", None)
-    return arguments.request(given)
+    return arguments.read_request(given)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as caught:
-        parser().parse_args(words)
+        make_parser().parse_args(words)
     assert caught.value.code == 2
     return capsys.readouterr().err
 
@@ -48,33 +48,40 @@ def test_every_documented_command_line_is_understood() -> None:
     assert len(lines) >= 8
     for line in lines:
         words = shlex.split(line.replace(" ...", ""))
-        assert request(*words[1:]).form in (None, *form_names()), line
+        assert request(*words[1:]).source in (None, *source_names()), line
 
 
-def test_there_are_three_forms() -> None:
-    assert form_names() == ("original", "paddleseg", "recipe_file")
+def test_there_are_three_recipe_sources() -> None:
+    assert source_names() == ("original", "paddleseg", "recipe_file")
 
 
-def test_no_two_listeners_share_a_word() -> None:
-    kinds = [load_form(name).Options for name in form_names()] + [Changes, Conduct]
+def test_no_two_classes_share_an_option() -> None:
+    kinds = [load_source(name).Options for name in source_names()] + [Overrides, RunOptions]
     for one, other in combinations(kinds, 2):
         assert names(one) & names(other) == set()
 
 
-def test_every_field_can_be_said_and_nothing_else() -> None:
-    kinds = [load_form(name).Options for name in form_names()] + [Changes, Conduct]
+def test_every_field_has_an_option_and_every_option_a_field() -> None:
+    kinds = [load_source(name).Options for name in source_names()] + [Overrides, RunOptions]
     known = set().union(*(names(kind) for kind in kinds))
-    said = {action.dest for action in parser()._actions}
+    said = {action.dest for action in make_parser()._actions}
     assert said - {"help", "version", "json"} == known
 
 
-def test_what_is_not_said_is_not_there() -> None:
+def test_options_that_are_not_given_are_not_in_the_request() -> None:
     found = request("--dataset", "ade20k")
-    assert found == Request("original", load_form("original").Options(), Changes(), {})
+    assert found == Request("original", load_source("original").Options(), Overrides(), {})
+
+
+def test_messages_name_options_as_they_are_typed() -> None:
+    actions = [a for a in make_parser()._actions if a.dest not in ("help", "version")]
+    assert len(actions) > 40
+    for action in actions:
+        assert arguments._flag([action.dest]) in action.option_strings
 
 
 @pytest.mark.parametrize(
-    ("words", "form"),
+    ("words", "source"),
     [
         ("--aux", "original"),
         ("--batch-size 8", "original"),
@@ -82,11 +89,11 @@ def test_what_is_not_said_is_not_there() -> None:
         ("--recipe r.json", "recipe_file"),
     ],
 )
-def test_any_word_of_a_form_chooses_it(words: str, form: str) -> None:
-    assert request(*words.split()).form == form
+def test_any_option_of_a_source_selects_it(words: str, source: str) -> None:
+    assert request(*words.split()).source == source
 
 
-def test_both_spellings_are_the_same_where_they_mean_the_same() -> None:
+def test_both_spellings_of_an_option_mean_the_same() -> None:
     ours = "--iterations 9 --save-every 3 -o out --workers 2 --keep 4 --log-every 5 --resume r"
     theirs = (
         "--iters 9 --save_interval 3 --save_dir out --num_workers 2 --keep_checkpoint_max 4 "
@@ -94,8 +101,8 @@ def test_both_spellings_are_the_same_where_they_mean_the_same() -> None:
     )
     found = request("--config", "c.yml", *theirs.split())
     assert found == request("--config", "c.yml", *ours.split())
-    assert found.changes == Changes(iterations=9, save_every=3)
-    assert found.conduct == {
+    assert found.overrides == Overrides(iterations=9, save_every=3)
+    assert found.run_options == {
         "run": Path("out"),
         "workers": 2,
         "keep": 4,
@@ -104,28 +111,34 @@ def test_both_spellings_are_the_same_where_they_mean_the_same() -> None:
     }
 
 
-def test_batches_are_not_the_same_in_both_forms() -> None:
+def test_batch_sizes_differ_between_the_original_and_paddleseg() -> None:
     assert request("--batch-size", "8").options.batch_size == 8
     assert request("--config", "c.yml", "--batch_size", "8").options.batch_each == 8
 
 
-def test_a_run_alone_is_gone_on_with() -> None:
+def test_resume_needs_no_recipe() -> None:
     found = request("--resume", "run", "--device", "cpu")
-    assert found == Request(None, None, Changes(), {"resume": Path("run"), "device": "cpu"})
+    assert found == Request(None, None, Overrides(), {"resume": Path("run"), "device": "cpu"})
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "say what to learn"),
-        ("--root data", "say what to learn"),
-        ("--dataset ade20k --config c.yml", "two ways of saying what to learn"),
+        ("", "which training"),
+        ("--root data", "which training"),
+        ("--dataset ade20k --config c.yml", "two different ways of describing a training"),
         ("--aux --recipe r", "--aux and --recipe"),
-        ("--do_eval", "--do-eval needs --config"),
-        ("--resume run --seed 3", "--seed would change a training that goes on"),
+        ("--do_eval", "--do_eval needs --config"),
+        ("--batch_size 3", "--batch_size needs --config"),
+        ("--learning_rate 1 --aux", "--aux and --learning_rate belong to two"),
+        (
+            "--recipe r --format paddle",
+            "--format is the format of --export FOLDER, which is missing",
+        ),
+        ("--resume run --seed 3", "--seed would change the training that is resumed"),
     ],
 )
-def test_words_that_do_not_go_together_are_refused(words: str, said: str) -> None:
+def test_contradicting_options_are_refused(words: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         request(*words.split())
 
@@ -133,19 +146,19 @@ def test_words_that_do_not_go_together_are_refused(words: str, said: str) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--iters 0", "no whole number from 1"),
-        ("--seed -1", "no whole number from 0"),
-        ("--batch-size many", "no whole number from 1"),
+        ("--iters 0", "not an integer of at least 1"),
+        ("--seed -1", "not an integer of at least 0"),
+        ("--batch-size many", "not an integer of at least 1"),
         ("--precision fp8", "neither fp32 nor mixed"),
-        ("--class-weights 1,x", "neither balanced, none, nor numbers"),
-        ("--class-weights 1,-2", "neither balanced, none, nor numbers"),
-        ("--class-weights inf", "neither balanced, none, nor numbers"),
+        ("--class-weights 1,x", "neither balanced, none, nor comma-separated numbers"),
+        ("--class-weights 1,-2", "neither balanced, none, nor comma-separated numbers"),
+        ("--class-weights inf", "neither balanced, none, nor comma-separated numbers"),
         ("--model unet", "invalid choice"),
         ("--batch 3", "unrecognized arguments"),  # which of the two was meant?
         ("--ms", "unrecognized arguments"),
     ],
 )
-def test_values_that_are_none_are_refused(
+def test_invalid_values_are_refused(
     capsys: pytest.CaptureFixture[str], words: str, said: str
 ) -> None:
     assert said in refusal(capsys, *words.split())
@@ -156,11 +169,11 @@ def test_values_that_are_none_are_refused(
     [("balanced", BALANCED), ("none", ()), ("1,2.5,0", (1.0, 2.5, 0.0))],
 )
 def test_class_weights_are_numbers_or_a_rule(text: str, value: object) -> None:
-    assert request("--recipe", "r", "--class-weights", text).changes.class_weights == value
+    assert request("--recipe", "r", "--class-weights", text).overrides.class_weights == value
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("fp16", "mixed"), ("mixed", "mixed"), ("fp32", "fp32")]
 )
 def test_paddleseg_s_fp16_is_mixed_precision(text: str, value: str) -> None:
-    assert request("--config", "c", "--precision", text).changes.precision == value
+    assert request("--config", "c", "--precision", text).overrides.precision == value

@@ -20,9 +20,9 @@ from fastfcn_export.checkpoint.read import read_checkpoint
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.system import record
 from fastfcn_training import __main__ as command
-from fastfcn_training.cli.forms.recipe_file import read_recipe
+from fastfcn_training.cli.recipe_sources.recipe_file import read_recipe
 from fastfcn_training.recipe.recipe import Augmentation, Recipe
-from small_trainings import RECIPE, journal
+from small_trainings import RECIPE, log_events
 
 needs_paddle = pytest.mark.skipif(
     None in (importlib.util.find_spec("paddle"), importlib.util.find_spec("safetensors")),
@@ -81,7 +81,7 @@ def test_a_training_leaves_what_it_says(
     assert result["iterations"] == 2
     assert Path(result["model"]).is_file()
     assert (run / "model.safetensors").is_file()
-    last = journal(run, "validation")[-1]
+    last = log_events(run, "validation")[-1]
     assert result["scores"] == {
         name: last[name] for name in ("mean_iou", "pixel_accuracy", "kappa", "mean_dice")
     }
@@ -95,7 +95,7 @@ def test_it_says_what_it_chose_for_the_machine(
     for line in ("processors: ", "device: ", "reading: ", "2/2  loss ", "validation after 2"):
         assert line in said.stderr
     assert "Warning" not in said.stderr
-    assert "processors: " in journal(run, "session")[0]["notes"]
+    assert "processors: " in log_events(run, "session")[0]["notes"]
 
 
 @needs_paddle
@@ -107,19 +107,19 @@ def test_the_artifact_is_of_the_trained_network(
 
 
 @needs_paddle
-def test_a_finished_training_is_gone_on_with_to_the_same_end(
+def test_a_finished_training_is_resumed_to_the_same_end(
     trained: tuple[Path, subprocess.CompletedProcess[str]], data: Path
 ) -> None:
     run, _ = trained
     before = (run / "model.safetensors").read_bytes()
     said = fastfcn_train("--resume", run, "--root", data)
     assert said.returncode == 0, said.stderr
-    assert f"go on with: fastfcn-export {run / 'best.safetensors'} -o FOLDER" in said.stdout
+    assert f"next: fastfcn-export {run / 'best.safetensors'} -o FOLDER" in said.stdout
     assert (run / "model.safetensors").read_bytes() == before
 
 
 @needs_paddle
-def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(data: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_tells_how_to_continue_and_exits_with_130(data: Path, tmp_path: Path) -> None:
     recipe = replace(CAMVID, iterations=100_000, validation_every=0, save_every=0)
     words = ["--recipe", written(tmp_path, recipe), "--root", data, "-o", tmp_path / "run"]
     rooms = (ROOT, ROOT / "export", ROOT / "training")
@@ -157,11 +157,11 @@ def test_a_gpu_that_is_not_there_is_missed_at_once(data: Path, tmp_path: Path) -
     words = ("--recipe", written(tmp_path, CAMVID), "--root", data, "-o", tmp_path / "run")
     said = fastfcn_train(*words, "--device", "cuda:99")
     assert said.returncode == 5
-    assert "the device cuda:99 was asked for" in said.stderr
+    assert "device cuda:99 is not available" in said.stderr
 
 
 @needs_paddle
-def test_a_training_that_goes_on_as_another_one_is_told_what_differs(
+def test_resuming_with_another_recipe_is_told_what_differs(
     trained: tuple[Path, subprocess.CompletedProcess[str]], data: Path, tmp_path: Path
 ) -> None:
     run, _ = trained
@@ -172,7 +172,7 @@ def test_a_training_that_goes_on_as_another_one_is_told_what_differs(
 
 
 @needs_paddle
-def test_weights_that_are_given_are_begun_with(
+def test_given_weights_are_the_initial_weights(
     trained: tuple[Path, subprocess.CompletedProcess[str]], data: Path, tmp_path: Path
 ) -> None:
     begin = trained[0] / "model.safetensors"
@@ -237,11 +237,11 @@ def test_mistakes_have_their_exit_codes(
     assert said in json.loads(capsys.readouterr().out)["message"]
 
 
-def test_nothing_said_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_options_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         command.main([])
     assert caught.value.code == 2
-    assert "say what to learn" in capsys.readouterr().err
+    assert "which training?" in capsys.readouterr().err
 
 
 def test_align_is_a_command_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fastfcn_infer.data.dataset import IGNORE
+from fastfcn_infer.errors import ImageError
 from fastfcn_training.data import augment as steps
 from fastfcn_training.data.augment import augment
 from fastfcn_training.recipe.recipe import Augmentation
@@ -265,3 +266,22 @@ def test_every_place_is_cut_equally_often() -> None:
     places, counts = np.unique(corners, return_counts=True)
     assert places.tolist() == [0, 1, 2, 4, 5, 6]
     assert counts.min() > 150
+
+
+@pytest.mark.parametrize(
+    ("size", "plan"),
+    [
+        ((1, 100_000), Augmentation()),
+        ((100_000, 1), Augmentation()),
+        ((300, 300), Augmentation(resize="scale", scales=(50.0, 50.0))),
+        ((1, 1_000_000), Augmentation(resize=None)),
+    ],
+    ids=["wide", "tall", "scaled", "padded"],
+)
+def test_a_picture_that_would_become_enormous_is_refused_before_memory_is_asked_for(
+    size: tuple[int, int], plan: Augmentation
+) -> None:
+    picture, labels = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)
+    shown = f"the picture of {size[1]} x {size[0]} would be (resized|padded) to .*pixels"
+    with pytest.raises(ImageError, match=shown):
+        augment(picture, labels, plan, np.random.default_rng(0))

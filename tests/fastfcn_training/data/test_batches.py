@@ -14,7 +14,7 @@ import labelled_pictures
 from fastfcn_infer.data.dataset import Dataset, open_dataset
 from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_training.data.batches import Batch, batches, network_input
-from fastfcn_training.data.sampler import Order
+from fastfcn_training.data.sampler import Sampler
 from fastfcn_training.recipe.recipe import Augmentation
 
 CAMVID = Path(__file__).parents[4] / "shared" / "data" / "camvid"  # lies here on some machines
@@ -28,9 +28,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def read(
-    dataset: Dataset, order: Order, count: int, start: int = 0, workers: int = 0
+    dataset: Dataset, sampler: Sampler, count: int, start: int = 0, workers: int = 0
 ) -> list[Batch]:
-    with batches(dataset, PLAN, order, start=start, workers=workers) as stream:
+    with batches(dataset, PLAN, sampler, start=start, workers=workers) as stream:
         return list(islice(stream, count))
 
 
@@ -42,7 +42,7 @@ def assert_equal(first: list[Batch], second: list[Batch]) -> None:
 
 
 def test_each_picture_comes_with_its_labels_and_its_name(dataset: Dataset) -> None:
-    with batches(dataset, PLAIN, Order(10, 3, seed=1)) as stream:
+    with batches(dataset, PLAIN, Sampler(10, 3, seed=1)) as stream:
         for batch in islice(stream, 7):
             assert batch.pixels.shape == (3, 24, 32, 3)
             assert batch.labels.shape == (3, 24, 32)
@@ -56,24 +56,24 @@ def test_each_picture_comes_with_its_labels_and_its_name(dataset: Dataset) -> No
 
 
 def test_names_are_those_of_the_order(dataset: Dataset) -> None:
-    order = Order(10, 4, seed=3)
-    expected = [tuple(f"s{draw.index}" for draw in order.draws(number)) for number in range(5)]
-    assert [batch.names for batch in read(dataset, order, 5)] == expected
+    sampler = Sampler(10, 4, seed=3)
+    expected = [tuple(f"s{draw.index}" for draw in sampler.draws(number)) for number in range(5)]
+    assert [batch.names for batch in read(dataset, sampler, 5)] == expected
 
 
 def test_workers_change_nothing(dataset: Dataset) -> None:
-    order = Order(10, 4, seed=1)
-    assert_equal(read(dataset, order, 6), read(dataset, order, 6, workers=2))
+    sampler = Sampler(10, 4, seed=1)
+    assert_equal(read(dataset, sampler, 6), read(dataset, sampler, 6, workers=2))
 
 
 def test_going_on_at_a_batch_gives_what_an_uninterrupted_stream_gives(dataset: Dataset) -> None:
-    order = Order(10, 4, seed=1)
-    assert_equal(read(dataset, order, 9)[5:], read(dataset, order, 4, start=5))
+    sampler = Sampler(10, 4, seed=1)
+    assert_equal(read(dataset, sampler, 9)[5:], read(dataset, sampler, 4, start=5))
 
 
 def test_two_processes_see_together_what_one_with_the_doubled_batch_sees(dataset: Dataset) -> None:
-    alone = read(dataset, Order(10, 4, seed=1), 3)
-    shares = [read(dataset, Order(10, 2, 1, rank, 2), 3) for rank in range(2)]
+    alone = read(dataset, Sampler(10, 4, seed=1), 3)
+    shares = [read(dataset, Sampler(10, 2, 1, rank, 2), 3) for rank in range(2)]
     for whole, first, second in zip(alone, *shares, strict=True):
         assert whole.names == first.names + second.names
         assert np.array_equal(whole.pixels, np.concatenate([first.pixels, second.pixels]))
@@ -82,7 +82,7 @@ def test_two_processes_see_together_what_one_with_the_doubled_batch_sees(dataset
 
 def test_a_sample_looks_different_in_the_next_epoch(dataset: Dataset) -> None:
     seen: dict[str, list[NDArray[np.uint8]]] = {}
-    for batch in read(dataset, Order(10, 5, seed=1), 4):
+    for batch in read(dataset, Sampler(10, 5, seed=1), 4):
         for name, pixels in zip(batch.names, batch.pixels, strict=True):
             seen.setdefault(name, []).append(pixels)
     assert all(not np.array_equal(first, second) for first, second in seen.values())
@@ -95,7 +95,7 @@ def test_a_picture_that_cannot_be_read_is_named(
     missing = tmp_path / "nowhere.png"
     broken = labelled_pictures.with_picture(dataset, 4, missing)
     with pytest.raises(ImageError, match=r"nowhere\.png"):
-        read(broken, Order(10, 5, seed=1), 2, workers=workers)
+        read(broken, Sampler(10, 5, seed=1), 2, workers=workers)
     assert multiprocessing.active_children() == []
 
 
@@ -106,32 +106,32 @@ def test_labels_of_another_size_than_their_picture_are_refused_naming_both_files
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((24, 33, 3), np.uint8))
     wrong = labelled_pictures.with_picture(dataset, 4, tmp_path / "wide.png")
     with pytest.raises(DatasetError, match=r"wide\.png(.|\n)*labels 4\.png"):
-        read(wrong, Order(10, 5, seed=1), 2, workers=workers)
+        read(wrong, Sampler(10, 5, seed=1), 2, workers=workers)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_broken_picture_stops_its_own_batch_and_none_before(
     dataset: Dataset, tmp_path: Path, workers: int
 ) -> None:
-    order = Order(10, 2, seed=1)
-    last = order.draws(2)[0].index
+    sampler = Sampler(10, 2, seed=1)
+    last = sampler.draws(2)[0].index
     broken = labelled_pictures.with_picture(dataset, last, tmp_path / "nowhere.png")
-    with batches(broken, PLAN, order, workers=workers) as stream:
-        assert_equal(list(islice(stream, 2)), read(dataset, order, 2))
+    with batches(broken, PLAN, sampler, workers=workers) as stream:
+        assert_equal(list(islice(stream, 2)), read(dataset, sampler, 2))
         with pytest.raises(ImageError):
             next(stream)
 
 
 def test_a_part_without_labels_is_refused(dataset: Dataset) -> None:
     bare = replace(dataset, samples=tuple(replace(s, label=None) for s in dataset.samples))
-    with batches(bare, PLAN, Order(10, 2, seed=1)) as stream, pytest.raises(DatasetError):
+    with batches(bare, PLAN, Sampler(10, 2, seed=1)) as stream, pytest.raises(DatasetError):
         next(stream)
 
 
 def test_a_dead_worker_is_an_error_that_names_pictures_and_leaves_no_process(
     dataset: Dataset,
 ) -> None:
-    with batches(dataset, PLAN, Order(10, 2, seed=1), workers=2) as stream:
+    with batches(dataset, PLAN, Sampler(10, 2, seed=1), workers=2) as stream:
         next(stream)
         for worker in multiprocessing.active_children():
             worker.kill()
@@ -142,7 +142,7 @@ def test_a_dead_worker_is_an_error_that_names_pictures_and_leaves_no_process(
 
 
 def test_leaving_early_leaves_no_process(dataset: Dataset) -> None:
-    with batches(dataset, PLAN, Order(10, 2, seed=1), workers=2) as stream:
+    with batches(dataset, PLAN, Sampler(10, 2, seed=1), workers=2) as stream:
         next(stream)
         assert len(multiprocessing.active_children()) >= 1
     assert multiprocessing.active_children() == []
@@ -162,9 +162,9 @@ def test_the_network_is_fed_channels_first_and_normalised() -> None:
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="CamVid is not here")
 def test_camvid_fills_batches() -> None:
     camvid = open_dataset("camvid", CAMVID, "train")
-    order = Order(len(camvid.samples), 4, seed=0)
+    sampler = Sampler(len(camvid.samples), 4, seed=0)
     plan = Augmentation(resize="scale", crop=(240, 320))
-    with batches(camvid, plan, order) as stream:
+    with batches(camvid, plan, sampler) as stream:
         batch = next(stream)
     assert batch.pixels.shape == (4, 240, 320, 3)
     assert batch.pixels.std() > 20

@@ -18,13 +18,13 @@ import multiprocessing, sys, time
 from pathlib import Path
 import labelled_pictures
 from fastfcn_training.data.batches import batches
-from fastfcn_training.data.sampler import Order
+from fastfcn_training.data.sampler import Sampler
 from fastfcn_training.recipe.recipe import Augmentation
 
 if __name__ == "__main__":
     dataset = labelled_pictures.make(Path(sys.argv[1]), 4)
     plan = Augmentation(base_size=24, crop=(20, 20))
-    with batches(dataset, plan, Order(4, 2, seed=0), workers=2) as stream:
+    with batches(dataset, plan, Sampler(4, 2, seed=0), workers=2) as stream:
         next(stream)
         workers = multiprocessing.active_children()
         print(*[worker.pid for worker in workers], flush=True)

@@ -8,7 +8,7 @@ import pytest
 
 from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_infer.errors import DatasetError
-from fastfcn_training.cli.forms.recipe_file import read_recipe
+from fastfcn_training.cli.recipe_sources.recipe_file import read_recipe
 from fastfcn_training.data.class_weights import balanced, counted_weights
 from small_trainings import pictures
 
@@ -25,7 +25,7 @@ def test_the_formula_is_enet_s_with_its_constant_lowered_to_1_1() -> None:
 
 
 def test_no_pixels_at_all_are_refused() -> None:
-    with pytest.raises(ValueError, match="no class has a pixel"):
+    with pytest.raises(ValueError, match="no class has any pixels"):
         balanced([0, 0])
 
 

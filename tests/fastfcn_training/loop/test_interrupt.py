@@ -21,16 +21,16 @@ def test_the_first_signal_is_remembered_and_answered(
     number: signal.Signals, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with Interrupt() as interrupt:
-        before = interrupt.asked
+        before = interrupt.requested
         os.kill(os.getpid(), number)
-        assert (before, interrupt.asked) == (False, True)
-    assert "Once more stops at once" in capfd.readouterr().err
+        assert (before, interrupt.requested) == (False, True)
+    assert "again to stop at once" in capfd.readouterr().err
 
 
 def test_an_invisible_one_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with Interrupt(visible=False) as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
-        assert interrupt.asked
+        assert interrupt.requested
     assert capfd.readouterr().err == ""
 
 
@@ -46,7 +46,7 @@ def test_a_launcher_that_repeats_itself_ends_nothing_early(
     with Interrupt() as interrupt:
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGTERM)
-        assert interrupt.asked
+        assert interrupt.requested
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert capfd.readouterr().err.count("stopping") == 1
@@ -70,7 +70,7 @@ def test_in_another_thread_it_does_nothing() -> None:
 
     def work() -> None:
         with Interrupt() as interrupt:
-            seen.append((interrupt.asked, signal.getsignal(signal.SIGINT) is before))
+            seen.append((interrupt.requested, signal.getsignal(signal.SIGINT) is before))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -85,7 +85,7 @@ sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "training")!r}]
 from fastfcn_training.loop.interrupt import Interrupt
 class Raw(io.FileIO):
     def write(self, data):
-        if bytes(data).startswith(b"a line") and not interrupt.asked:
+        if bytes(data).startswith(b"a line") and not interrupt.requested:
             os.kill(os.getpid(), signal.SIGINT)
         return super().write(data)
 with Interrupt() as interrupt:
@@ -93,7 +93,7 @@ with Interrupt() as interrupt:
     sys.stderr = io.TextIOWrapper(raw, line_buffering=True)
     sys.stderr.write("a line")
     sys.stderr.flush()
-    print(interrupt.asked)
+    print(interrupt.requested)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60

@@ -160,5 +160,5 @@ def test_a_state_of_another_kind_is_refused() -> None:
     live = tensors(draw(0))
     optimiser = NamedOptimiser(SGD, live)
     step(optimiser, live, 0)
-    with pytest.raises(CheckpointError, match="not that of adamw"):
+    with pytest.raises(CheckpointError, match="does not belong to adamw"):
         NamedOptimiser(ADAMW, tensors(draw(0))).load(optimiser.state())

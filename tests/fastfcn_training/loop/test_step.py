@@ -16,9 +16,9 @@ from small_trainings import NETWORK, PLAIN, RECIPE, pictures
 paddle = pytest.importorskip("paddle")
 
 from fastfcn_training.data.batches import batches  # noqa: E402 - needs it
-from fastfcn_training.data.sampler import Order  # noqa: E402
-from fastfcn_training.loop.step import Learner, Step  # noqa: E402
-from fastfcn_training.paddle_setup.distributed import Processes  # noqa: E402
+from fastfcn_training.data.sampler import Sampler  # noqa: E402
+from fastfcn_training.loop.step import StepResult, TrainingStep  # noqa: E402
+from fastfcn_training.paddle_setup.distributed import ProcessGroup  # noqa: E402
 
 Weights = dict[str, NDArray[Any]]
 
@@ -38,17 +38,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return pictures(tmp_path_factory.mktemp("data"), 4, void=False)
 
 
-def learn(recipe: Recipe, data: Dataset, *, steps: int = 1) -> tuple[list[Step], Weights, Weights]:
+def learn(
+    recipe: Recipe, data: Dataset, *, steps: int = 1
+) -> tuple[list[StepResult], Weights, Weights]:
     """Make some steps; returns what they found, and the weights before and after."""
     network = architecture(recipe.network, 3)
     before: Weights = dict(random_weights(network))
-    learner = Learner(recipe, network, before, Processes())
+    learner = TrainingStep(recipe, network, before, ProcessGroup())
     found = []
-    order = Order(len(data.samples), recipe.batch, recipe.seed)
-    with batches(data, recipe.augmentation, order) as stream:
+    sampler = Sampler(len(data.samples), recipe.batch, recipe.seed)
+    with batches(data, recipe.augmentation, sampler) as stream:
         for iteration in range(steps):
-            found.append(learner.look(stream, iteration))
-            learner.move(0.05)
+            found.append(learner.compute_gradients(stream, iteration))
+            learner.update_weights(0.05)
     return found, before, learner.network.weights()
 
 
@@ -102,11 +104,11 @@ def test_every_tensor_that_learns_has_a_part_in_every_loss(data: Dataset, networ
     # Several processes rely on it: a tensor without a gradient would be waited for, for ever.
     choice: NetworkChoice = replace(NETWORK, **NETWORKS[network])
     recipe = replace(QUIET, network=choice, losses=Losses(auxiliary=0.0, semantic=0.0))
-    learner = Learner(
-        recipe, architecture(choice, 3), random_weights(architecture(choice, 3)), Processes()
+    learner = TrainingStep(
+        recipe, architecture(choice, 3), random_weights(architecture(choice, 3)), ProcessGroup()
     )
-    with batches(data, recipe.augmentation, Order(4, 2, 0)) as stream:
-        learner.look(stream, 0)
+    with batches(data, recipe.augmentation, Sampler(4, 2, 0)) as stream:
+        learner.compute_gradients(stream, 0)
     tensors = learner.network.named_trainable()
     assert [name for name, tensor in tensors.items() if tensor.grad is None] == []
 
@@ -114,15 +116,15 @@ def test_every_tensor_that_learns_has_a_part_in_every_loss(data: Dataset, networ
 def test_dropout_depends_on_the_seed_and_the_iteration_alone(data: Dataset) -> None:
     recipe = replace(QUIET, network=NETWORK)
     network = architecture(recipe.network, 3)
-    order = Order(4, 4, 0)
+    sampler = Sampler(4, 4, 0)
 
     def loss(seed: int, iteration: int) -> float:
         paddle.seed(np.random.default_rng().integers(1000))
-        learner = Learner(
-            replace(recipe, seed=seed), network, random_weights(network), Processes()
+        learner = TrainingStep(
+            replace(recipe, seed=seed), network, random_weights(network), ProcessGroup()
         )
-        with batches(data, recipe.augmentation, order) as stream:
-            return float(learner.look(stream, iteration).losses[0])
+        with batches(data, recipe.augmentation, sampler) as stream:
+            return float(learner.compute_gradients(stream, iteration).losses[0])
 
     assert loss(0, 5) == loss(0, 5)
     assert len({loss(0, 5), loss(0, 6), loss(1, 5)}) == 3

@@ -16,19 +16,19 @@ from command_line import ROOT
 from fastfcn_export.network.choice import architecture
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.evaluation.metrics import scores
-from fastfcn_training.data.sampler import Order
-from small_trainings import journal, pictures
+from fastfcn_training.data.sampler import Sampler
+from small_trainings import log_events, pictures
 
 paddle = pytest.importorskip("paddle")
 
 from safetensors.numpy import load_file  # noqa: E402 - comes with Paddle's extra
 
 from fastfcn_training.checkpoint.files import checkpoints  # noqa: E402
-from fastfcn_training.loop.log import Journal  # noqa: E402
-from fastfcn_training.loop.trainer import Options, Trainer  # noqa: E402
+from fastfcn_training.loop.log import TrainingLog  # noqa: E402
+from fastfcn_training.loop.trainer import Trainer, TrainerOptions  # noqa: E402
 from fastfcn_training.loop.validation import validate  # noqa: E402
 from fastfcn_training.network.paddle_network import TrainingNetwork  # noqa: E402
-from fastfcn_training.paddle_setup.distributed import Processes  # noqa: E402
+from fastfcn_training.paddle_setup.distributed import ProcessGroup  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,  # the launcher and both processes import Paddle
@@ -81,12 +81,12 @@ def test_two_processes_make_the_steps_of_one_with_twice_the_batch(
     launched: Path, data: Dataset, tmp_path: Path, name: str
 ) -> None:
     recipe = two_processes.ALONE[name]
-    with Journal(tmp_path, visible=False) as writer:
-        options = Options(tmp_path, workers=0, log_every=1)
-        found = Trainer(recipe, data, data, options, Processes()).run(writer)
+    with TrainingLog(tmp_path, visible=False) as writer:
+        options = TrainerOptions(tmp_path, workers=0, log_every=1)
+        found = Trainer(recipe, data, data, options, ProcessGroup()).run(writer)
     assert found is not None
     assert facts(launched, 0)[name]["mean_iou"] == pytest.approx(found.mean_iou, abs=1e-3)
-    alone, together = journal(tmp_path), journal(launched / f"journal_{name}0")
+    alone, together = log_events(tmp_path), log_events(launched / f"log_{name}0")
     for ours, theirs in zip(together, alone, strict=True):
         for part in ("loss", "main", "auxiliary", "semantic"):
             assert ours[part] == pytest.approx(theirs[part], rel=1e-5)
@@ -95,9 +95,9 @@ def test_two_processes_make_the_steps_of_one_with_twice_the_batch(
         np.testing.assert_allclose(array, wanted[tensor], atol=1e-5, err_msg=tensor)
 
 
-def test_losses_in_the_journal_are_those_of_all_processes(launched: Path) -> None:
+def test_losses_in_the_log_are_those_of_all_processes(launched: Path) -> None:
     for name in (*two_processes.ALONE, "norms"):
-        first, second = (journal(launched / f"journal_{name}{rank}") for rank in (0, 1))
+        first, second = (log_events(launched / f"log_{name}{rank}") for rank in (0, 1))
         assert [line["loss"] for line in first] == [line["loss"] for line in second]
 
 
@@ -109,7 +109,7 @@ def test_what_is_validated_is_what_is_saved(launched: Path, data: Dataset) -> No
         network = TrainingNetwork(architecture(recipe.network, len(data.classes)), weights)
         wanted = scores(validate(network, data, recipe), recipe.convention)
         for rank in (0, 1):
-            lines = journal(launched / f"journal_norms{rank}", "validation")
+            lines = log_events(launched / f"log_norms{rank}", "validation")
             (line,) = (line for line in lines if line["iteration"] == iteration)
             assert line["iou"] == pytest.approx(wanted.iou, abs=1e-12)
 
@@ -123,7 +123,7 @@ def test_only_the_first_process_writes(launched: Path) -> None:
 def test_ctrl_c_in_one_process_stops_all_after_the_same_iteration(launched: Path) -> None:
     for rank in (0, 1):
         assert facts(launched, rank)["stopped"] is True
-        assert len(journal(launched / f"journal_stopped{rank}")) == 2
+        assert len(log_events(launched / f"log_stopped{rank}")) == 2
     assert [int(path.name) for path in checkpoints(launched / "stopped0")] == [2]
 
 
@@ -131,8 +131,8 @@ def test_a_loss_that_is_no_number_in_one_process_stops_all_and_its_pictures_are_
     launched: Path,
 ) -> None:
     batch = two_processes.NORMS.batch
-    order = Order(two_processes.PICTURES, batch, two_processes.NORMS.seed, world=2)
-    named = {draw.index for draw in replace(order, rank=1).draws(0)}
+    sampler = Sampler(two_processes.PICTURES, batch, two_processes.NORMS.seed, world=2)
+    named = {draw.index for draw in replace(sampler, rank=1).draws(0)}
     for rank in (0, 1):
         message = facts(launched, rank)["diverged"]
         for index in range(two_processes.PICTURES):

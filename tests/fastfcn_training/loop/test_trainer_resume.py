@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_training.recipe.recipe import Optimiser, Recipe
-from small_trainings import RECIPE, journal, pictures
+from small_trainings import RECIPE, log_events, pictures
 
 paddle = pytest.importorskip("paddle")
 
@@ -21,9 +21,9 @@ from safetensors.numpy import load_file  # noqa: E402 - comes with Paddle's extr
 
 from fastfcn_training.checkpoint.files import checkpoints, open_checkpoint  # noqa: E402
 from fastfcn_training.errors import TrainingError  # noqa: E402
-from fastfcn_training.loop.log import Journal  # noqa: E402
-from fastfcn_training.loop.trainer import Options, Trainer  # noqa: E402
-from fastfcn_training.paddle_setup.distributed import Processes  # noqa: E402
+from fastfcn_training.loop.log import TrainingLog  # noqa: E402
+from fastfcn_training.loop.trainer import Trainer, TrainerOptions  # noqa: E402
+from fastfcn_training.paddle_setup.distributed import ProcessGroup  # noqa: E402
 
 SGD = replace(RECIPE, optimiser=Optimiser("sgd", weight_decay=0.01, clip_norm=1.0))
 ADAMW = replace(RECIPE, batch=1, accumulate=2)
@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return pictures(tmp_path_factory.mktemp("data"), 5)
 
 
-class Stopping(Journal):
+class Stopping(TrainingLog):
     """Presses Ctrl-C when an iteration's line is written."""
 
     def __init__(self, run: Path, at: int) -> None:
@@ -43,7 +43,7 @@ class Stopping(Journal):
         self.at = at
         self.said: list[str] = []
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.said.append(text)
 
     def write(self, event: str, text: str, iteration: int, **facts: Any) -> None:
@@ -52,25 +52,25 @@ class Stopping(Journal):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def options(run: Path, workers: int = 0) -> Options:
-    return Options(run, workers=workers, log_every=1)
+def options(run: Path, workers: int = 0) -> TrainerOptions:
+    return TrainerOptions(run, workers=workers, log_every=1)
 
 
 def train(recipe: Recipe, data: Dataset, run: Path, *, workers: int = 0) -> None:
-    with Journal(run, visible=False) as writer:
-        Trainer(recipe, data, None, options(run, workers), Processes()).run(writer)
+    with TrainingLog(run, visible=False) as writer:
+        Trainer(recipe, data, None, options(run, workers), ProcessGroup()).run(writer)
 
 
-def go_on(recipe: Recipe, data: Dataset, run: Path, *, workers: int = 0) -> None:
-    with Journal(run, visible=False) as writer:
+def resume_training(recipe: Recipe, data: Dataset, run: Path, *, workers: int = 0) -> None:
+    with TrainingLog(run, visible=False) as writer:
         trainer = Trainer(
-            recipe, data, None, options(run, workers), Processes(), resume=open_checkpoint(run)
+            recipe, data, None, options(run, workers), ProcessGroup(), resume=open_checkpoint(run)
         )
         trainer.run(writer)
 
 
 def losses(run: Path) -> dict[int, list[float]]:
-    return {line["iteration"]: [line[name] for name in LOSSES] for line in journal(run)}
+    return {line["iteration"]: [line[name] for name in LOSSES] for line in log_events(run)}
 
 
 def assert_same(ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]) -> None:
@@ -100,7 +100,7 @@ def test_losses_and_weights_are_those_of_a_training_that_never_stopped(
         tmp_path / "whole" / "checkpoints" / "000002",
         tmp_path / "resumed" / "checkpoints" / "000002",
     )
-    go_on(recipe, data, tmp_path / "resumed", workers=workers)
+    resume_training(recipe, data, tmp_path / "resumed", workers=workers)
     whole, resumed = losses(tmp_path / "whole"), losses(tmp_path / "resumed")
     assert resumed == {3: whole[3], 4: whole[4]}
     assert len({tuple(values) for values in whole.values()}) == 4
@@ -116,14 +116,14 @@ def test_ctrl_c_saves_and_what_goes_on_ends_as_if_there_had_been_none(
     run = tmp_path / "stopped"
     writer = Stopping(run, at=1)
     with writer, pytest.raises(KeyboardInterrupt):
-        Trainer(RECIPE, data, None, options(run, workers), Processes()).run(writer)
+        Trainer(RECIPE, data, None, options(run, workers), ProcessGroup()).run(writer)
     assert [int(folder.name) for folder in checkpoints(run)] == [1]
     assert not (run / "model.safetensors").exists()
-    assert writer.said[-1].endswith(f"go on with --resume {run}")
+    assert writer.said[-1].endswith(f"continue with --resume {run}")
     with Stopping(run, at=3) as again, pytest.raises(KeyboardInterrupt):
         resume = open_checkpoint(run)
-        Trainer(RECIPE, data, None, options(run), Processes(), resume=resume).run(again)
-    go_on(RECIPE, data, run, workers=workers)
+        Trainer(RECIPE, data, None, options(run), ProcessGroup(), resume=resume).run(again)
+    resume_training(RECIPE, data, run, workers=workers)
     assert losses(run) == losses(tmp_path / "whole")
     assert_same_end(run, tmp_path / "whole")
 
@@ -131,23 +131,23 @@ def test_ctrl_c_saves_and_what_goes_on_ends_as_if_there_had_been_none(
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself Ctrl-C there")
 def test_ctrl_c_in_the_last_iteration_ends_nothing_early(data: Dataset, tmp_path: Path) -> None:
     with Stopping(tmp_path, at=4) as writer:
-        Trainer(RECIPE, data, None, options(tmp_path), Processes()).run(writer)
+        Trainer(RECIPE, data, None, options(tmp_path), ProcessGroup()).run(writer)
     assert (tmp_path / "model.safetensors").exists()
 
 
 def test_the_best_score_is_remembered(data: Dataset, tmp_path: Path) -> None:
     recipe = replace(RECIPE, validation_every=2)
-    with Journal(tmp_path / "whole", visible=False) as writer:
-        Trainer(recipe, data, data, options(tmp_path / "whole"), Processes()).run(writer)
+    with TrainingLog(tmp_path / "whole", visible=False) as writer:
+        Trainer(recipe, data, data, options(tmp_path / "whole"), ProcessGroup()).run(writer)
     run = tmp_path / "resumed"
     for name in ("checkpoints/000002", "best.safetensors"):
         copy = shutil.copytree if name.startswith("checkpoints") else shutil.copy
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         copy(tmp_path / "whole" / name, run / name)
-    with Journal(run, visible=False) as writer:
+    with TrainingLog(run, visible=False) as writer:
         resume = open_checkpoint(run)
         assert resume.progress.best is not None
-        Trainer(recipe, data, data, options(run), Processes(), resume=resume).run(writer)
+        Trainer(recipe, data, data, options(run), ProcessGroup(), resume=resume).run(writer)
     assert open_checkpoint(run).progress == open_checkpoint(tmp_path / "whole").progress
     assert_same(
         load_file(run / "best.safetensors"), load_file(tmp_path / "whole/best.safetensors")
@@ -158,14 +158,14 @@ def test_a_training_that_is_over_ends_at_once(data: Dataset, tmp_path: Path) -> 
     train(RECIPE, data, tmp_path)
     before = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").unlink()
-    go_on(RECIPE, data, tmp_path)
+    resume_training(RECIPE, data, tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before
-    assert [line["iteration"] for line in journal(tmp_path)] == [1, 2, 3, 4]
+    assert [line["iteration"] for line in log_events(tmp_path)] == [1, 2, 3, 4]
 
 
 def test_another_recipe_or_data_set_is_not_gone_on_with(data: Dataset, tmp_path: Path) -> None:
     train(RECIPE, data, tmp_path)
     with pytest.raises(TrainingError, match="its recipe differs in seed"):
-        go_on(replace(RECIPE, seed=1), data, tmp_path)
-    with pytest.raises(TrainingError, match="had 5 pictures then, and has 4 now"):
-        go_on(RECIPE, replace(data, samples=data.samples[:4]), tmp_path)
+        resume_training(replace(RECIPE, seed=1), data, tmp_path)
+    with pytest.raises(TrainingError, match="had 5 pictures then, now it has 4"):
+        resume_training(RECIPE, replace(data, samples=data.samples[:4]), tmp_path)

@@ -73,7 +73,7 @@ def backbones() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("depth", "form", "stride"), list(backbones()))
-def test_every_backbone_of_a_choice_computes_what_the_judge_computes(
+def test_every_backbone_source_a_choice_computes_what_the_judge_computes(
     depth: Any, form: Any, stride: Any
 ) -> None:
     choice = NetworkChoice(

@@ -20,7 +20,7 @@ from fastfcn_export.target.targets.reference import NumpyOps
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_training.network import pretrained
 from fastfcn_training.network.initial_weights import initial_weights
-from fastfcn_training.network.pretrained import backbone_weights, first_weights, network_weights
+from fastfcn_training.network.pretrained import backbone_weights, initial_network, network_weights
 from networks import CASES
 from trained_files import CHOICES, trained, write_trained
 
@@ -70,7 +70,7 @@ def test_every_tensor_of_a_published_backbone_has_its_place(
 
 
 @pytest.mark.parametrize("depth", ["resnet18", "resnet50"])
-def test_a_backbone_of_paddle_s_own_library_computes_the_same_features(
+def test_a_backbone_source_paddle_s_own_library_computes_the_same_features(
     depth: Any, tmp_path: Path
 ) -> None:
     paddle = pytest.importorskip("paddle")
@@ -96,7 +96,7 @@ def test_a_backbone_comes_out_of_a_whole_checkpoint_of_any_dialect(
     assert found.weights.keys() == in_backbone(architecture)
     assert equal(found.weights, random_weights(architecture))
     behind = len(cost.tensors(architecture)) - len(found.weights)
-    assert f"{behind} tensors are not used: parts of the network that are not its backbone" in (
+    assert f"{behind} tensors are not used: parts of the network outside the backbone" in (
         found.notes
     )
 
@@ -129,7 +129,7 @@ def test_a_backbone_comes_out_of_a_checkpoint_of_ours(tmp_path: Path) -> None:
     assert equal(found.weights, random_weights(architecture))
 
 
-def test_a_backbone_of_another_form_is_refused_with_every_tensor_that_does_not_fit(
+def test_a_backbone_source_another_form_is_refused_with_every_tensor_that_does_not_fit(
     tmp_path: Path,
 ) -> None:
     _, deep, _ = CASES["wuhuikai_encnet"]
@@ -159,7 +159,7 @@ def test_a_backbone_of_another_form_is_refused_with_every_tensor_that_does_not_f
 
 def test_a_file_without_a_backbone_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, {"encoder.weight": np.zeros(3)})
-    with pytest.raises(CheckpointError, match="no backbone of a known kind"):
+    with pytest.raises(CheckpointError, match="no known backbone"):
         backbone_weights(path, CASES["paddleseg_os32"][1])
 
 
@@ -190,12 +190,12 @@ def test_a_network_of_ours_is_taken_at_another_output_stride(tmp_path: Path) -> 
     assert found.weights.keys() == cost.tensors(other).keys()
 
 
-def test_layers_that_tell_classes_begin_anew_where_there_are_others(tmp_path: Path) -> None:
+def test_classifiers_start_from_random_weights_if_the_classes_differ(tmp_path: Path) -> None:
     dialect, architecture, _ = CASES["wuhuikai_encnet"]
     path = save_checkpoint(tmp_path, dialect, tensors_of("wuhuikai_encnet"))
     found = network_weights(path, replace(architecture, classes=3))
     assert found.notes == (
-        "the layers that tell classes begin anew: the file has 7 classes, not 3",
+        "the classifiers start from random weights: the file has 7 classes, not 3",
     )
     assert cost.tensors(architecture).keys() - found.weights.keys() == {
         f"{layer}.{part}"
@@ -204,24 +204,28 @@ def test_layers_that_tell_classes_begin_anew_where_there_are_others(tmp_path: Pa
     }
 
 
-def test_parts_of_training_that_the_file_has_not_begin_anew(tmp_path: Path) -> None:
+def test_training_only_parts_missing_from_the_file_start_from_random_weights(
+    tmp_path: Path,
+) -> None:
     dialect, architecture, _ = CASES["wuhuikai_laterals"]  # has neither
     path = save_checkpoint(tmp_path, dialect, tensors_of("wuhuikai_laterals"))
     wanted = replace(architecture, auxiliary=Auxiliary(4), semantic=True)
     found = network_weights(path, wanted)
     assert found.notes == (
-        "the auxiliary head begins anew: the file has none",
-        "the semantic layer begins anew: the file has none",
+        "the auxiliary head starts from random weights: the file has none",
+        "the semantic layer starts from random weights: the file has none",
     )
     assert found.weights.keys() == cost.tensors(architecture).keys()
 
 
-def test_an_auxiliary_head_of_another_width_begins_anew(tmp_path: Path) -> None:
+def test_an_auxiliary_head_of_another_width_starts_from_random_weights(tmp_path: Path) -> None:
     dialect, architecture, _ = CASES["wuhuikai_encnet"]
     wider = replace(architecture, auxiliary=Auxiliary(6))
     path = save_checkpoint(tmp_path, dialect, tensors_of("wuhuikai_encnet"))
     found = network_weights(path, wider)
-    assert found.notes == ("the auxiliary head begins anew: the file has another",)
+    assert found.notes == (
+        "the auxiliary head starts from random weights: the file has a different one",
+    )
     assert not [name for name in found.weights if name.startswith("auxiliary.")]
 
 
@@ -246,16 +250,16 @@ def test_another_network_is_refused_even_where_all_shapes_fit(
     assert finds in str(caught.value)
 
 
-def test_first_weights_are_the_file_s_and_else_those_of_the_seed(tmp_path: Path) -> None:
+def test_initial_network_are_the_file_s_and_else_those_of_the_seed(tmp_path: Path) -> None:
     dialect, architecture, _ = CASES["wuhuikai_encnet"]
     path = save_checkpoint(tmp_path, dialect, tensors_of("wuhuikai_encnet"))
     drawn, theirs = initial_weights(architecture, 7), random_weights(architecture)
-    assert equal(first_weights(architecture, 7).weights, drawn)
-    begun = first_weights(architecture, 7, backbone=path)
+    assert equal(initial_network(architecture, 7).weights, drawn)
+    begun = initial_network(architecture, 7, backbone=path)
     assert begun.weights.keys() == drawn.keys()
     for name, array in begun.weights.items():
         source = theirs if name.startswith("backbone.") else drawn
         assert np.array_equal(array, source[name]), name
-    assert equal(first_weights(architecture, 7, network=path).weights, theirs)
+    assert equal(initial_network(architecture, 7, network=path).weights, theirs)
     with pytest.raises(ValueError, match="give one of them"):
-        first_weights(architecture, 7, backbone=path, network=path)
+        initial_network(architecture, 7, backbone=path, network=path)

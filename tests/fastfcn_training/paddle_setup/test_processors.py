@@ -59,6 +59,6 @@ print("paddle" in sys.modules)
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
     )
     if paddle:
-        assert "RuntimeError: prepare() comes too late" in done.stderr
+        assert "RuntimeError: prepare() was called too late" in done.stderr
     else:
         assert done.stdout == "False\n", done.stderr

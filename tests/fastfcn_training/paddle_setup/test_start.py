@@ -29,11 +29,11 @@ def test_readers_leave_room_for_training(
     monkeypatch: pytest.MonkeyPatch, threads: int, neighbours: int, gpu: bool, readers: int
 ) -> None:
     monkeypatch.setattr(start, "cpu_budget", lambda: CpuBudget(threads, ""))
-    monkeypatch.setattr(launch, "neighbours", lambda: neighbours)
+    monkeypatch.setattr(launch, "local_processes", lambda: neighbours)
     assert start.reading_workers(gpu=gpu) == readers
 
 
 def test_what_the_launcher_says_is_heard() -> None:
     told = {"PADDLE_TRAINERS_NUM": "6", "PADDLE_LOCAL_SIZE": "2", "PADDLE_TRAINER_ID": "5"}
-    assert (launch.world(told), launch.neighbours(told), launch.rank(told)) == (6, 2, 5)
-    assert (launch.world({}), launch.neighbours({}), launch.rank({})) == (1, 1, 0)
+    assert (launch.world(told), launch.local_processes(told), launch.rank(told)) == (6, 2, 5)
+    assert (launch.world({}), launch.local_processes({}), launch.rank({})) == (1, 1, 0)

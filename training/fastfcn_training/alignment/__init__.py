@@ -1,1 +1,1 @@
-"""Comparisons that a faithful reproduction owes, and the recorded values that they compare with."""
+"""``fastfcn-train align``: this training compared with recorded values of the original code."""

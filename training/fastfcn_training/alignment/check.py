@@ -1,11 +1,11 @@
-"""What a comparison is; `checks/` holds one file each, named like the report that it leaves.
+"""A comparison of the alignment; `checks/` has one file for each, named like its report.
 
-A file offers, at module level,
+A file of `checks/` has, at module level,
 
 ``SUMMARY``
     what is compared, in one line;
 ``compare(setting) -> Comparison``
-    compare.
+    does the comparison.
 """
 
 import math
@@ -21,11 +21,11 @@ _PACKAGE = "fastfcn_training.alignment.checks"
 
 @dataclass(frozen=True)
 class Setting:
-    """What comparisons may use.
+    """Inputs of a comparison.
 
     Args:
         reference: recorded values.
-        camvid: root of CamVid; None: generated pictures take its place.
+        camvid: root of CamVid; None: use generated pictures instead.
     """
 
     reference: Reference
@@ -34,13 +34,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number and what it should be.
+    """One number and its expected value.
 
     Args:
         name: of the number.
-        found: what we computed.
-        expected: what it should be.
-        difference: between the two, as `Comparison.measure` says.
+        found: our value.
+        expected: the reference value.
+        difference: between the two, in terms of `Comparison.measure`.
         allowed: largest difference that passes.
     """
 
@@ -52,18 +52,18 @@ class Figure:
 
     @property
     def passed(self) -> bool:
-        """Tell whether the numbers agree; what is not a number never does."""
+        """Tell whether the numbers agree; NaN never does."""
         return self.difference <= self.allowed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
     Args:
         ours: what was computed.
         theirs: what it was compared with.
-        measure: what a difference is.
+        measure: how differences are measured.
         figures: the numbers, at least one.
     """
 
@@ -79,7 +79,7 @@ class Comparison:
 
     @property
     def ranked(self) -> tuple[Figure, ...]:
-        """The numbers by how much of what is allowed they differ by, the worst first."""
+        """The numbers by difference relative to what is allowed, the worst first."""
         return tuple(sorted(self.figures, key=_share, reverse=True))
 
 
@@ -102,7 +102,7 @@ def load_check(name: str) -> Check:
     """Load a comparison by its name.
 
     Raises:
-        KeyError: there is no such comparison.
+        KeyError: unknown name.
     """
     return cast("Check", registry.load(_PACKAGE, name))
 
@@ -110,18 +110,18 @@ def load_check(name: str) -> Check:
 def relative(
     name: str, found: float, expected: float, allowed: float, *, floor: float = 0.0
 ) -> Figure:
-    """Compare two numbers relative to the expected one, or to `floor` where that is larger."""
+    """Compare two numbers relative to the expected one, or to `floor` if that is larger."""
     scale = max(abs(expected), floor)
     return Figure(name, found, expected, abs(found - expected) / (scale or 1.0), allowed)
 
 
 def absolute(name: str, found: float, expected: float, allowed: float) -> Figure:
-    """Compare two numbers."""
+    """Compare two numbers by their absolute difference."""
     return Figure(name, found, expected, abs(found - expected), allowed)
 
 
 def _share(figure: Figure) -> float:
-    """Tell how much of what is allowed the difference is; infinite where nothing is."""
+    """Give the difference relative to what is allowed; infinite if none is allowed."""
     if figure.passed:
         return figure.difference / figure.allowed if figure.allowed else 0.0
     share = figure.difference / figure.allowed if figure.allowed else math.inf

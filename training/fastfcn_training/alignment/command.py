@@ -1,10 +1,9 @@
-"""``fastfcn-train align``: is this training the original's? Five comparisons, a report file each."""
+"""``fastfcn-train align``: five comparisons with the original code, each with a report."""
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from fastfcn_infer.cli import exit_codes
@@ -17,16 +16,6 @@ from fastfcn_training.paddle_setup import start
 SUMMARY = "compare this training with recorded values of the original code"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Parse what stands behind ``fastfcn-train align`` and run it; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="fastfcn-train align", description=SUMMARY, allow_abbrev=False
-    )
-    add_arguments(parser)
-    given = parser.parse_args(arguments)
-    return exit_codes.run(lambda: run(given), as_json=given.json)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
@@ -35,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=RECORDED,
         metavar="FILE",
-        help="recorded values (default: those of the original code, which the package carries)",
+        help="recorded values (default: those of the original code, included in the package)",
     )
     add(
         "-o",
@@ -44,28 +33,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("alignment"),
         metavar="DIR",
-        help="where the reports go, NAME.json and NAME.txt (default: alignment)",
+        help="folder for the reports NAME.json and NAME.txt (default: alignment)",
     )
     add(
         "--only",
         action="append",
         choices=check_names(),
         metavar="NAME",
-        help=f"one comparison, or several by several --only: {', '.join(check_names())}",
+        help=f"a comparison to run; may be repeated: {', '.join(check_names())}",
     )
     add(
         "--camvid",
         type=Path,
         metavar="ROOT",
-        help="where CamVid lies, for train_align_diff (default: generated pictures)",
+        help="folder of CamVid, for train_align_diff (default: generated pictures)",
     )
     add("--json", action="store_true", help="print the result as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, write the reports, exit with 4 where something differs.
+    """Compare, write the reports, and return exit code 4 if something differs.
 
-    Everything is computed on the processor: that is where the recorded values come from.
+    Everything is computed on the CPU, as the recorded values were.
     """
     for line in start.start("cpu"):
         print(line, file=sys.stderr)

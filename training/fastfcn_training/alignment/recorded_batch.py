@@ -1,4 +1,4 @@
-"""The batch whose losses were recorded, and our network that is to give the same."""
+"""The batch whose losses were recorded, and our network, which should give the same."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ Precision = Literal["float32", "float64"]
 
 @dataclass(frozen=True)
 class Step:
-    """One step of training: its loss before it, and the length of each tensor's gradient."""
+    """One training step: the loss before it, and the norm of each tensor's gradient."""
 
     loss: float
     gradient_norms: dict[str, float]
 
 
 class RecordedBatch:
-    """Our network before the batch; dropout is off, as it was when the values were recorded.
+    """Our network on the recorded batch; dropout is off, as in the recording.
 
     Args:
         reference: recorded values, which say what the weights, pictures and labels are.
@@ -49,13 +49,13 @@ class RecordedBatch:
         self._labels = paddle.to_tensor(labels.astype(np.int64))
 
     def evaluation_loss(self) -> float:
-        """Compute the loss with norms in evaluation mode."""
+        """Compute the loss with batch norms in evaluation mode."""
         self._network.eval()
         with paddle.no_grad():
             return float(self._loss())
 
     def steps(self, count: int) -> Iterator[Step]:
-        """Train."""
+        """Train for `count` steps."""
         self._network.train()
         tensors = self._network.named_trainable()
         optimiser = NamedOptimiser(self._wanted.optimiser, tensors)
@@ -63,8 +63,8 @@ class RecordedBatch:
         for _ in range(count):
             loss = self._loss()
             loss.backward()
-            lengths = {name: _length(tensor.grad) for name, tensor in tensors.items()}
-            yield Step(float(loss), lengths)
+            norms = {name: _norm(tensor.grad) for name, tensor in tensors.items()}
+            yield Step(float(loss), norms)
             optimiser.paddle.step()
             optimiser.paddle.clear_grad()
 
@@ -77,7 +77,7 @@ class RecordedBatch:
         return losses.total(found, wanted.losses)
 
 
-def _length(gradient: Tensor) -> float:
+def _norm(gradient: Tensor) -> float:
     if gradient is None:  # the loss does not depend on the tensor
         return 0.0
     return float(np.linalg.norm(gradient.numpy().astype(np.float64)))

@@ -1,4 +1,4 @@
-"""What a comparison leaves: a JSON file with every number, and a short text."""
+"""The report of a comparison: a JSON file with every number, and a short text."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from typing import Any
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_training.alignment.check import Comparison, Figure
 
-_SHOWN = 8  # numbers in the text, the worst ones
+_SHOWN = 8  # numbers in the text, worst first
 
 
 def write_report(
@@ -18,11 +18,11 @@ def write_report(
     """Write ``NAME.json`` and ``NAME.txt``.
 
     Args:
-        folder: where to; it exists.
+        folder: to write to; it must exist.
         name: of the comparison.
-        found: what it found.
+        found: its result.
         versions: package -> version.
-        seconds: that it took.
+        seconds: time it took.
     """
     data = report_data(found) | {"versions": dict(versions), "seconds": round(seconds, 1)}
     text = json.dumps({"comparison": name} | data, indent=1, allow_nan=False)
@@ -31,7 +31,7 @@ def write_report(
 
 
 def report_data(found: Comparison) -> dict[str, Any]:
-    """Turn a comparison into what JSON can hold; what is not a number becomes null."""
+    """Convert a comparison to JSON data; NaN and infinity become null."""
     return {
         "passed": found.passed,
         "ours": found.ours,
@@ -52,7 +52,7 @@ def report_data(found: Comparison) -> dict[str, Any]:
 
 
 def report_text(name: str, found: Comparison) -> str:
-    """Say in a few lines what was compared, whether it passed, and which numbers differ most."""
+    """Summarise what was compared, whether it passed, and which numbers differ most."""
     failed = sum(not figure.passed for figure in found.figures)
     count = len(found.figures)
     verdict = "passed" if found.passed else f"FAILED: {failed} of {count} numbers differ"
@@ -63,7 +63,7 @@ def report_text(name: str, found: Comparison) -> str:
         f"  ours        {found.ours}",
         f"  theirs      {found.theirs}",
         f"  difference  {found.measure}",
-        f"  numbers     {count}; those that come closest to what is allowed:",
+        f"  numbers     {count}; the largest differences relative to what is allowed:",
         f"    {'':{width}}  {'found':>14}  {'expected':>14}  {'difference':>10}  {'allowed':>8}",
         *(_line(figure, width) for figure in shown),
     ]

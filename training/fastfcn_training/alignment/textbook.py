@@ -1,6 +1,7 @@
-"""A small FastFCN written out as its papers do, with nothing of ours in it but the names.
+"""A small FastFCN written as in its papers; it shares nothing with our code but the names.
 
-Convolutions, pooling and derivatives are Paddle's; norms, encoding and resize are their definitions.
+Convolutions, pooling and derivatives are Paddle's; norms, encoding and resize follow their
+definitions.
 
 Source: Wu et al., FastFCN, 2019, section 3.3; Zhang et al., Context Encoding for Semantic
 Segmentation, 2018, sections 3 and 4; He et al., 2015; reference/fastfcn_semantics.md, 1.1 to 1.8.
@@ -20,7 +21,7 @@ Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are 
 
 @dataclass(frozen=True)
 class Widths:
-    """Channels: of the backbone's first stage, JPU, head, auxiliary head; and code words."""
+    """Channels of the backbone's first stage, JPU, head and auxiliary head; number of code words."""
 
     backbone: int
     jpu: int
@@ -30,7 +31,7 @@ class Widths:
 
 
 class Norm(nn.Layer):  # type: ignore[misc]
-    """Batch norm over all axes but the second."""
+    """Batch norm over all axes except the second."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -83,13 +84,13 @@ class Block(nn.Layer):  # type: ignore[misc]
             self.shortcut = ConvNorm(before, after, 1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what the convolutions find to what comes in."""
+        """Add the output of the convolutions to the input."""
         y = self.conv2(nn.functional.relu(self.conv1(x)))
         return nn.functional.relu(y + (self.shortcut(x) if hasattr(self, "shortcut") else x))
 
 
 class Backbone(nn.Layer):  # type: ignore[misc]
-    """ResNet-18 with three 3x3 convolutions for its 7x7."""
+    """ResNet-18 with three 3x3 convolutions in place of the 7x7 one."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -124,7 +125,7 @@ class Backbone(nn.Layer):  # type: ignore[misc]
 
 
 class Separable(nn.Layer):  # type: ignore[misc]
-    """A dilated depthwise convolution and a pointwise one; nothing non-linear between them."""
+    """A dilated depthwise convolution and a pointwise one, with no activation in between."""
 
     def __init__(self, before: int, after: int, dilation: int) -> None:
         super().__init__()
@@ -148,7 +149,7 @@ class Jpu(nn.Layer):  # type: ignore[misc]
             setattr(self, f"branch{i}", Separable(3 * width, width, 2**i))
 
     def forward(self, c2: Tensor, c3: Tensor, c4: Tensor) -> Tensor:
-        """Bring all to one width and size, the coarsest first; look at four distances."""
+        """Bring all to one width and size, the coarsest first; apply four dilations."""
         p3, p4, p5 = (
             nn.functional.relu(layer(c))
             for layer, c in ((self.p3, c2), (self.p4, c3), (self.p5, c4))
@@ -160,7 +161,7 @@ class Jpu(nn.Layer):  # type: ignore[misc]
 
 
 class Encoding(nn.Layer):  # type: ignore[misc]
-    """Residuals of all pixels to all code words, shared out among the words and added up."""
+    """Residuals of all pixels to all code words, softly assigned to the words and summed."""
 
     def __init__(self, channels: int, codes: int) -> None:
         super().__init__()
@@ -179,7 +180,7 @@ class Encoding(nn.Layer):  # type: ignore[misc]
 
 
 class Head(nn.Layer):  # type: ignore[misc]
-    """Context encoding: the picture's summary weighs the channels and names the classes."""
+    """Context encoding: a summary of the picture weights the channels and predicts its classes."""
 
     def __init__(self, before: int, width: int, codes: int, classes: int) -> None:
         super().__init__()
@@ -231,7 +232,7 @@ class FastFCN(nn.Layer):  # type: ignore[misc]
 
 
 def bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize so that corners stay corners: a weighted mean of neighbours, rows and columns."""
+    """Resize bilinearly with aligned corners, as a matrix product over rows and columns."""
     rows, columns = (
         paddle.to_tensor(_shares(held, wanted)).astype(x.dtype)
         for held, wanted in zip(x.shape[2:], size, strict=True)
@@ -240,6 +241,6 @@ def bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _shares(held: int, wanted: int) -> NDArray[np.float64]:
-    """Tell how much of each pixel held is in each pixel wanted: (wanted, held)."""
+    """Give the weight of each source pixel in each target pixel: (wanted, held)."""
     at = np.linspace(0, held - 1, wanted)[:, None]
     return np.asarray(np.maximum(0, 1 - np.abs(at - np.arange(held))))

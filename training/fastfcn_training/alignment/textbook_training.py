@@ -1,4 +1,4 @@
-"""A training of the textbook's network by definitions: losses, schedule and SGD, in float64.
+"""Training of the textbook network, written by definition: losses, schedule and SGD, in float64.
 
 Source: reference/fastfcn_semantics.md, 5.2 and 5.3.
 """
@@ -22,11 +22,11 @@ _MATRICES = ("head.gate.weight", "head.semantic.weight")
 
 @dataclass(frozen=True)
 class Constants:
-    """Of a training.
+    """Constants of a training.
 
     Args:
         rate: learning rate of the backbone in the first step; it falls as ``(1 - t / T) ** 0.9``.
-        head_factor: rate of all else, over the backbone's.
+        head_factor: rate of everything else, divided by the backbone's.
         momentum, weight_decay: of SGD.
         auxiliary, semantic: weights of those losses.
     """
@@ -40,7 +40,7 @@ class Constants:
 
 
 def fill(network: FastFCN, weights: Mapping[str, NDArray[Any]]) -> None:
-    """Give the network its weights, in float64."""
+    """Set the network's weights, in float64."""
     network.to(dtype="float64")
     for name, tensor in network.state_dict().items():
         # Paddle's matrices are (in, out).
@@ -49,7 +49,7 @@ def fill(network: FastFCN, weights: Mapping[str, NDArray[Any]]) -> None:
 
 
 def train(network: FastFCN, batches: Sequence[Batch], constants: Constants) -> Iterator[float]:
-    """Learn from one batch after the other; gives the loss before each step."""
+    """Train on one batch after the other; yields the loss before each step."""
     network.train()
     tensors = dict(network.named_parameters())
     speeds = {name: paddle.zeros_like(tensor) for name, tensor in tensors.items()}

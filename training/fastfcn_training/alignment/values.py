@@ -1,7 +1,7 @@
-"""Numbers from names and seeds, the same on any machine: weights, pictures and labels.
+"""Weights, pictures and labels generated from names and seeds, the same on any machine.
 
-With them recorded values need no weights beside them. NumPy's legacy generator is used because its
-streams are frozen.
+So recorded values need no files of weights or pictures. NumPy's legacy generator is used because
+its streams never change.
 """
 
 import zlib
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from fastfcn_infer.data.dataset import IGNORE
 
 Shape = tuple[int, ...]
-_CELL = 8  # pixels: labels are drawn in squares of that side
+_CELL = 8  # pixels: labels are drawn in squares of this side
 
 
 def tensor(name: str, theirs: str, shape: Shape) -> NDArray[np.float32]:
     """Draw one of a network's tensors.
 
     Args:
-        name: ours, which says what the tensor is for.
-        theirs: the one it has in the code that the values were recorded with; decides the numbers.
+        name: our name, which tells what the tensor is for.
+        theirs: its name in the original code, which determines the numbers.
         shape: of the tensor.
     """
     random = np.random.RandomState(zlib.crc32(theirs.encode()))
@@ -36,7 +36,7 @@ def tensor(name: str, theirs: str, shape: Shape) -> NDArray[np.float32]:
     elif part == "codewords":
         values = random.randn(*shape) * 0.3
     elif part == "weight":
-        # Convolutions are followed by a ReLU, which halves what goes through; matrices are not.
+        # Convolutions are followed by a ReLU, which halves the variance; matrices are not.
         gain = 2.0 if len(shape) == 4 else 1.0
         values = random.randn(*shape) * np.sqrt(gain / prod(shape[1:]))
     else:
@@ -45,7 +45,7 @@ def tensor(name: str, theirs: str, shape: Shape) -> NDArray[np.float32]:
 
 
 def network_input(seed: int, height: int, width: int) -> NDArray[np.float32]:
-    """Draw a network's input (1, 3, height, width): squares and noise, about unit variance."""
+    """Draw a network input (1, 3, height, width): squares and noise, of about unit variance."""
     random = np.random.RandomState(seed)
     coarse = random.randn(3, height // 16 + 2, width // 16 + 2)
     squares = np.kron(coarse, np.ones((16, 16)))[:, :height, :width]
@@ -53,7 +53,7 @@ def network_input(seed: int, height: int, width: int) -> NDArray[np.float32]:
 
 
 def label_maps(seed: int, classes: int, count: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Draw labels (count, height, width) in squares: every class alike, and pixels without one."""
+    """Draw labels (count, height, width) in squares: all classes equally often, some unlabelled."""
     cells = (count, -(-height // _CELL), -(-width // _CELL))
     drawn = np.random.RandomState(seed).randint(-1, classes, cells)
     drawn[drawn < 0] = IGNORE
@@ -64,7 +64,7 @@ def label_maps(seed: int, classes: int, count: int, height: int, width: int) -> 
 def predicted_and_true(
     seed: int, classes: int, shape: Shape
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw labels and what was predicted for them: six in ten right, a tenth ignored.
+    """Draw predicted and true labels: six in ten right, a tenth ignored.
 
     The last class is predicted but never true.
     """

@@ -1,1 +1,1 @@
-"""What a training writes, and how it is resumed."""
+"""What a training writes: checkpoints, final weights, exports; and how it is resumed."""

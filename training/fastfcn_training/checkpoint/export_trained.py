@@ -1,4 +1,4 @@
-"""What becomes of a finished training: an artifact that is run without a framework."""
+"""``--export``: the final weights of a training as an artifact."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,41 +7,51 @@ from fastfcn_export.convert import export, ready
 from fastfcn_export.request import Request
 from fastfcn_infer.artifact.manifest import Manifest
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_training.checkpoint.files import BEST, LAST
 
-BEST, LAST = "best.safetensors", "model.safetensors"  # in a run's folder
+_RUN_FILES = (BEST, LAST, "checkpoints", "log.jsonl", "visualdl")
 
 
-def delivered(run: Path) -> Path:
-    """Find the weights that a finished training is judged by: the best, else the last.
+def final_weights(run: Path) -> Path:
+    """Find the final weights of a finished training: the best ones, or else the last.
 
     Raises:
-        CheckpointError: the training has left none.
+        CheckpointError: there are none.
     """
     for name in (BEST, LAST):
         if (run / name).is_file():
             return run / name
     raise CheckpointError(
-        f"{run} holds neither {BEST} nor {LAST}: no training has come to its end there. Go on with "
-        f"it: fastfcn-train --resume {run}"
+        f"{run} holds neither {BEST} nor {LAST}: no training has finished there. Continue it: "
+        f"fastfcn-train --resume {run} --root DIR"
     )
 
 
-def check_export(folder: Path, formats: Sequence[str]) -> None:
-    """Check what `export_trained` will need; to be asked before the training.
+def check_export(folder: Path, formats: Sequence[str], run: Path) -> None:
+    """Check before the training that `export_trained` will be possible after it.
 
     Args:
-        folder: where the artifact is to be.
+        folder: of the artifact to be.
         formats: of the graph.
+        run: folder of the training.
 
     Raises:
         BackendMissing: a package that a format needs is not installed.
-        ValueError: an unknown format.
-        FileExistsError: `folder` is there.
+        ValueError: an unknown format, or a folder that the training itself writes to.
+        FileExistsError: `folder` exists.
     """
     ready(Request(formats=tuple(formats)))
     if folder.exists():
         raise FileExistsError(
-            f"{folder} exists already, and a training does not replace artifacts; name another folder"
+            f"{folder} already exists, and a training replaces no artifact; choose another folder for "
+            "--export"
+        )
+    real, inner = folder.resolve(), run.resolve()
+    own = [inner / name for name in _RUN_FILES]
+    if real in (inner, *inner.parents) or any(path in (real, *real.parents) for path in own):
+        raise ValueError(
+            f"--export {folder} is where the training writes to ({run}); choose another folder, such "
+            f"as {run / 'artifact'}"
         )
 
 
@@ -52,20 +62,20 @@ def export_trained(
     *,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Manifest:
-    """Turn the weights of a finished training into an artifact, proven equal to the network.
+    """Export the final weights of a training, and verify the artifact against the network.
 
     Args:
         run: folder of the training.
-        folder: where the artifact is to be.
+        folder: of the artifact to be.
         formats: of the graph.
-        report: told the name of each stage as it begins.
+        report: called with the name of each stage as it starts.
 
     Raises:
         CheckpointError: there are no weights, or they are damaged.
-        VerificationError: the graph is not the network; nothing was written.
-        FileExistsError: `folder` is there.
+        VerificationError: the graph differs from the network; nothing was written.
+        FileExistsError: `folder` exists.
         BackendMissing: a package that the format or the verification needs is not installed.
         BackendError: a runtime refused the graph.
     """
     request = Request(formats=tuple(formats))
-    return export(delivered(run), folder, request, report=report)
+    return export(final_weights(run), folder, request, report=report)

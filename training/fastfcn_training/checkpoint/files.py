@@ -1,17 +1,17 @@
-"""Checkpoints of a training: whole or not there, the last few and the best kept.
+"""Checkpoints of a training: written whole or not at all; the last few and the best are kept.
 
 ``RUN/checkpoints/001200/`` holds
 
 ``model.safetensors``
-    the weights by our names, and what they are (`fastfcn_export.dialect.trained`): this file is what
-    ``fastfcn-export`` takes;
+    the weights by our names and their description (`fastfcn_export.dialect.trained`): this file is
+    what ``fastfcn-export`` takes;
 ``optimiser.safetensors``
-    what the optimiser remembers of each tensor, as ``TENSOR|KIND``;
+    the optimiser's state of each tensor, as ``TENSOR|KIND``;
 ``progress.json``
     the recipe, the iteration, the best score so far and the hashes of the other two.
 
-There is no state of random numbers to be saved: everything random in an iteration follows from the
-recipe's seed and the iteration's number.
+No state of random numbers is saved: everything random in an iteration follows from the recipe's
+seed and the iteration's number. Only these files are ever deleted from a checkpoint's folder.
 """
 
 import hashlib
@@ -37,13 +37,15 @@ from fastfcn_training.recipe.recipe import Recipe
 
 Tensors = Mapping[str, NDArray[Any]]
 MODEL, OPTIMISER, PROGRESS = "model.safetensors", "optimiser.safetensors", "progress.json"
+BEST, LAST = "best.safetensors", "model.safetensors"  # in a run's folder: weights alone
+_FILES = (OPTIMISER, MODEL, PROGRESS)  # in the order in which they are written
 _FOLDER = "checkpoints"
 _NUMBER = re.compile(r"\d{6,}")
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best validation so far: its score, a share of 1, and the iterations behind it."""
+    """The best validation so far: its score, 0 to 1, and the iteration it came after."""
 
     score: float
     iteration: int
@@ -51,12 +53,12 @@ class Best:
 
 @dataclass(frozen=True)
 class LossScale:
-    """What mixed precision remembers from step to step.
+    """State of the loss scaling in mixed precision.
 
     Args:
         factor: of the losses.
-        good: steps in a row whose gradients were finite.
-        bad: steps in a row whose gradients were not, and which were left out.
+        good: consecutive steps with finite gradients.
+        bad: consecutive steps without, which were skipped.
     """
 
     factor: float
@@ -66,16 +68,16 @@ class LossScale:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come.
+    """How far a training has come; the content of ``progress.json``.
 
     Args:
         recipe: of the training.
-        iteration: steps that were made.
-        world: processes that made them.
+        iteration: steps made.
+        world: number of processes that made them.
         best: None before the first validation.
-        samples: pictures that were learned from; None: not known.
+        samples: pictures in the training part; None if unknown.
         loss_scale: of mixed precision.
-        sha256: of the files beside this one, hexadecimal; those that are not here are not checked.
+        sha256: of the other two files, hexadecimal; empty in old checkpoints, which are not checked.
     """
 
     recipe: Recipe
@@ -89,7 +91,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a training needs to go on."""
+    """Everything needed to resume a training."""
 
     progress: Progress
     weights: Tensors
@@ -97,30 +99,32 @@ class Checkpoint:
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint, trained: Trained, *, keep: int) -> Path:
-    """Write a checkpoint below `run`; then delete older ones but the last `keep` and the best.
+    """Write a checkpoint below `run`; then delete older ones except the last `keep` and the best.
 
-    One of the same iteration that is there already was left behind by a training that went on from
-    an earlier one; it is replaced.
+    An existing one of the same iteration is replaced: it is left from before the training was
+    resumed from an earlier checkpoint.
 
     Returns:
         The checkpoint's folder.
 
     Raises:
-        OSError: it could not be written; the older checkpoints are all there.
+        OSError: it could not be written; the older checkpoints are intact.
     """
     progress = checkpoint.progress
-    files = {
+    files: dict[str, bytes] = {
         OPTIMISER: save(_contiguous(checkpoint.optimiser)),
         MODEL: _model(checkpoint.weights, trained),
     }
     progress = replace(progress, sha256={name: _hash(data) for name, data in files.items()})
-    folder = run / _FOLDER / f"{progress.iteration:06d}"
+    files[PROGRESS] = record.to_json(progress).encode()  # last: it makes the folder a checkpoint
+    folder = checkpoint_folder(run, progress.iteration)
     if folder.exists():
         _remove(folder)
-    with write_folder(folder, replace=False) as partial:
-        for name, data in files.items():
-            write_file(partial / name, data)
-        write_file(partial / PROGRESS, record.to_json(progress).encode())
+    if folder.exists():  # with files that are not ours
+        _write(folder, files)
+    else:
+        with write_folder(folder, replace=False) as partial:
+            _write(partial, files)
     best = None if progress.best is None else progress.best.iteration
     older = [old for old in checkpoints(run) if int(old.name) <= progress.iteration]
     for old in older[:-keep]:
@@ -130,33 +134,38 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, trained: Trained, *, keep
 
 
 def save_weights(path: Path, weights: Tensors, trained: Trained) -> None:
-    """Write the weights alone, for `fastfcn-export`."""
+    """Write the weights alone, as `fastfcn-export` takes them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, _model(weights, trained))
 
 
 def clean(run: Path) -> None:
-    """Delete what killed trainings left half-written; no other may be writing into `run`."""
+    """Delete half-written files of killed trainings; no other training may be writing to `run`."""
     for folder in (run, run / _FOLDER):
         sweep(folder, older_than=0)
 
 
+def checkpoint_folder(run: Path, iteration: int) -> Path:
+    """Give the folder of a checkpoint, which need not exist."""
+    return run / _FOLDER / f"{iteration:06d}"
+
+
 def checkpoints(run: Path) -> list[Path]:
-    """List the folders of the checkpoints below `run`, by iteration."""
+    """List the folders of the checkpoints below `run`, by iteration; some may be damaged."""
     folder = run / _FOLDER
     found = folder.iterdir() if folder.is_dir() else iter(())
-    return sorted((p for p in found if _NUMBER.fullmatch(p.name)), key=lambda p: int(p.name))
+    return sorted((p for p in found if _is_checkpoint(p)), key=lambda p: int(p.name))
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Read the last checkpoint of a run, or one that is named.
+    """Read the last checkpoint of a run, or a particular one.
 
     Args:
         path: folder of a run, or of one of its checkpoints.
 
     Raises:
-        CheckpointError: there is none; or it is damaged: names the file, and the last checkpoint
-            of the run that is not.
+        CheckpointError: there is none; or it is damaged: names the file, and the last intact
+            checkpoint of the run.
     """
     if (path / PROGRESS).exists():
         return load_checkpoint(path)
@@ -164,18 +173,18 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if not found:
         raise CheckpointError(
             f"{path} holds no checkpoint of a training. Expected the folder of a run, with "
-            f"{_FOLDER}/NUMBER in it, or of one of its checkpoints, with {PROGRESS}"
+            f"{_FOLDER}/NUMBER in it, or of one of its checkpoints, with {PROGRESS} in it"
         )
     try:
         return load_checkpoint(found[-1])
     except CheckpointError as error:
         whole = next((older for older in found[-2::-1] if _whole(older)), None)
-        advice = "None of the older ones is whole" if whole is None else f"Go on from {whole}"
+        advice = "None of the older ones is intact" if whole is None else f"Resume from {whole}"
         raise CheckpointError(f"{error} {advice}.") from error
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint's folder.
+    """Read the checkpoint in a folder.
 
     Raises:
         CheckpointError: files are missing or damaged; names the first one.
@@ -200,7 +209,7 @@ def _tensors(path: Path, progress: Progress) -> Tensors:
     wanted = progress.sha256.get(path.name, found)
     if found != wanted:
         raise CheckpointError(
-            f"{path} is damaged: its SHA-256 is {found}, but what was written had {wanted}."
+            f"{path} is damaged: its SHA-256 is {found}, but {wanted} was written."
         )
     tensors: Tensors = load(data)
     return tensors
@@ -214,11 +223,27 @@ def _whole(folder: Path) -> bool:
     return True
 
 
+def _is_checkpoint(path: Path) -> bool:
+    if not _NUMBER.fullmatch(path.name):
+        return False
+    return any((path / name).is_file() for name in _FILES)
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        write_file(folder / name, data)
+
+
 def _remove(folder: Path) -> None:
-    # Under another name first: half a checkpoint must not have the name of a whole one.
-    doomed = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.partial")
-    folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)  # what is left, `clean` finds
+    """Delete a checkpoint; other files in its folder are the user's and stay."""
+    if {path.name for path in folder.iterdir()} <= set(_FILES):
+        # Under another name first: half a checkpoint must not have the name of a whole one.
+        doomed = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.partial")
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)  # `clean` deletes the rest
+        return
+    for name in reversed(_FILES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _model(weights: Tensors, trained: Trained) -> bytes:

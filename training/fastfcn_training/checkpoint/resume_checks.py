@@ -1,4 +1,4 @@
-"""Whether a recipe, its data and the checkpoint to go on from belong together."""
+"""Checks that a recipe, its data and the checkpoint to resume belong together."""
 
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_training.checkpoint.files import Progress
@@ -7,31 +7,31 @@ from fastfcn_training.recipe.recipe import Recipe
 
 
 def check_classes(recipe: Recipe, data: Dataset, validation: Dataset | None) -> None:
-    """Check that everything counts the same classes.
+    """Check that recipe, training data and validation data have the same classes.
 
     Raises:
-        ValueError: it does not.
+        ValueError: they do not.
     """
     weights = len(recipe.losses.class_weights)
     if weights not in (0, len(data.classes)):
         raise ValueError(
-            f"the recipe weighs {weights} classes, but {data.name} has {len(data.classes)}; "
-            "give one weight a class, or none at all"
+            f"the recipe has {weights} class weights, but {data.name} has {len(data.classes)} "
+            "classes; give one weight per class, or none"
         )
     if validation is not None and validation.classes != data.classes:
         raise ValueError(
-            f"{validation.name} {validation.split}, to validate on, has other classes than "
-            f"{data.name} {data.split}; the same were expected"
+            f"the validation part {validation.name} {validation.split} has other classes than the "
+            f"training part {data.name} {data.split}; expected the same"
         )
 
 
 def check_resumed(progress: Progress, recipe: Recipe, data: Dataset, world: int) -> None:
-    """Check that a training goes on as it began, so that it ends as if it had never stopped.
+    """Check that a training continues as it started, so that it ends as if it had never stopped.
 
     Args:
         progress: of the checkpoint.
-        recipe: of the training that goes on from it.
-        data: the part to learn from.
+        recipe: of the training that resumes it.
+        data: the training part of the data set.
         world: number of processes.
 
     Raises:
@@ -46,14 +46,15 @@ def check_resumed(progress: Progress, recipe: Recipe, data: Dataset, world: int)
         ]
         faults.append(f"its recipe differs in {', '.join(fields)}")
     if progress.world != world:
-        faults.append(f"it was made by {progress.world} processes, and there are {world}")
+        faults.append(f"it was made by {progress.world} processes, now there are {world}")
     if progress.samples not in (None, len(data.samples)):
         faults.append(
-            f"{data.name} {data.split} had {progress.samples} pictures then, and has "
-            f"{len(data.samples)} now"
+            f"{data.name} {data.split} had {progress.samples} pictures then, now it has "
+            f"{len(data.samples)}"
         )
     if faults:
         raise TrainingError(
             f"the checkpoint of iteration {progress.iteration} belongs to another training: "
-            f"{'; '.join(faults)}. Go on as it began, or begin anew from its weights"
+            f"{'; '.join(faults)}. Resume it as it started, or start a new training from its weights "
+            "(--weights)"
         )

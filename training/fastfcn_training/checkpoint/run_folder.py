@@ -1,4 +1,4 @@
-"""What a training leaves in its folder: checkpoints, the best weights and the last ones."""
+"""The folder of a run: checkpoints, the best weights and the last ones."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,18 +6,30 @@ from pathlib import Path
 
 import numpy as np
 
-from fastfcn_export.dialect.trained import Trained
+from fastfcn_export.dialect.trained import Trained, read_trained
 from fastfcn_export.network.primitives import Weights
-from fastfcn_training.checkpoint.files import Checkpoint, clean, save_checkpoint, save_weights
+from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.atomic import write_file
+from fastfcn_training.checkpoint.files import (
+    BEST,
+    MODEL,
+    Best,
+    Checkpoint,
+    checkpoint_folder,
+    clean,
+    save_checkpoint,
+    save_weights,
+)
 from fastfcn_training.errors import TrainingError
 
 
-class Archive:
-    """The folder of a run; weights that are not numbers never come into it.
+class RunFolder:
+    """Writes to the folder of a run; weights that are not finite are never saved.
 
     Args:
-        run: the folder; no other training writes there. What killed ones left half-written goes.
-        keep: last checkpoints to keep; the best one is kept too.
+        run: the folder; no other training may write there. Half-written files of killed ones are
+            deleted.
+        keep: number of last checkpoints to keep; the best one is kept too.
     """
 
     def __init__(self, run: Path, keep: int) -> None:
@@ -28,17 +40,17 @@ class Archive:
         """Write a checkpoint; returns its folder.
 
         Raises:
-            TrainingError: it cannot be written, or some weights are not numbers.
+            TrainingError: it cannot be written, or some weights are not finite.
         """
         _check_numbers(checkpoint.weights, trained.iterations)
         with self._writing(f"the checkpoint of iteration {trained.iterations}"):
             return save_checkpoint(self._run, checkpoint, trained, keep=self._keep)
 
     def save_weights(self, name: str, weights: Weights, trained: Trained) -> None:
-        """Write weights into the file ``RUN/name``.
+        """Write weights to the file ``RUN/name``.
 
         Raises:
-            TrainingError: it cannot be written, or some weights are not numbers.
+            TrainingError: it cannot be written, or some weights are not finite.
         """
         _check_numbers(weights, trained.iterations)
         with self._writing(name):
@@ -50,16 +62,49 @@ class Archive:
             yield
         except OSError as error:
             raise TrainingError(
-                f"{what} cannot be written to {self._run}: {error}. What was saved before is all "
-                f"there; make room and go on with --resume {self._run}"
+                f"{what} cannot be written to {self._run}: {error}. Everything saved before is "
+                f"intact; free some space and continue with --resume {self._run}"
             ) from error
 
 
+def restore_best(run: Path, source: Path, best: Best) -> bool:
+    """Make sure that ``RUN/best.safetensors`` holds the best weights of a resumed training.
+
+    It does not if the training is resumed in another folder, or from an earlier checkpoint than the
+    file was written after, or if the file was deleted.
+
+    Args:
+        run: folder that the resumed training writes to.
+        source: the run, or the checkpoint of a run, that is resumed.
+        best: the best validation of the checkpoint.
+
+    Returns:
+        Whether the weights were found.
+    """
+    origin = source if (source / "checkpoints").is_dir() else source.parent.parent
+    for path in (run / BEST, origin / BEST, checkpoint_folder(origin, best.iteration) / MODEL):
+        if not _is_of(path, best.iteration):
+            continue
+        if path != run / BEST:
+            run.mkdir(parents=True, exist_ok=True)
+            write_file(run / BEST, path.read_bytes())
+        return True
+    return False
+
+
+def _is_of(path: Path, iteration: int) -> bool:
+    try:
+        trained = read_trained(path)
+    except CheckpointError:
+        return False
+    return trained is not None and trained.iterations == iteration
+
+
 def _check_numbers(weights: Weights, iteration: int) -> None:
-    strange = [name for name, array in weights.items() if not np.isfinite(array).all()]
-    if strange:
+    broken = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if broken:
         raise TrainingError(
-            f"after iteration {iteration} {len(strange)} tensors hold values that are not numbers, "
-            f"such as {strange[0]}; they are not saved, what was saved before is all there. Begin "
-            "anew with a lower learning rate or with clipped gradients"
+            f"after iteration {iteration} {len(broken)} tensors hold NaN or infinity, such as "
+            f"{broken[0]}; they are not saved, and everything saved before is intact. Start again "
+            "with a lower learning rate or with gradient clipping"
         )

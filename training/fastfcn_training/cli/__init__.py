@@ -1,1 +1,1 @@
-"""The command ``fastfcn-train``: what was asked for, in any of its forms."""
+"""The command line of ``fastfcn-train``: which training the user asked for."""

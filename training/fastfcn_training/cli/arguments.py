@@ -1,4 +1,4 @@
-"""The command line of ``fastfcn-train``: what was said, sorted by whom it concerns."""
+"""The command line of ``fastfcn-train``: its options, and which part of the program each is for."""
 
 import argparse
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 from fastfcn_infer.system.version import __version__
 from fastfcn_training.cli import overrides, run_options
-from fastfcn_training.cli.form import form_names, load_form
-from fastfcn_training.cli.overrides import Changes
-from fastfcn_training.cli.run_options import Conduct
+from fastfcn_training.cli.overrides import Overrides
+from fastfcn_training.cli.recipe_source import load_source, source_names
+from fastfcn_training.cli.run_options import RunOptions
 
 _USAGE = """\
 fastfcn-train (--dataset NAME | --config FILE.yml | --recipe NAME) --root DIR -o RUN [option ...]
@@ -17,95 +17,108 @@ fastfcn-train (--dataset NAME | --config FILE.yml | --recipe NAME) --root DIR -o
        fastfcn-train align [option ...]
 """
 _DESCRIPTION = """\
-Train a FastFCN. Say what to learn in one of three ways, or go on with --resume RUN;
-`fastfcn-train align` compares this training with recorded values of the original code.
+Train a FastFCN. Describe the training in one of three ways, or continue one with --resume RUN.
+`fastfcn-train align` compares this implementation with recorded values of the original code.
 """
 _EPILOG = """\
 several GPUs: python -m paddle.distributed.launch --gpus 0,1 fastfcn-train ...
 
-exit codes: 0 fine, 1 a bug of ours, 2 usage, 3 a picture or the data set cannot be read, 4 the
-exported graph is not the network, 5 Paddle or a device is missing, 6 a checkpoint is damaged or does
-not fit, 8 the training cannot go on, 130 interrupted and saved.
+exit codes: 0 success, 1 a bug in this program, 2 wrong usage, 3 a picture or the data set cannot be
+read, 4 the exported graph differs from the network, 5 Paddle or a device is missing, 6 a checkpoint
+is damaged or does not fit, 8 the training cannot continue, 130 interrupted and saved.
 """
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was said.
+    """What the command line asks for.
 
     Args:
-        form: in which the training was described; None: by the run that is resumed.
-        options: of the form.
-        changes: to the recipe.
-        conduct: fields of `Conduct` that were said.
+        source: name of the recipe source; None: the recipe is that of the run to resume.
+        options: of the recipe source.
+        overrides: changes to the recipe.
+        run_options: the fields of `RunOptions` that were given.
     """
 
-    form: str | None
+    source: str | None
     options: Any
-    changes: Changes
-    conduct: Mapping[str, Any]
+    overrides: Overrides
+    run_options: Mapping[str, Any]
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """Make the parser; options that are not given are not in its namespace."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="fastfcn-train",
         usage=_USAGE,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
-        # What one form calls --batch-size another calls --batch_size: no guessing.
+        # The original's --batch-size and PaddleSeg's --batch_size differ: no guessing.
         allow_abbrev=False,
     )
-    made.add_argument("--json", action="store_true", help="print the result as JSON")
-    made.add_argument("--version", action="version", version=f"fastfcn-train {__version__}")
-    for name in form_names():
-        form = load_form(name)
-        form.add_arguments(made.add_argument_group(form.TITLE))
-    overrides.add_arguments(made.add_argument_group("changes to any of these"))
-    run_options.add_arguments(made.add_argument_group("what does not change what is learned"))
-    return made
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--version", action="version", version=f"fastfcn-train {__version__}")
+    for name in source_names():
+        source = load_source(name)
+        source.add_arguments(parser.add_argument_group(source.TITLE))
+    overrides.add_arguments(
+        parser.add_argument_group("changes to the recipe, whatever its source")
+    )
+    run_options.add_arguments(
+        parser.add_argument_group("how the training is run; none of these changes its result")
+    )
+    return parser
 
 
-def request(given: Mapping[str, Any]) -> Request:
-    """Sort what was said.
+def read_request(given: Mapping[str, Any]) -> Request:
+    """Sort the options that were given.
 
     Raises:
-        ValueError: it does not go together, or nothing says what to learn.
+        ValueError: some contradict each other, or none describes a training.
     """
-    spoken = {name: _said(load_form(name).Options, given) for name in form_names()}
-    spoken = {name: said for name, said in spoken.items() if said}
-    changed = _said(Changes, given)
-    conducted = _said(Conduct, given)
-    if len(spoken) > 1:
-        first, second, *_ = spoken.values()
+    by_source = {name: _select(load_source(name).Options, given) for name in source_names()}
+    by_source = {name: options for name, options in by_source.items() if options}
+    changes = _select(Overrides, given)
+    run = _select(RunOptions, given)
+    if len(by_source) > 1:
+        first, second, *_ = by_source.values()
         raise ValueError(
-            f"{_flag(next(iter(first)))} and {_flag(next(iter(second)))} belong to two ways of "
-            "saying what to learn; one was expected"
+            f"{_flag(first)} and {_flag(second)} belong to two different ways of describing a "
+            "training; use one of them"
         )
-    if not spoken:
-        if "resume" not in conducted:
-            raise ValueError("say what to learn: --dataset, --config or --recipe; or --resume RUN")
-        if changed:
+    if "formats" in run and "export" not in run:
+        raise ValueError(
+            f"{_flag(['formats'])} is the format of --export FOLDER, which is missing"
+        )
+    if not by_source:
+        if "resume" not in run:
             raise ValueError(
-                f"{_flag(next(iter(changed)))} would change a training that goes on; begin anew "
-                "from its weights instead (--weights)"
+                "which training? Give --dataset, --config or --recipe, or continue one with "
+                "--resume RUN"
             )
-        return Request(None, None, Changes(), conducted)
-    ((name, said),) = spoken.items()
-    options = load_form(name).Options
-    missing = [f.name for f in fields(options) if f.default is MISSING and f.name not in said]
+        if changes:
+            raise ValueError(
+                f"{_flag(changes)} would change the training that is resumed; start a new one from "
+                "its weights instead (--weights FILE)"
+            )
+        return Request(None, None, Overrides(), run)
+    ((name, options),) = by_source.items()
+    kind = load_source(name).Options
+    missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in options]
     if missing:
-        raise ValueError(f"{_flag(next(iter(said)))} needs {_flag(missing[0])}")
-    return Request(name, options(**said), Changes(**changed), conducted)
+        raise ValueError(f"{_flag(options)} needs {_flag(missing)}")
+    return Request(name, kind(**options), Overrides(**changes), run)
 
 
-def _said(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Select the fields of a dataclass."""
-    said = {field.name: given[field.name] for field in fields(kind) if field.name in given}
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in said.items()}
+def _select(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the options that are fields of a dataclass."""
+    found = {field.name: given[field.name] for field in fields(kind) if field.name in given}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+def _flag(names: Mapping[str, Any] | list[str]) -> str:
+    """Give the command-line option that sets the first of some fields."""
+    name = next(iter(names))
+    return next(a.option_strings[0] for a in make_parser()._actions if a.dest == name)

@@ -1,24 +1,24 @@
-"""What users may change of any recipe, whichever way they gave it."""
+"""Changes that the command line makes to a recipe, whatever its source."""
 
 import argparse
 from dataclasses import dataclass, replace
 
 from fastfcn_training.recipe.recipe import Recipe
 
-BALANCED = "balanced"  # class weights that follow from the number of pixels of each class
+BALANCED = "balanced"  # class weights computed from the number of pixels of each class
 
 
 @dataclass(frozen=True)
-class Changes:
-    """Changes to a recipe; None: none.
+class Overrides:
+    """Changes to a recipe; None leaves a value as it is.
 
     Args:
         iterations: steps of the optimiser.
-        seed: of everything random.
-        accumulate: batches whose gradients are averaged for one step.
+        seed: of all random numbers.
+        accumulate: batches whose gradients are averaged in one step.
         precision: ``mixed`` or ``fp32``.
         validate_every, save_every: iterations.
-        class_weights: one a class, or `BALANCED`; none in it: all classes alike.
+        class_weights: one per class, or `BALANCED`; an empty tuple weighs all classes equally.
     """
 
     iterations: int | None = None
@@ -31,56 +31,81 @@ class Changes:
 
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
-    """Declare the options; their destinations are the fields of `Changes`."""
+    """Declare the options; their destinations are the fields of `Overrides`."""
     add = group.add_argument
     add("--iterations", "--iters", type=whole, metavar="N", help="steps of the optimiser")
-    add("--seed", type=natural, metavar="N", help="of weights, order, augmentation and dropout")
-    add("--accumulate", type=whole, metavar="N", help="batches that make one step")
+    add(
+        "--seed",
+        type=natural,
+        metavar="N",
+        help="of initial weights, order, augmentation and dropout",
+    )
+    add(
+        "--accumulate",
+        type=whole,
+        metavar="N",
+        help="batches whose gradients are averaged in one step",
+    )
     add(
         "--precision",
         type=_precision,
         metavar="fp32|mixed",
-        help="mixed, or fp16, computes in float16 where that is safe, on GPUs",
+        help="mixed (or fp16) computes in float16 where that is safe; needs a GPU",
     )
     add("--validate-every", type=natural, metavar="N", help="iterations; 0: only at the end")
-    add("--save-every", "--save_interval", type=natural, metavar="N", help="iterations")
+    add(
+        "--save-every",
+        "--save_interval",
+        type=natural,
+        metavar="N",
+        help="iterations; 0: only at the end",
+    )
     add(
         "--class-weights",
         type=_class_weights,
         metavar="balanced|none|W,W,...",
-        help="balanced: 1 / ln(1.1 + share of pixels), counted once over the part to learn from",
+        help="balanced: 1 / ln(1.1 + share of pixels), counted in the training part",
     )
 
 
-def changed(recipe: Recipe, changes: Changes) -> Recipe:
-    """Apply the changes but for class weights that have yet to be counted."""
-    wanted = {
-        "iterations": changes.iterations,
-        "seed": changes.seed,
-        "accumulate": changes.accumulate,
-        "precision": changes.precision,
-        "validation_every": changes.validate_every,
-        "save_every": changes.save_every,
+def apply_overrides(recipe: Recipe, overrides: Overrides) -> Recipe:
+    """Change a recipe; class weights that have to be counted are left for later.
+
+    Raises:
+        ValueError: the changes do not fit the recipe; lists all faults.
+    """
+    if overrides.validate_every is not None and recipe.data.validation_split is None:
+        raise ValueError(
+            "--validate-every: the training has no validation part (--no-val, or a recipe whose "
+            "data.validation_split is null)"
+        )
+    values = {
+        "iterations": overrides.iterations,
+        "seed": overrides.seed,
+        "accumulate": overrides.accumulate,
+        "precision": overrides.precision,
+        "validation_every": overrides.validate_every,
+        "save_every": overrides.save_every,
     }
-    said = {name: value for name, value in wanted.items() if value is not None}
-    recipe = replace(recipe, **said)  # type: ignore[arg-type]
-    if isinstance(changes.class_weights, tuple):
-        recipe = with_class_weights(recipe, changes.class_weights)
+    given = {name: value for name, value in values.items() if value is not None}
+    recipe = replace(recipe, **given)  # type: ignore[arg-type]
+    if isinstance(overrides.class_weights, tuple):
+        recipe = with_class_weights(recipe, overrides.class_weights)
     return recipe
 
 
 def with_class_weights(recipe: Recipe, weights: tuple[float, ...]) -> Recipe:
-    """Weigh the classes."""
+    """Give a recipe other class weights."""
     return replace(recipe, losses=replace(recipe.losses, class_weights=weights))
 
 
 def whole(text: str) -> int:
-    """Read a whole number from 1."""
+    """Parse an integer of at least 1."""
     return _from(1, text)
 
 
 def natural(text: str) -> int:
-    """Read a whole number from 0."""
+    """Parse an integer of at least 0."""
     return _from(0, text)
 
 
@@ -90,7 +115,7 @@ def _from(least: int, text: str) -> int:
     except ValueError:
         number = least - 1
     if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
     return number
 
 
@@ -111,6 +136,6 @@ def _class_weights(text: str) -> tuple[float, ...] | str:
         weights = ()
     if not weights or not all(0 <= weight < float("inf") for weight in weights):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither balanced, none, nor numbers from 0 with commas between"
+            f"{text!r} is neither balanced, none, nor comma-separated numbers of at least 0"
         )
     return weights

@@ -1,4 +1,4 @@
-"""How a training is carried out: all that does not change what is learned."""
+"""How a training is run: the options that do not change its result."""
 
 import argparse
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from fastfcn_training.cli.overrides import natural, whole
 
 
 @dataclass(frozen=True)
-class Conduct:
-    """How a training is carried out.
+class RunOptions:
+    """How a training is run.
 
     Args:
-        root: where the data set lies.
+        root: folder of the data set.
         run: folder for checkpoints and logs.
-        resume: run, or checkpoint of a run, to go on with.
-        weights: checkpoint of any dialect whose weights to begin with.
-        pretrained: file with weights of the backbone to begin with.
-        workers: processes that read pictures; None: as many as suit the machine.
-        keep: last checkpoints to keep.
+        resume: run, or checkpoint of a run, to continue.
+        weights: checkpoint of any dialect to start from.
+        pretrained: file with a backbone's weights to start from.
+        workers: processes that read pictures; None: chosen for the machine.
+        keep: number of last checkpoints to keep.
         log_every: iterations.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        save_dialect: project for which to write the weights as well.
-        export: folder for an artifact made of them.
-        formats: of its graph.
-        dry_run: train nothing.
+        save_dialect: project in whose format the weights are written too.
+        export: folder for an artifact made from the weights.
+        formats: graph formats of the artifact.
+        dry_run: only plan the training.
 
     Raises:
-        ValueError: a training that goes on is to begin with other weights.
+        ValueError: a training is resumed, and other weights are given to start from.
     """
 
     root: Path | None = None
@@ -48,15 +48,15 @@ class Conduct:
         """Refuse two sets of weights."""
         if self.resume is not None and (self.weights or self.pretrained):
             raise ValueError(
-                "--resume goes on with the weights of its run; --weights and --pretrained are for "
-                "a training that begins"
+                "--resume continues with the weights of its run; --weights and --pretrained are "
+                "for a new training"
             )
 
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
-    """Declare the options; their destinations are the fields of `Conduct`."""
+    """Declare the options; their destinations are the fields of `RunOptions`."""
     add = group.add_argument
-    add("--root", type=Path, metavar="DIR", help="where the data set lies")
+    add("--root", type=Path, metavar="DIR", help="folder of the data set")
     add(
         "-o",
         "--output-folder",
@@ -64,44 +64,54 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         dest="run",
         type=Path,
         metavar="RUN",
-        help="checkpoints and logs",
+        help="folder for checkpoints and logs",
     )
     add(
         "--resume",
         "--resume_model",
         type=Path,
         metavar="RUN",
-        help="go on with an interrupted training, or with one of its checkpoints",
+        help="continue an interrupted training, from its last checkpoint or from one you name",
     )
-    add("--weights", type=Path, metavar="FILE", help="begin with a checkpoint of any dialect")
+    add("--weights", type=Path, metavar="FILE", help="start from a checkpoint of any dialect")
     add(
         "--pretrained",
         type=Path,
         metavar="FILE",
-        help="begin with a backbone's weights, such as ImageNet's; nothing is ever fetched",
+        help="start from a backbone's weights, such as ImageNet's; nothing is downloaded",
     )
     add(
         "--workers",
         "--num_workers",
         type=natural,
         metavar="N",
-        help="processes that read pictures (default: as many as suit the machine)",
+        help="processes that read pictures (default: chosen for the machine)",
     )
     add(
-        "--keep", "--keep_checkpoint_max", type=whole, metavar="K", help="checkpoints (default: 3)"
+        "--keep",
+        "--keep_checkpoint_max",
+        type=whole,
+        metavar="K",
+        help="last checkpoints to keep (default: 3); the best one is kept too",
     )
-    add("--log-every", "--log_iters", type=whole, metavar="N", help="iterations (default: 20)")
-    add("--device", help="auto, cpu, cuda or cuda:N (gpu is the same); default: auto")
+    add(
+        "--log-every",
+        "--log_iters",
+        type=whole,
+        metavar="N",
+        help="iterations between log lines (default: 20)",
+    )
+    add("--device", help="auto, cpu, cuda or cuda:N (gpu means cuda); default: auto")
     add("--save-dialect", metavar="NAME", help="also write RUN/NAME.pdparams: paddleseg, ncpaddle")
-    add("--export", type=Path, metavar="FOLDER", help="make an artifact of the trained weights")
+    add("--export", type=Path, metavar="FOLDER", help="also export the weights to an artifact")
     add(
         "--format",
         dest="formats",
         type=_formats,
         metavar="F[,F]",
-        help="onnx, paddle; of --export",
+        help="formats for --export: onnx, paddle (default: onnx)",
     )
-    add("--dry-run", action="store_true", help="print the recipe and what it costs; train nothing")
+    add("--dry-run", action="store_true", help="print the recipe and its cost, and train nothing")
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""From pictures with labels to batches."""
+"""Training data: sampling, reading, augmentation and batches."""

@@ -1,9 +1,9 @@
-"""What happens to a picture and its labels before they are learned: random size, cut and colours.
+"""Augmentation of training pictures and their labels: random size, crop and colours.
 
-Geometry moves picture and labels alike, with labels taken from the nearest pixel. The order is
-that of both originals: resize, rotate, pad, cut, blur, colours, with the mirror first (the original)
-or after the cut (PaddleSeg). Only padding, which is at the right, tells the two apart: all else
-treats left and right alike.
+Geometric changes apply to picture and labels alike, with labels taken from the nearest pixel. The
+order is that of both originals: resize, rotate, pad, crop, blur, colours, with mirroring first (the
+original) or after the crop (PaddleSeg). Only the padding, on the right, makes these two differ:
+everything else treats left and right alike.
 
 Source: reference/fastfcn_semantics.md, 5.3.
 """
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.data.dataset import IGNORE
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS
 from fastfcn_training.recipe.recipe import Augmentation
 
 Pixels = NDArray[np.uint8]
@@ -25,16 +27,19 @@ Size = tuple[int, int]
 def augment(
     picture: Pixels, labels: Pixels, plan: Augmentation, random: np.random.Generator
 ) -> tuple[Pixels, Pixels]:
-    """Make one example for training.
+    """Make one training example.
 
     Args:
         picture: (H, W, 3) RGB.
         labels: (H, W).
-        plan: what to do.
-        random: source of every draw; the result depends on nothing else.
+        plan: the augmentation.
+        random: source of all random numbers; the result depends on nothing else.
 
     Returns:
         Picture (h, w, 3) and labels (h, w) of the size `plan.crop`.
+
+    Raises:
+        ImageError: the picture would be resized or padded to too many pixels.
     """
     mirror = random.random() < plan.mirror
     if mirror and not plan.mirror_last:
@@ -45,7 +50,7 @@ def augment(
         angle = random.uniform(-plan.rotation, plan.rotation)
         picture, labels = rotated(picture, labels, angle, plan)
     picture, labels = padded(picture, labels, plan)
-    picture, labels = cut(picture, labels, plan.crop, random)
+    picture, labels = cropped(picture, labels, plan.crop, random)
     if mirror and plan.mirror_last:
         picture, labels = mirrored(picture, labels)
     if random.random() < plan.blur:
@@ -54,12 +59,12 @@ def augment(
 
 
 def mirrored(picture: Pixels, labels: Pixels) -> tuple[Pixels, Pixels]:
-    """Exchange left and right."""
+    """Mirror left and right."""
     return np.asarray(cv2.flip(picture, 1), np.uint8), np.asarray(cv2.flip(labels, 1), np.uint8)
 
 
 def drawn_size(size: Size, plan: Augmentation, random: np.random.Generator) -> Size:
-    """Draw the height and width, pixels, that a picture of height and width `size` is resized to."""
+    """Draw the height and width, pixels, that a picture of size `size` is resized to."""
     if plan.resize is None:
         return size
     if plan.resize == "scale":
@@ -68,7 +73,7 @@ def drawn_size(size: Size, plan: Augmentation, random: np.random.Generator) -> S
     low, high = (int(plan.base_size * scale) for scale in plan.scales)
     side = int(random.integers(low, high, endpoint=True))
     short, long = min(size), max(size)
-    # The original cuts the other side down to a whole number; its successor rounds.
+    # The original rounds the other side down; ``long_side`` rounds it to the nearest.
     short, long = (
         (side, long * side // short)
         if plan.resize == "short_side"
@@ -82,7 +87,7 @@ def drawn_factor(plan: Augmentation, random: np.random.Generator) -> float:
     low, high = plan.scales
     if not plan.scale_step:
         return float(random.uniform(low, high))
-    # A billionth more: 0.3 / 0.1 is a little less than 3.
+    # A billionth more, as 0.3 / 0.1 is slightly less than 3.
     steps = int((high - low) / plan.scale_step + 1e-9)
     return low + (high - low) * int(random.integers(steps, endpoint=True)) / max(steps, 1)
 
@@ -94,18 +99,21 @@ def resized(picture: Pixels, labels: Pixels, size: Size, *, smooth: bool) -> tup
         picture: (H, W, 3).
         labels: (H, W).
         size: height and width, pixels.
-        smooth: a smaller picture averages all pixels it is made of, nearly as Pillow's bilinear
-            filter does, with which the original resizes; else it interpolates between four, as
-            PaddleSeg does through OpenCV.
+        smooth: when shrinking, average all source pixels, nearly like Pillow's bilinear filter,
+            which the original uses; else interpolate between four, like PaddleSeg with OpenCV.
+
+    Raises:
+        ImageError: `size` has too many pixels.
     """
     if size == labels.shape:
         return picture, labels
+    _check_size(size, labels, "resized")
     smaller = size[0] < labels.shape[0]
     kind = cv2.INTER_AREA if smooth and smaller else cv2.INTER_LINEAR
     target = (size[1], size[0])
     return (
         np.asarray(cv2.resize(picture, target, interpolation=kind), np.uint8),
-        # The exact one: the other is off by up to half a pixel of the labels.
+        # INTER_NEAREST is off by up to half a label pixel.
         np.asarray(cv2.resize(labels, target, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8),
     )
 
@@ -113,7 +121,7 @@ def resized(picture: Pixels, labels: Pixels, size: Size, *, smooth: bool) -> tup
 def rotated(
     picture: Pixels, labels: Pixels, angle: float, plan: Augmentation
 ) -> tuple[Pixels, Pixels]:
-    """Turn about the centre by `angle` degrees; the size stays, the corners are padded."""
+    """Rotate about the centre by `angle` degrees; the size stays, the corners are padded."""
     height, width = labels.shape
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
     warp = partial(cv2.warpAffine, M=turn, dsize=(width, height), borderMode=cv2.BORDER_CONSTANT)
@@ -124,12 +132,17 @@ def rotated(
 
 
 def padded(picture: Pixels, labels: Pixels, plan: Augmentation) -> tuple[Pixels, Pixels]:
-    """Pad at the right and at the bottom to at least the size `plan.crop`."""
+    """Pad on the right and at the bottom to at least the size `plan.crop`.
+
+    Raises:
+        ImageError: the result would have too many pixels.
+    """
     below, right = (
         max(crop - side, 0) for crop, side in zip(plan.crop, labels.shape, strict=True)
     )
     if not below and not right:
         return picture, labels
+    _check_size((labels.shape[0] + below, labels.shape[1] + right), labels, "padded")
     border = partial(
         cv2.copyMakeBorder,
         top=0,
@@ -144,8 +157,18 @@ def padded(picture: Pixels, labels: Pixels, plan: Augmentation) -> tuple[Pixels,
     )
 
 
+def _check_size(size: Size, labels: Pixels, change: str) -> None:
+    """Refuse to allocate more than the largest picture that is read."""
+    if size[0] * size[1] > DEFAULT_MAX_PIXELS:
+        height, width = labels.shape
+        raise ImageError(
+            f"the picture of {width} x {height} would be {change} to {size[1]} x {size[0]}, more than "
+            f"{DEFAULT_MAX_PIXELS:,} pixels; leave it out, or change the recipe's augmentation"
+        )
+
+
 def _colour(plan: Augmentation) -> tuple[int, ...]:
-    """Give the colour that pads, 0..255, cut to whole numbers as PaddleSeg's 127.5 is."""
+    """Give the padding colour, 0..255, truncated to integers as PaddleSeg's 127.5 is."""
     return tuple(int(share * 255) for share in plan.padding)
 
 
@@ -153,22 +176,22 @@ def _label(plan: Augmentation) -> int:
     return IGNORE if plan.padding_label is None else plan.padding_label
 
 
-def cut(
+def cropped(
     picture: Pixels, labels: Pixels, size: Size, random: np.random.Generator
 ) -> tuple[Pixels, Pixels]:
-    """Cut a piece of height and width `size`, no larger than the picture, from anywhere."""
+    """Crop to height and width `size`, at most the picture's, at a random place."""
     top = int(random.integers(labels.shape[0] - size[0], endpoint=True))
     left = int(random.integers(labels.shape[1] - size[1], endpoint=True))
     rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
-    # Copies: a view would keep, and a worker process would send, the whole picture.
+    # Copies: a view would keep the whole picture in memory, and workers would send it.
     return picture[rows, columns].copy(), labels[rows, columns].copy()
 
 
 def blurred(picture: Pixels, radius: float) -> Pixels:
-    """Blur nearly with a Gaussian whose standard deviation is `radius`, at most 1 pixel.
+    """Blur approximately with a Gaussian of standard deviation `radius`, at most 1 pixel.
 
-    Three small boxes, one after the other, that have its variance together, as in Pillow, with
-    which the original blurs; samples of a Gaussian below half a pixel would do almost nothing.
+    Three small boxes in sequence with the same total variance, as in Pillow, which the original
+    uses; a sampled Gaussian below half a pixel would do almost nothing.
     """
     share = radius**2 / 6
     box = np.array([share, 1 - 2 * share, share])
@@ -178,7 +201,7 @@ def blurred(picture: Pixels, radius: float) -> Pixels:
 
 
 def distorted(picture: Pixels, plan: Augmentation, random: np.random.Generator) -> Pixels:
-    """Change brightness, contrast, saturation and hue, each or not, in random order."""
+    """Change brightness, contrast, saturation and hue, each with probability 1/2, in random order."""
     changes: tuple[tuple[Callable[[Pixels, float], Pixels], float], ...] = (
         (brightened, plan.brightness),
         (contrasted, plan.contrast),
@@ -194,27 +217,27 @@ def distorted(picture: Pixels, plan: Augmentation, random: np.random.Generator) 
 
 
 def brightened(picture: Pixels, change: float) -> Pixels:
-    """Move colours away from black by the share `change` of their distance; below 0: closer."""
+    """Scale the distance of colours from black by ``1 + change``."""
     return _away(picture, np.zeros_like(picture), change)
 
 
 def contrasted(picture: Pixels, change: float) -> Pixels:
-    """Move colours away from the mean grey by the share `change` of their distance."""
+    """Scale the distance of colours from the mean grey by ``1 + change``."""
     mean = int(np.mean(_grey(picture)) + 0.5)
     return _away(picture, np.full_like(picture, mean), change)
 
 
 def saturated(picture: Pixels, change: float) -> Pixels:
-    """Move colours away from their own grey by the share `change` of their distance."""
+    """Scale the distance of colours from their own grey by ``1 + change``."""
     return _away(
         picture, np.asarray(cv2.cvtColor(_grey(picture), cv2.COLOR_GRAY2RGB), np.uint8), change
     )
 
 
 def hue_turned(picture: Pixels, degrees: float) -> Pixels:
-    """Turn the hue of every pixel by `degrees`."""
+    """Rotate the hue of every pixel by `degrees`."""
     hsv = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL), np.uint8)
-    # The circle of hues has 256 steps there, so bytes that overflow go round as they should.
+    # The hue circle has 256 steps here, so an overflowing byte wraps around correctly.
     hsv[..., 0] += np.uint8(round(degrees * 256 / 360) % 256)
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
 

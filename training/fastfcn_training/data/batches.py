@@ -1,6 +1,6 @@
-"""Batches to learn from: read, augmented and stacked, here or ahead of time in worker processes.
+"""Training batches: read, augmented and stacked, in this process or ahead of time in workers.
 
-What is in a batch does not depend on the number of workers (see `order`).
+The content of a batch does not depend on the number of workers (see `sampler`).
 """
 
 import multiprocessing
@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.data.dataset import Dataset, Sample
-from fastfcn_infer.errors import DatasetError
+from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_training.data.augment import augment
-from fastfcn_training.data.sampler import Draw, Order
+from fastfcn_training.data.sampler import Draw, Sampler
 from fastfcn_training.recipe.recipe import Augmentation
 
 Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -32,7 +32,7 @@ Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Batch:
-    """What one process learns from at once.
+    """A batch of one process.
 
     Args:
         pixels: (N, h, w, 3) uint8 RGB.
@@ -47,41 +47,41 @@ class Batch:
 
 @contextmanager
 def batches(
-    dataset: Dataset, plan: Augmentation, order: Order, *, start: int = 0, workers: int = 0
+    dataset: Dataset, plan: Augmentation, sampler: Sampler, *, start: int = 0, workers: int = 0
 ) -> Iterator[Iterator[Batch]]:
     """Read, augment and stack the samples of `dataset`, endlessly.
 
-    On the way out, whatever it is, every worker has ended; workers whose parent was killed end by
-    themselves. Workers import the module that the program started with, so that one imports no
-    framework at its top and, if it is a script, does its work below ``__name__ == "__main__"``.
+    All workers have ended when the context is left, for whatever reason; workers whose parent was
+    killed end by themselves. Workers import the program's main module, so that must not import a
+    framework at its top, and a script must do its work below ``__name__ == "__main__"``.
 
     Args:
         dataset: with labels.
-        plan: what happens to each picture.
-        order: which samples are in which batch.
+        plan: augmentation of each picture.
+        sampler: selects the samples of each batch.
         start: number of the first batch.
-        workers: processes that read ahead; 0: read in the caller's thread when asked.
+        workers: processes that read ahead; 0: read in the caller's thread on demand.
 
     Yields:
         An endless iterator of batches.
 
     Raises:
-        ImageError: from the iterator: a picture cannot be read; names the file.
+        ImageError: from the iterator: a picture cannot be read or would become too large; names the file.
         DatasetError: from the iterator: labels cannot be read or have another size than their
             picture, or a worker died; names the files.
     """
     if workers == 0:
-        yield _read_when_asked(dataset, plan, order, start)
+        yield _read_on_demand(dataset, plan, sampler, start)
         return
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_begin_work,
-        # Samples travel one by one: a data set may have a hundred thousand.
-        initargs=(replace(dataset, samples=()), plan, order),
+        initializer=_start_worker,
+        # Samples are sent one by one: a data set may have a hundred thousand.
+        initargs=(replace(dataset, samples=()), plan, sampler),
     )
     try:
-        yield _read_ahead(pool, workers, dataset.samples, order, start)
+        yield _read_ahead(pool, workers, dataset.samples, sampler, start)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -98,33 +98,37 @@ def network_input(
     """
     result = np.empty((pixels.shape[0], 3, *pixels.shape[1:3]), np.float32)
     for channel in range(3):
-        # As the SDK does: a byte has 256 values, one look-up does all the arithmetic.
+        # As in the SDK: a byte has 256 values, so one table look-up does all the arithmetic.
         table = ((np.arange(256) / 255 - mean[channel]) / std[channel]).astype(np.float32)
         np.take(table, pixels[..., channel], out=result[:, channel], mode="clip")
     return result
 
 
-def _read_when_asked(
-    dataset: Dataset, plan: Augmentation, order: Order, start: int
+def _read_on_demand(
+    dataset: Dataset, plan: Augmentation, sampler: Sampler, start: int
 ) -> Iterator[Batch]:
     for number in count(start):
-        draws = order.draws(number)
+        draws = sampler.draws(number)
         samples = [dataset.samples[draw.index] for draw in draws]
         pairs = zip(samples, draws, strict=True)
-        yield _stack(samples, [_example(dataset, plan, order, *pair) for pair in pairs])
+        yield _stack(samples, [_example(dataset, plan, sampler, *pair) for pair in pairs])
 
 
 def _read_ahead(
-    pool: ProcessPoolExecutor, workers: int, samples: Sequence[Sample], order: Order, start: int
+    pool: ProcessPoolExecutor,
+    workers: int,
+    samples: Sequence[Sample],
+    sampler: Sampler,
+    start: int,
 ) -> Iterator[Batch]:
-    # Two batches, or enough for every worker to have a sample in hand and one to go on with.
-    ahead = max(2, -(-2 * workers // order.batch))
+    # Two batches, or enough for every worker to have one sample in progress and one waiting.
+    ahead = max(2, -(-2 * workers // sampler.batch))
     waiting: deque[list[tuple[Sample, Future[Example]]]] = deque()
     try:
         for number in count(start):
             waiting.append([])
             with _no_interrupt():
-                for draw in order.draws(number):
+                for draw in sampler.draws(number):
                     sample = samples[draw.index]
                     waiting[-1].append((sample, pool.submit(_work, sample, draw)))
             if len(waiting) > ahead:
@@ -138,7 +142,7 @@ def _read_ahead(
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Put off Ctrl-C; in processes that start here until they have learned to ignore it."""
+    """Delay Ctrl-C, also in workers started here until they ignore it."""
     if sys.platform == "win32":
         yield
         return
@@ -155,10 +159,10 @@ def _death(waiting: Iterable[tuple[Sample, Future[Example]]], workers: int) -> s
         for sample, future in waiting
         if not future.done() or isinstance(future.exception(), BrokenProcessPool)
     ]
-    # Work is begun in order, so the picture it died of is one of the first.
+    # Work is begun in sampler, so the picture it died of is one of the first.
     return (
-        f"a worker process died while it read one of {', '.join(lost[: 2 * workers])}. Most often "
-        "memory ran out: use fewer workers; with none (0) the cause shows itself"
+        f"a worker process died while reading one of {', '.join(lost[: 2 * workers])}. Usually memory "
+        "ran out: use fewer workers; with --workers 0 the cause becomes visible"
     )
 
 
@@ -171,29 +175,32 @@ def _stack(samples: Sequence[Sample], examples: Sequence[Example]) -> Batch:
 
 
 def _example(
-    dataset: Dataset, plan: Augmentation, order: Order, sample: Sample, draw: Draw
+    dataset: Dataset, plan: Augmentation, sampler: Sampler, sample: Sample, draw: Draw
 ) -> Example:
     picture, labels = dataset.read(sample)
-    return augment(picture, labels, plan, order.generator(draw))
+    try:
+        return augment(picture, labels, plan, sampler.generator(draw))
+    except ImageError as error:
+        raise ImageError(f"{sample.picture}: {error}") from error
 
 
 _make_example: Callable[[Sample, Draw], Example]  # set once in each worker
 
 
-def _begin_work(dataset: Dataset, plan: Augmentation, order: Order) -> None:
+def _start_worker(dataset: Dataset, plan: Augmentation, sampler: Sampler) -> None:
     """Make this process a worker."""
     global _make_example
-    _make_example = partial(_example, dataset, plan, order)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too; it ends workers
+    _make_example = partial(_example, dataset, plan, sampler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and ends workers
     if hasattr(os, "setpgid"):
-        # Paddle's launcher ends whole groups; the parent needs its workers until it has saved.
+        # Paddle's launcher ends whole process groups; the parent needs its workers until it has saved.
         os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(0)  # the processes are the parallelism
 
 
 def _end_with_parent() -> None:
-    # A worker that waits for work holds both ends of its pipe, so it would wait for ever.
+    # A worker waiting for work holds both ends of its pipe, so it would wait forever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

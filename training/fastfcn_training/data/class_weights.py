@@ -1,4 +1,4 @@
-"""Weights of classes that follow from how often each is seen."""
+"""Class weights computed from how frequent each class is."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from fastfcn_infer.errors import DatasetError
 from fastfcn_infer.system.progress import Progress
 from fastfcn_training.paddle_setup import launch
 
-_SHOWN = 10  # bad files
+_SHOWN = 10  # faults in a message
 
 
 def balanced(pixels: Sequence[int]) -> tuple[float, ...]:
@@ -20,22 +20,22 @@ def balanced(pixels: Sequence[int]) -> tuple[float, ...]:
         pixels: of each class.
 
     Raises:
-        ValueError: there are no pixels.
+        ValueError: no class has any pixels.
 
     Source: Paszke et al., ENet, 2016, section 5.2, with 1.1 for their 1.02.
     """
     counts = np.asarray(pixels, np.float64)
     if not counts.sum() > 0:
-        raise ValueError("no class has a pixel, so frequencies cannot be computed")
+        raise ValueError("no class has any pixels, so class weights cannot be computed")
     return tuple(round(float(weight), 4) for weight in 1 / np.log(1.1 + counts / counts.sum()))
 
 
 def counted_weights(dataset: Dataset) -> tuple[float, ...]:
-    """Read every label file and weigh the classes by what is in them.
+    """Count the pixels in every label file and compute balanced class weights.
 
     Raises:
         DatasetError: some label files are bad; names them.
-        ValueError: no class has a pixel.
+        ValueError: no class has any pixels.
     """
     total, first = len(dataset.samples), launch.rank() == 0
     with Progress("Count pixels", total=total, unit="pictures", visible=first) as bar:

@@ -1,4 +1,4 @@
-"""The data sets of one call of ``fastfcn-train``, each opened once."""
+"""The data sets of one run of ``fastfcn-train``, each opened once."""
 
 from pathlib import Path
 
@@ -7,50 +7,54 @@ from fastfcn_infer.data.dataset import Dataset, layout, open_dataset
 from fastfcn_infer.errors import DatasetError
 
 
-class Shelf:
+class DatasetCache:
     """Opens data sets.
 
     Args:
-        estimate: where a data set is not there, go by its published numbers.
+        estimate: use the published sizes of data sets that are missing.
 
     Attributes:
-        notes: on what was not there.
+        estimate: as given.
+        notes: one for each published size that was used.
     """
 
     def __init__(self, *, estimate: bool) -> None:
+        self.estimate = estimate
         self.notes: list[str] = []
-        self._estimate = estimate
         self._opened: dict[tuple[str, Path, str], Dataset] = {}
 
-    def open(self, name: str, root: Path, split: str) -> Dataset:
+    def open(self, name: str, root: Path | None, split: str) -> Dataset:
         """Open a part of a data set.
 
         Raises:
-            DatasetError: there is no such part, or the layout is another.
+            DatasetError: unknown part, missing data set or unexpected layout.
         """
+        if root is None:
+            raise DatasetError(f"--root DIR is missing: the folder of the data set {name}")
         key = (name, root, split)
         if key not in self._opened:
             self._opened[key] = open_dataset(name, root, split)
         return self._opened[key]
 
-    def count(self, name: str, root: Path, split: str) -> int:
+    def count(self, name: str, root: Path | None, split: str) -> int:
         """Count the pictures of a part.
 
         Raises:
-            DatasetError: as `open`; not for want of the data where its published size will do.
+            DatasetError: as `open`, unless the published size can be used.
         """
         try:
             return len(self.open(name, root, split).samples)
         except DatasetError:
             published = layout(name).SPLITS.get(split)
-            if not self._estimate or published is None:
+            if not self.estimate or published is None:
                 raise
-            note = f"note: {name} {split} is not at {root}: counted {published} pictures, as published"
+            place = "--root is not given" if root is None else f"{name} {split} is not at {root}"
+            note = f"note: {place}: assuming the published {published} pictures of {name} {split}"
             if note not in self.notes:
                 self.notes.append(note)
             return published
 
-    def classes(self, name: str, root: Path, split: str) -> int:
+    def classes(self, name: str, root: Path | None, split: str) -> int:
         """Count the classes.
 
         Raises:
@@ -59,6 +63,6 @@ class Shelf:
         try:
             return len(self.open(name, root, split).classes)
         except DatasetError:
-            if not self._estimate or split not in layout(name).SPLITS:
+            if not self.estimate or split not in layout(name).SPLITS:
                 raise
             return len(class_table(name))

@@ -1,11 +1,11 @@
-"""Which samples are in which batch, from nothing but the seed and the number of the batch.
+"""Which samples are in which batch; depends only on the seed and the number of the batch.
 
-The order of epoch e is a permutation drawn from (seed, e); what happens to sample i in it is drawn
-from (seed, e, i). So several processes see together what one with the same global batch sees, and
-going on at batch t needs no state but t.
+The order of epoch e is a permutation drawn from (seed, e); the augmentation of sample i in it is
+drawn from (seed, e, i). So several processes together see what a single one with the same global
+batch sees, and resuming at batch t needs no state but t.
 
-As in both originals an epoch ends where no full global batch is left: its last samples are left
-out, other ones in every epoch.
+As in both originals an epoch ends when no full global batch is left: its last samples are dropped,
+different ones in every epoch.
 """
 
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Order:
-    """Which samples are in which batch of this process.
+class Sampler:
+    """Selects the samples of each batch of this process.
 
     Args:
-        samples: number of samples of the data set.
-        batch: samples of a batch of one process.
-        seed: of the order and of the augmentation; 0 or more.
-        rank: number of this process, from 0.
+        samples: number of samples in the data set.
+        batch: samples per batch of one process.
+        seed: of order and augmentation; at least 0.
+        rank: index of this process, from 0.
         world: number of processes.
 
     Raises:
-        ValueError: there is no such process, batch or seed.
+        ValueError: impossible process, batch or seed.
         DatasetError: the data set is smaller than one global batch.
     """
 
@@ -51,7 +51,7 @@ class Order:
     world: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what no order can be made of."""
+        """Refuse impossible values."""
         if self.batch < 1 or self.seed < 0 or not 0 <= self.rank < self.world:
             raise ValueError(
                 f"batch {self.batch}, seed {self.seed}, rank {self.rank} of {self.world} processes; "
@@ -59,7 +59,7 @@ class Order:
             )
         if self.batches_per_epoch == 0:
             raise DatasetError(
-                f"the data set has {self.samples} samples; one batch of {self.batch} in each of "
+                f"the data set has {self.samples} samples; a batch of {self.batch} in each of "
                 f"{self.world} processes needs {self.batch * self.world}; use a smaller batch"
             )
 
@@ -76,9 +76,9 @@ class Order:
         return tuple(Draw(epoch, index) for index in chosen.tolist())
 
     def generator(self, draw: Draw) -> np.random.Generator:
-        """Make the source of everything random about one sample of one epoch."""
+        """Make the random generator for one sample of one epoch."""
         return self._generator(draw.epoch, draw.index)
 
     def _generator(self, *key: int) -> np.random.Generator:
-        # The key apart from the seed: as one list (s, e) and (s, e, 0) would give the same numbers.
+        # spawn_key instead of one list, in which (s, e) and (s, e, 0) would give the same numbers.
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))

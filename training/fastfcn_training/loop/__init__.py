@@ -1,1 +1,1 @@
-"""The training loop and what it needs each iteration."""
+"""The training loop: steps, validation, log and interrupts."""

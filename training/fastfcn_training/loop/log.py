@@ -1,7 +1,7 @@
-"""What a training tells: a line for people on standard error, a JSON line in ``RUN/log.jsonl``.
+"""The log of a training: lines for people on standard error, JSON lines in ``RUN/log.jsonl``.
 
-Every line has ``event``, ``iteration`` (steps made so far) and ``time`` (seconds since 1970). After
-a training was killed and resumed, some iterations are there twice; the later line counts.
+Every JSON line has ``event``, ``iteration`` (steps made so far) and ``time`` (seconds since 1970).
+After a training was killed and resumed, some iterations appear twice; the later line counts.
 """
 
 import json
@@ -14,73 +14,108 @@ from typing import Any, BinaryIO
 
 from fastfcn_infer.evaluation.metrics import Scores
 from fastfcn_infer.system import record
+from fastfcn_training.errors import TrainingError
 from fastfcn_training.loop.meter import Meter
 from fastfcn_training.recipe.recipe import Recipe
 
 
-class Journal:
+class TrainingLog:
     """Writes events; usable in a ``with`` statement.
+
+    Only one log of a run can be open at a time, on systems with file locks.
 
     Args:
         run: folder of the training; None: no file is written.
-        visible: write lines for people too.
+        visible: also write lines for people.
 
     Raises:
         OSError: the file cannot be written.
+        TrainingError: another training is writing to `run`.
     """
 
     def __init__(self, run: Path | None, *, visible: bool) -> None:
         self._file = None
-        self._board = None
+        self._visualdl = None
         self._visible = visible
         if run is not None:
             run.mkdir(parents=True, exist_ok=True)
             self._file = _open(run / "log.jsonl")
-            self._board = _visualdl(run)
+            self._visualdl = self._open_visualdl(run)
 
-    def __enter__(self) -> "Journal":
-        """Go on writing."""
+    def __enter__(self) -> "TrainingLog":
+        """Return the log itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the files."""
         if self._file is not None:
             self._file.close()
-        if self._board is not None:
-            self._board.close()
+        if self._visualdl is not None:
+            self._visualdl.close()
 
-    def say(self, text: str) -> None:
-        """Tell people something that no program reads."""
+    def message(self, text: str) -> None:
+        """Write a line for people only."""
         if self._visible:
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 
     def write(self, event: str, text: str, iteration: int, **facts: Any) -> None:
-        """Tell people `text`, and programs the `facts` of an event at an iteration.
+        """Log an event of an iteration: `text` for people, `facts` for programs.
 
-        Facts that are no numbers are null in the file: JSON has no word for them.
+        NaN and infinity are null in the file, as JSON cannot express them.
         """
-        self.say(text)
+        self.message(text)
         if self._file is not None:
             line = {"event": event, "iteration": iteration, "time": round(time.time(), 3)}
             data = {name: _plain(record.to_data(value)) for name, value in facts.items()}
             text = json.dumps(line | data, ensure_ascii=False, allow_nan=False)
             self._file.write(text.encode() + b"\n")
             self._file.flush()
-        if self._board is not None:
+        if self._visualdl is not None:
             for name, value in facts.items():
                 if isinstance(value, float):
-                    self._board.add_scalar(tag=f"{event}/{name}", value=value, step=iteration)
+                    self._visualdl.add_scalar(tag=f"{event}/{name}", value=value, step=iteration)
+
+    def _open_visualdl(self, run: Path) -> Any:
+        """Open a VisualDL log if VisualDL is installed."""
+        try:
+            from visualdl import LogWriter
+        except ImportError as error:
+            if not (isinstance(error, ModuleNotFoundError) and error.name == "visualdl"):
+                self.message(f"note: no log for VisualDL, which cannot be imported: {error}")
+            return None
+        return LogWriter(logdir=str(run / "visualdl"))
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open for appending, on a new line even where a killed process left half of one."""
+    """Open for appending, on a new line even if a killed process left half of one."""
     file = path.open("ab+")
+    try:
+        _lock(file, path.parent)
+    except BaseException:
+        file.close()
+        raise
     if file.seek(0, os.SEEK_END):
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n")
     return file
+
+
+def _lock(file: BinaryIO, run: Path) -> None:
+    """Keep a second training out of the run until the file is closed."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise TrainingError(
+            f"another training is writing to {run}. Wait until it ends, or choose another folder (-o)"
+        ) from error
+    except OSError:  # a file system without locks
+        return
 
 
 def _plain(data: Any) -> Any:
@@ -93,34 +128,26 @@ def _plain(data: Any) -> Any:
     return data
 
 
-def _visualdl(run: Path) -> Any:
-    """Open VisualDL's log where it is installed."""
-    try:
-        from visualdl import LogWriter
-    except ImportError:
-        return None
-    return LogWriter(logdir=str(run / "visualdl"))
-
-
-def tell_start(
-    journal: Journal, recipe: Recipe, iteration: int, *, samples: int, parameters: int, world: int
+def log_start(
+    log: TrainingLog, recipe: Recipe, iteration: int, *, samples: int, parameters: int, world: int
 ) -> None:
-    """Say what is about to be learned, from which iteration on, by how many processes."""
-    journal.write(
-        "start",
+    """Log the size of the training and the iteration it starts or resumes at."""
+    size = (
         f"{samples} pictures of {recipe.data.dataset} {recipe.data.split}, "
-        f"{parameters / 1e6:.2f} M parameters; iterations {iteration} to {recipe.iterations}, each "
-        f"of {recipe.batch} x {recipe.accumulate} x {world} pictures (batch, accumulated, "
-        "processes)",
-        iteration,
-        samples=samples,
-        parameters=parameters,
-        world=world,
+        f"{parameters / 1e6:.2f} M parameters; "
     )
+    if iteration < recipe.iterations:
+        text = (
+            f"{size}iterations {iteration + 1} to {recipe.iterations}, each of {recipe.batch} x "
+            f"{recipe.accumulate} x {world} pictures (batch, accumulated batches, processes)"
+        )
+    else:
+        text = f"{size}already trained for all {recipe.iterations} iterations"
+    log.write("start", text, iteration, samples=samples, parameters=parameters, world=world)
 
 
-def tell_progress(
-    journal: Journal,
+def log_progress(
+    log: TrainingLog,
     recipe: Recipe,
     iteration: int,
     meter: Meter,
@@ -128,19 +155,19 @@ def tell_progress(
     rate: float,
     memory: int | None,
 ) -> None:
-    """Say what the last iterations were like.
+    """Log the means of the last iterations.
 
     Args:
-        journal: to say it to.
+        log: to write to.
         recipe: of the training.
-        iteration: steps that were made.
-        meter: of the last of them.
-        rate: the learning rate of the very last.
-        memory: bytes, at most so far; None: not known.
+        iteration: steps made so far.
+        meter: losses and speed of the last steps.
+        rate: learning rate of the last step.
+        memory: peak so far, bytes; None if unknown.
     """
     loss, main, auxiliary, semantic = meter.losses
     left = _clock((recipe.iterations - iteration) * meter.seconds_per_iteration)
-    journal.write(
+    log.write(
         "train",
         f"{iteration}/{recipe.iterations}  loss {loss:.4f} (main {main:.4f}, auxiliary "
         f"{auxiliary:.4f}, semantic {semantic:.4f})  lr {rate:.3g}  "
@@ -159,9 +186,9 @@ def tell_progress(
     )
 
 
-def tell_scores(journal: Journal, iteration: int, found: Scores, *, better: bool) -> None:
-    """Say how good the network is on the part to validate on."""
-    journal.write(
+def log_scores(log: TrainingLog, iteration: int, found: Scores, *, better: bool) -> None:
+    """Log the scores of a validation."""
+    log.write(
         "validation",
         f"validation after {iteration}: mean IoU {found.mean_iou:.4f}  Acc "
         f"{found.pixel_accuracy:.4f}  Kappa {found.kappa:.4f}  Dice {found.mean_dice:.4f}"

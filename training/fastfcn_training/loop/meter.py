@@ -1,4 +1,4 @@
-"""Losses and speed since the last line of the journal."""
+"""Mean losses and speed since the last line of the log."""
 
 import time
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 
 class Meter:
-    """Adds up what iterations tell.
+    """Accumulates losses and times of iterations.
 
     Attributes:
-        iterations: number of them so far.
-        waited: seconds that they waited for pictures.
+        iterations: number added so far.
+        waited: seconds they spent waiting for pictures.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Meter:
         self._losses = np.zeros(4)
 
     def add(self, losses: NDArray[np.float64], images: int, waited: float) -> None:
-        """Count an iteration: its four losses, its pictures, its seconds of waiting for them."""
+        """Add an iteration: its four losses, number of pictures, and seconds spent waiting for them."""
         self.iterations += 1
         self.waited += waited
         self._images += images
@@ -30,22 +30,22 @@ class Meter:
 
     @property
     def losses(self) -> list[float]:
-        """Means over the iterations."""
+        """Mean losses over the iterations."""
         return [float(loss) for loss in self._losses / max(self.iterations, 1)]
 
     @property
     def images_per_second(self) -> float:
-        """Pictures of all processes."""
+        """Speed, counting the pictures of all processes."""
         return self._images / self._seconds
 
     @property
     def data_share(self) -> float:
-        """Share of the time that was spent waiting for pictures."""
+        """Share of the time spent waiting for pictures."""
         return self.waited / self._seconds
 
     @property
     def seconds_per_iteration(self) -> float:
-        """Mean, of the time from the meter's beginning to now."""
+        """Mean time of an iteration since the meter was created."""
         return self._seconds / max(self.iterations, 1)
 
     @property

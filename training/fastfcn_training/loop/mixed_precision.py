@@ -1,4 +1,4 @@
-"""Mixed precision: float16 where that is safe, losses scaled so that gradients do not vanish in it."""
+"""Mixed precision: float16 where that is safe, with scaled losses so that gradients do not underflow."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
@@ -13,14 +13,14 @@ Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are 
 
 
 class Precision:
-    """The arithmetic of a training.
+    """The arithmetic precision of a training.
 
     Args:
         wanted: ``fp32`` or ``mixed``.
-        gpu: there is a GPU to do it on.
+        gpu: training runs on a GPU.
 
     Raises:
-        DeviceUnavailable: there is no GPU for mixed precision.
+        DeviceUnavailable: mixed precision without a GPU.
     """
 
     def __init__(self, wanted: Literal["fp32", "mixed"], *, gpu: bool) -> None:
@@ -33,18 +33,18 @@ class Precision:
                 )
             self._scaler = paddle.amp.GradScaler()
 
-    def arithmetic(self) -> AbstractContextManager[Any]:
-        """Within it arithmetic has this precision."""
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Give the context in which the network computes in this precision."""
         if self._scaler is None:
             return nullcontext()
         return paddle.amp.auto_cast(level="O1", dtype="float16")  # type: ignore[no-any-return]
 
-    def scaled(self, loss: Tensor) -> Tensor:
-        """Scale a loss, before its gradients are computed."""
+    def scale(self, loss: Tensor) -> Tensor:
+        """Scale a loss before its gradients are computed."""
         return loss if self._scaler is None else self._scaler.scale(loss)
 
     def step(self, optimiser: Any) -> None:
-        """Move the weights along gradients of scaled losses."""
+        """Update the weights, given gradients of scaled losses."""
         if self._scaler is None:
             optimiser.step()
         else:
@@ -52,7 +52,7 @@ class Precision:
             self._scaler.update()
 
     def state(self) -> LossScale | None:
-        """Tell what it remembers; None: nothing."""
+        """Return the state of the loss scaling; None in float32."""
         if self._scaler is None:
             return None
         state = self._scaler.state_dict()
@@ -60,7 +60,7 @@ class Precision:
         return LossScale(float(factor), state["incr_count"], state["decr_count"])
 
     def load(self, state: LossScale | None) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         if self._scaler is not None and state is not None:
             self._scaler.load_state_dict(
                 self._scaler.state_dict()

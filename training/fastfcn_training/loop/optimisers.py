@@ -1,4 +1,4 @@
-"""The optimiser of a recipe, over tensors that have our names.
+"""The optimiser of a recipe, on tensors with our names.
 
 Source: reference/fastfcn_semantics.md, 5.3.
 """
@@ -21,21 +21,21 @@ _POWERS = ("beta1_pow_acc_0", "beta2_pow_acc_0")  # (1,) whatever the tensor's s
 
 
 class NamedOptimiser:
-    """Moves named tensors; the backbone's at the rate it is told, the others' `head_factor` faster.
+    """Updates named tensors; the learning rate is that of the backbone, others get `head_factor` times it.
 
-    Paddle knows what it remembers of a tensor by the tensor's name, so let no second optimiser move
-    the same tensors.
+    Paddle keeps an optimiser's state under the names of the tensors, so use only one optimiser for a
+    tensor.
 
     Args:
         wanted: kind and constants.
-        tensors: to move, by our names.
+        tensors: to update, by our names.
     """
 
     def __init__(self, wanted: Optimiser, tensors: Mapping[str, Tensor]) -> None:
         self._wanted = wanted
         self._tensors = dict(tensors)
         for name, tensor in tensors.items():
-            # Not as Paddle's groups of parameters, whose gradients are clipped group by group.
+            # Not by Paddle's parameter groups, which clip gradients group by group.
             factor = 1.0 if name.startswith("backbone.") else wanted.head_factor
             tensor.optimize_attr = {"learning_rate": factor}
         clip = None
@@ -53,16 +53,16 @@ class NamedOptimiser:
             self.paddle = paddle.optimizer.AdamW(**common)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Copy out what it remembers, as ``TENSOR|KIND``; nothing before the first step."""
+        """Copy its state, as ``TENSOR|KIND``; empty before the first step."""
         found = self.paddle.state_dict()
         keys = {f"{tensor.name}_{kind}": f"{name}|{kind}" for name, tensor, kind in self._kinds()}
         return {keys[key]: value.numpy() for key, value in found.items() if key in keys}
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take back what `state` gave, in this process or in another.
+        """Restore what `state` returned, in this process or in another.
 
         Raises:
-            CheckpointError: it is of other tensors or of another kind of optimiser; lists all.
+            CheckpointError: it belongs to other tensors or another kind of optimiser; lists all faults.
         """
         if not state:
             return
@@ -79,7 +79,7 @@ class NamedOptimiser:
         ]
         if faults:
             raise CheckpointError(
-                f"the optimiser's state is not that of {self._wanted.kind} on this network:\n  "
+                f"the optimiser's state does not belong to {self._wanted.kind} on this network:\n  "
                 + "\n  ".join(faults)
             )
         self.paddle.set_state_dict(

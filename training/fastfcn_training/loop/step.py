@@ -1,4 +1,4 @@
-"""One iteration of a training: the gradients of some batches, and the weights moved along them."""
+"""One training step: the gradients of one or more batches, then an update of the weights."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -17,19 +17,19 @@ from fastfcn_training.loop.mixed_precision import Precision
 from fastfcn_training.loop.optimisers import NamedOptimiser
 from fastfcn_training.network import losses
 from fastfcn_training.network.paddle_network import TrainingNetwork
-from fastfcn_training.paddle_setup.distributed import Processes
+from fastfcn_training.paddle_setup.distributed import ProcessGroup
 from fastfcn_training.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Step:
-    """What this process found in the batches of an iteration.
+class StepResult:
+    """Losses and gradients of a step in this process.
 
     Args:
-        losses: the whole loss, its main, auxiliary and semantic parts before they are weighted;
-            means over the batches, 0 for a part that the network has not.
-        finite: all gradients are numbers; those of mixed precision need not be.
-        waited: seconds spent waiting for the pictures.
+        losses: total loss, then its main, auxiliary and semantic parts before weighting; means over
+            the batches, 0 for a part that the network does not have.
+        finite: all gradients are finite; always true in mixed precision, which skips others itself.
+        waited: seconds spent waiting for pictures.
     """
 
     losses: NDArray[np.float64]
@@ -37,25 +37,25 @@ class Step:
     waited: float
 
 
-class Learner:
-    """A network and what moves its weights.
+class TrainingStep:
+    """The network, its optimiser and their precision.
 
     Args:
-        recipe: what to learn.
+        recipe: what to train and how.
         architecture: of the network.
-        weights: to begin with, by our names.
-        processes: this one and those beside it.
+        weights: initial weights, by our names.
+        processes: the processes that train together.
 
     Attributes:
-        network: as it is now.
+        network: with its current weights.
 
     Raises:
-        DeviceUnavailable: the recipe wants mixed precision and there is no GPU.
-        CheckpointError: the weights are not the network's.
+        DeviceUnavailable: the recipe asks for mixed precision and there is no GPU.
+        CheckpointError: the weights do not fit the network.
     """
 
     def __init__(
-        self, recipe: Recipe, architecture: Architecture, weights: Weights, processes: Processes
+        self, recipe: Recipe, architecture: Architecture, weights: Weights, processes: ProcessGroup
     ) -> None:
         self._recipe, self._processes = recipe, processes
         self._precision = Precision(recipe.precision, gpu=processes.gpu)
@@ -68,10 +68,10 @@ class Learner:
         self._forward = processes.wrap(self.network)
         self._optimiser = NamedOptimiser(recipe.optimiser, self.network.named_trainable())
 
-    def look(self, stream: Iterator[Batch], iteration: int) -> Step:
-        """Find the gradients of the next batches; nothing is moved but running statistics."""
+    def compute_gradients(self, stream: Iterator[Batch], iteration: int) -> StepResult:
+        """Compute the gradients of the next batches; only running statistics change."""
         recipe = self._recipe
-        # So an iteration depends on its number alone, and a resumed training on nothing saved.
+        # An iteration depends on its number alone, so no random state has to be saved.
         paddle.seed(_seed(recipe.seed, iteration, self._processes.rank))
         self.network.train()
         found, waited = np.zeros(4), 0.0
@@ -80,32 +80,32 @@ class Learner:
             batch = next(stream)
             waited += time.perf_counter() - began
             found += self._gradients(batch, last=part == recipe.accumulate - 1)
-        return Step(found / recipe.accumulate, self._finite(), waited)
+        return StepResult(found / recipe.accumulate, self._finite(), waited)
 
-    def move(self, rate: float) -> None:
-        """Move the weights along the gradients that were found, and forget these."""
+    def update_weights(self, rate: float) -> None:
+        """Update the weights with the gradients, then clear these."""
         self._optimiser.paddle.set_lr(rate)
         self._precision.step(self._optimiser.paddle)
         self._optimiser.paddle.clear_grad()
 
     def state(self) -> tuple[dict[str, NDArray[Any]], LossScale | None]:
-        """Copy out what it remembers apart from the weights."""
+        """Copy the state of optimiser and loss scaling."""
         return self._optimiser.state(), self._precision.state()
 
     def load(self, optimiser: Mapping[str, NDArray[Any]], scale: LossScale | None) -> None:
-        """Take back what `state` gave.
+        """Restore what `state` returned.
 
         Raises:
-            CheckpointError: it is of another network or another kind of optimiser.
+            CheckpointError: it belongs to another network or another kind of optimiser.
         """
         self._optimiser.load(optimiser)
         self._precision.load(scale)
 
     def _finite(self) -> bool:
-        # Asked for apart from the losses: a ReLU may take what is not a number for 0, so that the
-        # loss is one, while the gradient is not.
+        # Checked apart from the losses: a ReLU may turn NaN into 0, so that the loss is finite
+        # while the gradient is not.
         if self._recipe.precision == "mixed":
-            return True  # the scaled gradients are looked at, and left out, by `Precision`
+            return True  # `Precision` checks the scaled gradients and skips bad steps
         gradients = (tensor.grad for tensor in self.network.named_trainable().values())
         squares = paddle.stack([(gradient * gradient).sum() for gradient in gradients])
         return bool(np.isfinite(squares.numpy()).all())
@@ -115,12 +115,12 @@ class Learner:
         image = paddle.to_tensor(network_input(batch.pixels, recipe.data.mean, recipe.data.std))
         truth = paddle.to_tensor(batch.labels.astype(np.int64))
         with self._processes.gradients(self._forward, shared=last):
-            with self._precision.arithmetic():
+            with self._precision.autocast():
                 parts = losses.parts(
                     self._forward(image), truth, recipe.losses, align_corners=recipe.align_corners
                 )
                 loss = losses.total(parts, recipe.losses)
-            self._precision.scaled(loss / recipe.accumulate).backward()
+            self._precision.scale(loss / recipe.accumulate).backward()
         found = (loss, parts.main, parts.auxiliary, parts.semantic)
         return np.asarray([0.0 if part is None else float(part) for part in found])
 

@@ -1,4 +1,4 @@
-"""The training loop: read, learn, tell, validate, save; and again."""
+"""The training loop: step, log, validate, save, and repeat."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,32 +14,31 @@ from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
 from fastfcn_training.checkpoint.files import Best, Checkpoint, Progress
 from fastfcn_training.checkpoint.resume_checks import check_classes, check_resumed
-from fastfcn_training.checkpoint.run_folder import Archive
+from fastfcn_training.checkpoint.run_folder import RunFolder
 from fastfcn_training.data.batches import Batch, batches
-from fastfcn_training.data.sampler import Order
+from fastfcn_training.data.sampler import Sampler
 from fastfcn_training.errors import TrainingError
-from fastfcn_training.loop import log
 from fastfcn_training.loop.interrupt import Interrupt
-from fastfcn_training.loop.log import Journal
+from fastfcn_training.loop.log import TrainingLog, log_progress, log_scores, log_start
 from fastfcn_training.loop.meter import Meter
-from fastfcn_training.loop.step import Learner
+from fastfcn_training.loop.step import TrainingStep
 from fastfcn_training.loop.validation import validate
 from fastfcn_training.network.initial_weights import initial_weights
 from fastfcn_training.network.paddle_network import TrainingNetwork
-from fastfcn_training.paddle_setup.distributed import Processes
+from fastfcn_training.paddle_setup.distributed import ProcessGroup
 from fastfcn_training.recipe import schedules
 from fastfcn_training.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Options:
-    """What does not change what is learned.
+class TrainerOptions:
+    """How a training is run; none of these changes its result.
 
     Args:
-        run: folder for checkpoints and logs; no other training writes there.
+        run: folder for checkpoints and logs; no other training may write there.
         workers: processes that read pictures.
-        keep: last checkpoints to keep; the best one is kept too.
-        log_every: iterations; 0: only at the end.
+        keep: number of last checkpoints to keep; the best one is kept too.
+        log_every: iterations between log lines; 0: only at the end.
 
     Raises:
         ValueError: no checkpoint would be kept.
@@ -51,30 +50,30 @@ class Options:
     log_every: int = 20
 
     def __post_init__(self) -> None:
-        """Refuse to keep nothing."""
+        """Refuse to keep no checkpoint."""
         if self.keep < 1:
-            raise ValueError(f"keep is {self.keep}; at least 1 checkpoint was expected")
+            raise ValueError(f"keep is {self.keep}, expected at least 1 checkpoint")
 
 
 class Trainer:
-    """A training, from the first or from a later iteration.
+    """A training, started or resumed.
 
     Args:
-        recipe: what to learn.
-        data: the part to learn from.
-        validation: the part to validate on; None: no validation.
-        options: where to and how.
-        processes: this one and those beside it; the first one alone writes.
-        weights: to begin with, by our names; None: drawn from the recipe's seed.
-        resume: go on from here instead.
+        recipe: what to train and how.
+        data: the training part of the data set.
+        validation: the validation part; None: no validation.
+        options: how to run it.
+        processes: the processes that train together; only the first one writes.
+        weights: initial weights, by our names; None: drawn from the recipe's seed.
+        resume: checkpoint to continue from instead.
 
     Attributes:
-        iteration: steps that were made.
+        iteration: steps made so far.
 
     Raises:
-        TrainingError: `resume` is of another recipe, data set or number of processes.
-        CheckpointError: weights or the optimiser's state are not the network's.
-        DeviceUnavailable: the recipe wants mixed precision and there is no GPU.
+        TrainingError: `resume` belongs to another recipe, data set or number of processes.
+        CheckpointError: weights or optimiser state do not fit the network.
+        DeviceUnavailable: the recipe asks for mixed precision and there is no GPU.
         DatasetError: the data set has too few pictures for a batch.
         ValueError: recipe and data sets have different classes.
     """
@@ -84,15 +83,15 @@ class Trainer:
         recipe: Recipe,
         data: Dataset,
         validation: Dataset | None,
-        options: Options,
-        processes: Processes,
+        options: TrainerOptions,
+        processes: ProcessGroup,
         *,
         weights: Weights | None = None,
         resume: Checkpoint | None = None,
     ) -> None:
         self._recipe, self._data, self._validation = recipe, data, validation
         self._options, self._processes = options, processes
-        self._order = Order(
+        self._sampler = Sampler(
             len(data.samples), recipe.batch, recipe.seed, processes.rank, processes.world
         )
         check_classes(recipe, data, validation)
@@ -102,36 +101,36 @@ class Trainer:
             weights = resume.weights
         elif weights is None:
             weights = initial_weights(architecture, recipe.seed)
-        self._learner = Learner(recipe, architecture, weights, processes)
-        self._archive = Archive(options.run, options.keep) if processes.rank == 0 else None
+        self._training_step = TrainingStep(recipe, architecture, weights, processes)
+        self._run_folder = RunFolder(options.run, options.keep) if processes.rank == 0 else None
         self.iteration = 0
         self._best: Best | None = None
         if resume is not None:
-            self._learner.load(resume.optimiser, resume.progress.loss_scale)
+            self._training_step.load(resume.optimiser, resume.progress.loss_scale)
             self.iteration, self._best = resume.progress.iteration, resume.progress.best
 
     @property
     def network(self) -> TrainingNetwork:
-        """The network as it is now."""
-        return self._learner.network
+        """The network with its current weights."""
+        return self._training_step.network
 
-    def run(self, journal: Journal) -> Scores | None:
+    def run(self, log: TrainingLog) -> Scores | None:
         """Train to the end of the recipe.
 
         Returns:
             The scores of the last validation, if there was one.
 
         Raises:
-            TrainingError: the loss is not a number, names the pictures; or it cannot be saved.
-            KeyboardInterrupt: somebody asked for it; after saving.
+            TrainingError: the loss is not finite, names the pictures; or it cannot be saved.
+            KeyboardInterrupt: the training was interrupted; after saving.
             ImageError, DatasetError: a picture or its labels cannot be read.
         """
         recipe, options, last = self._recipe, self._options, None
-        self._begin(journal)
+        self._log_start(log)
         stream = batches(
             self._data,
             recipe.augmentation,
-            self._order,
+            self._sampler,
             start=self.iteration * recipe.accumulate,
             workers=options.workers,
         )
@@ -141,34 +140,36 @@ class Trainer:
             while self.iteration < recipe.iterations:
                 self._step(pictures, meter)
                 if self._due(options.log_every):
-                    self._tell(journal, meter)
+                    self._log_progress(log, meter)
                     meter = Meter()
                 if self._due(recipe.validation_every):
-                    last = self._validate(journal) or last
+                    last = self._validate(log) or last
                     meter = Meter()
                 finished = self.iteration == recipe.iterations
-                stop = self._processes.any(interrupt.asked) and not finished
+                stop = self._processes.any(interrupt.requested) and not finished
                 if stop or self._due(recipe.save_every):
                     self.save()
                 if stop:
-                    journal.say(
-                        f"stopped after iteration {self.iteration} of {recipe.iterations}, which "
-                        f"is saved; go on with --resume {options.run}"
+                    log.message(
+                        f"stopped and saved after iteration {self.iteration} of "
+                        f"{recipe.iterations}; continue with --resume {options.run}"
                     )
                     raise KeyboardInterrupt
-        if self._archive is not None:
-            self._archive.save_weights("model.safetensors", self.network.weights(), self.trained())
+        if self._run_folder is not None:
+            self._run_folder.save_weights(
+                "model.safetensors", self.network.weights(), self.trained()
+            )
         return last
 
     def save(self) -> None:
         """Write a checkpoint.
 
         Raises:
-            TrainingError: it cannot be written, or some weights are not numbers.
+            TrainingError: it cannot be written, or some weights are not finite.
         """
-        if self._archive is None:
+        if self._run_folder is None:
             return
-        optimiser, scale = self._learner.state()
+        optimiser, scale = self._training_step.state()
         progress = Progress(
             self._recipe,
             self.iteration,
@@ -177,10 +178,12 @@ class Trainer:
             samples=len(self._data.samples),
             loss_scale=scale,
         )
-        self._archive.save(Checkpoint(progress, self.network.weights(), optimiser), self.trained())
+        self._run_folder.save(
+            Checkpoint(progress, self.network.weights(), optimiser), self.trained()
+        )
 
     def trained(self) -> Trained:
-        """Describe the network as it is now."""
+        """Describe the network and its conventions."""
         recipe = self._recipe
         return Trained(
             format_version=1,
@@ -202,59 +205,61 @@ class Trainer:
 
     def _step(self, pictures: Iterator[Batch], meter: Meter) -> None:
         recipe, world = self._recipe, self._processes.world
-        step = self._learner.look(pictures, self.iteration)
+        step = self._training_step.compute_gradients(pictures, self.iteration)
         losses = self._processes.mean(step.losses)
         if not (step.finite and np.isfinite(losses).all()):
             raise TrainingError(self._divergence(step.losses))
-        self._learner.move(schedules.rate(recipe.schedule, self.iteration, recipe.iterations))
+        self._training_step.update_weights(
+            schedules.rate(recipe.schedule, self.iteration, recipe.iterations)
+        )
         self.iteration += 1
         meter.add(losses, recipe.batch * recipe.accumulate * world, step.waited)
 
     def _divergence(self, losses: NDArray[np.float64]) -> str:
-        """Say which pictures made losses or gradients something else than numbers."""
-        order, parts = self._order, self._recipe.accumulate
-        bad = np.zeros(order.world, np.int64)
-        bad[order.rank] = not np.isfinite(losses).all()
-        # Gradients are those of all processes, and do not tell whose pictures it was.
-        ranks = np.flatnonzero(self._processes.sum(bad)).tolist() or range(order.world)
+        """Say which pictures led to a loss or gradient that is not finite."""
+        sampler, parts = self._sampler, self._recipe.accumulate
+        bad = np.zeros(sampler.world, np.int64)
+        bad[sampler.rank] = not np.isfinite(losses).all()
+        # Gradients are averaged over all processes, so they do not tell whose pictures are at fault.
+        ranks = np.flatnonzero(self._processes.sum(bad)).tolist() or range(sampler.world)
         paths = [
             str(self._data.samples[draw.index].picture)
             for rank in ranks
             for part in range(parts)
-            for draw in replace(order, rank=rank).draws(self.iteration * parts + part)
+            for draw in replace(sampler, rank=rank).draws(self.iteration * parts + part)
         ]
         return (
             f"the loss of iteration {self.iteration}, or its gradient, is not a number. Its "
-            f"pictures: {', '.join(paths)}. Look at their labels, or begin anew with a lower "
-            "learning rate or with clipped gradients; what was saved before is all there"
+            f"pictures: {', '.join(paths)}. Check their labels, or start again with a lower "
+            "learning rate or with gradient clipping; everything saved before is intact"
         )
 
-    def _validate(self, journal: Journal) -> Scores | None:
+    def _validate(self, log: TrainingLog) -> Scores | None:
         if self._validation is None:
             return None
         processes, recipe = self._processes, self._recipe
-        # Every process has statistics of its own pictures; those of the first one are saved.
+        # Each process has running statistics of its own pictures; the first one's are saved.
         tensors = self.network.named_tensors().values()
-        processes.agree(tensor for tensor in tensors if tensor.stop_gradient)
+        processes.broadcast(tensor for tensor in tensors if tensor.stop_gradient)
         counts = validate(
             self.network, self._validation, recipe, rank=processes.rank, world=processes.world
         ).counts
         found = scores(Confusion.from_counts(processes.sum(counts)), recipe.convention)
         score = found.final if recipe.convention == "fastfcn" else found.mean_iou
-        # A score that is not a number is never the best.
+        # A score that is NaN is never the best.
         better = score > (-np.inf if self._best is None else self._best.score)
         if better:
             self._best = Best(score, self.iteration)
-            if self._archive is not None:
-                self._archive.save_weights(
+            if self._run_folder is not None:
+                self._run_folder.save_weights(
                     "best.safetensors", self.network.weights(), self.trained()
                 )
-        log.tell_scores(journal, self.iteration, found, better=better)
+        log_scores(log, self.iteration, found, better=better)
         return found
 
-    def _begin(self, journal: Journal) -> None:
-        log.tell_start(
-            journal,
+    def _log_start(self, log: TrainingLog) -> None:
+        log_start(
+            log,
             self._recipe,
             self.iteration,
             samples=len(self._data.samples),
@@ -262,10 +267,10 @@ class Trainer:
             world=self._processes.world,
         )
 
-    def _tell(self, journal: Journal, meter: Meter) -> None:
+    def _log_progress(self, log: TrainingLog, meter: Meter) -> None:
         recipe = self._recipe
-        log.tell_progress(
-            journal,
+        log_progress(
+            log,
             recipe,
             self.iteration,
             meter,

@@ -1,4 +1,4 @@
-"""How good the network is in the middle of its training: on whole pictures, as the SDK shows them."""
+"""Validation during training: whole pictures, prepared as the SDK prepares them."""
 
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -18,7 +18,7 @@ from fastfcn_infer.inference.pipeline import segment
 from fastfcn_training.network.paddle_network import TrainingNetwork
 from fastfcn_training.recipe.recipe import Recipe
 
-_AHEAD = 2  # pictures that are read while the network works
+_AHEAD = 2  # pictures read ahead while the network computes
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ _Pair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # picture, label
 def validate(
     network: TrainingNetwork, dataset: Dataset, recipe: Recipe, *, rank: int = 0, world: int = 1
 ) -> Confusion:
-    """Count over the pictures of `dataset`; every process looks at its share of them.
+    """Predict the pictures of `dataset`, each process its share, and count the results.
 
-    Labels come from the small logits as in the SDK, so memory does not grow with the classes. The
-    network is left in evaluation mode.
+    Labels are computed from the small logits as in the SDK, so memory does not grow with the number
+    of classes. The network is left in evaluation mode.
 
     Returns:
-        The counts of this process, to be added to those of the others.
+        The counts of this process, to be added to those of the other processes.
 
     Raises:
         ImageError, DatasetError: a picture or its labels cannot be read.

@@ -1,1 +1,1 @@
-"""The network while it learns: layers, losses and the weights it starts from."""
+"""The network in training: layers, losses and initial weights."""

@@ -1,7 +1,7 @@
-"""What the tensors of a backbone are called in the files that carry one.
+"""Names of a backbone's tensors in the files that contain one.
 
-FastFCN's dialects name it with a prefix, ``pretrained.`` or ``backbone.``; ImageNet checkpoints of the
-same code have the names without it. PaddleClas has names of its own.
+FastFCN's dialects put a prefix before them, ``pretrained.`` or ``backbone.``; ImageNet checkpoints of
+the same code have the names without it. PaddleClas has its own names.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ _CLASSIFIER = r"(fc|out|head\.fc)\.(weight|bias)"
 
 @dataclass(frozen=True)
 class Naming:
-    """A way to call a backbone's tensors.
+    """A naming scheme for a backbone's tensors.
 
     Args:
-        keys: our names -> the file's.
-        prefix: before all of the file's names of the backbone; empty: the file holds nothing else.
+        keys: our name -> the file's name.
+        prefix: of all backbone names in the file; empty if the file holds nothing else.
     """
 
     keys: Mapping[str, str]
@@ -29,18 +29,18 @@ class Naming:
 
     @property
     def unused(self) -> dict[str, str]:
-        """Regular expression of other keys that may be there -> why they are not used."""
+        """Regular expression of other keys that may be present -> why they are not used."""
         reasons = {
             r".*\.num_batches_tracked": "batch counters of training",
             rf"({self.prefix})?{_CLASSIFIER}": "classifier of the backbone's own training",
         }
         if self.prefix:
-            reasons[rf"(?!{self.prefix}).*"] = "parts of the network that are not its backbone"
+            reasons[rf"(?!{self.prefix}).*"] = "parts of the network outside the backbone"
         return reasons
 
 
 def namings(architecture: Architecture) -> tuple[Naming, ...]:
-    """List all ways to call the backbone's tensors."""
+    """List all known naming schemes of the backbone."""
     ours = [name for name in cost.tensors(architecture) if name.startswith(PART)]
     known = [names_in(load_dialect(name), architecture, PART) for name in dialect_names()]
     found = [Naming(_paddleclas(ours, architecture.backbone), "")]
@@ -52,7 +52,7 @@ def namings(architecture: Architecture) -> tuple[Naming, ...]:
 
 
 def _paddleclas(ours: list[str], backbone: Backbone) -> dict[str, str]:
-    """Number the blocks through, as PaddleClas does since 2021."""
+    """Number the blocks consecutively, as PaddleClas does since 2021."""
     norms = dict(zip(("weight", "bias", "mean", "var"), PADDLE_NORM, strict=True))
     before = [sum(stage.blocks for stage in backbone.stages[:i]) for i in range(4)]
     found = {}

@@ -1,7 +1,7 @@
-"""Weights of a network that has learned nothing yet.
+"""Random initial weights.
 
-Source: the rules of the published trainings: He's normal distribution for convolutions of the
-backbone, PyTorch's uniform default elsewhere (reference/fastfcn_semantics.md, 1.4 for the encoding).
+Source: as in the published trainings, He's normal distribution for the convolutions of the backbone
+and PyTorch's uniform default elsewhere (reference/fastfcn_semantics.md, 1.4 for the encoding).
 """
 
 import zlib
@@ -16,9 +16,9 @@ from fastfcn_export.target.targets import cost
 
 
 def initial_weights(architecture: Architecture, seed: int) -> Weights:
-    """Draw every tensor by our names, float32.
+    """Draw every tensor, by our names, float32.
 
-    A tensor depends on its name, its shape and `seed` alone.
+    A tensor depends only on its name, its shape and `seed`.
     """
     shapes = cost.tensors(architecture)
     return {name: _draw(name, shape, shapes, seed) for name, shape in shapes.items()}

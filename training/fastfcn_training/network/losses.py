@@ -1,4 +1,4 @@
-"""What training minimises.
+"""The loss functions.
 
 Source: reference/fastfcn_semantics.md, 5.2.
 """
@@ -20,8 +20,8 @@ Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are 
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The parts of a loss, scalars, before they are weighted; None where the network has none."""
+class LossParts:
+    """The parts of a loss, scalars, before weighting; None for a part the network does not have."""
 
     main: Tensor
     auxiliary: Tensor | None
@@ -30,8 +30,8 @@ class Parts:
 
 def parts(
     outputs: Outputs[Tensor], labels: Tensor, wanted: Losses, *, align_corners: bool
-) -> Parts:
-    """Compare the outputs with the labels (N, H, W), int64, 0..classes-1 or ignored."""
+) -> LossParts:
+    """Compute the losses for labels (N, H, W), int64, 0..classes-1 or ignored."""
     weights = paddle.to_tensor(wanted.class_weights) if wanted.class_weights else None
 
     def entropy(logits: Tensor) -> Tensor:
@@ -45,11 +45,11 @@ def parts(
             outputs.semantic, paddle.to_tensor(truth).astype(outputs.semantic.dtype)
         )
     auxiliary = None if outputs.auxiliary is None else entropy(outputs.auxiliary)
-    return Parts(entropy(outputs.main), auxiliary, semantic)
+    return LossParts(entropy(outputs.main), auxiliary, semantic)
 
 
-def total(found: Parts, wanted: Losses) -> Tensor:
-    """Add the parts up, weighted."""
+def total(found: LossParts, wanted: Losses) -> Tensor:
+    """Add up the weighted parts."""
     loss = found.main
     if found.auxiliary is not None:
         loss = loss + wanted.auxiliary * found.auxiliary
@@ -59,15 +59,15 @@ def total(found: Parts, wanted: Losses) -> Tensor:
 
 
 def presence(labels: NDArray[np.integer[Any]], classes: int) -> NDArray[np.float32]:
-    """Tell which classes each picture shows: (N, classes), 0 or 1, of labels (N, H, W)."""
+    """Tell which classes are present in each picture: (N, classes), 0 or 1, of labels (N, H, W)."""
     shown = [np.bincount(one.reshape(-1), minlength=IGNORE + 1)[:classes] > 0 for one in labels]
     return np.asarray(shown, np.float32)
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None, average: str) -> Tensor:
     reduction = "mean" if average == "valid" else "sum"
-    # Paddle's mean divides by the weights of the pixels that count, as PyTorch's does; and a
-    # batch without any gives 0.
+    # Paddle's mean divides by the weights of the labelled pixels, as PyTorch's does; a batch
+    # without any gives 0.
     loss = functional.cross_entropy(
         logits, labels, weights, ignore_index=IGNORE, reduction=reduction, axis=1
     )

@@ -1,6 +1,6 @@
-"""The network as live Paddle layers: batch norm in training mode, dropout, parts of training only.
+"""The network in eager Paddle: batch norm in training mode, dropout, training-only parts.
 
-A target like those of `fastfcn_export.target.targets`: the very same network functions run on it.
+A target like those of `fastfcn_export.target.targets`: the same network functions run on it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,22 +24,22 @@ _NORM_PARTS = ("weight", "bias", "mean", "var")
 
 
 class TrainingNetwork(nn.Layer):  # type: ignore[misc]
-    """A network whose tensors can be trained.
+    """A network with trainable tensors.
 
-    Running variances are of the pixels as they are, as Paddle has them; PyTorch's are larger by
-    ``n / (n - 1)``, where n is the number of pixels behind one channel's statistics.
+    Running variances are biased, as in Paddle; PyTorch's are larger by ``n / (n - 1)``, where n is the
+    number of pixels behind one channel's statistics.
 
     Args:
         architecture: of the network.
-        weights: all of its tensors by our names, those of training included.
-        synchronised: batch norms see the pictures of all processes; those on the depthwise
-            convolutions see their own, as in the original code.
-        freeze_norms: batch norms use their running statistics and keep them.
-        dropout: some channels are dropped while training; without it a step can be repeated.
+        weights: all of its tensors by our names, training-only ones included.
+        synchronised: batch norms see the pictures of all processes, except those on depthwise
+            convolutions, as in the original code.
+        freeze_norms: batch norms use their running statistics without changing them.
+        dropout: drop channels in training; without it a step is deterministic.
         dtype: of all tensors; float64 is for comparing gradients.
 
     Raises:
-        CheckpointError: tensors are missing, not the network's, or have other shapes; lists them.
+        CheckpointError: tensors are missing, unexpected or misshapen; lists them.
     """
 
     def __init__(
@@ -58,8 +58,8 @@ class TrainingNetwork(nn.Layer):  # type: ignore[misc]
         self.architecture = architecture
         self._freeze_norms = freeze_norms
         self._dropout = dropout
-        # In the network's order, whatever the order of `weights` is: sums over all tensors, such as
-        # the norm of all gradients, are then the same to the last bit after a checkpoint is read.
+        # In the network's order, whatever the order of `weights`: sums over all tensors, such as the
+        # norm of all gradients, are then bit-identical after a checkpoint is read.
         self._tensors = {name: self._tensor(name, weights[name]) for name in named}
         self._joint_norms: dict[str, Any] = {}
         if synchronised and not freeze_norms:
@@ -69,27 +69,27 @@ class TrainingNetwork(nn.Layer):  # type: ignore[misc]
                     self._joint_norms[layer] = self._joint_norm(layer)
 
     def forward(self, image: Tensor) -> Outputs[Tensor]:
-        """Compute what the losses look at; `image` is (N, 3, H, W), normalised."""
+        """Compute all outputs that the losses need; `image` is (N, 3, H, W), normalised."""
         return fastfcn_training(self._ops(), self.architecture, image)
 
     def logits(self, image: Tensor) -> Tensor:
-        """Compute the logits (N, classes, h, w) only."""
+        """Compute only the logits (N, classes, h, w)."""
         return fastfcn(self._ops(), self.architecture, image)
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """Give all tensors, parameters and running statistics, by our names."""
+        """Return all tensors, parameters and running statistics, by our names."""
         return dict(self._tensors)
 
     def named_trainable(self) -> dict[str, Tensor]:
-        """Give the tensors that an optimiser moves, by our names."""
+        """Return the tensors that the optimiser updates, by our names."""
         return {name: t for name, t in self._tensors.items() if not t.stop_gradient}
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Copy all tensors out, by our names."""
+        """Copy all tensors to NumPy, by our names."""
         return {name: tensor.numpy() for name, tensor in self._tensors.items()}
 
     def load(self, weights: Weights) -> None:
-        """Copy tensors in; all of `named_tensors` are expected, with their shapes."""
+        """Set the tensors; all of `named_tensors` are expected, with their shapes."""
         for name, tensor in self._tensors.items():
             tensor.set_value(np.ascontiguousarray(weights[name], self._dtype))
 
@@ -105,12 +105,12 @@ class TrainingNetwork(nn.Layer):  # type: ignore[misc]
         tensor = self.create_parameter(list(array.shape), dtype=self._dtype)
         tensor.set_value(np.ascontiguousarray(array, self._dtype))
         tensor.stop_gradient = name.endswith((".norm.mean", ".norm.var"))
-        # Paddle refuses dots in names of parameters and layers.
+        # Paddle allows no dots in names of parameters and layers.
         self.add_parameter(name.replace(".", "/"), tensor)
         return tensor
 
     def _joint_norm(self, layer: str) -> Any:
-        """Make a norm over all processes, of the very tensors that are there."""
+        """Make a synchronised norm that shares the existing tensors."""
         tensors = {part: self._tensors[f"{layer}.{part}"] for part in _NORM_PARTS}
         norm = nn.SyncBatchNorm(len(tensors["mean"]), momentum=MOMENTUM, epsilon=EPSILON)
         norm.weight, norm.bias = tensors["weight"], tensors["bias"]
@@ -188,7 +188,7 @@ class PaddleOps:
         return functional.relu(x + y)
 
     def resize(self, x: Tensor, like: Tensor, *, align_corners: bool) -> Tensor:
-        """Resize bilinearly; a map that has the size already stays as it is."""
+        """Resize bilinearly; a map of the right size is returned unchanged."""
         return resize(x, like.shape[2:], align_corners=align_corners)
 
     def concat(self, maps: Sequence[Tensor]) -> Tensor:
@@ -196,16 +196,16 @@ class PaddleOps:
         return paddle.concat(list(maps), 1)
 
     def encode(self, x: Tensor, layer: str, codes: int) -> Tensor:
-        """Encode with the distances as one matrix product; the residuals are never written out.
+        """Encode with the distances as one matrix product, without storing the residuals.
 
         ``sum_i a_ik (x_i - d_k)`` is ``sum_i a_ik x_i - (sum_i a_ik) d_k``. Where a pixel is close
-        to a code word, large terms cancel and a distance may come out a little below 0; its error
-        is a rounding of ``||x||^2``, which the textbook form has wherever pixel and code word are
-        apart, and the soft assignment asks for no more.
+        to a code word, large terms cancel and a distance may come out slightly below 0; the error is
+        the rounding error of ``||x||^2``, as large as that of the textbook form for distant code
+        words, which is accurate enough for the soft assignment.
         """
         words = self._tensors[f"{layer}.codewords"]  # (K, C)
         scale = self._tensors[f"{layer}.scale"]  # (K)
-        # Sums over thousands of pixels and a hundred times larger than logits: not for float16.
+        # Sums over thousands of pixels, a hundred times larger than logits: too large for float16.
         with paddle.amp.auto_cast(enable=False):
             pixels = x.flatten(2).astype(words.dtype)  # (N, C, P)
             squares = (pixels * pixels).sum(1, keepdim=True)  # (N, 1, P)
@@ -223,11 +223,11 @@ class PaddleOps:
         return product + self._tensors[f"{layer}.bias"]
 
     def gate(self, x: Tensor, vector: Tensor) -> Tensor:
-        """Return ``x + x * sigmoid(vector)``: as `x` comes out of a ReLU, another changes nothing."""
+        """Return ``x + x * sigmoid(vector)``; `x` is the output of a ReLU, so no other is needed."""
         return x * (1 + functional.sigmoid(vector)).unsqueeze(-1).unsqueeze(-1)
 
     def dropout(self, x: Tensor, rate: float) -> Tensor:
-        """Drop whole channels while training."""
+        """Drop whole channels in training."""
         return functional.dropout2d(x, rate) if rate and self._dropout else x
 
     def _batch_norm(self, x: Tensor, layer: str) -> Tensor:
@@ -247,7 +247,7 @@ def resize(x: Tensor, size: Sequence[int], *, align_corners: bool) -> Tensor:
     """Resize a map (N, C, h, w) bilinearly to `size`, rows first."""
     if list(x.shape[2:]) == list(size):
         return x
-    # Paddle's align_mode 0 is the half-pixel convention that every other library has.
+    # Paddle's align_mode 0 is the half-pixel convention of all other libraries.
     return functional.interpolate(
         x, list(size), mode="bilinear", align_corners=align_corners, align_mode=0
     )

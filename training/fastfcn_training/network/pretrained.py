@@ -1,7 +1,7 @@
-"""What others have learned, to begin a training with: a backbone, or a whole network.
+"""Pretrained weights to start from: a backbone, or a whole network.
 
-Files of any kind that `fastfcn-export` reads are taken, and nothing in them is run. Whatever does not
-fit is an error, never skipped; what begins anew by its nature is named in a note.
+All files that `fastfcn-export` reads are accepted, and no code in them is run. A tensor that does not
+fit is an error and never skipped; notes name the layers that necessarily start from random weights.
 """
 
 import os
@@ -29,37 +29,37 @@ from fastfcn_infer.errors import CheckpointError
 from fastfcn_training.network.backbone_names import namings
 from fastfcn_training.network.initial_weights import initial_weights
 
-# Layers with one output for each class.
+# Layers with one output per class.
 _OF_CLASSES = ("head.classifier.", "auxiliary.classifier.", "head.semantic.")
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a file gives to begin with.
+    """Weights to start from.
 
     Args:
-        weights: by our names, float32; the network's other tensors begin anew.
-        notes: what was not taken, or begins anew, and why; a sentence each.
+        weights: by our names, float32; the network's other tensors start from random values.
+        notes: what was not used or starts from random values, and why; one sentence each.
     """
 
     weights: Weights
     notes: tuple[str, ...]
 
 
-def first_weights(
+def initial_network(
     architecture: Architecture,
     seed: int,
     *,
     backbone: PathLike | None = None,
     network: PathLike | None = None,
 ) -> Pretrained:
-    """Give every tensor that a training begins with: drawn from `seed`, or from a file.
+    """Give every initial tensor of a training: random, or from a file.
 
     Args:
         architecture: the network to train.
-        seed: of what is drawn.
-        backbone: file whose backbone is taken.
-        network: file whose network is taken.
+        seed: of the random weights.
+        backbone: file with the backbone's weights.
+        network: file with the whole network's weights.
 
     Raises:
         CheckpointError: the file cannot be read or does not fit.
@@ -67,8 +67,8 @@ def first_weights(
     """
     if backbone is not None and network is not None:
         raise ValueError(
-            f"the backbone of {os.fspath(backbone)} and the network of {os.fspath(network)}, which "
-            "has a backbone, were asked for; give one of them"
+            f"--pretrained {os.fspath(backbone)} and --weights {os.fspath(network)} both set the "
+            "backbone; give one of them"
         )
     drawn = initial_weights(architecture, seed)
     if backbone is not None:
@@ -81,7 +81,7 @@ def first_weights(
 
 
 def backbone_weights(path: PathLike, architecture: Architecture) -> Pretrained:
-    """Take the backbone from a file.
+    """Read a backbone from a file.
 
     Args:
         path: an ImageNet checkpoint of PaddleClas, PaddleSeg, `paddle.vision`, torchvision, the
@@ -89,8 +89,8 @@ def backbone_weights(path: PathLike, architecture: Architecture) -> Pretrained:
         architecture: the network to train.
 
     Raises:
-        CheckpointError: the file cannot be read, or its backbone is another: every tensor that is
-            missing, misshapen or unexpected is listed.
+        CheckpointError: the file cannot be read, or holds another backbone; lists every missing,
+            misshapen or unexpected tensor.
     """
     tensors = read_checkpoint(path)
     best = max(
@@ -99,8 +99,8 @@ def backbone_weights(path: PathLike, architecture: Architecture) -> Pretrained:
     backbone = _shown(architecture.backbone)
     if tensors.keys().isdisjoint(best.keys.values()):
         raise CheckpointError(
-            f"{os.fspath(path)} holds no backbone of a known kind; its {len(tensors)} names begin "
-            f"with {', '.join(list(tensors)[:5])}. Expected a {backbone} of PaddleClas, PaddleSeg, "
+            f"{os.fspath(path)} holds no known backbone; its {len(tensors)} tensor names start with "
+            f"{', '.join(list(tensors)[:5])}. Expected a {backbone} of PaddleClas, PaddleSeg, "
             "torchvision, the original code or mmsegmentation, or a FastFCN checkpoint."
         )
     try:
@@ -110,7 +110,7 @@ def backbone_weights(path: PathLike, architecture: Architecture) -> Pretrained:
             best.keys,
             best.unused,
             matrices_transposed=False,
-            network=f"{backbone} that is to be trained",
+            network=f"{backbone} to be trained",
             training=False,
         )
     except CheckpointError as error:
@@ -119,10 +119,10 @@ def backbone_weights(path: PathLike, architecture: Architecture) -> Pretrained:
 
 
 def network_weights(path: PathLike, architecture: Architecture) -> Pretrained:
-    """Take a whole network from a file, to go on with another data set or rate (fine-tuning).
+    """Read a whole network from a file, to fine-tune it.
 
-    The layers that tell classes begin anew where the file has another number of them, and so do
-    parts of training that the file has not, or has in another width.
+    The classifiers start from random weights if the file has another number of classes, and so do
+    training-only parts that the file lacks or has in another width.
 
     Args:
         path: a FastFCN checkpoint of any dialect, or of ours.
@@ -136,20 +136,20 @@ def network_weights(path: PathLike, architecture: Architecture) -> Pretrained:
         differing = _differences(found.architecture, architecture)
         if differing:
             raise CheckpointError(
-                "the checkpoint's network is not the one to be trained:\n  "
+                "the network in the checkpoint differs from the one to be trained:\n  "
                 + "\n  ".join(differing)
             )
     except CheckpointError as error:
-        told = os.fspath(path) in str(error)
-        raise error if told else CheckpointError(f"{os.fspath(path)}: {error}") from error
-    anew = _anew(found.architecture, architecture)
+        named = os.fspath(path) in str(error)
+        raise error if named else CheckpointError(f"{os.fspath(path)}: {error}") from error
+    random = _random_layers(found.architecture, architecture)
     wanted = cost.tensors(architecture)
     weights = {
         name: array
         for name, array in found.weights.items()
-        if name in wanted and not name.startswith(tuple(anew))
+        if name in wanted and not name.startswith(tuple(random))
     }
-    return Pretrained(_float32(weights), tuple(dict.fromkeys(anew.values())))
+    return Pretrained(_float32(weights), tuple(dict.fromkeys(random.values())))
 
 
 def _recognised(path: PathLike) -> Recognised:
@@ -160,7 +160,7 @@ def _recognised(path: PathLike) -> Recognised:
 
 
 def _differences(theirs: Architecture, ours: Architecture) -> list[str]:
-    """Compare what is the same in every network that could go on with the other's weights."""
+    """List the differences that make one network's weights unusable for the other."""
     parts = ("backbone", "jpu", "head")
     return [
         f"{part}: {getattr(theirs, part)} in the file, {getattr(ours, part)} to be trained"
@@ -170,7 +170,7 @@ def _differences(theirs: Architecture, ours: Architecture) -> list[str]:
 
 
 def _plain(architecture: Architecture) -> Architecture:
-    """Drop what no tensor depends on: strides and dilations, which files do not tell, and dropout."""
+    """Drop what no tensor depends on: dropout, and strides and dilations, which files do not record."""
     one, two, three, four = (Stage(s.blocks, s.width) for s in architecture.backbone.stages)
     head = architecture.head
     if isinstance(head, EncNet | Fcn):
@@ -179,22 +179,26 @@ def _plain(architecture: Architecture) -> Architecture:
     return replace(architecture, backbone=backbone, head=head)
 
 
-def _anew(theirs: Architecture, ours: Architecture) -> dict[str, str]:
-    """Find beginnings of our names that cannot be taken over -> why, in a sentence."""
-    anew: dict[str, str] = {}
+def _random_layers(theirs: Architecture, ours: Architecture) -> dict[str, str]:
+    """Find the layers that start from random weights: prefix of our names -> reason, a sentence."""
+    random: dict[str, str] = {}
     if theirs.classes != ours.classes:
         sentence = (
-            f"the layers that tell classes begin anew: the file has {theirs.classes} classes, "
-            f"not {ours.classes}"
+            f"the classifiers start from random weights: the file has {theirs.classes} classes, not "
+            f"{ours.classes}"
         )
-        anew |= dict.fromkeys(_OF_CLASSES, sentence)
+        random |= dict.fromkeys(_OF_CLASSES, sentence)
     old, new = theirs.auxiliary, ours.auxiliary
     if new is not None and (old is None or (old.width, old.bias) != (new.width, new.bias)):
-        found = "none" if old is None else "another"
-        anew["auxiliary."] = f"the auxiliary head begins anew: the file has {found}"
+        found = "none" if old is None else "a different one"
+        random["auxiliary."] = (
+            f"the auxiliary head starts from random weights: the file has {found}"
+        )
     if ours.semantic and not theirs.semantic:
-        anew["head.semantic."] = "the semantic layer begins anew: the file has none"
-    return anew
+        random["head.semantic."] = (
+            "the semantic layer starts from random weights: the file has none"
+        )
+    return random
 
 
 def _float32(weights: Weights) -> Weights:

@@ -1,1 +1,1 @@
-"""Paddle started: settings, devices and processes."""
+"""Starting Paddle: settings, device and processes."""

@@ -1,6 +1,6 @@
-"""This process of a training and those beside it: gradients, sums and memory.
+"""The processes that train together: shared gradients, sums and memory.
 
-Several processes are started by ``python -m paddle.distributed.launch`` (see `launch`).
+``python -m paddle.distributed.launch`` starts several of them (see `launch`).
 """
 
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ from fastfcn_training.paddle_setup import launch
 Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are checked
 
 
-class _Tensors(nn.Layer):  # type: ignore[misc]
-    """The outputs as Paddle must have them to find the tensors in them: as a tuple."""
+class _TupleOutputs(nn.Layer):  # type: ignore[misc]
+    """Returns the outputs as a tuple, in which Paddle can find the tensors."""
 
     def __init__(self, network: TrainingNetwork) -> None:
         super().__init__()
@@ -32,25 +32,25 @@ class _Tensors(nn.Layer):  # type: ignore[misc]
         return outputs.main, outputs.auxiliary, outputs.semantic
 
 
-class _Shared:
-    """The network of several processes."""
+class _ParallelNetwork:
+    """A network trained by several processes."""
 
     def __init__(self, network: TrainingNetwork) -> None:
-        # Every tensor that learns has a part in every loss: there is no need to look for others.
-        self._parallel = paddle.DataParallel(_Tensors(network), find_unused_parameters=False)
+        # Every trainable tensor contributes to every loss, so Paddle need not look for unused ones.
+        self._parallel = paddle.DataParallel(_TupleOutputs(network), find_unused_parameters=False)
 
     def __call__(self, image: Tensor) -> Outputs[Tensor]:
         return Outputs(*self._parallel(image))
 
-    def alone(self) -> AbstractContextManager[Any]:
+    def no_sync(self) -> AbstractContextManager[Any]:
         return self._parallel.no_sync()  # type: ignore[no-any-return]
 
 
-class Processes:
-    """One or several processes that train one network.
+class ProcessGroup:
+    """One or more processes that train one network.
 
     Attributes:
-        rank: number of this process, from 0.
+        rank: index of this process, from 0.
         world: number of processes.
         gpu: they compute on GPUs.
     """
@@ -65,38 +65,38 @@ class Processes:
 
     @property
     def synchronise_norms(self) -> bool:
-        """Batch norms look at the pictures of all processes; Paddle can on GPUs only."""
+        """Whether batch norms see the pictures of all processes, which Paddle supports on GPUs only."""
         return self.world > 1 and self.gpu
 
     def wrap(self, network: TrainingNetwork) -> Any:
-        """Make a function of pictures whose gradients are the means over all processes."""
-        return network if self.world == 1 else _Shared(network)
+        """Give the network as a function whose gradients are averaged over all processes."""
+        return network if self.world == 1 else _ParallelNetwork(network)
 
     def gradients(self, network: Any, *, shared: bool) -> AbstractContextManager[Any]:
-        """Within it gradients are shared between processes, or only added up.
+        """Give the context for a forward and backward pass.
 
         Args:
-            network: what `wrap` gave.
-            shared: between processes.
+            network: what `wrap` returned.
+            shared: average the gradients over the processes; else only accumulate them.
         """
-        return nullcontext() if self.world == 1 or shared else network.alone()
+        return nullcontext() if self.world == 1 or shared else network.no_sync()
 
-    def agree(self, tensors: Iterable[Tensor]) -> None:
-        """Give every process the first one's values, in place."""
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
+        """Copy the first process's values to all processes, in place."""
         if self.world > 1:
             for tensor in tensors:
                 paddle.distributed.broadcast(tensor, src=0)
 
-    def any(self, fact: bool) -> bool:
-        """Tell whether it is a fact in one of the processes."""
-        return bool(self.sum(np.asarray([fact], np.int64))[0])
+    def any(self, value: bool) -> bool:
+        """Tell whether the value is true in any of the processes."""
+        return bool(self.sum(np.asarray([value], np.int64))[0])
 
     def mean(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Average numbers over all processes."""
         return self.sum(np.asarray(values, np.float64)) / self.world
 
     def sum(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Add arrays of all processes up."""
+        """Add up the arrays of all processes."""
         if self.world == 1:
             return values
         tensor = paddle.to_tensor(values)
@@ -104,7 +104,7 @@ class Processes:
         return np.asarray(tensor.numpy())
 
     def memory(self) -> int | None:
-        """Bytes, at most so far: of the GPU, or of this process; None where nobody tells."""
+        """Peak memory so far in bytes, of the GPU or else of this process; None if unknown."""
         if self.gpu:
             return int(paddle.device.cuda.max_memory_allocated())
         return peak_memory()

@@ -1,4 +1,4 @@
-"""Paddle brought up: told how to use the machine before it is imported, quiet, on its device."""
+"""Starting Paddle: environment first, then the import, then the device."""
 
 import importlib
 import re
@@ -10,8 +10,8 @@ from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_training.paddle_setup import launch, processors
 
 _DEVICE = re.compile(r"(?:cuda|gpu)(?::(\d+))?")
-# What Paddle says whatever one does, and no user can do anything about.
-_CHATTER = (
+# Warnings that Paddle always gives and users can do nothing about.
+_IGNORED_WARNINGS = (
     "No ccache found",
     "When training, we now always track global mean and variance",
 )
@@ -25,18 +25,18 @@ def start(device: str) -> tuple[str, ...]:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``gpu`` means ``cuda``.
 
     Returns:
-        Lines that say what was chosen.
+        Lines for the user that say what was chosen.
 
     Raises:
         ValueError: there is no such device.
         BackendMissing: Paddle or safetensors is not installed.
-        DeviceUnavailable: the device is not there.
+        DeviceUnavailable: the device does not exist.
     """
     match = _DEVICE.fullmatch(device)
     if match is None and device not in ("auto", "cpu"):
-        raise ValueError(f"there is no device {device!r}; expected auto, cpu, cuda or cuda:N")
-    chosen = processors.prepare(processes=launch.neighbours())
-    for message in _CHATTER:
+        raise ValueError(f"unknown device {device!r}; expected auto, cpu, cuda or cuda:N")
+    chosen = processors.prepare(processes=launch.local_processes())
+    for message in _IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=UserWarning)
     paddle = need("paddle")
     need("safetensors")
@@ -47,22 +47,22 @@ def start(device: str) -> tuple[str, ...]:
     number = None if match is None else match[1]
     if int(number or 0) >= count:
         raise DeviceUnavailable(
-            f"the device {device} was asked for; this Paddle ({paddle.__version__}) "
+            f"device {device} is not available: this Paddle ({paddle.__version__}) "
             + (f"sees {count} GPUs" if count else "sees no GPU, or was built without CUDA")
-            + ". Take --device cpu, or install paddlepaddle-gpu from Paddle's own index"
+            + ". Use --device cpu, or install paddlepaddle-gpu from Paddle's own index"
         )
-    # Without a number Paddle takes the one that its launcher gave this process.
+    # Without a number Paddle uses the GPU that its launcher assigned to this process.
     paddle.set_device("gpu" if number is None else f"gpu:{number}")
     return chosen, f"device: {paddle.device.get_device()}, Paddle {paddle.__version__}"
 
 
 def reading_workers(*, gpu: bool) -> int:
-    """Choose how many processes read pictures for each one that trains.
+    """Choose how many processes read pictures for each training process.
 
-    On a processor training needs the cores itself, and is so slow that one reader keeps up with
-    eight of them.
+    Training on a CPU needs the cores itself, and is so slow that one reader keeps up with eight
+    of them.
     """
-    threads = max(1, cpu_budget().threads // launch.neighbours())
+    threads = max(1, cpu_budget().threads // launch.local_processes())
     return min(_MOST_WORKERS, max(1, threads - 1 if gpu else threads // 8))
 
 

@@ -1,1 +1,1 @@
-"""All that decides what a training computes."""
+"""The recipe: everything that decides what a training computes."""

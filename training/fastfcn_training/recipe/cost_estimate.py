@@ -1,4 +1,4 @@
-"""What a training will cost, before it begins; needs neither Paddle nor pictures."""
+"""The cost of a training, estimated before it starts; needs neither Paddle nor pictures."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from fastfcn_training.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Forecast:
+class CostEstimate:
     """The size of a training.
 
     Args:
-        pictures: of the part to learn from.
-        classes: of the data set.
-        parameters: numbers that are learned.
-        multiply_adds: of one picture on its way through the network, with the parts that only a
-            training has; the way back takes about twice as many.
-        pictures_a_step: that one iteration learns from, over all processes.
-        iterations: length.
-        epochs: the same length, in times that a picture is seen.
+        pictures: in the training part.
+        classes: in the data set.
+        parameters: trainable numbers.
+        multiply_adds: of one picture's forward pass, with the parts that only training has; the
+            backward pass takes about twice as many.
+        pictures_a_step: pictures per iteration, over all processes.
+        iterations: length of the training.
+        epochs: the same length, as the number of times that each picture is seen.
     """
 
     pictures: int
@@ -32,13 +32,13 @@ class Forecast:
     epochs: float
 
 
-def forecast(recipe: Recipe, *, pictures: int, classes: int, world: int) -> Forecast:
-    """Compute what a training will cost.
+def estimate_cost(recipe: Recipe, *, pictures: int, classes: int, world: int) -> CostEstimate:
+    """Estimate the cost of a training.
 
     Args:
         recipe: of the training.
-        pictures: of the part to learn from.
-        classes: of the data set.
+        pictures: in the training part.
+        classes: in the data set.
         world: processes that train together.
     """
     ops = CostOps()
@@ -46,7 +46,7 @@ def forecast(recipe: Recipe, *, pictures: int, classes: int, world: int) -> Fore
         ops, choice.architecture(recipe.network, classes), (1, 3, *recipe.augmentation.crop)
     )
     step = recipe.batch * recipe.accumulate * world
-    return Forecast(
+    return CostEstimate(
         pictures,
         classes,
         sum(layer.parameters for layer in ops.layers),
@@ -57,11 +57,11 @@ def forecast(recipe: Recipe, *, pictures: int, classes: int, world: int) -> Fore
     )
 
 
-def forecast_text(found: Forecast) -> str:
-    """Write it down for people."""
+def cost_text(found: CostEstimate) -> str:
+    """Format the estimate for people."""
     return (
         f"{found.pictures} pictures, {found.classes} classes; "
         f"{found.parameters / 1e6:.2f} M parameters, {found.multiply_adds / 1e9:.1f} G "
-        f"multiply-adds a picture forward and twice as many back; {found.iterations} iterations "
+        f"multiply-adds per picture forward, twice as many backward; {found.iterations} iterations "
         f"of {found.pictures_a_step} pictures, {found.epochs:g} epochs"
     )

@@ -1,9 +1,9 @@
 """Everything that decides what a training computes, as plain values.
 
-Two ways lead to a `Recipe`: the flags of the original code and PaddleSeg's configuration files. It
-is stored with every checkpoint, so a training can be resumed, repeated and exported from that file
-alone. Lengths are counted in iterations: one iteration is one step of the optimiser. Every part
-refuses values that make no sense with a `ValueError` that lists all of them.
+A `Recipe` is made from the flags of the original code or from a PaddleSeg configuration, or read from
+a file. It is stored with every checkpoint, so a training can be resumed, repeated and exported from
+that alone. Lengths are counted in iterations: one iteration is one step of the optimiser. Every part
+checks its values and raises a `ValueError` that lists all invalid ones.
 
 Source: reference/fastfcn_semantics.md, 5.2 and 5.3.
 """
@@ -22,12 +22,12 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Data:
-    """What is learned from.
+    """The data set and its normalisation.
 
     Args:
         dataset: name of the data set.
-        split: part to learn from.
-        validation_split: part to validate on; None: no validation.
+        split: training part.
+        validation_split: validation part; None: no validation.
         mean, std: RGB, on the scale 0..1.
     """
 
@@ -38,13 +38,13 @@ class Data:
     std: Triple = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
-        """Refuse a deviation that nothing can be divided by."""
+        """Refuse a deviation of 0 or less."""
         _require(self, std=(min(self.std) > 0, "more than 0 in each channel"))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a picture before it is learned, in this order.
+    """Augmentation of a training picture, in this order.
 
     Args:
         resize: ``short_side``: the short side becomes a whole number drawn from `scales` times
@@ -52,19 +52,19 @@ class Augmentation:
             ``long_side``: as ``short_side``, of the long side.
         base_size: pixels; not used by ``scale``.
         scales: smallest and largest factor.
-        scale_step: factors are as many as fit with at least this between them, evenly spaced from
-            the smallest to the largest; None: any factor between.
-        rotation: largest angle either way, degrees.
-        crop: height and width, pixels, of the random cut; smaller pictures are padded.
-        padding: RGB, on the scale 0..1, of pixels that pad; their label is ignored.
-        padding_label: label of pixels that pad; None: ignored.
+        scale_step: smallest distance between two factors; as many as fit are spaced evenly from the
+            smallest to the largest. None: any factor in between.
+        rotation: largest angle in either direction, degrees.
+        crop: height and width of the random crop, pixels; smaller pictures are padded.
+        padding: RGB of padded pixels, on the scale 0..1.
+        padding_label: label of padded pixels; None: ignored.
         mirror: probability of left-right mirroring.
-        mirror_last: it comes after the cut, so padding may be on the left, as PaddleSeg's; else it
-            comes first and padding is on the right, as the original's.
+        mirror_last: mirror after cropping, so that padding may be on the left, as in PaddleSeg; else
+            mirror first, with padding on the right, as in the original.
         blur: probability of a Gaussian blur with a radius from 0 to 1 pixel.
-        brightness, contrast, saturation: largest change either way, as a share; each with
-            probability one half, in random order.
-        hue: largest change either way, degrees (PaddleSeg counts in 256ths of the circle).
+        brightness, contrast, saturation: largest change in either direction, as a fraction; each
+            applied with probability one half, in random order.
+        hue: largest change in either direction, degrees (PaddleSeg's unit is 1/256 of the circle).
     """
 
     resize: Literal["short_side", "long_side", "scale"] | None = "short_side"
@@ -84,7 +84,7 @@ class Augmentation:
     hue: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be done to a picture."""
+        """Refuse impossible values."""
         low, high = self.scales
         step, label = self.scale_step, self.padding_label
         _require(
@@ -106,14 +106,14 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Losses:
-    """What is minimised: cross entropy of the logits at full size, and two helpers.
+    """The loss: cross entropy of the full-size logits, plus two auxiliary losses.
 
     Args:
         auxiliary: weight of the auxiliary head's cross entropy.
-        semantic: weight of the binary cross entropy of the classes' presence.
-        class_weights: one factor a class; empty: all 1.
-        average: over the pixels that count, by the weights of their classes (``valid``), or over
-            all pixels, those without a label included (``all``, mmsegmentation).
+        semantic: weight of the binary cross entropy of which classes are present (SE loss).
+        class_weights: one factor per class; empty: all 1.
+        average: over the labelled pixels, weighted by class (``valid``), or over all pixels,
+            unlabelled ones included (``all``, mmsegmentation).
     """
 
     auxiliary: float = 0.2
@@ -122,7 +122,7 @@ class Losses:
     average: Literal["valid", "all"] = "valid"
 
     def __post_init__(self) -> None:
-        """Refuse weights that reward mistakes."""
+        """Refuse negative weights."""
         weights = self.class_weights or (1.0,)
         _require(
             self,
@@ -134,14 +134,14 @@ class Losses:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """How the weights move.
+    """How the weights are updated.
 
     Args:
         kind: ``sgd`` with momentum, or ``adamw``.
         momentum: of ``sgd``.
         weight_decay: added to the gradient by ``sgd``, applied to the weight by ``adamw``.
-        head_factor: learning rate of all but the backbone, over the backbone's.
-        clip_norm: largest norm of all gradients together; None: any.
+        head_factor: learning rate of everything but the backbone, divided by the backbone's.
+        clip_norm: largest norm of all gradients together; None: no clipping.
     """
 
     kind: Literal["sgd", "adamw"] = "sgd"
@@ -151,7 +151,7 @@ class Optimiser:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse constants that make no step downhill."""
+        """Refuse impossible constants."""
         _require(
             self,
             momentum=(0 <= self.momentum < 1, "0 or more, below 1"),
@@ -167,17 +167,17 @@ class Schedule:
 
     Args:
         kind: ``poly``: ``(rate - end) * (1 - t / T) ** power + end``; ``cos``: half a cosine to 0;
-            ``step``: a tenth after every `step` iterations; ``one_cycle``: up by a cosine from a
-            25th within `warm_up` iterations, then down by a cosine to a 10000th of the start;
+            ``step``: divided by 10 after every `step` iterations; ``one_cycle``: up by a cosine
+            from 1/25 within `warm_up` iterations, then down by a cosine to 1/10000 of the start;
             ``constant``.
-        rate: the largest.
+        rate: the highest.
         end: the last, of ``poly``.
         power: of ``poly``.
         step: iterations, of ``step``.
-        warm_up: iterations; for all kinds but ``one_cycle`` the rate grows linearly.
+        warm_up: iterations; the rate grows linearly in them, except for ``one_cycle``.
         warm_up_from: rate of the first iteration of the warm-up.
-        warm_up_apart: the shape begins where the warm-up ends, as PaddleSeg's does; else it has
-            begun with it, and is multiplied by the share of the warm-up that is over.
+        warm_up_apart: the schedule starts after the warm-up, as in PaddleSeg; else both start
+            together, and the rate is multiplied by the completed fraction of the warm-up.
     """
 
     kind: Literal["poly", "cos", "step", "one_cycle", "constant"] = "poly"
@@ -190,18 +190,18 @@ class Schedule:
     warm_up_apart: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse rates that are none."""
+        """Refuse impossible rates."""
         apart = self.warm_up_apart and self.kind != "one_cycle"
         _require(
             self,
             rate=(self.rate > 0, "more than 0"),
-            end=(0 <= self.end <= self.rate, f"0 to the largest rate, {self.rate}"),
+            end=(0 <= self.end <= self.rate, f"0 to the highest rate, {self.rate}"),
             power=(self.power >= 0, "at least 0"),
             step=(self.step >= (1 if self.kind == "step" else 0), "iterations, at least 1"),
             warm_up=(self.warm_up >= 0, "at least 0"),
             warm_up_from=(
                 0 <= self.warm_up_from <= (self.rate if apart else 0),
-                "0, or with warm_up_apart up to the largest rate",
+                "0, or with warm_up_apart up to the highest rate",
             ),
         )
 
@@ -212,18 +212,18 @@ class Recipe:
 
     Args:
         iterations: steps of the optimiser.
-        batch: pictures of one step of one process, without accumulation.
-        accumulate: batches whose gradients are averaged for one step.
+        batch: pictures per batch of one process.
+        accumulate: batches whose gradients are averaged in one step.
         seed: of initial weights, order, augmentation and dropout.
-        precision: ``mixed``: float16 arithmetic with scaled losses where the device has it.
+        precision: ``mixed``: float16 where that is safe, with scaled losses; needs a GPU.
         align_corners: of the resize from logits to picture.
-        freeze_norms: batch norms keep their statistics.
-        resize: how a picture is sized for the network at validation, and by whoever runs the
-            model; None: not at all.
+        freeze_norms: batch norms keep their running statistics.
+        resize: how pictures are resized for the network, at validation and in the exported model;
+            None: not at all.
         validation_every: iterations; 0: only at the end.
         save_every: iterations; 0: only at the end.
-        convention: of the scores that validation reports; the best iteration is the one with the
-            highest mean IoU, by ``fastfcn`` the highest mean of it and pixel accuracy.
+        convention: of the validation scores. The best iteration is the one with the highest mean IoU;
+            for ``fastfcn``, the highest average of mean IoU and pixel accuracy.
     """
 
     data: Data
@@ -245,7 +245,7 @@ class Recipe:
     convention: Convention = "paddleseg"
 
     def __post_init__(self) -> None:
-        """Refuse lengths that are none."""
+        """Refuse impossible lengths."""
         _require(
             self,
             iterations=(self.iterations >= 1, "at least 1"),
@@ -258,7 +258,7 @@ class Recipe:
 
 
 def _require(record: object, **rules: tuple[bool, str]) -> None:
-    """Raise a `ValueError` that lists every field whose rule does not hold, and what would."""
+    """Raise a `ValueError` that lists every field whose rule does not hold, and what is expected."""
     faults = [
         f"{name} is {getattr(record, name)}, expected {expected}"
         for name, (holds, expected) in rules.items()

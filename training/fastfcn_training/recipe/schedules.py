@@ -1,4 +1,4 @@
-"""The learning rate of every iteration.
+"""Learning rate schedules.
 
 Source: reference/fastfcn_semantics.md, 5.3; the one-cycle form is PyTorch's ``OneCycleLR``.
 """
@@ -12,7 +12,7 @@ def rate(schedule: Schedule, iteration: int, iterations: int) -> float:
     """Compute the learning rate of the backbone.
 
     Args:
-        schedule: its shape.
+        schedule: the kind and its parameters.
         iteration: 0 to ``iterations - 1``.
         iterations: of the whole training.
     """

@@ -59,11 +59,11 @@ def test_a_section_takes_the_place_of_a_value(tmp_path: Path) -> None:
     [
         ("config.yml", "inherits from itself"),
         ("loop.yml", "inherits from itself"),
-        ("/etc/passwd", "a .yml file as seen from its own folder"),
-        ("../secrets.json", "a .yml file as seen from its own folder"),
+        ("/etc/passwd", "expected a .yml file relative to its own folder"),
+        ("../secrets.json", "expected a .yml file relative to its own folder"),
         ("[1, 2]", "a file or a list of files"),
         ("none.yml", "cannot be read"),
-        ("list.yml", "no configuration"),
+        ("list.yml", "is not a configuration"),
     ],
 )
 def test_bases_that_are_none_are_refused(tmp_path: Path, base: str, said: str) -> None:
@@ -77,7 +77,7 @@ def test_bases_that_are_none_are_refused(tmp_path: Path, base: str, said: str) -
 
 def test_a_long_chain_of_bases_is_refused(tmp_path: Path) -> None:
     files = {f"c{i}": f"_base_: c{i + 1}.yml\n" for i in range(20)} | {"c20": "a: 1\n"}
-    with pytest.raises(ValueError, match="bases that are 10 deep"):
+    with pytest.raises(ValueError, match="nested more than 10 deep"):
         read_config(write(tmp_path, **files))
 
 
@@ -97,3 +97,23 @@ def test_options_that_set_nothing_are_refused(tmp_path: Path, option: str) -> No
     path = write(tmp_path, config="a: {x: 1}\nb: 2\n")
     with pytest.raises(ValueError, match="sets nothing"):
         read_config(path, [option])
+
+
+def test_bases_that_multiply_from_level_to_level_are_stopped(tmp_path: Path) -> None:
+    for level in range(8):  # 10 ** 8 files, read one by one
+        bases = ", ".join([f"{level + 1}.yml"] * 10)
+        (tmp_path / f"{level}.yml").write_text(f"_base_: [{bases}]\n")
+    (tmp_path / "8.yml").write_text("a: 1\n")
+    with pytest.raises(ValueError, match="inherits from more than 100 files"):
+        read_config(tmp_path / "0.yml")
+
+
+def test_messages_show_a_bounded_part_of_a_value(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(f"_base_: {'x' * 100_000}\n")
+    with pytest.raises(ValueError, match="has the base") as caught:
+        read_config(tmp_path / "a.yml")
+    assert len(str(caught.value)) < 1000
+    (tmp_path / "b.yml").write_text("a: 1\n")
+    with pytest.raises(ValueError, match="sets nothing") as caught:
+        read_config(tmp_path / "b.yml", ["y" * 100_000])
+    assert len(str(caught.value)) < 1000

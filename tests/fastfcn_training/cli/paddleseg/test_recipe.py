@@ -192,7 +192,7 @@ def test_lists_of_one_s_own_are_parts_of_a_listed_data_set(tmp_path: Path) -> No
     assert found.recipe.data == replace(
         RECIPE.data, dataset="listed", split="a", validation_split="b"
     )
-    assert (found.conduct["root"], found.classes) == (Path("data/mine"), 5)
+    assert (found.run_options["root"], found.classes) == (Path("data/mine"), 5)
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -212,8 +212,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "sharpness": ({"train_dataset__transforms__3__sharpness_prob": 0.5}, "sharpness_prob is 0.5"),
     "scales": ({"train_dataset__transforms__0__min_scale_factor": 3.0}, "scales is"),
     "hard pixels": ({"loss__types__0__top_k_percent_pixels": 0.2}, "top_k_percent_pixels is 0.2"),
-    "other losses": ({"loss__types__2": {"type": "CrossEntropyLoss"}}, "loss.types: .* expected"),
-    "a loss too few": ({"loss__types__2": ...}, "loss.types: .* expected"),
+    "other losses": (
+        {"loss__types__2": {"type": "CrossEntropyLoss"}},
+        "loss.types: .* need CrossEntropyLoss, ",
+    ),
+    "a loss too few": ({"loss__types__2": ...}, "loss.types: .* need CrossEntropyLoss, "),
     "coefficients": ({"loss__coef": [1, 0.4]}, "loss.coef is .* expected 3 numbers"),
     "the first coefficient": ({"loss__coef": [2, 0.4, 0.2]}, "the first one 1"),
     "a rate as text": ({"lr_scheduler__learning_rate": "fast"}, "learning_rate: float"),
@@ -224,17 +227,22 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "nesterov": ({"optimizer__use_nesterov": True}, "optimizer.use_nesterov: true"),
     "full float16": ({"train__amp_level": "O2"}, 'train.amp_level: "O2"'),
     "windows": ({"test__is_slide": True}, "test.is_slide: true"),
-    "classes": ({"model__num_classes": 3, "train_dataset__num_classes": 4}, "num_classes is 3"),
-    "sections": ({"model": 3}, "model: keys with values were expected, found 3"),
-    "a list": ({"loss__types": {"a": 1}}, "loss.types: a list was expected"),
+    "classes": (
+        {"model__num_classes": 3, "train_dataset__num_classes": 4},
+        "num_classes: .* disagree .3 and 4",
+    ),
+    "sections": ({"model": 3}, "model: expected a mapping, found 3"),
+    "a list": ({"loss__types": {"a": 1}}, "loss.types: expected a list"),
     "no length": ({"iters": ...}, "iters: missing"),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_cannot_be_learned_here_is_named(tmp_path: Path, name: str) -> None:
+def test_an_unsupported_value_is_named(tmp_path: Path, name: str) -> None:
     values, said = FAULTS[name]
-    with pytest.raises(ValueError, match=re.compile(rf"config\.yml describes no.*{said}", re.S)):
+    with pytest.raises(
+        ValueError, match=re.compile(rf"config\.yml does not describe a training.*{said}", re.S)
+    ):
         recipe(tmp_path, **values)
 
 

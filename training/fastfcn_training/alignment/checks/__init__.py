@@ -1,1 +1,1 @@
-"""The comparisons, one file each; see `fastfcn_training.alignment.check`."""
+"""The comparisons of the alignment, one file each; see `fastfcn_training.alignment.check`."""

@@ -7,26 +7,27 @@ from fastfcn_training.alignment.reference import Reference, Steps
 SUMMARY = "losses of the first steps and every tensor's first gradient, against recorded ones"
 ALLOWED_LOSS = 1e-4
 ALLOWED_NORM = 1e-3
-# Where rounding leaves a recorded number less sharp than that: as many of its standard deviations,
-# for it and ours are two draws of hundreds from distributions with long tails.
+# Where rounding makes a recorded number less certain than that, allow this many of its standard
+# deviations: its value and ours are two of hundreds of draws from long-tailed distributions.
 SPREADS = 10.0
-# Of the longest gradient. What is shorter is rounding: a shift before a pointwise convolution and
-# its batch norm changes nothing, so its gradient is 0 on paper and 1e-8 of the longest or less here.
+# Relative to the largest gradient norm. Anything smaller is rounding: a shift before a pointwise
+# convolution and its batch norm has no effect, so its exact gradient is 0; here it is 1e-8 of the
+# largest or less.
 ROUNDING = 1e-5
 
 
 def compare(setting: Setting) -> Comparison:
-    """Compare the loss before every step, and the length of each gradient before the first.
+    """Compare the loss before every step, and the norm of each gradient before the first.
 
-    In float64 that is sharp; in float32, in which the original computed, as sharp as rounding
-    lets its numbers be.
+    In float64 the tolerance is tight; in float32, in which the original computed, it is as tight as
+    rounding errors permit.
     """
     recorded = setting.reference.training.steps
     origins = ", ".join(f"{steps.origin} in {steps.precision}" for steps in recorded)
     return Comparison(
-        "losses and lengths of gradients of Paddle's live layers",
+        "losses and gradient norms of our network in Paddle",
         f"those of {origins}",
-        f"relative; to {ROUNDING:g} of the longest gradient where one is shorter",
+        f"relative, to at least {ROUNDING:g} of the largest gradient norm",
         tuple(figure for steps in recorded for figure in _figures(setting.reference, steps)),
     )
 
@@ -46,13 +47,13 @@ def _figures(reference: Reference, wanted: Steps) -> list[Figure]:
         for number, (loss, expected, spread) in enumerate(losses, start=1)
     ]
     floor = ROUNDING * max(wanted.gradient_norms.values())
-    for name, length in found[0].gradient_norms.items():
+    for name, norm in found[0].gradient_norms.items():
         expected = wanted.gradient_norms[name]
         unsharp = SPREADS * wanted.norm_spreads.get(name, 0.0) / max(expected, floor)
         figures.append(
             relative(
                 f"{wanted.precision}: gradient of {name}",
-                length,
+                norm,
                 expected,
                 max(ALLOWED_NORM, unsharp),
                 floor=floor,

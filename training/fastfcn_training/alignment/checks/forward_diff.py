@@ -17,7 +17,7 @@ ALLOWED = 1e-5  # of the largest logit
 
 
 def compare(setting: Setting) -> Comparison:
-    """Compare recorded logits one by one, and the mean of each class, in which all logits are."""
+    """Compare recorded logits one by one, and the mean over all logits of each class."""
     reference, wanted = setting.reference, setting.reference.forward
     network = TrainingNetwork(
         reference.architecture(wanted.classes), reference.weights(wanted.classes)
@@ -27,9 +27,9 @@ def compare(setting: Setting) -> Comparison:
     with paddle.no_grad():
         logits = network.logits(paddle.to_tensor(image)).numpy()[0]
     return Comparison(
-        "logits of Paddle's live layers",
+        "logits of our network in Paddle",
         f"{len(wanted.logits)} of the logits and the mean of each class, of {reference.origin}",
-        f"share of the largest logit, {wanted.largest:.6g}",
+        f"relative to the largest logit, {wanted.largest:.6g}",
         _figures(logits, wanted),
     )
 
@@ -48,6 +48,6 @@ def _figures(logits: NDArray[Any], wanted: Forward) -> tuple[Figure, ...]:
 
 def _worst(name: str, found: NDArray[Any], expected: Sequence[float], largest: float) -> Figure:
     differences = np.abs(found.astype(np.float64) - expected) / largest
-    at = int(differences.argmax())  # the first that is not a number, if one is not
+    at = int(differences.argmax())  # the first NaN, if there is one
     difference = float(differences[at])
     return Figure(f"{name}, the worst", float(found[at]), expected[at], difference, ALLOWED)

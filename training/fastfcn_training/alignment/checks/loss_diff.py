@@ -8,11 +8,11 @@ ALLOWED = 1e-5
 
 
 def compare(setting: Setting) -> Comparison:
-    """Compare one number: cross entropies and presence of classes, weighted and added."""
+    """Compare one number: the weighted sum of all losses."""
     found = RecordedBatch(setting.reference, "float32").evaluation_loss()
     expected = setting.reference.training.evaluation_loss
     return Comparison(
-        "loss of Paddle's live layers",
+        "loss of our network in Paddle",
         f"the loss of {setting.reference.origin}",
         "relative",
         (relative("loss", found, expected, ALLOWED),),

@@ -9,7 +9,7 @@ ALLOWED = 1e-9
 
 
 def compare(setting: Setting) -> Comparison:
-    """Compare the four means, and intersection over union and Dice of every class."""
+    """Compare the four mean scores, and IoU and Dice of every class."""
     wanted = setting.reference.metrics
     labels, truth = values.predicted_and_true(wanted.seed, wanted.classes, wanted.shape)
     confusion = metrics.Confusion(wanted.classes)
@@ -22,7 +22,7 @@ def compare(setting: Setting) -> Comparison:
         pairs += [(f"{name} of class {i}", a, b) for i, (a, b) in enumerate(each)]
     return Comparison(
         f"scores of {confusion.pixels} pixels by fastfcn_infer.evaluation.metrics",
-        f"the scores that {wanted.convention}'s code printed",
+        f"the scores computed by {wanted.convention}'s code",
         "absolute",
         tuple(absolute(*pair, ALLOWED) for pair in pairs),
     )

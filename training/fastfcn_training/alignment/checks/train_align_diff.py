@@ -1,4 +1,4 @@
-"""A training, step by step, against a textbook's."""
+"""A training, step by step, against a textbook implementation."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fastfcn_infer.data.dataset import IGNORE, open_dataset
 from fastfcn_training.alignment import textbook, textbook_training
 from fastfcn_training.alignment.check import Comparison, Setting, relative
 from fastfcn_training.data.batches import batches, network_input
-from fastfcn_training.data.sampler import Order
+from fastfcn_training.data.sampler import Sampler
 from fastfcn_training.loop.optimisers import NamedOptimiser
 from fastfcn_training.network import losses
 from fastfcn_training.network.initial_weights import initial_weights
@@ -20,15 +20,15 @@ from fastfcn_training.network.paddle_network import TrainingNetwork
 from fastfcn_training.recipe import schedules
 from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Schedule
 
-SUMMARY = "losses of 20 steps on CamVid or generated pictures, against a textbook's in float64"
+SUMMARY = "losses of 20 steps on CamVid or generated pictures, against a textbook implementation in float64"
 ALLOWED = 1e-3
 
 STEPS, BATCH, CROP, CLASSES = 20, 4, (64, 96), 11
 NETWORK = NetworkChoice(
     "resnet18", "deep", 8, jpu_width=16, head_width=16, codes=8, auxiliary_width=8
 )
-# Strong enough for a missing decay or momentum to show within 20 steps, weak enough for rounding
-# not to.
+# Strong enough that a missing decay or momentum shows within 20 steps, weak enough that rounding
+# does not.
 OPTIMISER = Optimiser(weight_decay=0.01)
 SCHEDULE = Schedule(rate=0.002)
 LOSSES = Losses(auxiliary=0.4, semantic=0.2)
@@ -40,18 +40,17 @@ Batch = tuple[NDArray[np.float32], NDArray[np.uint8]]
 def compare(setting: Setting) -> Comparison:
     """Compare the loss before each step, and one in evaluation mode after the last.
 
-    The last one is of a batch that was not learned, and depends on the running statistics.
+    The last one is of a batch that was not trained on, and depends on the running statistics.
     """
     drawn = _generated() if setting.camvid is None else _camvid(setting.camvid)
     weights = _weights()
     names = [f"loss before step {step}" for step in range(1, STEPS + 1)]
     names.append("loss after the last, in evaluation mode")
     figures = zip(names, _ours(weights, drawn), _textbook(weights, drawn), strict=True)
-    source = "generated pictures" if setting.camvid is None else "CamVid's training part"
+    source = "generated pictures" if setting.camvid is None else "the training part of CamVid"
     return Comparison(
-        f"our training on Paddle's live layers, {BATCH} crops of {CROP[0]} x {CROP[1]} a step of "
-        f"{source}",
-        "a FastFCN, its losses and SGD written out in float64",
+        f"our training in Paddle, {BATCH} crops of {CROP[0]} x {CROP[1]} per step, of {source}",
+        "a textbook FastFCN, losses and SGD in float64",
         "relative",
         tuple(relative(*figure, ALLOWED) for figure in figures),
     )
@@ -105,18 +104,18 @@ def _textbook(weights: Weights, drawn: list[Batch]) -> list[float]:
 
 
 def _camvid(root: Path) -> list[Batch]:
-    """Draw the crops that a training of ours would see."""
+    """Draw the crops that a training would see."""
     dataset = open_dataset("camvid", root, "train")
-    order = Order(len(dataset.samples), BATCH, seed=0)
+    sampler = Sampler(len(dataset.samples), BATCH, seed=0)
     plan = Augmentation(base_size=240, crop=CROP)
     data = Data("camvid")
-    with batches(dataset, plan, order) as stream:
+    with batches(dataset, plan, sampler) as stream:
         drawn = [next(stream) for _ in range(STEPS + 1)]
     return [(network_input(one.pixels, data.mean, data.std), one.labels) for one in drawn]
 
 
 def _generated() -> list[Batch]:
-    """Draw pictures of squares: four classes each, told by their colours, and squares of none."""
+    """Draw pictures of squares in the colours of four classes each, and unlabelled squares."""
     colours = np.random.default_rng(0).normal(size=(256, 3))
     cells = (CROP[0] // _SQUARE, CROP[1] // _SQUARE)
     drawn = []

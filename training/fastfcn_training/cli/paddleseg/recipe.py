@@ -1,4 +1,4 @@
-"""What a PaddleSeg configuration means: its sections as a `Recipe`.
+"""Translation of a PaddleSeg configuration into a `Recipe`.
 
 Source: reference/fastfcn_semantics.md, 1.1, 5.2, 5.3 and 6.2.
 """
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_training.cli.paddleseg import picture_schema as data
+from fastfcn_training.cli.paddleseg import data_schema as data
 from fastfcn_training.cli.paddleseg import schema
-from fastfcn_training.cli.paddleseg.pictures import augmentation, normalisation
-from fastfcn_training.cli.paddleseg.sections import Parts
+from fastfcn_training.cli.paddleseg.sections import Sections
+from fastfcn_training.cli.paddleseg.transforms import augmentation, normalisation
 from fastfcn_training.recipe.recipe import Data, Losses, Optimiser, Recipe, Schedule
 
 _DATASETS = {
@@ -23,39 +23,39 @@ _DATASETS = {
 }
 
 
-def recipe(parts: Parts, *, validate: bool, save_every: int) -> Recipe:
+def recipe(sections: Sections, *, validate: bool, save_every: int) -> Recipe:
     """Translate the sections.
 
     Args:
-        parts: the sections.
-        validate: wanted whenever a checkpoint is saved.
+        sections: the sections.
+        validate: validate whenever a checkpoint is saved.
         save_every: iterations.
 
     Raises:
-        ValueError: they contradict each other, or there is no such training here; lists all
-            faults, one a line.
+        ValueError: they contradict each other, or are not supported here; lists all faults, one per
+            line.
     """
     faults: list[str] = []
-    mean, std = normalisation(parts.transforms, faults)
-    changed = augmentation(parts.transforms, faults)
-    split, validation_split = _splits(parts, validate, faults)
-    minimised = _losses(parts, faults)
-    factor, optimiser = _optimiser(parts.optimiser, faults)
-    schedule = _schedule(parts, factor, faults)
-    network = _network(parts, faults)
+    mean, std = normalisation(sections.transforms, faults)
+    changed = augmentation(sections.transforms, faults)
+    split, validation_split = _splits(sections, validate, faults)
+    minimised = _losses(sections, faults)
+    factor, optimiser = _optimiser(sections.optimiser, faults)
+    schedule = _schedule(sections, factor, faults)
+    network = _network(sections, faults)
     if faults or network is None:
         raise ValueError("\n".join(faults))
     return Recipe(
-        Data(_DATASETS[parts.learned.type], split, validation_split, mean, std),
-        parts.top.iters,
-        parts.top.batch_size,
+        Data(_DATASETS[sections.training.type], split, validation_split, mean, std),
+        sections.top.iters,
+        sections.top.batch_size,
         network,
         changed,
         minimised,
         optimiser,
         schedule,
-        seed=parts.train.seed or 0,
-        precision="mixed" if parts.train.precision == "fp16" else "fp32",
+        seed=sections.train.seed or 0,
+        precision="mixed" if sections.train.precision == "fp16" else "fp32",
         align_corners=False,
         validation_every=save_every if validate else 0,
         save_every=save_every,
@@ -63,13 +63,13 @@ def recipe(parts: Parts, *, validate: bool, save_every: int) -> Recipe:
     )
 
 
-def classes(parts: Parts) -> int | None:
-    """Tell how many classes the configuration speaks of."""
-    return parts.model.num_classes or parts.learned.num_classes
+def classes(sections: Sections) -> int | None:
+    """Give the number of classes that the configuration states; None if it states none."""
+    return sections.model.num_classes or sections.training.num_classes
 
 
-def _network(parts: Parts, faults: list[str]) -> NetworkChoice | None:
-    model, backbone = parts.model, parts.backbone
+def _network(sections: Sections, faults: list[str]) -> NetworkChoice | None:
+    model, backbone = sections.model, sections.backbone
     try:
         return NetworkChoice(
             backbone.type.removesuffix("_vd").lower(),  # type: ignore[arg-type]
@@ -90,24 +90,26 @@ def _network(parts: Parts, faults: list[str]) -> NetworkChoice | None:
         return None
 
 
-def _splits(parts: Parts, validate: bool, faults: list[str]) -> tuple[str, str | None]:
-    learned, validated = parts.learned, parts.validated
-    counts = {n for n in (parts.model.num_classes, learned.num_classes) if n is not None}
+def _splits(sections: Sections, validate: bool, faults: list[str]) -> tuple[str, str | None]:
+    training, validation = sections.training, sections.validation
+    counts = {n for n in (sections.model.num_classes, training.num_classes) if n is not None}
     if len(counts) > 1:
-        faults.append(f"num_classes is {' here and '.join(map(str, sorted(counts)))} there")
-    split = _split("train_dataset", learned, faults)
+        faults.append(
+            f"num_classes: model and train_dataset disagree ({' and '.join(map(str, sorted(counts)))})"
+        )
+    split = _split("train_dataset", training, faults)
     if not validate:
         return split, None
-    if validated is None:
-        faults.append("val_dataset: missing, so there is nothing to validate on")
+    if validation is None:
+        faults.append("val_dataset is missing, but validation was requested")
         return split, None
-    if (validated.type, validated.dataset_root) != (learned.type, learned.dataset_root):
-        faults.append("val_dataset: type or dataset_root differ from those of train_dataset")
-    return split, _split("val_dataset", validated, faults)
+    if (validation.type, validation.dataset_root) != (training.type, training.dataset_root):
+        faults.append("val_dataset: type and dataset_root must be those of train_dataset")
+    return split, _split("val_dataset", validation, faults)
 
 
 def _split(section: str, dataset: data.Dataset, faults: list[str]) -> str:
-    """Name the part; that of PaddleSeg's ``Dataset`` by its list, which lies at the root."""
+    """Name the part; for PaddleSeg's ``Dataset``, by its list file at the root."""
     if dataset.type != "Dataset":
         return dataset.mode
     key = "train_path" if dataset.mode == "train" else "val_path"
@@ -115,48 +117,50 @@ def _split(section: str, dataset: data.Dataset, faults: list[str]) -> str:
     root = os.path.normpath(dataset.dataset_root or ".")
     if listed.suffix != ".txt" or os.path.normpath(listed.parent) != root:
         faults.append(
-            f"{section}.{key} is {str(listed)!r}; a list NAME.txt in {root}, the dataset_root, was "
-            "expected (see `fastfcn datasets listed`)"
+            f"{section}.{key} is {str(listed)!r}, expected a list NAME.txt in the dataset_root {root} "
+            "(see `fastfcn datasets listed`)"
         )
     return listed.stem
 
 
-def _losses(parts: Parts, faults: list[str]) -> Losses:
+def _losses(sections: Sections, faults: list[str]) -> Losses:
     expected: list[type[Any]] = [schema.CrossEntropyLoss]
-    if parts.model.aux_loss:
+    if sections.model.aux_loss:
         expected.append(schema.CrossEntropyLoss)
-    if parts.model.use_se_loss:
+    if sections.model.use_se_loss:
         expected.append(schema.SECrossEntropyLoss)
     count = len(expected)
-    found = parts.losses * count if len(parts.losses) == 1 else parts.losses
+    found = sections.losses * count if len(sections.losses) == 1 else sections.losses
     if [type(loss) for loss in found] != expected:
         faults.append(
-            f"loss.types: {', '.join(type(loss).__name__ for loss in found)}; for the outputs of "
-            f"this model expected {', '.join(kind.__name__ for kind in expected)}"
+            f"loss.types: {', '.join(type(loss).__name__ for loss in found)}; the outputs of this "
+            f"model need {', '.join(kind.__name__ for kind in expected)}"
         )
         return Losses()
-    weights = list(parts.coefficients)
+    weights = list(sections.coefficients)
     if len(weights) != count or weights[0] != 1 or min(weights) < 0:
-        faults.append(f"loss.coef is {weights}; expected {count} numbers from 0, the first one 1")
+        faults.append(
+            f"loss.coef is {weights}; expected {count} numbers of at least 0, the first one 1"
+        )
         return Losses()
     entropies = [loss for loss in found if isinstance(loss, schema.CrossEntropyLoss)]
     first = entropies[0]
     if any(loss != first for loss in entropies):
         faults.append("loss.types: CrossEntropyLoss must be the same for all outputs")
     return Losses(
-        weights[1] if parts.model.aux_loss else 0,
-        weights[-1] if parts.model.use_se_loss else 0,
+        weights[1] if sections.model.aux_loss else 0,
+        weights[-1] if sections.model.use_se_loss else 0,
         first.weight,
         "valid" if first.avg_non_ignore else "all",
     )
 
 
 def _optimiser(section: schema.Sgd | schema.AdamW, faults: list[str]) -> tuple[float, Optimiser]:
-    """Translate; gives the rate of the backbone over the one that is written down as well."""
+    """Translate the optimiser; also returns the backbone's rate divided by the configured one."""
     clip = None if section.grad_clip_cfg is None else section.grad_clip_cfg.clip_norm
     factors = [item.lr_mult for item in section.custom_cfg] or [1.0]
     if len(factors) > 1 or factors[0] <= 0:
-        faults.append("optimizer.custom_cfg: one item with an lr_mult above 0 was expected")
+        faults.append("optimizer.custom_cfg: expected one item with an lr_mult above 0")
         factors = [1.0]
     decay, head = section.weight_decay, 1 / factors[0]
     try:
@@ -168,8 +172,8 @@ def _optimiser(section: schema.Sgd | schema.AdamW, faults: list[str]) -> tuple[f
         return 1.0, Optimiser()
 
 
-def _schedule(parts: Parts, factor: float, faults: list[str]) -> Schedule:
-    section, length = parts.schedule, parts.top.iters - parts.schedule.warmup_iters
+def _schedule(sections: Sections, factor: float, faults: list[str]) -> Schedule:
+    section, length = sections.schedule, sections.top.iters - sections.schedule.warmup_iters
     values: dict[str, Any] = {
         "rate": section.learning_rate * factor,
         "warm_up": section.warmup_iters,
@@ -187,8 +191,8 @@ def _schedule(parts: Parts, factor: float, faults: list[str]) -> Schedule:
         values |= {"kind": "step", "step": section.step_size}
     if planned != length:
         faults.append(
-            f"lr_scheduler ends after {planned} iterations; expected {length}, the end of the "
-            "training, behind the warm-up"
+            f"lr_scheduler ends after {planned} iterations; expected {length}, the length of the "
+            "training without the warm-up"
         )
     try:
         return Schedule(**values)

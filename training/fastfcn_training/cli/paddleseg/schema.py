@@ -1,9 +1,7 @@
-"""What may be in a PaddleSeg configuration of a FastFCN: keys, values and defaults.
+"""Schema of a PaddleSeg configuration of a FastFCN: keys, types and defaults.
 
-The sections that describe pictures are in `picture_schema`.
-
-The names are PaddleSeg's. What only one value of can be learned here has that value alone as its
-type, so that any other is refused by name.
+The sections about data are in `data_schema`. The names are PaddleSeg's. A key with a single
+supported value has that value as its type, so that any other is refused by name.
 
 Source: the signatures of PaddleSeg 2.8 and of its development branch for FastFCN
 (reference/fastfcn_semantics.md, 5.1 to 5.3).
@@ -12,7 +10,7 @@ Source: the signatures of PaddleSeg 2.8 and of its development branch for FastFC
 from dataclasses import dataclass
 from typing import Literal
 
-from fastfcn_training.cli.paddleseg.picture_schema import Kinds, only
+from fastfcn_training.cli.paddleseg.data_schema import Kinds, only
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Sgd:
-    """``optimizer``; with a momentum it is `Momentum`, as PaddleSeg takes it."""
+    """``optimizer`` of type ``sgd``."""
 
     momentum: float = 0.0
     weight_decay: float = 0.0
@@ -44,14 +42,14 @@ class Sgd:
 
 @dataclass(frozen=True)
 class Momentum(Sgd):
-    """``optimizer``."""
+    """``optimizer`` of type ``Momentum``."""
 
     momentum: float = 0.9
 
 
 @dataclass(frozen=True)
 class AdamW:
-    """``optimizer``."""
+    """``optimizer`` of type ``AdamW``."""
 
     weight_decay: float = 0.01
     grad_clip_cfg: Clip | None = None
@@ -60,7 +58,7 @@ class AdamW:
 
 @dataclass(frozen=True)
 class PolynomialDecay:
-    """``lr_scheduler``; PaddleSeg's defaults of `end_lr` and `power` have changed: they are asked for."""
+    """``lr_scheduler``; `end_lr` and `power` are required, as PaddleSeg has changed their defaults."""
 
     learning_rate: float
     end_lr: float
@@ -81,7 +79,7 @@ class CosineAnnealingDecay:
     warmup_start_lr: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse to end above 0."""
+        """Refuse a final rate above 0."""
         only(self, eta_min=0)
 
 
@@ -96,7 +94,7 @@ class StepDecay:
     warmup_start_lr: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse other steps than to a tenth."""
+        """Refuse factors other than 0.1."""
         only(self, gamma=0.1)
 
 
@@ -111,7 +109,7 @@ class CrossEntropyLoss:
     data_format: Literal["NCHW"] = "NCHW"
 
     def __post_init__(self) -> None:
-        """Refuse to learn from some pixels only."""
+        """Refuse online hard example mining."""
         only(self, top_k_percent_pixels=1)
 
 
@@ -137,7 +135,7 @@ class Backbone:
 
 @dataclass(frozen=True)
 class Model:
-    """``model``, but for ``backbone``."""
+    """``model``, except ``backbone``."""
 
     type: Literal["FastFCN"]
     num_classes: int | None = None
@@ -152,7 +150,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Top:
-    """What is in no section."""
+    """The keys outside any section."""
 
     iters: int
     batch_size: int = 1
@@ -161,14 +159,14 @@ class Top:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """``loss``, but for ``types``."""
+    """``loss``, except ``types``."""
 
     coef: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Everywhere:
-    """``global``; `device` is where PaddleSeg trains if it can, else it takes the processor."""
+class Global:
+    """``global``; PaddleSeg falls back from the `device` ``gpu`` to the CPU."""
 
     data_format: Literal["NCHW"] = "NCHW"
     device: Literal["cpu", "gpu"] = "gpu"
@@ -193,7 +191,7 @@ class Train:
 
 @dataclass(frozen=True)
 class Test:
-    """``test`` and ``test_config``: how it is validated; here as PaddleSeg does unless told."""
+    """``test`` and ``test_config``: validation, here with PaddleSeg's defaults only."""
 
     aug_eval: Literal[False] = False
     scales: float = 1.0
@@ -205,7 +203,7 @@ class Test:
     auc_roc: Literal[False] = False
 
     def __post_init__(self) -> None:
-        """Refuse other sizes."""
+        """Refuse other scales."""
         only(self, scales=1)
 
 

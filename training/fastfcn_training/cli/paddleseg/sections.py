@@ -1,11 +1,12 @@
-"""A PaddleSeg configuration taken apart: every section as a dataclass, all faults at once."""
+"""The sections of a PaddleSeg configuration as dataclasses; all faults are reported together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from fastfcn_infer.system import record
-from fastfcn_training.cli.paddleseg import picture_schema, schema
+from fastfcn_infer.system.excerpt import excerpt, listing, printable
+from fastfcn_training.cli.paddleseg import data_schema, schema
 
 _SECTIONS = (
     *("model", "loss", "lr_scheduler", "optimizer", "train_dataset", "val_dataset"),
@@ -14,21 +15,21 @@ _SECTIONS = (
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The sections.
+class Sections:
+    """The sections of a configuration.
 
     Args:
-        top: what is in no section.
+        top: the keys outside any section.
         model, backbone: the network.
         losses: of the network's outputs, in their order, of `schema.LOSSES`.
-        coefficients: one a loss.
+        coefficients: one for each loss.
         schedule: one of `schema.SCHEDULES`.
         optimiser: one of `schema.OPTIMISERS`.
-        learned: the data set to learn from.
-        transforms: of its pictures, of `picture_schema.TRANSFORMS`.
-        validated: the data set to validate on, if there is one.
-        validation_transforms: of its pictures, of `picture_schema.VALIDATION_TRANSFORMS`.
-        everywhere, train: how the training is carried out.
+        training: ``train_dataset``.
+        transforms: of its pictures, of `data_schema.TRANSFORMS`.
+        validation: ``val_dataset``, if present.
+        validation_transforms: of its pictures, of `data_schema.VALIDATION_TRANSFORMS`.
+        global_section, train: how the training is run.
     """
 
     top: schema.Top
@@ -38,23 +39,23 @@ class Parts:
     coefficients: tuple[float, ...]
     schedule: Any
     optimiser: Any
-    learned: picture_schema.Dataset
+    training: data_schema.Dataset
     transforms: tuple[Any, ...]
-    validated: picture_schema.Dataset | None
+    validation: data_schema.Dataset | None
     validation_transforms: tuple[Any, ...]
-    everywhere: schema.Everywhere
+    global_section: schema.Global
     train: schema.Train
 
 
-def take_apart(config: Mapping[str, Any]) -> Parts:
-    """Read every section; ``export`` has nothing to do with a training.
+def read_sections(config: Mapping[str, Any]) -> Sections:
+    """Read every section; ``export`` is ignored, as it does not concern training.
 
     Raises:
-        ValueError: keys are unknown or missing, values are of another kind, or cannot be learned
-            with here; lists all of them, one a line.
+        ValueError: keys are unknown or missing, or values have the wrong type or are not supported;
+            lists all faults, one per line.
     """
     reader = _Reader()
-    model, loss, learned, validated = (
+    model, loss, training, validation = (
         reader.mapping(name, config.get(name, {}))
         for name in ("model", "loss", "train_dataset", "val_dataset")
     )
@@ -64,7 +65,7 @@ def take_apart(config: Mapping[str, Any]) -> Parts:
     coefficients = reader.one(
         schema.Coefficients, "loss", _without(loss, "types"), more=("types",)
     )
-    parts = Parts(
+    sections = Sections(
         top=top,
         model=reader.one(schema.Model, "model", _without(model, "backbone"), more=("backbone",)),
         backbone=reader.one(schema.Backbone, "model.backbone", model.get("backbone", {})),
@@ -72,33 +73,33 @@ def take_apart(config: Mapping[str, Any]) -> Parts:
         coefficients=coefficients.coef if coefficients else (),
         schedule=reader.typed(schema.SCHEDULES, "lr_scheduler", config.get("lr_scheduler", {})),
         optimiser=reader.typed(schema.OPTIMISERS, "optimizer", config.get("optimizer", {})),
-        learned=reader.one(
-            picture_schema.Dataset, "train_dataset", _without(learned, "transforms")
+        training=reader.one(
+            data_schema.Dataset, "train_dataset", _without(training, "transforms")
         ),
         transforms=reader.many(
-            picture_schema.TRANSFORMS, "train_dataset.transforms", learned.get("transforms", [])
+            data_schema.TRANSFORMS, "train_dataset.transforms", training.get("transforms", [])
         ),
-        validated=None
-        if not validated
-        else reader.one(picture_schema.Dataset, "val_dataset", _without(validated, "transforms")),
+        validation=None
+        if not validation
+        else reader.one(data_schema.Dataset, "val_dataset", _without(validation, "transforms")),
         validation_transforms=reader.many(
-            picture_schema.VALIDATION_TRANSFORMS,
+            data_schema.VALIDATION_TRANSFORMS,
             "val_dataset.transforms",
-            validated.get("transforms", []),
+            validation.get("transforms", []),
         ),
-        everywhere=reader.one(schema.Everywhere, "global", config.get("global", {})),
+        global_section=reader.one(schema.Global, "global", config.get("global", {})),
         train=reader.one(schema.Train, "train", config.get("train", {})),
     )
     if reader.faults:
         raise ValueError("\n".join(reader.faults))
-    return parts
+    return sections
 
 
 class _Reader:
-    """Reads sections and remembers what is wrong with them; a section at fault becomes None.
+    """Reads sections and collects their faults; a faulty section becomes None.
 
     Attributes:
-        faults: with the paths of the keys.
+        faults: each with the path of its key.
     """
 
     def __init__(self) -> None:
@@ -107,18 +108,18 @@ class _Reader:
     def mapping(self, path: str, data: object) -> Mapping[str, Any]:
         if isinstance(data, dict):
             return data
-        self.faults.append(f"{path}: keys with values were expected, found {data!r}")
+        self.faults.append(f"{path}: expected a mapping, found {excerpt(data)}")
         return {}
 
     def one(self, kind: type[Any], path: str, data: object, *, more: tuple[str, ...] = ()) -> Any:
-        """Read a section of one kind; `more` are keys that are known and read elsewhere."""
+        """Read a section of one type; `more` are known keys that are read elsewhere."""
         found = self.mapping(path, data)
         known = [field.name for field in fields(kind)]
-        unknown = [str(key) for key in found if key not in known]
+        unknown = [printable(str(key)) for key in found if key not in known]
         if unknown:
             place = path or "the top of the configuration"
             self.faults.append(
-                f"{place}: unknown keys {', '.join(unknown)}; known there: "
+                f"{place}: unknown keys {listing(unknown)}; known there: "
                 f"{', '.join((*known, *more))}"
             )
         try:
@@ -127,22 +128,22 @@ class _Reader:
             self.faults += [_below(path, fault) for fault in error.faults]
         return None
 
-    def typed(self, kinds: picture_schema.Kinds, path: str, data: object) -> Any:
-        """Read a section whose ``type`` says its kind."""
+    def typed(self, kinds: data_schema.Kinds, path: str, data: object) -> Any:
+        """Read a section whose ``type`` says what it is."""
         found = self.mapping(path, data)
         kind = found.get("type")
         if not isinstance(data, dict):
             return None
         if not isinstance(kind, str) or kind not in kinds:
-            what = "missing; expected" if kind is None else f"{kind!r} is none of"
+            what = "missing; expected" if kind is None else f"{excerpt(kind)} is none of"
             self.faults.append(f"{path}.type: {what} {', '.join(kinds)}")
             return None
         return self.one(kinds[kind], path, _without(found, "type"))
 
-    def many(self, kinds: picture_schema.Kinds, path: str, data: object) -> tuple[Any, ...]:
+    def many(self, kinds: data_schema.Kinds, path: str, data: object) -> tuple[Any, ...]:
         """Read a list of such sections."""
         if not isinstance(data, list):
-            self.faults.append(f"{path}: a list was expected, found {data!r}")
+            self.faults.append(f"{path}: expected a list, found {excerpt(data)}")
             return ()
         return tuple(self.typed(kinds, f"{path}[{i}]", item) for i, item in enumerate(data))
 
@@ -152,7 +153,7 @@ def _without(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _below(path: str, fault: str) -> str:
-    """Put the path of a section before a fault in it."""
+    """Add the path of a section to a fault in it."""
     if not path:
         return fault
     return (

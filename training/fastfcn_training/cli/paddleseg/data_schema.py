@@ -1,16 +1,16 @@
-"""What may be in a PaddleSeg configuration about pictures; see `schema`."""
+"""Schema of the sections about data in a PaddleSeg configuration; see `schema`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kinds = Mapping[str, type[Any]]  # what a section is, by its ``type``
+Kinds = Mapping[str, type[Any]]  # value of ``type`` -> dataclass of the section
 
 
 def only(section: object, **values: float) -> None:
-    """Raise a `ValueError` that lists every field with another value than the one there is here."""
+    """Raise a `ValueError` that lists every field without its only supported value."""
     faults = [
-        f"{name} is {getattr(section, name)}; only {value} can be learned with here"
+        f"{name} is {getattr(section, name)}; only {value} is supported here"
         for name, value in values.items()
         if getattr(section, name) != value
     ]
@@ -20,7 +20,7 @@ def only(section: object, **values: float) -> None:
 
 @dataclass(frozen=True)
 class Dataset:
-    """``train_dataset`` and ``val_dataset``, but for ``transforms``."""
+    """``train_dataset`` and ``val_dataset``, except ``transforms``."""
 
     type: Literal["ADE20K", "Cityscapes", "PascalContext", "PascalVOC", "Dataset"]
     mode: Literal["train", "val", "trainval", "trainaug"]
@@ -56,7 +56,7 @@ class RandomPaddingCrop:
     loop_times: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse to look for cuts with many classes."""
+        """Refuse to search for crops with several classes."""
         only(self, category_max_ratio=1)
 
 
@@ -96,7 +96,7 @@ class RandomDistort:
 
 @dataclass(frozen=True)
 class Normalize:
-    """A transform; one number for all channels, or one each."""
+    """A transform; one number for all channels, or one for each."""
 
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
@@ -104,7 +104,7 @@ class Normalize:
 
 @dataclass(frozen=True)
 class Padding:
-    """A transform of ``val_dataset``, which is not done here."""
+    """A transform of ``val_dataset``, ignored here."""
 
     target_size: tuple[int, int]
     im_padding_value: float | tuple[float, float, float] = 127.5

@@ -1,4 +1,4 @@
-"""What a PaddleSeg configuration does to pictures: its transforms as an `Augmentation`.
+"""Translation of PaddleSeg's transforms into an `Augmentation`.
 
 Source: reference/fastfcn_semantics.md, 5.3.
 """
@@ -6,7 +6,7 @@ Source: reference/fastfcn_semantics.md, 5.3.
 from collections.abc import Sequence
 from typing import Any
 
-from fastfcn_training.cli.paddleseg import picture_schema as data
+from fastfcn_training.cli.paddleseg import data_schema as data
 from fastfcn_training.recipe.recipe import Augmentation, Triple
 
 _ORDER = (
@@ -24,7 +24,7 @@ _PLACE = "train_dataset.transforms"
 
 
 def augmentation(transforms: Sequence[Any], faults: list[str]) -> Augmentation:
-    """Translate the transforms; what is wrong with them is added to `faults`."""
+    """Translate the transforms; adds their faults to `faults`."""
     found = {type(transform).__name__: transform for transform in transforms}
     names = [type(transform).__name__ for transform in transforms]
     order = [kind.__name__ for kind in _ORDER]
@@ -35,7 +35,7 @@ def augmentation(transforms: Sequence[Any], faults: list[str]) -> Augmentation:
         )
     crop: data.RandomPaddingCrop | None = found.get("RandomPaddingCrop")
     if crop is None:
-        faults.append(f"{_PLACE}: RandomPaddingCrop is missing, so batches have no size")
+        faults.append(f"{_PLACE}: RandomPaddingCrop is missing; it sets the size of a batch")
         return Augmentation()
     flip: data.RandomHorizontalFlip = found.get("RandomHorizontalFlip", _NO_FLIP)
     distort: data.RandomDistort = found.get("RandomDistort", _NO_DISTORTION)
@@ -66,7 +66,7 @@ def augmentation(transforms: Sequence[Any], faults: list[str]) -> Augmentation:
 
 
 def normalisation(transforms: Sequence[Any], faults: list[str]) -> tuple[Triple, Triple]:
-    """Find mean and deviation of each channel; what is wrong with them is added to `faults`."""
+    """Give mean and standard deviation of each channel; adds their faults to `faults`."""
     last = transforms[-1] if transforms else None
     if not isinstance(last, data.Normalize):
         faults.append(f"{_PLACE}: the last one must be Normalize")
@@ -75,9 +75,9 @@ def normalisation(transforms: Sequence[Any], faults: list[str]) -> tuple[Triple,
 
 
 def _triple(name: str, values: tuple[float, ...], faults: list[str]) -> Triple:
-    """Take one number for all channels, or one each."""
+    """Expand one number to all channels, or take three."""
     if len(values) not in (1, 3) or (name == "std" and min(values) <= 0):
-        faults.append(f"{_PLACE}: Normalize.{name} is {values}; one number or three were expected")
+        faults.append(f"{_PLACE}: Normalize.{name} is {values}, expected one number or three")
         return (1, 1, 1)
     one, two, three = values * 3 if len(values) == 1 else values
     return one, two, three

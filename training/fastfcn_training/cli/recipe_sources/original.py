@@ -1,7 +1,7 @@
 """The flags of the original code, with its defaults: ``--dataset ade20k --model encnet --jpu jpu``.
 
-Source: reference/fastfcn_semantics.md, 5.2, 5.3 and 6.1; what differs on purpose is listed in
-docs/training.md.
+Source: reference/fastfcn_semantics.md, 5.2, 5.3 and 6.1; docs/training.md lists the deliberate
+differences.
 """
 
 import argparse
@@ -12,8 +12,8 @@ from typing import Any
 
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer.data.dataset import dataset_names
-from fastfcn_training.cli.form import Plan, Surroundings
-from fastfcn_training.cli.overrides import Changes, natural, whole
+from fastfcn_training.cli.overrides import Overrides, natural, whole
+from fastfcn_training.cli.recipe_source import Context, Plan
 from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
 
 TITLE = "the flags of the original FastFCN code, with its defaults"
@@ -27,12 +27,12 @@ class Published:
     """How the original trains on a data set.
 
     Args:
-        dataset: its name here.
-        epochs: length.
-        rate: learning rate of a batch of 16.
-        train: its part here that the original calls "train".
-        padding_label: label that its padding ends up with; None: ignored.
-        rotation: largest angle either way, degrees.
+        dataset: our name of the data set.
+        epochs: length of the training.
+        rate: learning rate for a batch of 16.
+        train: our name of the part that the original calls "train".
+        padding_label: label of padded pixels; None: ignored.
+        rotation: largest angle in either direction, degrees.
     """
 
     dataset: str
@@ -43,8 +43,8 @@ class Published:
     rotation: float = 0.0
 
 
-# Padding has the label 0 in the original, which is in no class of most data sets, but the
-# background of VOC.
+# The original gives padded pixels the label 0, which is no class in most data sets, but the
+# background in VOC.
 _PUBLISHED: Mapping[str, Published] = {
     "ade20k": Published("ade20k", 120, 0.01),
     "pcontext": Published("pascal_context_59", 80, 0.001),
@@ -57,7 +57,7 @@ _SYNONYMS = {"cityscapes": "citys", "pascal_context_59": "pcontext", "voc": "pas
 
 @dataclass(frozen=True)
 class Options:
-    """What the original's flags say; see its ``option.py``."""
+    """The original's flags; see its ``option.py``."""
 
     dataset: str = "ade20k"
     model: str = "encnet"
@@ -92,59 +92,75 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Declare the flags."""
     add = group.add_argument
     names = ", ".join(_PUBLISHED)
-    add("--dataset", metavar="NAME", help=f"{names}, or another of `fastfcn datasets`")
+    add("--dataset", metavar="NAME", help=f"{names}, or any name listed by `fastfcn datasets`")
     add("--model", choices=("encnet", "psp", "deeplab", "fcn"), help="default: encnet")
     add("--backbone", choices=_DEPTHS, help="default: resnet50")
-    add("--jpu", nargs="?", const="jpu", type=str.lower, choices=("jpu", "jpu_x"))
+    add(
+        "--jpu", nargs="?", const="jpu", type=str.lower, choices=("jpu", "jpu_x"), help="use a JPU"
+    )
     add("--dilated", action="store_true", help="output stride 8")
-    add("--lateral", action="store_true", help="finer features join encnet")
+    add("--lateral", action="store_true", help="EncNet also uses the features of earlier stages")
     add("--base-size", type=whole, metavar="N", help="pixels, default: 520")
     add("--crop-size", type=whole, metavar="N", help="pixels, default: 480")
-    add("--train-split", metavar="PART", help="default: train")
-    add("--aux", action="store_true", help="auxiliary head")
-    add("--aux-weight", type=float, metavar="W", help="of its loss, default: 0.2")
-    add("--se-loss", action="store_true", help="loss of the classes' presence")
-    add("--se-weight", type=float, metavar="W", help="default: 0.2")
+    add("--train-split", metavar="PART", help="part to train on, default: train")
+    add("--aux", action="store_true", help="train an auxiliary head")
+    add("--aux-weight", type=float, metavar="W", help="weight of the auxiliary loss, default: 0.2")
+    add("--se-loss", action="store_true", help="train with the semantic encoding loss")
+    add("--se-weight", type=float, metavar="W", help="weight of that loss, default: 0.2")
     add("--epochs", type=whole, metavar="N", help="default: as published for the data set")
-    add("--start_epoch", type=natural, metavar="N", help="0; --resume knows where it is")
-    add("--batch-size", type=whole, metavar="N", help="of all processes together, default: 16")
-    add("--test-batch-size", type=whole, metavar="N", help="without effect")
-    add("--lr", type=float, help="of the backbone; default: as published, for the batch")
+    add(
+        "--start_epoch",
+        type=natural,
+        metavar="N",
+        help="must be 0: --resume continues where the run stopped",
+    )
+    add(
+        "--batch-size",
+        type=whole,
+        metavar="N",
+        help="pictures per step of all processes together, default: 16",
+    )
+    add("--test-batch-size", type=whole, metavar="N", help="accepted, has no effect")
+    add(
+        "--lr",
+        type=float,
+        help="learning rate of the backbone; default: as published, scaled to the batch",
+    )
     add("--lr-scheduler", choices=("poly", "cos", "step"), help="default: poly")
-    add("--lr-step", type=whole, metavar="N", help="epochs, of step")
+    add("--lr-step", type=whole, metavar="N", help="epochs per step of --lr-scheduler step")
     add("--momentum", type=float, metavar="M", help="default: 0.9")
     add("--weight-decay", type=float, metavar="W", help="default: 1e-4")
-    add("--no-cuda", action="store_true", help="the same as --device cpu")
+    add("--no-cuda", action="store_true", help="same as --device cpu")
     add("--checkname", metavar="NAME", help="RUN is runs/DATASET/MODEL/NAME; default: default")
-    add("--ft", action="store_true", help="take the weights only from what --resume names")
-    add("--no-val", action="store_true", help="no validation")
+    add("--ft", action="store_true", help="fine-tune: take only the weights from --resume FILE")
+    add("--no-val", action="store_true", help="do not validate")
     add(
         "--family",
         choices=("wuhuikai", "ncpaddle"),
-        help="ncpaddle: as the original's Paddle port, with a plain stem and one learning rate",
+        help="ncpaddle: like the original's Paddle port, with a plain stem and one learning rate",
     )
 
 
-def plan(options: Options, changes: Changes, surroundings: Surroundings) -> Plan:
-    """Make the recipe; lengths in epochs become iterations, so pictures are counted.
+def plan(options: Options, overrides: Overrides, context: Context) -> Plan:
+    """Make the recipe; pictures are counted to convert epochs into iterations.
 
     Raises:
-        ValueError: the original has no such training; lists all faults.
-        DatasetError: the data set is not where it was expected.
+        ValueError: the flags do not describe a training; lists all faults.
+        DatasetError: the data set is not where it is expected.
     """
     name = options.dataset.lower()
     published = _PUBLISHED.get(_SYNONYMS.get(name, name), Published(name))
-    network = _checked(options, published, changes, surroundings.world)
+    network = _checked(options, published, overrides, context.world)
     split = published.train if options.train_split == "train" else options.train_split
-    root = surroundings.root or _ROOT.expanduser()
-    batches = surroundings.count(published.dataset, root, split) // options.batch_size
-    accumulate = changes.accumulate or 1
+    root = context.root or _ROOT.expanduser()
+    batches = context.count(published.dataset, root, split) // options.batch_size
+    accumulate = overrides.accumulate or 1
     epoch = max(batches // accumulate, 1)  # iterations
     epochs = options.epochs or published.epochs
     recipe = Recipe(
         Data(published.dataset, split, None if options.no_val else "val"),
-        iterations=changes.iterations or epoch * (epochs or 1),
-        batch=options.batch_size // surroundings.world,
+        iterations=overrides.iterations or epoch * (epochs or 1),
+        batch=options.batch_size // context.world,
         network=network,
         augmentation=_augmentation(options, published),
         losses=Losses(options.aux_weight, options.se_weight),
@@ -164,22 +180,22 @@ def plan(options: Options, changes: Changes, surroundings: Surroundings) -> Plan
         convention="fastfcn",
     )
     run = Path("runs", name, options.model, options.checkname)
-    conduct: dict[str, Any] = {"root": root, "run": run}
+    run_options: dict[str, Any] = {"root": root, "run": run}
     if options.no_cuda:
-        conduct["device"] = "cpu"
+        run_options["device"] = "cpu"
     return Plan(
         recipe,
-        conduct,
+        run_options,
         _notes(options, split),
-        backbone_of=f"ImageNet ({options.backbone})",
+        backbone_source=f"ImageNet ({options.backbone})",
         fine_tune=options.ft,
     )
 
 
 def _checked(
-    options: Options, published: Published, changes: Changes, world: int
+    options: Options, published: Published, overrides: Overrides, world: int
 ) -> NetworkChoice:
-    """Check the flags with each other; gives the network."""
+    """Check that the flags fit together; returns the network."""
     faults = []
     if published.dataset not in dataset_names():
         faults.append(
@@ -187,17 +203,17 @@ def _checked(
             f"{', '.join(dataset_names())}"
         )
     elif published.epochs is None:
-        # There is nothing published to go by.
+        # Nothing is published for it.
         if options.lr is None:
-            faults.append(f"--lr: none is published for {options.dataset}, so give one")
-        if options.epochs is None and changes.iterations is None:
-            faults.append(f"--epochs: none are published for {options.dataset}, so give them")
+            faults.append(f"--lr is missing; none is published for {options.dataset}")
+        if options.epochs is None and overrides.iterations is None:
+            faults.append(f"--epochs is missing; none are published for {options.dataset}")
     if options.batch_size % world:
-        faults.append(f"--batch-size {options.batch_size} cannot be shared by {world} processes")
+        faults.append(f"--batch-size {options.batch_size} is not a multiple of {world} processes")
     if (options.lr_scheduler == "step") != (options.lr_step is not None):
-        faults.append("--lr-scheduler step and --lr-step EPOCHS need each other")
+        faults.append("--lr-scheduler step and --lr-step EPOCHS must be given together")
     if options.start_epoch:
-        faults.append("--start_epoch: leave it out, --resume RUN goes on where the run stopped")
+        faults.append("--start_epoch: leave it out; --resume RUN continues where the run stopped")
     try:
         network = _network(options)
     except ValueError as error:
@@ -231,7 +247,7 @@ def _augmentation(options: Options, published: Published) -> Augmentation:
 
 
 def _rate(options: Options, published: Published, accumulate: int) -> float:
-    """Scale the published rate with the number of pictures of a step, as the original does."""
+    """Scale the published rate with the number of pictures per step, as the original does."""
     if options.lr is not None:
         return options.lr
     return (published.rate or 0.0) / 16 * options.batch_size * accumulate
@@ -240,9 +256,7 @@ def _rate(options: Options, published: Published, accumulate: int) -> float:
 def _notes(options: Options, split: str) -> tuple[str, ...]:
     notes = []
     if split == "trainval" and not options.no_val:
-        notes.append("the part val is validated on and learned from, so its scores flatter")
+        notes.append("the validation part val is also trained on, so its scores are too high")
     if options.test_batch_size is not None:
-        notes.append(
-            "--test-batch-size has no effect: validation takes pictures whole, one by one"
-        )
+        notes.append("--test-batch-size has no effect: whole pictures are validated one by one")
     return tuple(notes)

@@ -10,12 +10,12 @@ import pytest
 
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer.data.dataset import layout
-from fastfcn_training.cli.form import Plan, Surroundings
-from fastfcn_training.cli.forms import original
-from fastfcn_training.cli.overrides import Changes
+from fastfcn_training.cli.overrides import Overrides
+from fastfcn_training.cli.recipe_source import Context, Plan
+from fastfcn_training.cli.recipe_sources import original
 from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
 
-NONE = Changes()
+NONE = Overrides()
 
 # Source: option.py of the original (reference/fastfcn_semantics.md, 5.3 and 6.1).
 # Name -> name here, part, epochs, rate of a batch of 16.
@@ -34,13 +34,13 @@ def count(name: str, root: Path, split: str) -> int:
 
 def plan(
     *,
-    changes: Changes = NONE,
+    overrides: Overrides = NONE,
     world: int = 1,
     count: Callable[[str, Path, str], int] = count,
     **said: Any,
 ) -> Plan:
-    surroundings = Surroundings(count, Path("data"), world)
-    return original.plan(original.Options(**said), changes, surroundings)
+    context = Context(count, Path("data"), world)
+    return original.plan(original.Options(**said), overrides, context)
 
 
 def said(*words: str) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_the_published_command_is_the_published_training() -> None:
         save_every=20210 // 16,
         convention="fastfcn",
     )
-    assert found.conduct["run"] == Path("runs/ade20k/encnet/mine")
+    assert found.run_options["run"] == Path("runs/ade20k/encnet/mine")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -103,13 +103,13 @@ def test_lengths_and_rates_are_those_of_the_original_s_tables(name: str) -> None
 
 def test_the_rate_grows_with_the_pictures_of_a_step_unless_it_is_given() -> None:
     assert plan(batch_size=4).recipe.schedule.rate == pytest.approx(0.0025)
-    grown = plan(batch_size=4, changes=Changes(accumulate=8))
+    grown = plan(batch_size=4, overrides=Overrides(accumulate=8))
     assert grown.recipe.schedule.rate == pytest.approx(0.02)
     assert plan(batch_size=4, lr=0.3).recipe.schedule.rate == 0.3
 
 
 def test_batches_that_are_accumulated_make_fewer_steps_of_an_epoch() -> None:
-    recipe = plan(changes=Changes(accumulate=4), epochs=2).recipe
+    recipe = plan(overrides=Overrides(accumulate=4), epochs=2).recipe
     assert recipe.iterations == 2 * (20210 // 16 // 4)
     assert recipe.validation_every == 20210 // 16 // 4
 
@@ -167,14 +167,14 @@ def test_fine_tuning_on_train_and_val_is_the_published_command() -> None:
     assert found.recipe.data == Data("ade20k", "trainval", "val")
     assert found.recipe.iterations == 20 * (22210 // 16)
     assert found.recipe.schedule.rate == 0.001
-    assert any("val is validated on and learned from" in note for note in found.notes)
+    assert any("val is also trained on" in note for note in found.notes)
 
 
 def test_no_val_and_no_cuda_do_what_they_say() -> None:
     found = plan(no_val=True, no_cuda=True)
     assert found.recipe.data.validation_split is None
-    assert found.conduct["device"] == "cpu"
-    assert "device" not in plan().conduct
+    assert found.run_options["device"] == "cpu"
+    assert "device" not in plan().run_options
 
 
 def test_what_has_no_effect_is_said() -> None:
@@ -192,7 +192,7 @@ def test_a_data_set_without_published_numbers_needs_them() -> None:
     with pytest.raises(ValueError, match=r"--lr.*--epochs"):
         plan(dataset="camvid", count=count)
     assert plan(dataset="camvid", lr=0.1, epochs=2, count=count).recipe.iterations == 12
-    found = plan(dataset="camvid", lr=0.1, changes=Changes(iterations=7), count=count)
+    found = plan(dataset="camvid", lr=0.1, overrides=Overrides(iterations=7), count=count)
     assert found.recipe.iterations == 7
 
 
@@ -214,9 +214,9 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_data_lies_where_the_original_has_it_unless_told() -> None:
     options = original.Options()
-    found = original.plan(options, Changes(), Surroundings(count, None, 1))
-    assert found.conduct["root"] == Path.home() / ".encoding" / "data"
-    assert plan().conduct["root"] == Path("data")
+    found = original.plan(options, Overrides(), Context(count, None, 1))
+    assert found.run_options["root"] == Path.home() / ".encoding" / "data"
+    assert plan().run_options["root"] == Path("data")
 
 
 def test_every_option_has_a_flag_and_every_flag_an_option() -> None:

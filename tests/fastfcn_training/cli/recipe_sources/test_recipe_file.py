@@ -8,17 +8,17 @@ from fastfcn_export.network import choice
 from fastfcn_infer.artifact.class_table import class_table
 from fastfcn_infer.data.dataset import layout
 from fastfcn_infer.system import record
-from fastfcn_training.cli.form import Surroundings
-from fastfcn_training.cli.forms import recipe_file
-from fastfcn_training.cli.forms.recipe_file import recipe_names
-from fastfcn_training.cli.overrides import Changes
+from fastfcn_training.cli.overrides import Overrides
+from fastfcn_training.cli.recipe_source import Context
+from fastfcn_training.cli.recipe_sources import recipe_file
+from fastfcn_training.cli.recipe_sources.recipe_file import recipe_names
 from fastfcn_training.recipe.recipe import Recipe
 from small_trainings import RECIPE
 
 
 def read(name: str | Path) -> Recipe:
-    surroundings = Surroundings(lambda name, root, split: 0, None, 1)
-    return recipe_file.plan(recipe_file.Options(str(name)), Changes(), surroundings).recipe
+    context = Context(lambda name, root, split: 0, None, 1)
+    return recipe_file.plan(recipe_file.Options(str(name)), Overrides(), context).recipe
 
 
 def test_recipes_of_the_package_are_known_by_name() -> None:

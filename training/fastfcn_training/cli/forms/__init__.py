@@ -1,1 +1,0 @@
-"""Ways to say what to train, one file each; see `fastfcn_training.cli.form`."""

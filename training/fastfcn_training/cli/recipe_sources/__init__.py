@@ -1,0 +1,1 @@
+"""Ways to describe a training, one file each; see `fastfcn_training.cli.recipe_source`."""
