@@ -1,8 +1,13 @@
-"""What users install: the wheel holds all three rooms, their data, and nothing else."""
+"""What users install: a wheel holds the three packages, their data, and nothing else.
+
+It is built in a tree where an earlier build left its folders, as they lie about after a move.
+"""
 
 import shutil
 import subprocess
 import sys
+import tarfile
+import time
 import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,10 +21,60 @@ CODE = {
     "fastfcn_export": ROOT / "export/fastfcn_export",
     "fastfcn_training": ROOT / "training/fastfcn_training",
 }
+SDIST = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+
+
+def run(*words: str | Path, cwd: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def build_wheel(source: Path, target: Path) -> zipfile.ZipFile:
+    offline = ("--no-deps", "--no-build-isolation", "--no-index")
+    run("-m", "pip", "wheel", source, *offline, "--wheel-dir", target, cwd=target)
+    (path,) = target.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def leave_behind_an_earlier_build(source: Path) -> None:
+    """What setuptools by itself leaves: modules since moved, and newer files of other content."""
+    stale = {
+        "build/lib/fastfcn_infer/yesterday.py": "",
+        "build/lib/fastfcn_infer/errors.py": "yesterday = True",
+        "build/lib/fastfcn_infer/assets/yesterday.json": "{}",
+        "build/lib/yesterday/__init__.py": "",
+        "build/bdist.linux-x86_64/wheel/fastfcn_infer/yesterday.py": "",
+        "fastfcn_infer.egg-info/PKG-INFO": "Metadata-Version: 2.1\nName: yesterday\nVersion: 9",
+        "fastfcn_infer.egg-info/SOURCES.txt": "build/lib/yesterday/__init__.py\nnotes.txt",
+        "fastfcn_infer.egg-info/entry_points.txt": "[console_scripts]\nyesterday = yesterday:main",
+        "fastfcn_infer.egg-info/top_level.txt": "yesterday",
+        "fastfcn_infer/yesterday/__pycache__/moved.cpython-311.pyc": "",
+        "notes.txt": "of the developer",
+    }
+    for name, text in stale.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
+        assert (source / name).stat().st_mtime <= time.time()
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository in which an earlier build left its folders."""
     for package, needed in (("setuptools", 77), ("pip", 21)):
         try:
             found = int(version(package).split(".")[0])
@@ -27,43 +82,75 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
             found = 0
         if found < needed:
             pytest.skip(f"a wheel cannot be built without {package} {needed} or newer here")
-    # A copy: setuptools leaves its folders beside what it builds, and would pack old ones again.
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("fastfcn_infer", "export", "training"):
-        shutil.copytree(ROOT / name, source / name, ignore=ignore)
-    offline = ("--no-deps", "--no-build-isolation", "--no-index")
-    built = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", str(source), *offline, "--wheel-dir", str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    source = tmp_path_factory.mktemp("source")
+    ignore = shutil.ignore_patterns(
+        "__pycache__", "*.egg-info", ".*", "build", "dist", "shared", "benchmarks"
     )
-    assert built.returncode == 0, built.stdout + built.stderr
-    (path,) = target.glob("*.whl")
-    return zipfile.ZipFile(path)
+    shutil.copytree(ROOT, source, ignore=ignore, dirs_exist_ok=True)
+    leave_behind_an_earlier_build(source)
+    return source
 
 
-def test_the_top_level_is_the_rooms_and_their_metadata(wheel: zipfile.ZipFile) -> None:
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    before = files(source)
+    built = build_wheel(source, tmp_path_factory.mktemp("wheel"))
+    assert files(source) == before  # a build leaves nothing behind and changes nothing
+    return built
+
+
+@pytest.fixture(scope="module")
+def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked source distribution."""
+    target = tmp_path_factory.mktemp("sdist")
+    before = files(source)
+    run("-c", SDIST, target, cwd=source)
+    assert files(source) == before
+    (path,) = target.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        archive.extractall(target, filter="data")
+    return target / path.name.removesuffix(".tar.gz")
+
+
+def test_a_wheel_made_from_the_source_distribution_is_the_same(
+    wheel: zipfile.ZipFile, sdist: Path, tmp_path: Path
+) -> None:
+    again = build_wheel(sdist, tmp_path)
+    assert sorted(again.namelist()) == sorted(wheel.namelist())
+    differing = [name for name in wheel.namelist() if wheel.read(name) != again.read(name)]
+    assert differing == []
+
+
+def test_the_source_distribution_holds_the_packages_and_how_to_build_them(sdist: Path) -> None:
+    held = set(files(sdist))
+    code = {
+        f"{folder.relative_to(ROOT).as_posix()}/{name}"
+        for folder in CODE.values()
+        for name in files(folder)
+    }
+    build = {"pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in"}
+    about = {"README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO"}
+    assert held == code | build | about
+
+
+def test_the_top_level_is_the_packages_and_their_metadata(wheel: zipfile.ZipFile) -> None:
     top = {name.split("/")[0] for name in wheel.namelist()}
     (info,) = {name for name in top if name.endswith(".dist-info")}
     assert top == {*CODE, info}
     assert sorted(wheel.read(f"{info}/top_level.txt").decode().split()) == sorted(CODE)
 
 
-def test_every_file_of_the_rooms_is_in_it_unchanged(wheel: zipfile.ZipFile) -> None:
+def test_every_file_of_the_packages_is_in_it_unchanged_and_no_other(
+    wheel: zipfile.ZipFile,
+) -> None:
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     expected = {
-        f"{room}/{path.relative_to(folder).as_posix()}": path
-        for room, folder in CODE.items()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        f"{package}/{name}": content
+        for package, folder in CODE.items()
+        for name, content in files(folder).items()
     }
     assert held == set(expected)
-    assert [name for name, path in expected.items() if wheel.read(name) != path.read_bytes()] == []
+    assert [name for name, content in expected.items() if wheel.read(name) != content] == []
 
 
 def test_what_is_not_code_is_in_it_too(wheel: zipfile.ZipFile) -> None:
