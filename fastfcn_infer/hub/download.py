@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
 
 _TIMEOUT = 30.0  # seconds, to connect and to wait for the next bytes
 _PIECE = 1 << 18  # bytes
+_LOCK = threading.Lock()
 _SHOWN = 8  # files of a repository named in a message
 _PART = r"\w[\w.-]{0,95}"  # of a path; nothing that leads out of a folder
 _HUB_NAME = re.compile(
@@ -81,6 +83,7 @@ def download_file(
         BackendMissing: it has to be downloaded, and the extra ``hub`` is not installed.
         DownloadError: it could not be downloaded, or is not what was expected.
     """
+    sha256 = None if sha256 is None else sha256.lower()
     try:
         if target.is_file() and sha256 in (None, hash_file(target).sha256):
             return target
@@ -135,18 +138,20 @@ def download_artifact(name: str, cache: Path, *, local_files_only: bool = False)
             if not (folder / manifest.NAME).is_file():
                 held = _held(hub, asked.repository, folder, forbidden=forbidden)
                 raise ArtifactError(_no_artifact(name, held))
-            names = [glob.escape(file) for file in listed_files(folder)]
-            return fetch(folder.name, [manifest.NAME, *names], quietly=False)
+            listed = listed_files(folder)
+            names = [manifest.NAME, *map(glob.escape, listed)]
+            found = fetch(folder.name, names, quietly=False)
     except FastFCNError:
         raise
     except _hub_errors(hub) as error:
         if forbidden:
-            raise DownloadError(
-                f"{name} was not downloaded to {cache} before, or not all of it, and "
-                f"{_switch(local_files_only)} forbids downloads. Allow them once."
-            ) from error
+            raise _not_kept(name, cache, _switch(local_files_only)) from error
         advice = "check the name; HF_TOKEN gives access to private repositories"
         raise _failure(name, cache, error, advice) from error
+    # Before version 2 huggingface_hub does not notice.
+    if forbidden and not all((found / file).is_file() for file in listed):
+        raise _not_kept(name, cache, _switch(local_files_only))
+    return found
 
 
 def _receive(url: str, file: str, pooch: object) -> None:
@@ -189,15 +194,18 @@ def _package(name: str, wanted: str) -> Any:
 
 @contextlib.contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep a client from printing; what matters reaches the user as an error."""
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    """Keep a client from printing; what matters reaches the user as an error.
+
+    Levels and filters belong to the process, so threads download one after the other.
+    """
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            logger.setLevel(level)
 
 
 def _bar(hub: Any, *, hidden: bool) -> type:
@@ -237,6 +245,13 @@ def _no_artifact(name: str, held: list[str]) -> str:
 
 def _switch(local_files_only: bool) -> str:
     return "local_files_only (--offline)" if local_files_only else OFFLINE
+
+
+def _not_kept(name: str, cache: Path, switch: str) -> DownloadError:
+    return DownloadError(
+        f"{name} was not downloaded to {cache} before, or not all of it, and {switch} forbids "
+        "downloads. Allow them once."
+    )
 
 
 def _failure(what: str, folder: Path, error: Exception, advice: str) -> DownloadError:

@@ -14,7 +14,7 @@ from fastfcn_infer.hub import catalogue
 from web_server import BODY, Server
 
 NAMES = [entry.name for entry in catalogue.entries()]
-FETCHED = "fastfcn-resnet50-ade20k"
+DOWNLOADED = "fastfcn-resnet50-ade20k"
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.delenv("FASTFCN_OFFLINE", raising=False)
     server = Server()
     entry = dataclasses.replace(
-        catalogue.find(FETCHED), url=server.url(), sha256=hashlib.sha256(BODY).hexdigest()
+        catalogue.find(DOWNLOADED), url=server.url(), sha256=hashlib.sha256(BODY).hexdigest()
     )
     monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
     yield server
@@ -49,17 +49,17 @@ def test_an_entry_is_complete(entry: catalogue.Entry) -> None:
 
 
 def test_the_figures_of_paddleseg_are_those_it_publishes() -> None:
-    assert catalogue.find(FETCHED).figures == {
+    assert catalogue.find(DOWNLOADED).figures == {
         "mIoU": 43.76,
         "mIoU_flip": 44.11,
         "mIoU_ms_flip": 44.91,
     }
 
 
-def test_an_unknown_name_is_answered_with_close_ones_and_the_command() -> None:
+def test_the_error_for_an_unknown_name_suggests_similar_ones_and_the_command() -> None:
     with pytest.raises(ArtifactError, match="fastfcn models") as caught:
         catalogue.find("fastfcn-resnet50-ade")
-    assert repr(FETCHED) in str(caught.value)
+    assert repr(DOWNLOADED) in str(caught.value)
     with pytest.raises(ArtifactError) as caught:
         catalogue.find("%%%")
     assert "Did you mean" not in str(caught.value)
@@ -75,27 +75,27 @@ def test_a_checkpoint_without_an_address_names_its_page(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_is_fetched_once_and_then_taken_from_the_cache(
+def test_a_name_is_downloaded_once_and_then_taken_from_the_cache(
     server: Server, tmp_path: Path
 ) -> None:
-    path = catalogue.fetch(FETCHED, tmp_path)
+    path = catalogue.fetch(DOWNLOADED, tmp_path)
     assert path.read_bytes() == BODY
-    assert path == tmp_path / "checkpoints" / FETCHED / "model.pdparams"
-    assert catalogue.fetch(FETCHED, tmp_path, local_files_only=True) == path
-    assert len(server.ranges) == 1
+    assert path == tmp_path / "checkpoints" / DOWNLOADED / "model.pdparams"
+    assert catalogue.fetch(DOWNLOADED, tmp_path, local_files_only=True) == path
+    assert len(server.paths) == 1
 
 
-def test_with_local_files_only_nothing_is_asked(server: Server, tmp_path: Path) -> None:
+def test_with_local_files_only_nothing_is_requested(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="local_files_only"):
-        catalogue.fetch(FETCHED, tmp_path, local_files_only=True)
-    assert server.ranges == []
+        catalogue.fetch(DOWNLOADED, tmp_path, local_files_only=True)
+    assert server.paths == []
 
 
 def test_without_a_folder_the_users_cache_is_used(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path / "cache"))
-    assert catalogue.fetch(FETCHED).is_relative_to(tmp_path / "cache")
+    assert catalogue.fetch(DOWNLOADED).is_relative_to(tmp_path / "cache")
 
 
 def test_importing_and_listing_opens_no_connection() -> None:

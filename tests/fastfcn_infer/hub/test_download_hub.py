@@ -1,10 +1,12 @@
 """Downloads from a hub on this machine by the real huggingface_hub."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
@@ -23,7 +25,7 @@ LISTED = ["golden/input.png", "golden/labels.png", "manifest.json", "model.onnx"
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """Serve ``me/tiny``: an artifact and two files that are not of it."""
+    """Serve ``me/tiny``: an artifact and two files that do not belong to it."""
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("FASTFCN_OFFLINE", raising=False)
     server = HubServer()
@@ -152,7 +154,7 @@ def test_an_unknown_repository_or_revision_is_named(
 
 
 @pytest.mark.parametrize("way", ["argument", "variable", "HF_HUB_OFFLINE"])
-def test_offline_nothing_is_asked_and_the_error_names_the_switch(
+def test_offline_nothing_is_requested_and_the_error_names_the_switch(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setenv("FASTFCN_OFFLINE", "1" if way == "variable" else "")
@@ -224,6 +226,19 @@ def test_a_cache_that_is_a_file_is_named_with_what_to_do(hub: HubServer, tmp_pat
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DownloadError, match="FASTFCN_CACHE"):
         download_artifact("hub:me/tiny", tmp_path / "file")
+
+
+def test_a_full_disk_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.delenv("FASTFCN_OFFLINE", raising=False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(DownloadError, match=r"No space left.*--cache-dir") as caught:
+        download_artifact("hub:me/tiny", tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

@@ -5,9 +5,11 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import pooch
 import pytest
 
 from fastfcn_infer.hub import download as module
@@ -61,6 +63,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
 
 def test_sixteen_threads_at_once_all_get_the_file(server: Server, target: Path) -> None:
     found: list[bytes] = []
+    before = pooch.get_logger().level, list(warnings.filters)
 
     def get() -> None:
         found.append(download_file(server.url(), target, sha256=SHA256).read_bytes())
@@ -71,6 +74,7 @@ def test_sixteen_threads_at_once_all_get_the_file(server: Server, target: Path) 
     for thread in threads:
         thread.join()
     assert found == [BODY] * 16
+    assert (pooch.get_logger().level, list(warnings.filters)) == before
     assert list(target.parent.iterdir()) == [target]
 
 

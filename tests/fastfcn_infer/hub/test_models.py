@@ -15,7 +15,7 @@ from fastfcn_infer.hub.models import EMBEDDED, find_model
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 
-FETCHED = "fastfcn-resnet50-ade20k"  # has an address
+DOWNLOADED = "fastfcn-resnet50-ade20k"  # has an address
 BY_HAND = next(entry for entry in catalogue.entries() if entry.url is None)
 
 
@@ -40,7 +40,7 @@ def found(model: Any, cache: Path, **options: Any) -> Artifact:
 
 
 @pytest.mark.usefixtures("no_network")
-def test_nothing_is_the_model_that_comes_with_the_package(tmp_path: Path) -> None:
+def test_no_name_means_the_model_that_comes_with_the_package(tmp_path: Path) -> None:
     artifact = found(None, tmp_path)
     assert artifact.model.name == EMBEDDED
     assert found(EMBEDDED, tmp_path) == artifact
@@ -74,7 +74,7 @@ def test_a_relative_path_without_a_separator_is_a_path(
 @pytest.mark.parametrize(
     "model", ["gone/model", "./gone", "gone.onnx", "gone.pdparams", "gone.PTH", Path("gone")]
 )
-def test_a_path_that_does_not_exist_is_told_so_and_not_that_it_is_no_name(
+def test_a_path_that_does_not_exist_is_reported_as_a_path_and_not_as_an_unknown_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str | Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -84,13 +84,13 @@ def test_a_path_that_does_not_exist_is_told_so_and_not_that_it_is_no_name(
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_name_that_is_nearly_one_of_the_catalogue_is_answered_with_it(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=f"Did you mean '{FETCHED}'"):
+def test_the_error_for_a_misspelt_name_suggests_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=f"Did you mean '{DOWNLOADED}'"):
         found("fastfcn-resnet50-ade2ok", tmp_path)
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_name_whose_file_only_people_can_get_names_the_page(tmp_path: Path) -> None:
+def test_the_error_for_a_file_that_only_people_can_download_names_the_page(tmp_path: Path) -> None:
     with pytest.raises(DownloadError) as caught:
         found(BY_HAND.name, tmp_path)
     assert BY_HAND.page in str(caught.value)
@@ -103,12 +103,14 @@ def test_offline_a_name_that_is_not_in_the_cache_is_an_error_and_no_socket_is_op
 ) -> None:
     monkeypatch.setenv("FASTFCN_OFFLINE", "1" if way == "variable" else "")
     with pytest.raises(DownloadError):
-        found(FETCHED, tmp_path, local_files_only=way == "argument")
+        found(DOWNLOADED, tmp_path, local_files_only=way == "argument")
     with pytest.raises(DownloadError):
-        Segmenter.from_pretrained(FETCHED, cache_dir=tmp_path, local_files_only=way == "argument")
+        Segmenter.from_pretrained(
+            DOWNLOADED, cache_dir=tmp_path, local_files_only=way == "argument"
+        )
 
 
-def test_a_name_brings_the_catalogues_conventions_unless_the_user_says_otherwise(
+def test_the_catalogue_gives_a_names_conventions_unless_the_user_gives_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[Path, Conversion, Path]] = []
@@ -118,9 +120,9 @@ def test_a_name_brings_the_catalogues_conventions_unless_the_user_says_otherwise
 
     monkeypatch.setattr(catalogue, "fetch", fetch)
     monkeypatch.setattr(module, "converted", lambda *given: asked.append(given))
-    find_model(FETCHED, tmp_path, Conversion(), local_files_only=True)
-    find_model(FETCHED, tmp_path, Conversion("voc", "wuhuikai", 16), local_files_only=False)
-    entry = catalogue.find(FETCHED)
+    find_model(DOWNLOADED, tmp_path, Conversion(), local_files_only=True)
+    find_model(DOWNLOADED, tmp_path, Conversion("voc", "wuhuikai", 16), local_files_only=False)
+    entry = catalogue.find(DOWNLOADED)
     assert [conversion for _, conversion, _ in asked] == [
         Conversion(entry.classes, entry.dialect, entry.output_stride),
         Conversion("voc", "wuhuikai", 16),
@@ -141,7 +143,7 @@ def test_a_checkpoint_is_converted_into_the_cache_whatever_the_case_of_its_suffi
     assert artifact.model.network.dialect == "paddleseg"
 
 
-def test_without_a_cache_folder_the_users_is_taken(
+def test_without_a_cache_folder_the_users_own_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path / "own"))
@@ -151,7 +153,7 @@ def test_without_a_cache_folder_the_users_is_taken(
         assert segmenter.artifact.folder.parent == tmp_path / "own" / "artifacts"
 
 
-def test_a_checkpoint_that_is_none_is_a_checkpoint_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_a_checkpoint_error(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(CheckpointError, match=r"net\.pth"):
