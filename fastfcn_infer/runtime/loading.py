@@ -1,19 +1,25 @@
-"""How a runtime is imported: by one thread at a time, and with a typed error if it is broken.
+"""The import of a runtime: by one thread at a time, and with a typed error if it is broken.
 
 An import prepares the process: it needs environment variables that are read once, and for OpenVINO
 an entry of `sys.modules`. Two threads that prepare and clean up at the same time undo each other's
 work.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastfcn_infer.errors import BackendError, BackendMissing
 
-# Held while anything is done that is done once per process. Reentrant, because a backend that
-# imports its runtime may be called while it is held; never wait for another thread inside.
+# Held while anything is done that is done once per process, and while a graph is opened where the
+# runtime cannot bear two at a time. Reentrant; never wait for another thread while holding it.
 ONCE = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A child would inherit the lock held for ever, and an import that never ends.
+    os.register_at_fork(
+        before=ONCE.acquire, after_in_parent=ONCE.release, after_in_child=ONCE.release
+    )
 
 
 @contextmanager

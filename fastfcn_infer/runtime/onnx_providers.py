@@ -89,10 +89,10 @@ def diagnose(
     if provider not in available:
         names = ", ".join(name.removesuffix("ExecutionProvider") for name in available)
         return (
-            f"{text} It brings {names} and no {provider}. "
+            f"{text} It has {names} and no {provider}. "
             f'pip uninstall -y onnxruntime, then {_GPU}, or take device="cpu".'
         )
-    text = f"{text} It brings {provider}, but it did not start: "
+    text = f"{text} It has {provider}, but that did not start: "
     if reason is not None:
         text += f"{reason}. "
     else:

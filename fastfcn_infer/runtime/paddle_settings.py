@@ -27,7 +27,7 @@ _SIDES = (33, 512, 2048)  # likewise, pixels; no smaller canvas is ever given to
 def _onednn(config: Any, index: int) -> Any:
     config.enable_mkldnn()
     # With this pass Paddle 3.3.0 and 3.3.1 stop at the first run, and 3.2.2 computes networks that
-    # resize maps 6 % to 150 % wrong.
+    # resize maps wrongly.
     config.delete_pass("onednn_placement_pass")
     return config
 

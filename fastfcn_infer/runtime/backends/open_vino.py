@@ -3,7 +3,6 @@
 import importlib.metadata
 import queue
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
-from fastfcn_infer.runtime.loading import importing
+from fastfcn_infer.runtime.loading import ONCE, importing
 
 # The fastest on processors (benchmarks/results/runtimes.json), so "auto" tries it first, except
 # where another backend can use a GPU.
@@ -28,10 +27,6 @@ REQUIRES = ("openvino",)
 
 _NAME = __name__.rpartition(".")[2]
 _TELEMETRY = "openvino_telemetry"
-
-# Threads that read and compile graphs at the same time, when none was opened before, wait for each
-# other for ever inside OpenVINO.
-_OPENING = threading.Lock()
 
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
@@ -51,7 +46,7 @@ def load() -> Any:
 def providers() -> list[str]:
     """List OpenVINO's devices here; see `backend.BackendFile`."""
     openvino = load()
-    with _OPENING:
+    with ONCE:
         return list(openvino.Core().available_devices)
 
 
@@ -146,7 +141,8 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
         "CACHE_DIR": "",
     }
     try:
-        with _OPENING:
+        # Threads that open the first graphs of a process together wait for each other for ever.
+        with ONCE:
             # By name: otherwise OpenVINO offers the file to each of its readers until one takes it.
             reader = frontend.FrontEndManager().load_by_framework("onnx")
             graph = reader.convert(reader.load(str(path)))

@@ -20,7 +20,7 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, GraphRefused
 from fastfcn_infer.runtime import canary, paddle_settings
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
-from fastfcn_infer.runtime.loading import importing
+from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.scratch import Scratch
@@ -33,8 +33,7 @@ REQUIRES = ("paddle",)
 
 _NAME = __name__.rpartition(".")[2]
 
-# Paddle sets up its devices and its kernels when the first predictor is made.
-_CREATING = threading.Lock()
+_CONVERTING = threading.Lock()  # the conversion for TensorRT changes modes of the whole process
 
 # What Paddle raises; these have no common ancestor of their own.
 _FAILURES = (RuntimeError, ValueError, IndexError, NotImplementedError, OSError, MemoryError)
@@ -121,7 +120,7 @@ class PaddleInference:
         from paddle import inference
 
         try:
-            with _CREATING:
+            with ONCE:  # the first one sets up devices and kernels
                 predictor = inference.create_predictor(config())
         except _FAILURES as error:
             raise BackendError(
@@ -255,7 +254,7 @@ def _compiled(files: tuple[Path, Path], model: Model, folder: Path) -> tuple[Pat
     if model.precision == "fp16":
         config.precision_mode = tensorrt.PrecisionMode.FP16  # otherwise computed in float32
     try:
-        with _CREATING:  # it puts Paddle into another mode meanwhile
+        with _CONVERTING:
             tensorrt.convert(os.fspath(files[0].with_suffix("")), config)
     except _FAILURES as error:
         raise GraphRefused(f"TensorRT refused {files[0]}: {reason(error)}") from error

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact, seal
 from fastfcn_infer.runtime import backend
+from fastfcn_infer.runtime.loading import ONCE
 from models import tiny_artifact, tiny_model
 from paddle_models import PADDLE, tiny_paddle
 
@@ -144,3 +146,26 @@ def test_eight_threads_open_the_embedded_model_at_once_and_predict(name: str) ->
 
 def test_eight_threads_use_every_public_name_first_at_once() -> None:
     run_alone(NAMES, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_during_an_import_in_another_thread_leaves_the_child_no_locked_lock() -> None:
+    held, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ONCE:
+            held.set()
+            end.wait(0.5)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if ONCE.acquire(timeout=10) else 1)
+    end.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert ONCE.acquire(timeout=10)
+    ONCE.release()

@@ -59,7 +59,7 @@ def test_tensorrt_keeps_engines_only_where_it_was_lent_a_folder(tmp_path: Path) 
     [
         ((), (), None, "no onnxruntime wheel"),
         (("onnxruntime 1", "onnxruntime-gpu 1"), ALL, None, "overwrite each other"),
-        (("onnxruntime 1",), ALL[2:], None, "brings CPU and no CUDAExecutionProvider"),
+        (("onnxruntime 1",), ALL[2:], None, "has CPU and no CUDAExecutionProvider"),
         (("onnxruntime-gpu 1",), ALL, "libcudnn.so.9: not found", r"libcudnn\.so\.9: not found"),
         (("onnxruntime-gpu 1",), ALL, None, "see nvidia-smi"),
     ],
@@ -73,6 +73,6 @@ def test_every_diagnosis_names_the_cause_and_a_line_to_install(
     assert "pip install" in str(caught.value)
 
 
-def test_tensorrt_is_said_to_come_from_its_makers() -> None:
+def test_tensorrt_is_said_to_come_from_nvidia() -> None:
     text = diagnose("tensorrt", "tensorrt", ("onnxruntime-gpu 1",), ALL, "libnvinfer.so.10")
     assert "NVIDIA's pip install tensorrt" in text
