@@ -4,14 +4,19 @@ Runtimes read cut-off and altered weight files without complaint (reference/reli
 sizes and hashes are checked here, before any runtime opens a file.
 """
 
+import functools
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from fastfcn_infer.artifact import manifest, onnx_metadata
+from fastfcn_infer.artifact.checked_file import CheckedFile, check_file, measured
+from fastfcn_infer.artifact.checked_file import hash_file as hash_file
 from fastfcn_infer.artifact.manifest import FileFacts, Manifest, Model, Source, Verification
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import atomic
@@ -39,6 +44,8 @@ class Artifact:
     manifest: Manifest | None
     files: Mapping[str, Path]  # name inside the artifact, forward slashes -> where it is
     unlisted: tuple[str, ...] = field(default=())  # in the folder, not in the manifest: never used
+    # Name -> what was checked; without it (a graph that is not sealed yet) files are used as found.
+    checked: Mapping[str, CheckedFile] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -62,6 +69,50 @@ class Artifact:
                 f"{', '.join(self.formats)}. Export it with fastfcn-export --format {format}."
             )
         return self.files[file]
+
+    def read(self, name: str) -> bytes:
+        """Read a file of the artifact.
+
+        Args:
+            name: one of `files`.
+
+        Returns:
+            The bytes that were checked when the artifact was opened.
+
+        Raises:
+            ArtifactError: the file was changed or removed since.
+            OSError: the artifact was not opened by `open_artifact`, and the file cannot be read.
+        """
+        checked = self.checked.get(name)
+        return self.files[name].read_bytes() if checked is None else checked.read()
+
+    @contextmanager
+    def unchanged(self, *names: str) -> Iterator[None]:
+        """Guard a block in which a runtime opens files by their names.
+
+        Args:
+            names: of `files`.
+
+        Raises:
+            ArtifactError: a file was changed since it was checked, or during the block.
+        """
+        with ExitStack() as stack:
+            for name in names:
+                if name in self.checked:
+                    stack.enter_context(self.checked[name].unchanged())
+            yield
+
+    def sha256(self, name: str) -> str:
+        """Identify the content of a file by a SHA-256, hexadecimal.
+
+        Args:
+            name: one of `files`; of a lone ``.onnx`` the graph and its description are hashed.
+
+        Raises:
+            OSError: the artifact was not opened by `open_artifact`, and the file cannot be read.
+        """
+        checked = self.checked.get(name)
+        return hash_file(self.files[name]).sha256 if checked is None else checked.sha256
 
 
 def open_artifact(path: Path) -> Artifact:
@@ -91,8 +142,11 @@ def open_artifact(path: Path) -> Artifact:
             f"{path} is a checkpoint, not an artifact. "
             f"Convert it: fastfcn-export {path.name} -o FOLDER."
         )
-    model = onnx_metadata.read_model_of(path)
-    return Artifact(None, model, None, {FORMATS["onnx"]: path})
+    name = FORMATS["onnx"]
+    read = functools.partial(_lone, where=str(path))
+    (model, sha256), stamp, settled = measured(path, read)
+    checked = CheckedFile(path, sha256, stamp, settled, lambda file: read(file)[1])
+    return Artifact(None, model, None, {name: path}, checked={name: checked})
 
 
 def listed_files(folder: Path) -> tuple[str, ...]:
@@ -104,23 +158,9 @@ def listed_files(folder: Path) -> tuple[str, ...]:
     return tuple(manifest.read_manifest(_manifest_text(folder), str(folder / manifest.NAME)).files)
 
 
-def hash_file(path: Path) -> FileFacts:
-    """Measure a file.
-
-    Args:
-        path: a regular file of any size; it is read in pieces.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    digest, size = hashlib.sha256(), 0
-    buffer = bytearray(1 << 18)  # larger ones leave the cache and are slower
-    view = memoryview(buffer)
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            digest.update(view[:count])
-            size += count
-    return FileFacts(size, digest.hexdigest())
+def _lone(file: BinaryIO, where: str) -> tuple[Model, str]:
+    model, graph = onnx_metadata.read_model_and_graph(file, where)
+    return model, hashlib.sha256(f"{graph} {to_json(model)}".encode()).hexdigest()
 
 
 def seal(
@@ -160,7 +200,7 @@ def _open_folder(folder: Path) -> Artifact:
     text = _manifest_text(folder)
     for attempt in range(_ATTEMPTS):
         found = manifest.read_manifest(text, str(folder / manifest.NAME))
-        faults = _faults(folder, found)
+        checked, faults = _check(folder, found)
         # Another process may have put a new export in the place of this one while it was read.
         now = _manifest_text(folder) if faults else text
         if now == text or attempt == _ATTEMPTS - 1:
@@ -169,7 +209,7 @@ def _open_folder(folder: Path) -> Artifact:
     _raise(folder, faults)
     unlisted = tuple(sorted({*_names(folder)} - {*found.files, manifest.NAME}))
     paths = {name: folder / name for name in found.files}
-    return Artifact(folder, found.model, found, paths, unlisted)
+    return Artifact(folder, found.model, found, paths, unlisted, checked)
 
 
 def _manifest_text(folder: Path) -> bytes:
@@ -199,37 +239,39 @@ def _not_an_artifact(folder: Path) -> str:
     return f"{text} Give the folder that fastfcn-export wrote."
 
 
-def _faults(folder: Path, found: Manifest) -> list[str]:
-    faults = []
+def _check(folder: Path, found: Manifest) -> tuple[dict[str, CheckedFile], list[str]]:
+    checked, faults = {}, []
     for name, facts in found.files.items():
-        fault = _fault(folder, name, facts)
-        if fault:
-            faults.append(f"{name}: {fault}")
+        try:
+            checked[name] = _checked(folder, name, facts)
+        except ArtifactError as error:
+            faults.append(f"{name}: {error}")
     if not set(found.files) & set(FORMATS.values()):
         faults.append(f"no graph is listed: none of {', '.join(FORMATS.values())}")
     if not faults:
         faults = _contradictions(folder, found.files, found.model, check_graph=False)
-    return faults
+    return checked, faults
 
 
-def _fault(folder: Path, name: str, facts: FileFacts) -> str | None:
+def _checked(folder: Path, name: str, facts: FileFacts) -> CheckedFile:
+    """Check a file; an ArtifactError says what is wrong with it."""
     path = folder / name
     try:
         if not Path(os.path.realpath(path)).is_relative_to(_root(folder)):
-            return "a link that leaves the folder"
+            raise ArtifactError("a link that leaves the folder")
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return "not a regular file"
+            raise ArtifactError("not a regular file")
         if status.st_size != facts.size:
-            return f"{status.st_size} bytes, {facts.size} were exported"
-        found = hash_file(path)
-    except FileNotFoundError:
-        return "missing"
+            raise ArtifactError(f"{status.st_size} bytes, {facts.size} were exported")
+        checked, found = check_file(path)
+    except FileNotFoundError as error:
+        raise ArtifactError("missing") from error
     except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+        raise ArtifactError(f"cannot be read: {error.strerror or error}") from error
     if found != facts:
-        return f"changed: its SHA-256 is {found.sha256}, {facts.sha256} was exported"
-    return None
+        raise ArtifactError(f"changed: its SHA-256 is {found.sha256}, {facts.sha256} was exported")
+    return checked
 
 
 def _root(folder: Path) -> str:

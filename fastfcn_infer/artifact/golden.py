@@ -68,7 +68,8 @@ def read_golden(artifact: Artifact) -> Golden:
     """Read the self-test of an artifact.
 
     Raises:
-        ArtifactError: it carries none, or its labels are no picture of labels.
+        ArtifactError: it carries none, its labels are no picture of labels, or one of the two
+            files was changed since the artifact was opened.
     """
     record = None if artifact.manifest is None else artifact.manifest.verification
     if record is None or not carries_golden(artifact):
@@ -77,11 +78,11 @@ def read_golden(artifact: Artifact) -> Golden:
             ".onnx, or was exported with --verify off. Its files are whole; export the checkpoint "
             "again, with verification, for a self-test."
         )
-    data = np.frombuffer(artifact.files[LABELS].read_bytes(), np.uint8)
+    data = np.frombuffer(artifact.read(LABELS), np.uint8)
     labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if labels is None or labels.ndim != 2:
         raise ArtifactError(f"{artifact.files[LABELS]} is not a grey picture of labels.")
-    return Golden(record, read_picture(artifact.files[PICTURE]), labels)
+    return Golden(record, read_picture(artifact.read(PICTURE)), labels)
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

@@ -53,27 +53,18 @@ def embed(model: Model, graph_sha256: str) -> dict[str, str]:
     }
 
 
-def read_onnx(path: Path, *, hash_graph: bool = True) -> OnnxFile:
+def read_onnx(path: Path) -> OnnxFile:
     """Read the metadata of an ONNX file and hash its graph.
 
     Args:
         path: the file; any size, it is read in pieces.
-        hash_graph: False skips over the graph.
 
     Raises:
         ArtifactError: not an ONNX file, or cut off.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        if not size:
-            raise ArtifactError(f"{path} is empty. Copy or export it again.")
-        try:
-            return _read(file, size, hash_graph)
-        except ValueError as error:
-            raise ArtifactError(
-                f"{path} is not a whole ONNX file: {error}. Copy or export it again."
-            ) from error
+        return _read_onnx(file, str(path), hash_graph=True)
 
 
 def read_model_of(path: Path, *, check_graph: bool = True) -> Model:
@@ -87,12 +78,27 @@ def read_model_of(path: Path, *, check_graph: bool = True) -> Model:
         ArtifactError: not an ONNX file, not one of ours, or changed since it was exported.
         OSError: it cannot be read.
     """
-    found = read_onnx(path, hash_graph=check_graph)
+    with path.open("rb") as file:
+        return read_model_and_graph(file, str(path), check_graph=check_graph)[0]
+
+
+def read_model_and_graph(
+    file: BinaryIO, where: str, *, check_graph: bool = True
+) -> tuple[Model, str | None]:
+    """Do what `read_model_of` does with an open file, which `where` names in messages.
+
+    Returns:
+        The description, and the SHA-256 of the graph, hexadecimal; None unless `check_graph`.
+
+    Raises:
+        ArtifactError: not an ONNX file, not one of ours, or changed since it was exported.
+    """
+    found = _read_onnx(file, where, hash_graph=check_graph)
     missing = [key for key in (MODEL_KEY, GRAPH_SHA256_KEY) if key not in found.metadata]
     if missing:
         keys = " and no ".join(repr(key) for key in missing)
         raise ArtifactError(
-            f"{path} is not an export of fastfcn-export: no {keys} metadata; without it the class "
+            f"{where} is not an export of fastfcn-export: no {keys} metadata; without it the class "
             "names, the colours and the normalisation would be guesses. Export the checkpoint with "
             "fastfcn-export."
         )
@@ -106,13 +112,25 @@ def read_model_of(path: Path, *, check_graph: bool = True) -> Model:
         if is_now != was
     ]
     if changed:
-        raise ArtifactError(f"{path} was changed: {'; '.join(changed)}. Copy or export it again.")
-    return read_model(text, str(path))
+        raise ArtifactError(f"{where} was changed: {'; '.join(changed)}. Copy or export it again.")
+    return read_model(text, where), found.graph_sha256
 
 
 def _description_hashes(text: str, metadata: Mapping[str, str]) -> tuple[str, str]:
     found = hashlib.sha256(text.encode()).hexdigest()
     return found, metadata.get(MODEL_SHA256_KEY, found)
+
+
+def _read_onnx(file: BinaryIO, where: str, *, hash_graph: bool) -> OnnxFile:
+    size = file.seek(0, io.SEEK_END)
+    if not size:
+        raise ArtifactError(f"{where} is empty. Copy or export it again.")
+    try:
+        return _read(file, size, hash_graph)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{where} is not a whole ONNX file: {error}. Copy or export it again."
+        ) from error
 
 
 def _read(file: BinaryIO, size: int, hash_graph: bool) -> OnnxFile:

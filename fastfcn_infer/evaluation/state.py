@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from fastfcn_infer.artifact.artifact import Artifact, hash_file
+from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Procedure
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.errors import EvaluationError
@@ -167,7 +167,7 @@ def write_state(path: Path, run: Run, tally: Tally) -> None:
 
 def _fingerprint(artifact: Artifact) -> str:
     if artifact.manifest is None:
-        return _sha256([hash_file(path).sha256 for path in artifact.files.values()])
+        return _sha256([artifact.sha256(name) for name in artifact.files])
     files = artifact.manifest.files
     return _sha256([part for name in sorted(files) for part in (name, files[name].sha256)])
 

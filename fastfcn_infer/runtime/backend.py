@@ -82,6 +82,7 @@ class Backend(Protocol):
 
         Raises:
             BackendError: the runtime failed, or the backend was closed.
+            ArtifactError: a file that the runtime had to read again was changed meanwhile.
         """
 
     def close(self) -> None:
@@ -188,7 +189,8 @@ def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) ->
     Raises:
         BackendMissing: the runtime is not installed, or cannot be imported; says what to install.
         DeviceUnavailable: the device is unknown or cannot be had.
-        ArtifactError: the artifact does not hold the format that the runtime reads.
+        ArtifactError: the artifact does not hold the format that the runtime reads, or a file of
+            the graph was changed since it was checked.
         GraphRefused: no runtime that was tried takes the graph; names others that may.
         BackendError: no such backend, or the runtime failed.
         ValueError: `threads` is less than 1.

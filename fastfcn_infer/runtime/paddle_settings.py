@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.errors import ArtifactError, BackendError, GraphRefused
 from fastfcn_infer.runtime.loading import ONCE
@@ -157,18 +157,18 @@ def reason(error: BaseException) -> str:
 
 FORMAT = "paddle"
 
-_WEIGHTS = ".pdiparams"  # beside the graph, with its name
+WEIGHTS = FORMATS[FORMAT].removesuffix(".json") + ".pdiparams"  # beside the graph
 
 
-def whole_program(artifact: Artifact) -> tuple[Path, Path]:
-    """Return the graph and its weights, whole at this moment.
+def program_files(artifact: Artifact) -> tuple[Path, Path]:
+    """Return the graph and its weights.
 
     Args:
         artifact: holds a Paddle program; without a manifest, which lists hashes, only names can be
             checked.
 
     Raises:
-        ArtifactError: a file is not listed, or was changed since the artifact was opened.
+        ArtifactError: the manifest does not list the weights.
         GraphRefused: the program is of another version than Paddle 3's.
         BackendError: there are no weights.
     """
@@ -178,19 +178,13 @@ def whole_program(artifact: Artifact) -> tuple[Path, Path]:
             f"{graph.name} of {artifact.model.name!r} is no .json; Paddle may crash on the programs "
             "of version 2."
         )
-    name = FORMATS[FORMAT].removesuffix(graph.suffix) + _WEIGHTS
     if artifact.manifest is None:
-        weights = graph.with_suffix(_WEIGHTS)
+        weights = graph.with_suffix(Path(WEIGHTS).suffix)
         if not weights.is_file():
             raise BackendError(f"{graph} has no {weights.name} beside it, its weights.")
         return graph, weights
-    if name not in artifact.files:
+    if WEIGHTS not in artifact.files:
         raise ArtifactError(
-            f"{artifact.folder} lists no {name}, the weights of {FORMATS[FORMAT]}."
+            f"{artifact.folder} lists no {WEIGHTS}, the weights of {FORMATS[FORMAT]}."
         )
-    for each in (FORMATS[FORMAT], name):
-        if hash_file(artifact.files[each]) != artifact.manifest.files[each]:
-            raise ArtifactError(
-                f"{artifact.files[each]} was changed since the artifact was opened; open it again."
-            )
-    return graph, artifact.files[name]
+    return graph, artifact.files[WEIGHTS]

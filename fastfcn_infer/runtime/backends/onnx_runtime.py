@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.artifact import Artifact, hash_file
-from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError, GraphRefused
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
@@ -33,19 +32,18 @@ _ERRORS_ONLY = 3  # log severity; what matters arrives as exceptions
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
     """Open an ONNX file; see `backend.BackendFile.open`."""
-    model_path, model = artifact.path(FORMAT), artifact.model
     if device.kind != "auto":
-        return OnnxRuntime(model_path, model, device, threads, ())
+        return OnnxRuntime(artifact, device, threads, ())
     cpu = Device("cpu")
     if PROVIDERS["cuda"] not in providers():
         note = "device cpu: this ONNX Runtime has no CUDA provider"
-        return OnnxRuntime(model_path, model, cpu, threads, (note,))
+        return OnnxRuntime(artifact, cpu, threads, (note,))
     try:
         note = "device cuda: this ONNX Runtime has the CUDA provider"
-        return OnnxRuntime(model_path, model, Device("cuda"), threads, (note,))
+        return OnnxRuntime(artifact, Device("cuda"), threads, (note,))
     except DeviceUnavailable as error:
         note = f"device cpu: CUDA did not start ({error})"
-        return OnnxRuntime(model_path, model, cpu, threads, (note,))
+        return OnnxRuntime(artifact, cpu, threads, (note,))
 
 
 def load() -> Any:
@@ -65,7 +63,7 @@ class OnnxRuntime:
     """A session; ONNX Runtime lets several threads run one at the same time."""
 
     def __init__(
-        self, path: Path, model: Model, device: Device, threads: int, chosen: tuple[str, ...]
+        self, artifact: Artifact, device: Device, threads: int, chosen: tuple[str, ...]
     ) -> None:
         onnxruntime = load()
         provider = PROVIDERS[device.kind]
@@ -81,15 +79,18 @@ class OnnxRuntime:
             if isinstance(found, str):
                 raise DeviceUnavailable(_diagnosis(device, found))
             if device.kind == "tensorrt":
-                self._engines, note = _engines(path, found, onnxruntime.__version__, model)
-                rounding = tensorrt_note(model.precision, os.environ.get("NVIDIA_TF32_OVERRIDE"))
+                self._engines, note = _engines(artifact, found, onnxruntime.__version__)
+                rounding = tensorrt_note(
+                    artifact.model.precision, os.environ.get("NVIDIA_TF32_OVERRIDE")
+                )
                 chosen += tuple(each for each in (note, rounding) if each is not None)
-        self._session = self._open(path, model, device, threads)
+        with artifact.unchanged(FORMATS[FORMAT]):
+            self._session = self._open(artifact, device, threads)
         if provider not in self._session.get_providers():
             # ONNX Runtime silently continues without the provider that was asked for.
             raise DeviceUnavailable(_diagnosis(device))
-        self._input, self._output = model.input.name, model.output.name
-        self._check_names(path)
+        self._input, self._output = artifact.model.input.name, artifact.model.output.name
+        self._check_names(artifact.path(FORMAT))
         self.facts = RuntimeFacts(
             backend=_NAME,
             provider=provider,
@@ -132,8 +133,9 @@ class OnnxRuntime:
                 self._warned = True
                 warn(f"What TensorRT compiled is not kept for the next time: {error}")
 
-    def _open(self, path: Path, model: Model, device: Device, threads: int) -> Any:
+    def _open(self, artifact: Artifact, device: Device, threads: int) -> Any:
         onnxruntime = load()
+        path, model = artifact.path(FORMAT), artifact.model
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -156,7 +158,7 @@ class OnnxRuntime:
             # While a graph is verified its folder has a temporary name, gone when people read this.
             why = _first_line(error).replace(str(path), path.name)
             raise GraphRefused(
-                f"ONNX Runtime refused {path.name} of {model.name!r}: {why}"
+                f"ONNX Runtime refused {path.name} of {artifact.model.name!r}: {why}"
             ) from error
 
     def _check_names(self, path: Path) -> None:
@@ -200,17 +202,17 @@ def _diagnosis(device: Device, reason: str | None = None) -> str:
 
 
 def _engines(
-    path: Path, found: gpu.Gpu, version: str, model: Model
+    artifact: Artifact, found: gpu.Gpu, version: str
 ) -> tuple[Engines | None, str | None]:
     """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
     identity = {
-        "graph": hash_file(path).sha256,
+        "graph": artifact.sha256(FORMATS[FORMAT]),
         "onnxruntime": version,
         "tensorrt": gpu.library_version("nvinfer", "getInferLibVersion"),
         "gpu": found.name,
         "device": found.uuid,
         "driver": str(found.driver),
-        "options": str(provider_chain("tensorrt", 0, None, model.precision)),
+        "options": str(provider_chain("tensorrt", 0, None, artifact.model.precision)),
         "tf32": os.environ.get("NVIDIA_TF32_OVERRIDE", ""),
     }
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
@@ -32,7 +32,7 @@ _TELEMETRY = "openvino_telemetry"
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
     """Open an ONNX file; see `backend.BackendFile.open`."""
     chosen = ("device cpu: the only one this backend uses",) if device.kind == "auto" else ()
-    return OpenVino(artifact.path(FORMAT), artifact.model, threads, chosen)
+    return OpenVino(artifact, threads, chosen)
 
 
 def load() -> Any:
@@ -53,8 +53,10 @@ def providers() -> list[str]:
 class OpenVino:
     """A compiled graph; threads that run it at the same time have a request each."""
 
-    def __init__(self, path: Path, model: Model, threads: int, chosen: tuple[str, ...]) -> None:
-        self._compiled = _compile(path, model, threads)
+    def __init__(self, artifact: Artifact, threads: int, chosen: tuple[str, ...]) -> None:
+        path, model = artifact.path(FORMAT), artifact.model
+        with artifact.unchanged(FORMATS[FORMAT]):
+            self._compiled = _compile(path, model, threads)
         self._check_names(path, model)
         port = self._compiled.inputs[0]
         self._type, self._shape = port.get_element_type().to_dtype(), port.get_partial_shape()

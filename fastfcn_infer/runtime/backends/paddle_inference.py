@@ -1,6 +1,6 @@
 """Paddle Inference: processors with oneDNN, and CUDA or TensorRT where Paddle was built with them."""
 
-import contextlib
+import functools
 import importlib.metadata
 import os
 import tempfile
@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Model
-from fastfcn_infer.errors import BackendError, DeviceUnavailable, GraphRefused
+from fastfcn_infer.errors import ArtifactError, BackendError, DeviceUnavailable, GraphRefused
 from fastfcn_infer.runtime import canary, paddle_settings
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import ONCE, importing
@@ -42,17 +43,18 @@ _FAILURES = (RuntimeError, ValueError, IndexError, NotImplementedError, OSError,
 def open(artifact: Artifact, *, device: Device, threads: int) -> "PaddleInference":
     """Open a Paddle program; see `backend.BackendFile.open`."""
     load()
-    files = paddle_settings.whole_program(artifact)
+    files = paddle_settings.program_files(artifact)
     if device.kind == "tensorrt":
         return _open_compiled(artifact, files, device, threads)
+    opening = functools.partial(_open, artifact, files, _guard(artifact), threads=threads)
     if device.kind != "auto":
-        return _open(artifact, files, device, threads)
+        return opening(device)
     fault = _missing(Device("cuda"))
     if fault is None:
         note = "device cuda: this Paddle has CUDA and sees a device"
-        return _noted(_open(artifact, files, Device("cuda"), threads), note)
+        return _noted(opening(Device("cuda")), note)
     note = "device cpu: this Paddle has no CUDA, or sees no device"
-    return _noted(_open(artifact, files, Device("cpu"), threads), note)
+    return _noted(opening(Device("cpu")), note)
 
 
 def load() -> Any:
@@ -77,13 +79,28 @@ class PaddleInference:
     are as many as can compute at a time, made when they are needed, and not one for every caller.
     """
 
-    def __init__(self, config: Callable[[], Any], model: Model, facts: RuntimeFacts) -> None:
+    def __init__(
+        self,
+        config: Callable[[], Any],
+        model: Model,
+        facts: RuntimeFacts,
+        unchanged: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         """Open the first predictor.
+
+        Args:
+            config: makes Paddle's configuration.
+            model: the description of the graph.
+            facts: of the runtime.
+            unchanged: makes the guard of a block that reads the program's files. Paddle reads them
+                again for every predictor, also for the copy of one.
 
         Raises:
             BackendError: Paddle refuses the graph or the setting.
+            ArtifactError: a file of the program was changed since it was checked.
         """
         self.facts = facts
+        self._unchanged = unchanged
         self._model = model
         self._process = os.getpid()
         self._first_runs = threading.Lock()
@@ -120,8 +137,11 @@ class PaddleInference:
         from paddle import inference
 
         try:
-            with ONCE:  # the first one sets up devices and kernels
+            # The first one sets up devices and kernels.
+            with ONCE, self._unchanged():
                 predictor = inference.create_predictor(config())
+        except ArtifactError:  # a ValueError as well, but not Paddle's
+            raise
         except _FAILURES as error:
             raise BackendError(
                 f"Paddle refused {self._model.name}/{FORMATS[FORMAT]}: {reason(error)}"
@@ -138,13 +158,18 @@ class PaddleInference:
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
         try:
             if not hasattr(self._own, "predictor"):
-                with self._first_runs:  # a predictor must not run while it is copied
-                    self._own.predictor = self._first.clone()
+                # A predictor must not run while it is copied.
+                with self._first_runs:
+                    with self._unchanged():
+                        copy = self._first.clone()
+                    self._own.predictor = copy
             predictor = self._own.predictor
             if predictor is not self._first:
                 return _output(predictor, batch)
             with self._first_runs:
                 return _output(predictor, batch)
+        except ArtifactError:
+            raise
         except _FAILURES as error:
             raise BackendError(
                 f"Paddle failed on a batch {batch.shape} {batch.dtype}: {reason(error)}"
@@ -159,8 +184,16 @@ def _output(predictor: Any, batch: NDArray[Any]) -> NDArray[Any]:
     return output
 
 
+def _guard(artifact: Artifact) -> Callable[[], AbstractContextManager[None]]:
+    return lambda: artifact.unchanged(FORMATS[FORMAT], paddle_settings.WEIGHTS)
+
+
 def _open(
-    artifact: Artifact, files: tuple[Path, Path], device: Device, threads: int
+    artifact: Artifact,
+    files: tuple[Path, Path],
+    unchanged: Callable[[], AbstractContextManager[None]],
+    device: Device,
+    threads: int,
 ) -> PaddleInference:
     fault = _missing(device)
     if fault is not None:
@@ -181,6 +214,7 @@ def _open(
             lambda: SETTINGS[device.kind][setting](_config(files, threads), device.index),
             artifact.model,
             own,
+            unchanged,
         )
 
     runtime = f"Paddle Inference {version} on {device}"
@@ -200,8 +234,9 @@ def _open_compiled(
         fault = _missing(device)
         if fault is not None:
             raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
-        compiled = _compiled(files, artifact.model, scratch.folder)
-        opened = _open(artifact, compiled, device, threads)
+        with _guard(artifact)():
+            compiled = _compiled(files, artifact.model, scratch.folder)
+        opened = _open(artifact, compiled, nullcontext, device, threads)
     except BaseException:
         scratch.remove()
         raise
@@ -217,7 +252,7 @@ def _noted(opened: PaddleInference, note: str) -> PaddleInference:
 def _set_flags(flags: Mapping[str, bool]) -> None:
     paddle = load()
     for name, value in flags.items():
-        with contextlib.suppress(ValueError):  # this build has no such flag
+        with suppress(ValueError):  # this build has no such flag
             paddle.set_flags({name: value})
 
 

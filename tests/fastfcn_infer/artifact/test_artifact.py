@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastfcn_infer.artifact import artifact
+from fastfcn_infer.artifact import artifact, checked_file
 from fastfcn_infer.artifact.manifest import Source
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import atomic
@@ -179,9 +179,9 @@ def test_sealing_refuses_what_could_not_be_opened(tmp_path: Path) -> None:
 def test_an_artifact_replaced_while_it_is_read_opens_old_or_new(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, pending = artifact.hash_file, [True]
+    real, pending = checked_file.check_file, [True]
 
-    def replace_then_hash(path: Path) -> Any:
+    def replace_then_check(path: Path) -> Any:
         if pending:
             pending.clear()
             with atomic.write_folder(folder, replace=True) as partial:
@@ -193,7 +193,7 @@ def test_an_artifact_replaced_while_it_is_read_opens_old_or_new(
                 (partial / "unused").rmdir()
         return real(path)
 
-    monkeypatch.setattr(artifact, "hash_file", replace_then_hash)
+    monkeypatch.setattr(artifact, "check_file", replace_then_check)
     assert artifact.open_artifact(folder).model.name == "newer"
 
 

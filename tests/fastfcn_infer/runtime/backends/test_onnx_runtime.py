@@ -260,7 +260,7 @@ def test_a_cache_that_is_open_to_others_is_not_used_and_that_is_said(
     monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path))
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines").chmod(0o755)
-    engines, note = onnx_runtime._engines(path, H100, "1", tiny_model())
+    engines, note = onnx_runtime._engines(lone(path), H100, "1")
     assert engines is None
     assert note is not None and "open to others" in note
 
