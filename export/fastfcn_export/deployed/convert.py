@@ -76,7 +76,12 @@ def export_deployed(
         report("write onnx")
         file = partial / FORMATS["onnx"]
         graph = _convert(deployed, file)
-        model = _model(deployed, prepared, graph, folder.resolve().name)
+        try:
+            model = _model(deployed, prepared, graph, folder.resolve().name)
+        except CheckpointError:
+            raise
+        except ValueError as error:  # what a manifest cannot combine
+            raise CheckpointError(f"{deployed.yaml} cannot be an artifact: {error}.") from error
         report("verify onnx" if request.verify else "look")
         trial = _try(file, model)
         model = replace(

@@ -195,7 +195,7 @@ def _limit_long(found: _Found, given: _Arguments) -> None:
     _put_resize(found, given, {"rule": "long_within", "size": least or 1, "limit": most})
 
 
-def _put_padding(found: _Found, given: _Arguments, frame: Frame) -> None:
+def _put_padding(found: _Found, given: _Arguments, sizes: dict[str, Any]) -> None:
     if found.canvas is not None:
         raise given.wrong("pads a second time in a row")
     value, after = given.number("im_padding_value", _GREY), found.mean is not None
@@ -204,19 +204,23 @@ def _put_padding(found: _Found, given: _Arguments, frame: Frame) -> None:
         after,
     ):
         raise given.wrong("pads with another colour than the padding before it")
-    found.canvas, found.padding, found.padded_after_normalize = frame, value, after
+    try:
+        found.canvas = Frame(**sizes)
+    except ValueError as error:
+        raise given.wrong(f"is not possible: {error}") from error
+    found.padding, found.padded_after_normalize = value, after
 
 
 def _padding(found: _Found, given: _Arguments) -> None:
     width, height = given.size("target_size")
-    _put_padding(found, given, Frame(height, width))
+    _put_padding(found, given, {"height": height, "width": width})
 
 
 def _padding_by_ratio(found: _Found, given: _Arguments) -> None:
     ratio = given.number("aspect_ratio", 1)
     if ratio <= 0:
         raise given.wrong(f"has 'aspect_ratio' {ratio}; a positive number was expected")
-    _put_padding(found, given, Frame(aspect_ratio=ratio))
+    _put_padding(found, given, {"aspect_ratio": ratio})
 
 
 _KNOWN: Mapping[str, Callable[[_Found, _Arguments], None]] = {

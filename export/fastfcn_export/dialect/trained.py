@@ -10,7 +10,7 @@ from typing import Literal
 
 from fastfcn_export.checkpoint.read import read_note
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.artifact.manifest import ClassInfo, Resize
+from fastfcn_infer.artifact.manifest import ClassInfo, Input, Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 
@@ -56,8 +56,10 @@ class Trained:
         faults = []
         if not 1 <= len(self.classes) <= 65535:
             faults.append(f"{len(self.classes)} classes; 1 to 65535 were expected")
-        if any(value <= 0 for value in self.std):
-            faults.append(f"std {self.std} must be positive")
+        try:
+            Input("image", self.mean, self.std, self.padding)
+        except ValueError as error:
+            faults.append(str(error))
         if self.iterations < 0:
             faults.append(f"iterations is {self.iterations}; 0 or more was expected")
         if faults:

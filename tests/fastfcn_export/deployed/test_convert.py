@@ -252,6 +252,28 @@ def test_a_size_that_the_program_does_not_accept_is_an_error(tmp_path: Path) -> 
         export(tmp_path / "deployed", tmp_path / "out", OFF)
 
 
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            "- {type: Resize, target_size: [96, 64]}\n- {type: Padding, target_size: [90, 64]}",
+            "64 x 96 before it is padded to the canvas of 64 x 90",
+        ),
+        ("- {type: Normalize, mean: [1.0e+300]}", "normalised values smaller"),
+    ],
+)
+def test_transforms_that_a_manifest_cannot_hold_are_a_fault_of_the_model(
+    tmp_path: Path, steps: str, said: str
+) -> None:
+    unpack("tiny_none", tmp_path / "deployed")
+    yaml = tmp_path / "deployed" / "deploy.yaml"
+    head, _, _ = yaml.read_text().partition("  transforms:")
+    lines = "".join(f"  {line}\n" for line in steps.splitlines())
+    yaml.write_text(f"{head}  transforms:\n{lines}")
+    with pytest.raises(CheckpointError, match=said):
+        export(tmp_path / "deployed", tmp_path / "out", OFF)
+
+
 def test_the_command_takes_a_folder_and_says_what_it_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,8 @@ def test_the_way_back_has_the_sizes_of_paddleseg_s_reverse_transform(item: dict[
         ({"type": "LimitLong", "max_long": 3, "min_long": 5}, "LimitLong has 'min_long' 5"),
         ({"type": "Padding"}, "Padding has no 'target_size'"),
         ({"type": "PaddingByAspectRatio", "aspect_ratio": 0}, "positive number"),
+        ({"type": "Padding", "target_size": [9, 1 << 31]}, "Padding is not possible: sizes must"),
+        ({"type": "Resize", "target_size": [9, 1 << 31]}, "Resize is not possible: sizes must"),
     ],
 )
 def test_what_cannot_be_said_in_a_manifest_is_refused_by_name(

@@ -152,6 +152,7 @@ HOSTILE: dict[str, tuple[str, tuple[str, ...]]] = {
         changed(classes=[], std=[0.1, 0, 0.1], iterations=-1),
         ("0 classes", "std", "iterations is -1"),
     ),
+    "pixels beyond float32": (changed(mean=[1e300, 0, 0]), ("normalised values smaller",)),
     "too many classes": (
         changed(classes=[{"name": "", "color": [0, 0, 0]}] * 65536).replace(", ", ","),
         ("belongs",),  # longer than any note

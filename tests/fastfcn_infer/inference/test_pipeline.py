@@ -1,5 +1,6 @@
 """Many pictures give what each gives alone, in as few calls of the network as their sizes allow."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import Model, Output, Resize
+from fastfcn_infer.artifact.manifest import Frame, Model, Output, Procedure, Resize
 from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.inference.merge import Merged
 from fastfcn_infer.inference.pipeline import BATCH, STAGES, Job, labels, segment
@@ -171,3 +172,52 @@ def test_answered_labels_smaller_than_the_picture_are_an_error_about_the_picture
     answer = np.zeros((40, 50), np.uint8)
     with pytest.raises(ImageError, match=r"40 x 50.*--output logits"):
         labels(Merged(answer, picture, picture), LABELS)
+
+
+class Never:
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        raise AssertionError("the network was run")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (
+            replace(tiny_model(20000), output=Output("probabilities", 1)),
+            r"The probabilities of tiny for a picture of 400 x 500 pixels would be 1 x 20000 x 400 x "
+            r"500, 14\.9 GiB; at most 8 GiB",
+        ),
+        (
+            replace(fixed(50_000), classes=tiny_model(1000).classes),
+            r"The logits of tiny .* would be 50000 x 1000 x 50 x 63",
+        ),
+        (fixed(10_000), r"The input of the network would be 10000 x 3 x 400 x 500"),
+    ],
+)
+def test_what_would_be_too_large_to_compute_is_refused_before_it_is_made(
+    model: Model, said: str
+) -> None:
+    picture = noise(400, 500)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match=said):
+            segment([picture], model, Never())
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_views_share_a_call_as_far_as_their_outputs_together_are_not_too_large() -> None:
+    model = replace(tiny_model(20000), output=Output("probabilities", 1))
+    pictures = [np.zeros((160, 200, 3), np.uint8)] * 9  # 2.4 GiB of probabilities each
+    job = Job(pictures, model)
+    assert [len(call) for call in job.calls] == [3, 3, 3]
+
+
+def test_a_picture_that_a_graph_of_labels_would_see_reduced_is_refused_and_not_run() -> None:
+    """Its canvas is larger than the picture, so that the labels would be as many as expected."""
+    model = fixed(None, 64, 64)
+    procedure = Procedure("whole", None, canvas=Frame(aspect_ratio=3.0))
+    model = replace(model, output=Output("labels", 1), procedure=procedure)
+    with pytest.raises(ImageError, match=r"50 x 60 .*64 x 64 .*reduced.*--output logits"):
+        segment([noise(50, 60)], model, Never())

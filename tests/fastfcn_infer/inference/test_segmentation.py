@@ -170,6 +170,19 @@ def test_a_legend_covers_less_than_a_third_and_shows_the_colours(size: tuple[int
         assert (legend == color).all(axis=1).sum() >= 30
 
 
+def test_a_legend_of_endless_names_is_that_of_their_first_characters() -> None:
+    names = ("x" * 20_000_000, "y" * 20_000_000)
+    labels = np.zeros((240, 320), np.uint8)
+    labels[:100] = 1
+    parts: dict[str, Any] = {"labels": labels, "colors": COLORS[:2]}
+    endless, long = (
+        segmentation(names=tuple(name[:length] for name in names), **parts).overlay().array
+        for length in (None, 400)
+    )
+    np.testing.assert_array_equal(endless, long)
+    assert (endless != segmentation(**parts, names=("x", "y")).overlay().array).any()
+
+
 def test_a_legend_grows_with_the_picture() -> None:
     small, large = changed(segmentation(480, 640)), changed(segmentation(1920, 2560))
     assert large.sum() / small.sum() == pytest.approx(16, rel=0.15)
