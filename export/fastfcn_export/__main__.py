@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a .pdparams, .pth, .pth.tar or .safetensors file, or the folder of a model that "
         "PaddleSeg or PaddleX exported (deploy.yaml, inference.yml)",
     )
-    add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="of the artifact to write")
+    add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="the artifact to write")
     add("--format", default="onnx", metavar="F[,F]", help="onnx, paddle, or onnx,paddle")
     add(
         "--via",
@@ -75,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--accept-own-size",
         action="store_true",
-        help="of --output labels: export even if the checkpoint's authors resize pictures, which "
-        "such a graph cannot undo; pictures are labelled at their own size, and differently",
+        help="with --output labels: export even if the checkpoint's authors resize pictures, which "
+        "such a graph cannot undo: pictures are fed at their own size and get other labels",
     )
     add("--shape", type=_shape, metavar="NxHxW", help="fix the shape of the input (default: free)")
     add(

@@ -138,6 +138,12 @@ def describe_checkpoint(
         ArtifactError: the class table is wrong.
         ValueError: an export would change the labels, which the request does not accept.
     """
+    if is_deployed(Path(checkpoint)) and Path(checkpoint).exists():
+        raise CheckpointError(
+            f"{os.fspath(checkpoint)} is a folder or a YAML file, and only checkpoints can be described "
+            "without exporting them. Give the file of a checkpoint; a model that PaddleSeg or PaddleX "
+            "exported has to be exported again first, then fastfcn info describes the artifact."
+        )
     request = request or Request.of(**options)
     recognised = _recognise(checkpoint, request)
     return describe(recognised, _model(recognised, "", request))

@@ -184,10 +184,14 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
     if proof is None:
         lines.append("not verified (--verify off)")
     else:
+        worst = (
+            f"worst difference {proof.worst_difference:.1e} of the largest output (allowed "
+            f"{proof.allowed_difference:.0e}), "
+        )
         lines.append(
-            f"verified {proof.runtime} against {proof.reference}: worst difference "
-            f"{proof.worst_difference:.1e} of the largest output (allowed "
-            f"{proof.allowed_difference:.0e}), {proof.label_agreement:.3%} of the labels agree"
+            f"verified {proof.runtime} against {proof.reference}: "
+            f"{'' if model.output.name == 'labels' else worst}"
+            f"{proof.label_agreement:.3%} of the labels agree"
         )
     return "\n".join(lines)
 

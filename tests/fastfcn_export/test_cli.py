@@ -105,6 +105,13 @@ def test_a_dry_run_describes_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["model.pdparams"]
 
 
+def test_a_dry_run_of_a_folder_says_that_only_checkpoints_are_described(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    assert main([str(tmp_path), "--dry-run"]) == 6
+    assert "only checkpoints can be described without exporting" in capsys.readouterr().err
+
+
 def test_a_dry_run_in_json_is_a_description(checkpoint: str, capsys: Captured) -> None:
     assert main([checkpoint, "--dry-run", "--json", "--output-stride", "16"]) == 0
     found = from_json(Description, capsys.readouterr().out)

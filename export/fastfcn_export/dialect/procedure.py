@@ -68,7 +68,7 @@ def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple
         found.append(
             "--format paddle: paddle/inference.yml tells PaddleSeg and PaddleX to resize pictures by "
             "their own arithmetic, which differs in rounding and interpolation, and they leave the "
-            "output at that size; for the authors' labels run the artifact with fastfcn"
+            "output at that size; for the authors' labels use fastfcn predict"
         )
     return tuple(found)
 
@@ -110,7 +110,7 @@ def fixed_shape(model: Model) -> Iterator[str]:
     ):
         return  # every picture has this size
     larger = "rejected" if model.output.name == "labels" else "reduced until they fit"
-    after = "" if resize is None else ", once sized by the procedure"
+    after = "" if resize is None else ", once resized by the procedure,"
     yield (
         f"the input is fixed to {height or 'any'} x {width or 'any'} pixels (height x width): pictures "
         f"that are smaller{after} are padded, larger ones are {larger}; both change labels"
@@ -156,13 +156,13 @@ def _whole_bytes(model: Model) -> Iterator[str]:
         rounded.append("resized pictures")
     if any(255 * value != round(255 * value) for value in model.input.padding):
         rounded.append(
-            f"the colour that pictures with a side under {SMALLEST} pixels, and those smaller than a "
-            "fixed shape, are padded with"
+            f"the colour of padding (around pictures with a side under {SMALLEST} pixels or smaller "
+            "than a fixed shape)"
         )
     if rounded:
         yield (
-            f"--with-preprocess: the graph takes bytes, so these are rounded to whole numbers: "
-            f"{' and '.join(rounded)}; a few labels may differ"
+            f"--with-preprocess: the graph takes bytes; rounding {' and '.join(rounded)} to whole "
+            "numbers may change a few labels"
         )
 
 
