@@ -1,12 +1,12 @@
-"""How good is a model, by somebody who has read nothing of ours but the manifest?
+"""Are the scores of `fastfcn evaluate` right? Computes them independently, from the manifest alone.
 
     python -m benchmarks.accuracy MODEL --dataset camvid --root DIR [--split test]
         [--limit N] [--against EVALUATION.json] [--output benchmarks/results/accuracy.json]
 
-The judge of `fastfcn evaluate`: own reading of the data set, ONNX Runtime by itself, every class
-upsampled to the picture in float64 before the arg max, scores by scikit-learn. MODEL is an
-artifact's folder whose procedure leaves the data set's pictures as they are: whole, not resized. With --against it compares
-itself with what ``fastfcn evaluate --json`` wrote, and fails if a score differs by more than 1e-4.
+It shares no code with `fastfcn evaluate`: it reads the data set itself, calls ONNX Runtime directly,
+upsamples every class to the picture in float64 before the arg max, and scores by scikit-learn. MODEL is
+the folder of an artifact whose procedure leaves the data set's pictures as they are: whole, not resized.
+With --against it compares its scores with what ``fastfcn evaluate --json`` wrote, and fails if a score differs by more than 1e-4.
 """
 
 import argparse
@@ -98,14 +98,14 @@ def confusion(
     """Count the pixels of one picture after the other, (true class, predicted class)."""
     model = json.loads((folder / "manifest.json").read_text())["model"]
     if model["input"]["name"] != "image":
-        raise ValueError(f"{folder} is not fed normalised pictures")
+        raise ValueError(f"{folder} does not take normalised pictures")
     session = onnxruntime.InferenceSession(
         str(folder / "model.onnx"), providers=["CPUExecutionProvider"]
     )
     for picture, labels in pairs:
         pixels, truth = read(dataset, picture, labels)
         if not left_alone(model["procedure"], pixels.shape[:2]):
-            raise ValueError(f"{folder} resizes or pads {picture}, which is not judged here")
+            raise ValueError(f"{folder} resizes or pads {picture}, which this script does not do")
         kept = truth != IGNORED
         found = predict(session, model, pixels)
         yield (
@@ -152,7 +152,7 @@ def differences(found: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
 
 
 def main() -> int:
-    """Judge a model; 1 if it was compared and differs."""
+    """Score a model; 1 if it was compared and differs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", type=Path, help="folder of an artifact")
     parser.add_argument("--dataset", choices=sorted(FOLDERS), required=True)

@@ -119,7 +119,7 @@ def main() -> int:
         "weights_bytes": weights,
         "jobs": rows,
     }
-    print(f"others took {results['others_took']} of the processors' time")
+    print(f"other processes took {results['others_took']} of the processors' time")
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(results, indent=2) + "\n")

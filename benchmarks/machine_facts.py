@@ -1,8 +1,8 @@
-"""What a measurement needs beside its numbers: on which machine, with which versions, how often.
+"""Timing and the facts that belong to a measurement: machine, versions, number of calls.
 
 The other benchmarks build on this: `environment` for the stamp of a results file, `median_seconds`
-for one function, `race` for several that shall be compared, `laps` and `ratio` where the ratio of
-two is the answer. What `fastfcn benchmark` needs as well is in `fastfcn_infer.benchmark.timing`:
+for one function, `race` for several that are compared, `laps` and `ratio` if the ratio of
+two is wanted. What `fastfcn benchmark` needs as well is in `fastfcn_infer.benchmark.timing`:
 `OtherLoad` for whether the machine was quiet.
 """
 
@@ -54,7 +54,7 @@ def median_seconds(
 
 
 def race(candidates: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, Timing]:
-    """Time several functions in turn, so that what else the machine does hits them alike.
+    """Time several functions in turn, so that other load of the machine hits them alike.
 
     Args:
         candidates: functions by name; each is called once more than counted.

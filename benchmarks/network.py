@@ -3,10 +3,10 @@
     python -m benchmarks.network [--rounds N] [--output benchmarks/results/network.json]
 
 ResNet-50-vd, JPU, EncNet, 150 classes, one picture of 480 x 480, two threads, ONNX Runtime; random
-weights, the same for all. All candidates are timed in turn in one process and their answers are
+weights, the same for all. All candidates are timed in turn in one process and their outputs are
 compared: the script fails if they differ. Without torch only the machine is compared with.
 
-The floor is 2 x multiply-adds / the rate of the fastest matrix product there is: NumPy's, ONNX
+The floor is 2 x multiply-adds / the rate of the fastest matrix product: NumPy's, ONNX
 Runtime's, and ONNX Runtime's with one matrix known beforehand, as a network's weights are; measured
 in the same turns, several in a row, since a first product after a pause is slower.
 """
@@ -61,7 +61,7 @@ TARGETS = {"network_over_floor": 1.15, "predict_over_network": 1.08, "torch_over
 
 
 class Subject:
-    """The network under test, exported and opened, and the picture it looks at."""
+    """The network under test, exported and opened, and the picture that it is fed."""
 
     def __init__(self, folder: Path, formats: Sequence[str] = ("onnx",)) -> None:
         network = random_checkpoint.NETWORKS[random_checkpoint.MAIN]
@@ -163,7 +163,7 @@ def torch_calls(subject: Subject) -> dict[str, Call]:
 
 
 def differences(subject: Subject, calls: Mapping[str, Call]) -> dict[str, dict[str, float]]:
-    """Compare what torch answers with what we answer.
+    """Compare torch's outputs with ours.
 
     Returns:
         Name -> worst difference as a fraction of the largest logit, or share of equal labels.
@@ -181,7 +181,7 @@ def differences(subject: Subject, calls: Mapping[str, Call]) -> dict[str, dict[s
 
 
 def disagree(compared: Mapping[str, Mapping[str, float]]) -> bool:
-    """Tell whether answers differ by more than rounding."""
+    """Tell whether outputs differ by more than rounding."""
     return any(
         row.get("worst_difference", 0.0) > 1e-4 or row.get("label_agreement", 1.0) < 0.999
         for row in compared.values()
@@ -195,7 +195,7 @@ def floor(taken: Mapping[str, list[float]], multiply_adds: int) -> list[float]:
 
 
 def ratios(taken: Mapping[str, list[float]], multiply_adds: int) -> dict[str, Ratio]:
-    """Divide what belongs together, turn by turn."""
+    """Divide the times that belong together, turn by turn."""
     found = {
         "network_over_floor": ratio(taken[NETWORK], floor(taken, multiply_adds)),
         "predict_over_network": ratio(taken[PREDICT], taken[NETWORK]),
@@ -223,11 +223,11 @@ def show(results: dict[str, Any]) -> None:
     print()
     for name, row in results["compared"].items():
         print(f"{name:42}", ", ".join(f"{key} {value:.3g}" for key, value in row.items()))
-    print(f"others took {results['others_took']} of the processors' time")
+    print(f"other processes took {results['others_took']} of the processors' time")
 
 
 def main() -> int:
-    """Run the benchmark; 1 if the answers differ."""
+    """Run the benchmark; 1 if the outputs differ."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=12, help="timed calls of each candidate")
     parser.add_argument("--output", type=Path, help="write the results to this JSON file")

@@ -3,7 +3,7 @@
     python -m benchmarks.paddleseg_peer --paddle-python PYTHON [--output FILE]
 
 Both sides read the same random checkpoint (ResNet-50-vd, JPU, EncNet, 150 classes, stride 32) and
-see the same picture of 480 x 480. Theirs runs in a process of its own (`paddleseg_worker.py`), with
+get the same picture of 480 x 480. Theirs runs in a process of its own (`paddleseg_worker.py`), with
 the interpreter PYTHON, whose environment is made with
 
     pip install paddlepaddle==3.3.1 opencv-python-headless scipy pyyaml six pillow
@@ -47,7 +47,7 @@ OURS = "predict, our Paddle export"
 
 
 class Peer:
-    """The other side: a process that answers commands."""
+    """PaddleSeg's side: a process that runs a variant for each command."""
 
     def __init__(self, python: str, folder: Path) -> None:
         self._process = subprocess.Popen(
@@ -58,14 +58,14 @@ class Peer:
             text=True,
         )
         self._log = folder / "log"
-        self.facts: dict[str, Any] = json.loads(self._answer())
+        self.facts: dict[str, Any] = json.loads(self._reply())
 
     def run(self, variant: str) -> None:
         """Run a variant once."""
         self._ask(variant)
 
-    def answer(self, variant: str, file: Path) -> NDArray[Any]:
-        """Run a variant once and return what it answers."""
+    def output(self, variant: str, file: Path) -> NDArray[Any]:
+        """Run a variant once and return its output."""
         self._ask(f"{variant} -> {file}")
         return np.asarray(np.load(file))
 
@@ -78,18 +78,18 @@ class Peer:
     def _ask(self, command: str) -> None:
         if self._process.stdin is not None:
             print(command, file=self._process.stdin, flush=True)
-        self._answer()
+        self._reply()
 
-    def _answer(self) -> str:
+    def _reply(self) -> str:
         line = "" if self._process.stdout is None else self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the other side ended:\n{self._log.read_text()[-2000:]}")
+            raise RuntimeError(f"PaddleSeg's process ended:\n{self._log.read_text()[-2000:]}")
         return line
 
 
 @contextmanager
 def opened(python: str, folder: Path) -> Iterator[Peer]:
-    """Start the other side, and end it afterwards."""
+    """Start PaddleSeg's side, and end it afterwards."""
     peer = Peer(python, folder)
     try:
         yield peer
@@ -104,7 +104,7 @@ def subject_in(folder: Path) -> tuple[Subject, Segmenter | None, str | None]:
         The network; the same opened in Paddle Inference, or None and the reason.
     """
     if PADDLE not in backend_names() or not installed(PADDLE):
-        return Subject(folder), None, f"{PADDLE} is not there"
+        return Subject(folder), None, f"{PADDLE} is not installed"
     subject = Subject(folder, ("onnx", format_of(PADDLE)))
     return subject, subject.opened(PADDLE)[1], None
 
@@ -115,15 +115,15 @@ def compare(
     """Compare logits at full size, and the labels of every variant."""
     align_corners = subject.segmenter.model.align_corners
     logits = reference.resize(subject.logits(), SIZE, align_corners=align_corners)
-    theirs = peer.answer(LOGITS, folder / "logits.npy")
+    theirs = peer.output(LOGITS, folder / "logits.npy")
     found = {"worst_difference": float(np.abs(logits - theirs).max() / np.abs(theirs).max())}
     labels = subject.labels()
     if ours is not None:
-        answer = ours.predict(subject.picture).labels
-        found[f"label_agreement, {OURS}"] = float((answer == labels).mean())
+        output = ours.predict(subject.picture).labels
+        found[f"label_agreement, {OURS}"] = float((output == labels).mean())
     for name in LABELS:
-        answer = peer.answer(name, folder / "labels.npy")
-        found[f"label_agreement, {name}"] = float((answer[0] == labels).mean())
+        output = peer.output(name, folder / "labels.npy")
+        found[f"label_agreement, {name}"] = float((output[0] == labels).mean())
     return found
 
 
@@ -146,7 +146,7 @@ def show(results: dict[str, Any]) -> None:
         print()
     for name, value in results["compared"].items():
         print(f"{name:44}{value:.6g}")
-    print(f"others took {results['others_took']} of the processors' time")
+    print(f"other processes took {results['others_took']} of the processors' time")
 
 
 def measure(python: str, rounds: int) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def measure(python: str, rounds: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run the benchmark; 1 if the answers differ."""
+    """Run the benchmark; 1 if the outputs differ."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--paddle-python", default=sys.executable, help="interpreter with paddleseg"

@@ -1,15 +1,15 @@
-"""The other side of `paddleseg_peer`: PaddleSeg's own FastFCN, exported and run as it comes.
+"""PaddleSeg's side of `paddleseg_peer`: its own FastFCN, exported and run with its own defaults.
 
-    python benchmarks/paddleseg_worker.py FOLDER < commands > answers
+    python benchmarks/paddleseg_worker.py FOLDER < commands > replies
 
 Runs in an environment of its own that has paddlepaddle and paddleseg, and knows nothing of this
-project. FOLDER holds `random.pdparams` and `batch.npy`. Commands and answers are lines: first comes
-a JSON line about the environment, then each command ``VARIANT`` is answered with the seconds of one
-run, and ``VARIANT FILE`` also saves what came out.
+project. FOLDER holds `random.pdparams` and `batch.npy`. Commands and replies are lines: first comes
+a JSON line about the environment, then the reply to each command ``VARIANT`` is the seconds of one
+run, and ``VARIANT -> FILE`` also saves the output.
 
 Source of the export: PaddleSeg 2.8, tools/export.py; of the running: deploy/python/infer.py with
-``--device cpu`` and its defaults (10 threads, no oneDNN). Paddle 3.3 turns oneDNN on unasked and
-then fails on this network, so it is turned off by name; one variant keeps it and drops the pass
+``--device cpu`` and its defaults (10 threads, no oneDNN). Paddle 3.3 turns oneDNN on by default and
+then fails on this network, so it is turned off explicitly; one variant keeps it and drops the pass
 that fails, which PaddleSeg's script cannot do.
 """
 
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-# Named by PaddleSeg's package at import, used only in training: an empty module will do.
+# Named by PaddleSeg's package at import, used only in training: an empty module is enough.
 TRAINING_ONLY = ("visualdl", "sklearn.metrics", "requests", "prettytable", "filelock", "tqdm")
 VARIANTS = {  # name -> output operation, threads, oneDNN
     "argmax, 10 threads": ("argmax", 10, False),
@@ -49,7 +49,7 @@ def stub() -> list[str]:
     for name in missing:
         for part in dict.fromkeys((name.partition(".")[0], name)):
             module = types.ModuleType(part)
-            # "from module import anything" works; whoever calls what it gave gets an error.
+            # "from module import anything" works; calling the imported name is an error.
             module.__getattr__ = lambda attribute: None  # type: ignore[method-assign]
             module.__path__ = []
             sys.modules[part] = module
@@ -102,10 +102,10 @@ def run(opened: Any, batch: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     given.reshape(batch.shape)
     given.copy_from_cpu(batch)
     opened.run()
-    answer: np.ndarray[Any, Any] = opened.get_output_handle(
+    output: np.ndarray[Any, Any] = opened.get_output_handle(
         opened.get_output_names()[0]
     ).copy_to_cpu()
-    return answer
+    return output
 
 
 def facts(stubbed: list[str]) -> dict[str, Any]:
@@ -124,10 +124,10 @@ def facts(stubbed: list[str]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Export, then answer commands until there are no more."""
+    """Export, then run commands until there are no more."""
     folder = Path(sys.argv[1])
     stubbed = stub()
-    answers = sys.stdout
+    replies = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # PaddleSeg logs to stdout
         export(folder)
         opened = {
@@ -135,15 +135,15 @@ def main() -> int:
             for name, (operation, threads, onednn) in VARIANTS.items()
         }
     batch = np.load(folder / "batch.npy")
-    print(json.dumps(facts(stubbed)), file=answers, flush=True)
+    print(json.dumps(facts(stubbed)), file=replies, flush=True)
     for line in sys.stdin:
         name, _, file = line.strip().partition(" -> ")
         start = time.perf_counter()
-        answer = run(opened[name], batch)
+        output = run(opened[name], batch)
         seconds = time.perf_counter() - start
         if file:
-            np.save(file, answer)
-        print(seconds, file=answers, flush=True)
+            np.save(file, output)
+        print(seconds, file=replies, flush=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Which networks are the benchmarks about? Those published, with seeded random weights.
+"""Which networks do the benchmarks compare? The published ones, with seeded random weights.
 
     python -m benchmarks.random_checkpoint NETWORK FILE [--seed N]
 

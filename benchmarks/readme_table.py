@@ -1,4 +1,4 @@
-"""Which figures do the README and docs/speed.md show? Those of results/*.json, as printed here.
+"""Which figures do the README and docs/speed.md show? Prints their tables from results/*.json.
 
     python -m benchmarks.readme_table
 

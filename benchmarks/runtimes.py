@@ -130,7 +130,7 @@ def show(results: dict[str, Any], report: Report) -> None:
         print(f"{name}: {share:.3%} of the labels are those of {AGAINST}")
     for name, reason in results["not_run"].items():
         print(f"not run: {name}: {reason}")
-    print(f"others took {results['others_took']} of the processors' time")
+    print(f"other processes took {results['others_took']} of the processors' time")
 
 
 def main() -> int:

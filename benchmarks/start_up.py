@@ -1,4 +1,4 @@
-"""How long until the library and the command answer, and what do they load for that?
+"""How long do the library and the command take to start, and what do they load for that?
 
     python -m benchmarks.start_up [--rounds N] [--output benchmarks/results/start_up.json]
 
@@ -108,7 +108,7 @@ def main() -> int:
         print(f"{name:34}{row['median']:8.3f} s {quartiles}{target}")
     for name, modules in found.items():
         print(f"{name} loads {', '.join(modules) or 'none'} of {', '.join(FORBIDDEN)}")
-    print(f"others took {results['others_took']} of the processors' time")
+    print(f"other processes took {results['others_took']} of the processors' time")
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(results, indent=2) + "\n")

@@ -17,7 +17,7 @@ from fastfcn_export.network.architecture import EPSILON, Architecture
 from fastfcn_export.network.fastfcn import fastfcn
 from fastfcn_export.network.primitives import GROUPS, Norm, Weights
 
-Tensor = Any  # torch.Tensor; torch is not there where the types are checked
+Tensor = Any  # torch.Tensor; torch is not installed where the types are checked
 
 
 class TorchNetwork:

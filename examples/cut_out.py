@@ -2,10 +2,10 @@
 
 import sys
 
+import cv2
 import numpy as np
 
 from fastfcn_infer import Segmenter
-from fastfcn_infer.picture.picture import Picture
 
 
 def main(picture: str, name: str, target: str) -> None:
@@ -13,7 +13,7 @@ def main(picture: str, name: str, target: str) -> None:
     with Segmenter.from_pretrained() as segmenter:
         result = segmenter.predict(picture)
     kept = np.where(result.mask(name)[:, :, None], result.picture, np.uint8(255))
-    Picture(kept).save(target)
+    cv2.imwrite(target, cv2.cvtColor(kept, cv2.COLOR_RGB2BGR))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import fastfcn_infer
 from command_line import ROOT
 
 ROOMS = (
@@ -156,6 +157,13 @@ def test_examples_know_the_sdk_only() -> None:
     ours = ("fastfcn_export", "fastfcn_training", "benchmarks")
     for path in (ROOT / "examples").glob("*.py"):
         assert [module for module in imports(path) if module.startswith(ours)] == [], name(path)
+
+
+def test_examples_use_public_names_only() -> None:
+    for path in (ROOT / "examples").glob("*.py"):
+        of_rooms = [module for module in imports(path) if module.startswith("fastfcn_infer.")]
+        names = {module.removeprefix("fastfcn_infer.") for module in of_rooms}
+        assert names <= set(fastfcn_infer.__all__), name(path)
 
 
 def test_the_sdk_imports_nothing_of_the_exporter() -> None:
