@@ -9,7 +9,7 @@ from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.evaluation.metrics import Scores
 from fastfcn_infer.system.version import __version__
 from fastfcn_training.checkpoint.export_trained import check_export, export_trained, final_weights
-from fastfcn_training.checkpoint.files import LAST
+from fastfcn_training.checkpoint.files import LAST, describe
 from fastfcn_training.checkpoint.save_dialect import SUFFIX, check_dialect, save_dialect
 from fastfcn_training.cli.arguments import Request
 from fastfcn_training.cli.job import (
@@ -107,6 +107,8 @@ def train(request: Request) -> Outcome:
     validation = None
     if data.validation_split is not None:
         validation = datasets.open(data.dataset, options.root, data.validation_split)
+    if options.save_dialect is not None:
+        check_dialect(options.save_dialect, describe(job.recipe, training.classes, 0))
     job = balance_classes(job, request, datasets)
     return _train(job, run, training, validation, start.start(options.device))
 
@@ -149,9 +151,7 @@ def _train(
             weights=initial.weights or None,
             resume=resumed,
         )
-        if options.save_dialect is not None:
-            check_dialect(options.save_dialect, trainer.trained())
-        text = "\n".join((*lines, f"reading: {workers} processes", *notes))
+        text = "\n".join((*lines, f"worker processes: {workers}", *notes))
         log.write("session", text, trainer.iteration, version=__version__, notes=text)
         scores = trainer.run(log)
         outcome = Outcome(run / LAST, trainer.iteration, scores, None, None)

@@ -30,6 +30,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fastfcn_export.dialect.trained import KEY, Trained
+from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import sweep, write_file, write_folder
@@ -96,6 +97,23 @@ class Checkpoint:
     progress: Progress
     weights: Tensors
     optimiser: Tensors
+
+
+def describe(recipe: Recipe, classes: tuple[ClassInfo, ...], iterations: int) -> Trained:
+    """Describe the network of a recipe after some iterations, with its conventions."""
+    return Trained(
+        format_version=1,
+        network=recipe.network,
+        classes=classes,
+        align_corners=recipe.align_corners,
+        mean=recipe.data.mean,
+        std=recipe.data.std,
+        padding=recipe.augmentation.padding,
+        dataset=f"{recipe.data.dataset} {recipe.data.split}",
+        iterations=iterations,
+        convention=recipe.convention,
+        resize=recipe.resize,
+    )
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint, trained: Trained, *, keep: int) -> Path:

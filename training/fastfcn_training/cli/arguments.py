@@ -67,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
         parser.add_argument_group("changes to the recipe, whatever its source")
     )
     run_options.add_arguments(
-        parser.add_argument_group("how the training is run; none of these changes its result")
+        parser.add_argument_group("how the training is run, and the weights it starts from")
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""How a training is run: the options that do not change its result."""
+"""How a training is run, and the weights it starts from: the options outside the recipe."""
 
 import argparse
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fastfcn_training.cli.overrides import natural, whole
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a training is run.
+    """How a training is run, and the weights it starts from.
 
     Args:
         root: folder of the data set.

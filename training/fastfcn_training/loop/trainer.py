@@ -12,7 +12,7 @@ from fastfcn_export.network import choice
 from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
-from fastfcn_training.checkpoint.files import Best, Checkpoint, Progress
+from fastfcn_training.checkpoint.files import Best, Checkpoint, Progress, describe
 from fastfcn_training.checkpoint.resume_checks import check_classes, check_resumed
 from fastfcn_training.checkpoint.run_folder import RunFolder
 from fastfcn_training.data.batches import Batch, batches
@@ -184,20 +184,7 @@ class Trainer:
 
     def trained(self) -> Trained:
         """Describe the network and its conventions."""
-        recipe = self._recipe
-        return Trained(
-            format_version=1,
-            network=recipe.network,
-            classes=self._data.classes,
-            align_corners=recipe.align_corners,
-            mean=recipe.data.mean,
-            std=recipe.data.std,
-            padding=recipe.augmentation.padding,
-            dataset=f"{recipe.data.dataset} {recipe.data.split}",
-            iterations=self.iteration,
-            convention=recipe.convention,
-            resize=recipe.resize,
-        )
+        return describe(self._recipe, self._data.classes, self.iteration)
 
     def _due(self, every: int) -> bool:
         at_end = self.iteration == self._recipe.iterations

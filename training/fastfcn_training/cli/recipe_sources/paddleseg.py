@@ -67,7 +67,7 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     add(
         "--use_vdl",
         action="store_true",
-        help="fail if VisualDL is not installed; otherwise it is used if it is",
+        help="require VisualDL, which is otherwise used only if installed",
     )
 
 
