@@ -114,11 +114,12 @@ def _patched_ends() -> Iterator[Hostile]:
         yield Hostile(
             f"an end with {what}", _set(GOOD_ZIP, _END, offset, layout, value), ("ZIP archive",)
         )
+    yield Hostile("an archive with something before it", b"PK\x03\x04" + GOOD_ZIP)
     yield Hostile("an archive that goes on", GOOD_ZIP + b"harm", ("without its end",))
     fewer = _set(_set(GOOD_ZIP, _END, 8, "<H", 1), _END, 10, "<H", 1)
-    yield Hostile("an end with fewer members", fewer, ("another length",))
+    yield Hostile("an end with fewer members", fewer, ("its end says 1",))
     more = _set(_set(GOOD_ZIP, _END, 8, "<H", 9), _END, 10, "<H", 9)
-    yield Hostile("an end with more members than entries", more, ("cut off",))
+    yield Hostile("an end with more members than entries", more, ("its end says 9",))
     end = GOOD_ZIP.index(_END)
     count, size, start = struct.unpack("<HII", GOOD_ZIP[end + 10 : end + 20])
     for what, number, place in (

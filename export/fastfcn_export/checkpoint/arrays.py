@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 MAX_DIMENSIONS = 32
 MAX_TENSORS = 20_000
@@ -32,7 +32,7 @@ def sizes(value: object, what: str) -> tuple[int, ...]:
             f"has a {what} of {len(value)} dimensions; at most {MAX_DIMENSIONS} are read"
         )
     if any(type(item) is not int or item < 0 for item in value):
-        raise CheckpointError(f"has the {what} {shown(value)}; expected integers of 0 or more")
+        raise CheckpointError(f"has the {what} {excerpt(value)}; expected integers of 0 or more")
     return tuple(value)
 
 
@@ -56,7 +56,7 @@ def contiguous(
     needed = math.prod(shape) * dtype.itemsize
     if needed != len(data):
         raise CheckpointError(
-            f"has a tensor of shape {shown(shape)} and type {dtype.name}, which takes {needed} bytes, "
+            f"has a tensor of shape {excerpt(shape)} and type {dtype.name}, which takes {needed} bytes, "
             f"but stores {len(data)} bytes for it"
         )
     if not needed:
@@ -84,13 +84,15 @@ def strided(
         CheckpointError: shape and strides differ in length, or reach past the storage.
     """
     if len(shape) != len(strides):
-        raise CheckpointError(f"has a tensor of shape {shown(shape)} but strides {shown(strides)}")
+        raise CheckpointError(
+            f"has a tensor of shape {excerpt(shape)} but strides {excerpt(strides)}"
+        )
     if not math.prod(shape):
         return empty(storage.dtype, shape)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     if offset < 0 or last >= len(storage):
         raise CheckpointError(
-            f"has a tensor of shape {shown(shape)}, strides {shown(strides)} and offset {offset}, which "
+            f"has a tensor of shape {excerpt(shape)}, strides {excerpt(strides)} and offset {offset}, which "
             f"does not fit into its storage of {len(storage)} elements"
         )
     itemsize = storage.itemsize
@@ -109,7 +111,7 @@ def empty(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> NDArray[np.gen
         CheckpointError: the sizes other than zero are so large that NumPy cannot hold the shape.
     """
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > _MAX_BYTES:
-        raise CheckpointError(f"has a tensor of the impossible shape {shown(shape)}")
+        raise CheckpointError(f"has a tensor of the impossible shape {excerpt(shape)}")
     array = np.empty(shape, dtype)
     array.flags.writeable = False
     return array
@@ -128,24 +130,3 @@ def float32_of_bfloat16(stored: NDArray[np.generic]) -> NDArray[np.float32]:
     widened = np.asarray(bits).view(np.float32)
     widened.flags.writeable = False
     return widened
-
-
-def shown(value: object, limit: int = 200) -> str:
-    """Write a value of the file for a message: escaped, and short whatever the file holds.
-
-    Only what stands at the top is written: a value that holds another twice, which holds a third twice, and
-    so on, is small in memory but endless on paper.
-    """
-    if isinstance(value, tuple | list | dict):
-        text = f"({', '.join(map(_shown_alone, islice(value, 20)))})"
-        text += "..." if len(value) > 20 else ""
-    else:
-        text = _shown_alone(value)
-    return text if len(text) <= limit else text[:limit] + "..."
-
-
-def _shown_alone(value: object) -> str:
-    if isinstance(value, str | bytes):
-        return repr(value[:100])
-    plain = value is None or isinstance(value, bool | int | float)
-    return repr(value) if plain else type(value).__name__

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.checkpoint.arrays import shown
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "network", "net")
 """Keys under which training programs put the state dict, beside the epoch and the optimizer; first wins."""
@@ -33,7 +33,7 @@ def tensors_of(tree: object) -> dict[str, NDArray[np.generic]]:
     if not named:
         keys = [key for key in state if isinstance(key, str | int)]
         raise CheckpointError(
-            f"holds no named tensors: {type(tree).__name__} with {shown(keys[:20])}. Expected a state dict, "
+            f"holds no named tensors: {type(tree).__name__} with {excerpt(keys[:20])}. Expected a state dict, "
             f"or a dict with one under {', '.join(WRAPPERS)}."
         )
     if all(key.startswith(_PREFIX) and key != _PREFIX for key in named):

@@ -1,4 +1,4 @@
-"""The members of an uncompressed ZIP archive as views of the file, after every check a reader may skip.
+"""The members of an uncompressed ZIP archive as views of the file, after every check that zipfile skips.
 
 Readers of ZIP archives differ in what they believe: the directory at the end, or the header before
 each member. Here the two have to agree, members may not share bytes, and what is checksummed has to fit.
@@ -6,34 +6,23 @@ each member. Here the two have to agree, members may not share bytes, and what i
 Source: PKWARE's APPNOTE, 4.3 and 4.4; what PyTorch writes (reference/reliability.md, 3.2).
 """
 
+import io
 import struct
+import zipfile
 import zlib
-from dataclasses import dataclass
 from itertools import pairwise
 
-from fastfcn_export.checkpoint.arrays import shown
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 MAX_MEMBERS = 50_000
+_MAX_DIRECTORY = 1 << 22  # bytes; zipfile makes objects of ten times as many
 _END = struct.Struct("<4sHHHHIIH")
-_LOCATOR_64 = struct.Struct("<4sIQI")
-_END_64 = struct.Struct("<4sQHHIIQQQQ")
-_ENTRY = struct.Struct("<4sHHHHHHIIIHHHHHII")
+_END_64 = struct.Struct("<4sQHHIIQQQQ4sIQI")  # the locator behind it included
+_LENGTHS = struct.Struct("<HHH12x")  # the end of a directory entry before its name
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
-_EXTRA = struct.Struct("<HH")
-_ZIP_64_EXTRA = 1
 _IN_EXTRA = 0xFFFFFFFF
-_SIZES_FOLLOW = 0x0008
-_UTF_8 = 0x0800
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    name: bytes
-    flags: int
-    checksum: int
-    size: int
-    offset: int
+_SIZES_FOLLOW, _UTF_8 = 0x0008, 0x0800
 
 
 def read_members(data: memoryview) -> dict[str, memoryview]:
@@ -53,139 +42,112 @@ def read_members(data: memoryview) -> dict[str, memoryview]:
     members: dict[str, memoryview] = {}
     spans: list[tuple[int, int]] = []
     for entry in entries:
-        name = entry.name.decode("utf-8", "backslashreplace")
+        name = entry.orig_filename
         if name in members:
-            raise CheckpointError(f"is a ZIP archive with two members called {shown(name)}")
-        begin = _begin(data, entry, name, start)
-        members[name] = data[begin : begin + entry.size]
-        if entry.checksum and zlib.crc32(members[name]) != entry.checksum:
-            raise CheckpointError(f"is damaged: the checksum of member {shown(name)} does not fit")
-        spans.append((entry.offset, begin + entry.size))
+            raise CheckpointError(f"is a ZIP archive with two members called {excerpt(name)}")
+        begin = _begin(data, entry, start)
+        members[name] = data[begin : begin + entry.file_size]
+        if entry.CRC and zlib.crc32(members[name]) != entry.CRC:
+            raise CheckpointError(
+                f"is damaged: the checksum of member {excerpt(name)} does not fit"
+            )
+        spans.append((entry.header_offset, begin + entry.file_size))
     spans.sort()
-    for (_, end), (begin, _) in pairwise(spans):
-        if begin < end:
-            raise CheckpointError("is a ZIP archive whose members share bytes")
+    if any(end > begin for (_, end), (begin, _) in pairwise(spans)):
+        raise CheckpointError("is a ZIP archive whose members share bytes")
     return members
 
 
-def _directory(data: memoryview) -> tuple[int, list[_Entry]]:
-    """Find the directory from the end; give where it starts, and its entries."""
-    start, end, count = _end_record(data)
-    if count > MAX_MEMBERS:
+def _directory(data: memoryview) -> tuple[int, list[zipfile.ZipInfo]]:
+    """Read the directory; give where it starts, and its entries."""
+    count, size, start = _end_record(data)
+    if count > MAX_MEMBERS or size > _MAX_DIRECTORY:
         raise CheckpointError(
-            f"is a ZIP archive of {count} members; at most {MAX_MEMBERS} are read"
+            f"is a ZIP archive of {count} members with a directory of {size} bytes; at most "
+            f"{MAX_MEMBERS} and {_MAX_DIRECTORY} are read"
         )
-    entries: list[_Entry] = []
-    position = start
-    for _ in range(count):
-        entry, position = _entry(data, position, end)
-        entries.append(entry)
-    if position != end:
-        raise CheckpointError("is a ZIP archive whose directory has another length than it says")
+    # zipfile gets the directory alone: it would search the whole file for an end that it likes.
+    end = _END.pack(b"PK\x05\x06", 0, 0, count, count, size, 0, 0)
+    try:
+        with zipfile.ZipFile(io.BytesIO(bytes(data[start : start + size]) + end)) as reader:
+            entries = reader.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        raise CheckpointError(f"is a ZIP archive with a damaged directory: {error}") from error
+    if entries:
+        # zipfile takes what is left where the last entry asks for more.
+        last = entries[-1]
+        taken = (len(_name(last)), len(last.extra), len(last.comment))
+        if _LENGTHS.unpack_from(data, start + size - sum(taken) - _LENGTHS.size) != taken:
+            raise CheckpointError("is a ZIP archive whose directory is cut off")
+    if len(entries) != count:
+        raise CheckpointError(
+            f"is a ZIP archive whose directory has {len(entries)} members where its end says {count}"
+        )
     return start, entries
 
 
 def _end_record(data: memoryview) -> tuple[int, int, int]:
-    """Read the record at the very end: start and end of the directory, number of members."""
-    at = len(data) - _END.size
-    if at < 0 or bytes(data[at : at + 4]) != b"PK\x05\x06":
+    """Read the record at the very end: number of members, size and start of the directory."""
+    end = len(data) - _END.size
+    if end < 0 or bytes(data[end : end + 4]) != b"PK\x05\x06":
         raise CheckpointError(
-            "is a ZIP archive without its end: it is cut off, or a comment follows"
+            "is a ZIP archive without its end: it is cut off, or something follows"
         )
-    _, disk, first_disk, here, count, size, start, comment = _END.unpack(data[at:])
-    end = at
-    locator = at - _LOCATOR_64.size
-    if locator >= 0 and bytes(data[locator : locator + 4]) == b"PK\x06\x07":
-        end, start, size, count, here = _end_record_64(data, locator, (start, size, count, here))
-    if disk or first_disk or comment or here != count or start + size != end:
-        raise CheckpointError(
-            "is a ZIP archive whose end contradicts itself: "
-            f"directory at {start}, {size} bytes, {here} of {count} members, ending at {end}"
+    _, *disks, here, count, size, start, comment = _END.unpack(data[end:])
+    long = end - _END_64.size
+    if long >= 0 and bytes(data[end - 20 : end - 16]) == b"PK\x06\x07":
+        short = here, count, size, start
+        (mark, length, _, _, *disks_64, here, count, size, start, _, disk, place, all_disks) = (
+            _END_64.unpack(data[long:end])
         )
-    return start, end, count
-
-
-def _end_record_64(
-    data: memoryview, locator: int, short: tuple[int, int, int, int]
-) -> tuple[int, int, int, int, int]:
-    _, disk, end, disks = _LOCATOR_64.unpack(data[locator : locator + _LOCATOR_64.size])
-    if disk or disks != 1 or end + _END_64.size != locator:
-        raise CheckpointError("is a ZIP archive whose long end record is not where it should be")
-    signature, length, _, _, disk, first_disk, here, count, size, start = _END_64.unpack(
-        data[end:locator]
-    )
-    if signature != b"PK\x06\x06" or length != _END_64.size - 12 or disk or first_disk:
-        raise CheckpointError("is a ZIP archive with a long end record that makes no sense")
-    marks = (_IN_EXTRA, _IN_EXTRA, 0xFFFF, 0xFFFF)
-    for said, mark, long in zip(short, marks, (start, size, count, here), strict=True):
-        if said not in (mark, long):
+        marks = (0xFFFF, 0xFFFF, _IN_EXTRA, _IN_EXTRA)
+        fields = zip(short, marks, (here, count, size, start), strict=True)
+        if (
+            (mark, length, disk, place, all_disks) != (b"PK\x06\x06", 44, 0, long, 1)
+            or any(disks_64)
+            or any(said not in (absent, there) for said, absent, there in fields)
+        ):
             raise CheckpointError("is a ZIP archive whose two end records differ")
-    return end, start, size, count, here
-
-
-def _entry(data: memoryview, position: int, end: int) -> tuple[_Entry, int]:
-    fixed = position + _ENTRY.size
-    if fixed > end:
-        raise CheckpointError("is a ZIP archive whose directory is cut off")
-    (signature, _, _, flags, method, _, _, checksum, packed, size, name_length, extra_length,
-     comment, disk, _, _, offset) = _ENTRY.unpack(data[position:fixed])  # fmt: skip
-    after_name = fixed + name_length
-    after = after_name + extra_length + comment
-    name = bytes(data[fixed:after_name])
-    if signature != b"PK\x01\x02" or after > end or disk:
-        raise CheckpointError("is a ZIP archive with a directory entry that makes no sense")
-    if flags & ~(_SIZES_FOLLOW | _UTF_8):
+        end = long
+    if any(disks) or comment or here != count or start + size != end:
         raise CheckpointError(
-            f"is a ZIP archive whose member {shown(name)} is encrypted or patched"
+            f"is a ZIP archive whose end contradicts itself: directory at {start}, {size} bytes, "
+            f"{here} of {count} members, ending at {end}"
         )
-    extra = data[after_name : after_name + extra_length]
-    size, packed, offset = _long_fields(extra, (size, packed, offset), name)
-    if method or packed != size:
-        raise CheckpointError(
-            f"is a ZIP archive whose member {shown(name)} is compressed; torch.save stores members as they are"
-        )
-    return _Entry(name, flags, checksum, size, offset), after
+    return count, size, start
 
 
-def _long_fields(extra: memoryview, fields: tuple[int, ...], name: bytes) -> tuple[int, ...]:
-    """Replace the fields that are too long for their place by those from the extra field."""
-    if _IN_EXTRA not in fields:
-        return fields
-    position = 0
-    while position + _EXTRA.size <= len(extra):
-        kind, length = _EXTRA.unpack(extra[position : position + _EXTRA.size])
-        position += _EXTRA.size
-        missing = fields.count(_IN_EXTRA)
-        if kind == _ZIP_64_EXTRA and length == 8 * missing and position + length <= len(extra):
-            found = iter(struct.unpack(f"<{missing}Q", extra[position : position + length]))
-            return tuple(next(found) if field == _IN_EXTRA else field for field in fields)
-        position += length
-    raise CheckpointError(f"is a ZIP archive whose member {shown(name)} lacks its long sizes")
-
-
-def _begin(data: memoryview, entry: _Entry, name: str, limit: int) -> int:
+def _begin(data: memoryview, entry: zipfile.ZipInfo, limit: int) -> int:
     """Compare a member's own header with the directory; give where its bytes begin."""
-    fixed = entry.offset + _LOCAL.size
-    if fixed > limit:
-        raise CheckpointError(f"is a ZIP archive whose member {shown(name)} lies past its end")
+    shown = f"is a ZIP archive whose member {excerpt(entry.orig_filename)}"
+    if entry.flag_bits & ~(_SIZES_FOLLOW | _UTF_8):
+        raise CheckpointError(f"{shown} is encrypted or patched")
+    if entry.compress_type or entry.compress_size != entry.file_size:
+        raise CheckpointError(f"{shown} is compressed; torch.save stores members as they are")
+    fixed = entry.header_offset + _LOCAL.size
+    if fixed > limit or entry.volume:
+        raise CheckpointError(f"{shown} lies past its end")
     signature, _, flags, method, _, _, checksum, packed, size, name_length, extra_length = (
-        _LOCAL.unpack(data[entry.offset : fixed])
+        _LOCAL.unpack(data[entry.header_offset : fixed])
     )
     begin: int = fixed + name_length + extra_length
-    if begin + entry.size > limit:
-        raise CheckpointError(f"is a ZIP archive whose member {shown(name)} lies past its end")
+    if begin + entry.file_size > limit:
+        raise CheckpointError(f"{shown} lies past its end")
     # PyTorch writes zeros here and the sizes after the member; long sizes stand in the extra field.
     follow = flags & _SIZES_FOLLOW and not size and not packed
-    long = entry.size >= _IN_EXTRA and size == packed == _IN_EXTRA
+    long = entry.file_size >= _IN_EXTRA and size == packed == _IN_EXTRA
     same = (
         signature == b"PK\x03\x04"
-        and (flags, method) == (entry.flags, 0)
-        and bytes(data[fixed : fixed + name_length]) == entry.name
-        and (follow or long or size == packed == entry.size)
-        and checksum in ((0, entry.checksum) if follow else (entry.checksum,))
+        and (flags, method) == (entry.flag_bits, 0)
+        and bytes(data[fixed : fixed + name_length]) == _name(entry)
+        and (follow or long or size == packed == entry.file_size)
+        and checksum in ((0, entry.CRC) if follow else (entry.CRC,))
     )
     if not same:
-        raise CheckpointError(
-            f"is a ZIP archive whose directory and whose header of member {shown(name)} differ"
-        )
+        raise CheckpointError(f"{shown} has a header that differs from the directory")
     return begin
+
+
+def _name(entry: zipfile.ZipInfo) -> bytes:
+    """A member's name as it stands in the file."""
+    return entry.orig_filename.encode("utf-8" if entry.flag_bits & _UTF_8 else "cp437")

@@ -19,12 +19,15 @@ def many(item: bytes, count: int) -> bytes:
     return bare(b"]" + (b"(" + item * 900 + b"e") * (count // 900))
 
 
+def safetensors(header: bytes) -> bytes:
+    return struct.pack("<Q", len(header)) + header
+
+
 def tensors(count: int) -> bytes:
     entries = (
         b'"%07d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % i for i in range(count)
     )
-    header = b"{" + b",".join(entries) + b"}"
-    return struct.pack("<Q", len(header)) + header
+    return safetensors(b"{" + b",".join(entries) + b"}")
 
 
 GREEDY = {
@@ -44,7 +47,12 @@ GREEDY = {
     ),
     "many tensors": tensors(20_000),
     "far too many tensors": tensors(100_000),
+    "many texts in a header": safetensors(b'{"a":[' + b'"0123456789",' * 499_000 + b"0]}"),
+    "many lists in a header": safetensors(b'{"a":[' + b"[]," * 249_000 + b"0]}"),
+    "many mappings in a header": safetensors(b'{"a":[' + b"{}," * 249_000 + b"0]}"),
     "many members": archive({f"a/{i}": b"" for i in range(20_000)} | {"a/data.pkl": bare(b"}")}),
+    "far too many members": archive({f"a/{i:03}": b"" for i in range(60_000)}),
+    "members of long names": archive({f"a/{i}{'a' * 10_000}": b"" for i in range(500)}),
 }
 
 

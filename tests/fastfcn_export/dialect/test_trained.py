@@ -155,7 +155,7 @@ HOSTILE: dict[str, tuple[str, tuple[str, ...]]] = {
     "pixels beyond float32": (changed(mean=[1e300, 0, 0]), ("normalised values smaller",)),
     "too many classes": (
         changed(classes=[{"name": "", "color": [0, 0, 0]}] * 65536).replace(", ", ","),
-        ("belongs",),  # longer than any note
+        ("texts of at most",),  # longer than any note
     ),
     "a colour outside": (changed(classes=[{"name": "a", "color": [0, 0, 256]}]), ("outside",)),
     "an endless mean": (changed(mean=[0, 0, float("inf")]), ("mean[2]",)),
@@ -212,7 +212,7 @@ def test_a_note_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     header = b'{"t":%s,"__metadata__":{"fastfcn":"a","fastfcn":"b"}}' % entry()
     path.write_bytes(file(header, bytes(8)))
-    with pytest.raises(CheckpointError, match="note 'fastfcn' twice"):
+    with pytest.raises(CheckpointError, match="name 'fastfcn' twice"):
         read_note(path, KEY)
 
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.checkpoint.arrays import shown, sizes
+from fastfcn_export.checkpoint.arrays import sizes
 from fastfcn_export.checkpoint.pickle_reader.interpreter import first_opcode, read_pickle
 from fastfcn_export.checkpoint.pickle_reader.numpy_values import ARRAYS, DTYPE, NDARRAY, NUMBERS
 from fastfcn_export.checkpoint.pickle_reader.records import Call, Name
 from fastfcn_export.checkpoint.pickle_reader.values import Conversion, PickleTree, arguments
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 _LONG_INTEGER = 0x8A
 # Both spelled as Paddle spells them.
@@ -57,7 +58,7 @@ def _evaluated(tree: PickleTree, call: Call, depth: int) -> object:
     source, names = arguments(call, 2)
     if source != "data" or type(names) is not dict or list(names) != ["data"]:
         raise CheckpointError(
-            f"names code that a checkpoint has no need of: builtins.eval of {shown(source)}. "
+            f"names code that a checkpoint has no need of: builtins.eval of {excerpt(source)}. "
             "Nothing was run."
         )
     return _only_array(tree.convert(names["data"], depth))
@@ -78,7 +79,7 @@ def _joined(state: dict[object, object], file_bytes: int) -> dict[object, object
     whole: dict[object, object] = {}
     for name, note in notes.items():
         if name in rest:
-            raise CheckpointError(f"holds {shown(name)} both whole and in parts")
+            raise CheckpointError(f"holds {excerpt(name)} both whole and in parts")
         shape, parts = _parts(rest, name, note)
         # Parts under different names may be the same array in the file.
         file_bytes -= sum(part.nbytes for part in parts)
@@ -93,16 +94,16 @@ def _parts(
 ) -> tuple[tuple[int, ...], list[NDArray[np.generic]]]:
     """Take the parts of an array out of the dict; give its shape and them."""
     if not isinstance(note, dict) or not {"OriginShape", "slices"} <= note.keys():
-        raise CheckpointError(f"does not say of what parts {shown(name)} consists")
+        raise CheckpointError(f"does not say of what parts {excerpt(name)} consists")
     keys = note["slices"]
     if not isinstance(keys, list) or not keys:
-        raise CheckpointError(f"names no parts of {shown(name)}")
+        raise CheckpointError(f"names no parts of {excerpt(name)}")
     parts: list[NDArray[np.generic]] = []
     for key in keys:
         # Taken out, so that a part that is named twice is missing the second time.
         part = rest.pop(key, None) if isinstance(key, str) else None
         if not isinstance(part, np.ndarray) or part.ndim != 1:
-            raise CheckpointError(f"lacks the part {shown(key)} of {shown(name)}")
+            raise CheckpointError(f"lacks the part {excerpt(key)} of {excerpt(name)}")
         parts.append(part)
     return sizes(note["OriginShape"], "shape"), parts
 
@@ -112,7 +113,7 @@ def _join(
 ) -> NDArray[np.generic]:
     if len({part.dtype for part in parts}) > 1 or sum(map(len, parts)) != math.prod(shape):
         raise CheckpointError(
-            f"holds parts of {shown(name)} that do not make up the shape {shown(shape)}"
+            f"holds parts of {excerpt(name)} that do not make up the shape {excerpt(shape)}"
         )
     array = np.concatenate(parts).reshape(shape)
     array.flags.writeable = False

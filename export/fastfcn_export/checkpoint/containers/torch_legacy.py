@@ -6,7 +6,6 @@ Source: PyTorch's `serialization.py` (reference/reliability.md, 3.2).
 import struct
 from collections.abc import Sequence
 
-from fastfcn_export.checkpoint.arrays import shown
 from fastfcn_export.checkpoint.pickle_reader.interpreter import first_opcode, read_pickle
 from fastfcn_export.checkpoint.pickle_reader.records import Persistent
 from fastfcn_export.checkpoint.pickle_reader.torch_values import (
@@ -17,6 +16,7 @@ from fastfcn_export.checkpoint.pickle_reader.torch_values import (
 )
 from fastfcn_export.checkpoint.pickle_reader.values import PickleTree
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
@@ -35,7 +35,9 @@ def read(data: memoryview) -> object:
     for what, expected in (("magic number", _MAGIC), ("version", _VERSION)):
         header = read_pickle(data, position, ())
         if type(header.value) is not int or header.value != expected:
-            raise CheckpointError(f"has the {what} {shown(header.value)}; torch writes {expected}")
+            raise CheckpointError(
+                f"has the {what} {excerpt(header.value)}; torch writes {expected}"
+            )
         position = header.end
     machine = read_pickle(data, position, ())
     if not isinstance(machine.value, dict) or machine.value.get("little_endian") is not True:
@@ -46,7 +48,7 @@ def read(data: memoryview) -> object:
 
     def storage(key: str, size: int) -> memoryview:
         if len(members[key]) != size:
-            raise CheckpointError(f"describes storage {shown(key)} in two ways")
+            raise CheckpointError(f"describes storage {excerpt(key)} in two ways")
         return members[key]
 
     return PickleTree(conversions(Storages(storage)), len(data)).convert(pickle.value)
@@ -58,10 +60,12 @@ def _cut(
     """Cut the end of the file into storages; only the references say how large an element is."""
     declared = {found.key: found for found in map(storage_of, references)}
     if not isinstance(keys, list) or any(type(key) is not str for key in keys):
-        raise CheckpointError(f"has {shown(keys)} for the order of its storages; expected a list")
+        raise CheckpointError(
+            f"has {excerpt(keys)} for the order of its storages; expected a list"
+        )
     if sorted(keys) != sorted(declared):
         raise CheckpointError(
-            f"stores the storages {shown(keys)}, but its tensors lie in {shown(list(declared))}"
+            f"stores the storages {excerpt(keys)}, but its tensors lie in {excerpt(list(declared))}"
         )
     members: dict[str, memoryview] = {}
     for key in keys:
@@ -69,12 +73,12 @@ def _cut(
         start = position + _COUNT.size
         if start + size > len(data):
             raise CheckpointError(
-                f"is cut off: storage {shown(key)} needs {size} bytes from byte {start}, the file ends at {len(data)}"
+                f"is cut off: storage {excerpt(key)} needs {size} bytes from byte {start}, the file ends at {len(data)}"
             )
         (elements,) = _COUNT.unpack(data[position:start])
         if elements != declared[key].elements:
             raise CheckpointError(
-                f"stores {elements} elements for storage {shown(key)}; its tensors expect {declared[key].elements}"
+                f"stores {elements} elements for storage {excerpt(key)}; its tensors expect {declared[key].elements}"
             )
         members[key] = data[start : start + size]
         position = start + size

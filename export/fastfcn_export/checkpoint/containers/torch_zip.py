@@ -3,12 +3,12 @@
 Source: PyTorch's `serialization.py` (reference/reliability.md, 3.2).
 """
 
-from fastfcn_export.checkpoint.arrays import shown
 from fastfcn_export.checkpoint.pickle_reader.interpreter import read_pickle
 from fastfcn_export.checkpoint.pickle_reader.torch_values import ALLOWED, Storages, conversions
 from fastfcn_export.checkpoint.pickle_reader.values import PickleTree
 from fastfcn_export.checkpoint.zip_members import read_members
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 _PICKLE = "data.pkl"
 
@@ -28,7 +28,7 @@ def read(data: memoryview) -> object:
         member = members.get(f"data/{key}")
         if member is None or len(member) != size:
             found = "none" if member is None else f"{len(member)} bytes"
-            raise CheckpointError(f"needs {size} bytes of storage {shown(key)}; found {found}")
+            raise CheckpointError(f"needs {size} bytes of storage {excerpt(key)}; found {found}")
         return member
 
     pickle = read_pickle(members[_PICKLE], 0, ALLOWED)
@@ -44,16 +44,18 @@ def _below_one_folder(members: dict[str, memoryview]) -> dict[str, memoryview]:
     if len(pickles) != 1:
         raise CheckpointError(
             f"is a ZIP archive with {len(pickles)} members called {_PICKLE}; expected one, as in a "
-            f"checkpoint that torch.save wrote. Found: {shown(list(members)[:20])}"
+            f"checkpoint that torch.save wrote. Found: {excerpt(list(members)[:20])}"
         )
     folder = pickles[0].removesuffix(_PICKLE)
     if any(not name.startswith(folder) for name in members):
-        raise CheckpointError(f"is a ZIP archive with members outside its folder {shown(folder)}")
+        raise CheckpointError(
+            f"is a ZIP archive with members outside its folder {excerpt(folder)}"
+        )
     inside = {name[len(folder) :]: member for name, member in members.items()}
     code = [name for name in inside if name == "constants.pkl" or name.startswith("code/")]
     if code:
         raise CheckpointError(
-            f"is a TorchScript program, not a checkpoint: it holds code ({shown(code[:5])}). Nothing was "
+            f"is a TorchScript program, not a checkpoint: it holds code ({excerpt(code[:5])}). Nothing was "
             "run. Expected what torch.save(model.state_dict(), path) writes."
         )
     return inside

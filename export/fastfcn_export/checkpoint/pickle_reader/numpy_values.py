@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.checkpoint.arrays import contiguous, shown, sizes
+from fastfcn_export.checkpoint.arrays import contiguous, sizes
 from fastfcn_export.checkpoint.pickle_reader.records import Call, LongText, Name
 from fastfcn_export.checkpoint.pickle_reader.values import Conversion, PickleTree, arguments
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 NDARRAY = Name("numpy", "ndarray")
 DTYPE = Name("numpy", "dtype")
@@ -28,14 +29,14 @@ def _dtype(record: object) -> np.dtype[np.generic]:
     # Looked at before it is hashed: hashing a tuple of tuples of tuples may take for ever.
     if type(code) is not str or code not in _CODES or flags != [False, True]:
         raise CheckpointError(
-            f"has an array of type {shown(code)}; read are " + ", ".join(sorted(_CODES))
+            f"has an array of type {excerpt(code)}; read are " + ", ".join(sorted(_CODES))
         )
     if type(state) is not tuple or len(state) != 8:
         raise CheckpointError("has a NumPy type without the byte order and the other seven facts")
     version, byte_order, *fields = state
     if version != 3 or byte_order not in ("<", "|") or fields != [None, None, None, -1, -1, 0]:
         raise CheckpointError(
-            f"has a NumPy type with the facts {shown(state)}; expected a plain little-endian one"
+            f"has a NumPy type with the facts {excerpt(state)}; expected a plain little-endian one"
         )
     return np.dtype(f"<{code}")
 
@@ -61,7 +62,7 @@ def _from_buffer(tree: PickleTree, call: Call, depth: int) -> NDArray[np.generic
     """Protocol 5: the bytes and how to look at them."""
     data, dtype, shape, order, *axes = arguments(call, 4, 5)
     if order not in (("K",) if axes else ("C", "F")):
-        raise CheckpointError(f"has an array whose axes are ordered {shown(order)}")
+        raise CheckpointError(f"has an array whose axes are ordered {excerpt(order)}")
     if not axes:
         return contiguous(
             tree.raw_bytes(data, depth), _dtype(dtype), sizes(shape, "shape"), str(order)
@@ -69,7 +70,7 @@ def _from_buffer(tree: PickleTree, call: Call, depth: int) -> NDArray[np.generic
     stored = contiguous(tree.raw_bytes(data, depth), _dtype(dtype), sizes(shape, "shape"))
     permutation = sizes(axes[0], "order of axes")
     if sorted(permutation) != list(range(stored.ndim)):
-        raise CheckpointError(f"has an array whose axes are ordered {shown(permutation)}")
+        raise CheckpointError(f"has an array whose axes are ordered {excerpt(permutation)}")
     return stored.transpose(permutation)
 
 

@@ -6,9 +6,9 @@ Source: the opcodes as Python's `pickletools` documents them.
 import struct
 from collections.abc import Callable
 
-from fastfcn_export.checkpoint.arrays import shown
 from fastfcn_export.checkpoint.pickle_reader.machine import MAX_MARKS, PickleMachine
 from fastfcn_export.checkpoint.pickle_reader.records import Call, Name, Persistent
+from fastfcn_infer.system.excerpt import excerpt
 
 _ORDERED_DICT = Name("collections", "OrderedDict")
 _SMALL_BYTES = 256
@@ -110,7 +110,7 @@ def _set_one(
             f"has a key of type {type(key).__name__}; expected a short text or a small number"
         )
     if key in container:
-        raise machine.fault(f"has the key {shown(key)} twice")
+        raise machine.fault(f"has the key {excerpt(key)} twice")
     container[key] = value
 
 

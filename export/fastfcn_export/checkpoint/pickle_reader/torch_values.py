@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.checkpoint.arrays import contiguous, float32_of_bfloat16, shown, sizes, strided
+from fastfcn_export.checkpoint.arrays import contiguous, float32_of_bfloat16, sizes, strided
 from fastfcn_export.checkpoint.pickle_reader.numpy_values import DTYPE, NUMBERS
 from fastfcn_export.checkpoint.pickle_reader.records import Call, Name, Persistent
 from fastfcn_export.checkpoint.pickle_reader.values import Conversion, PickleTree, arguments
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt
 
 _BFLOAT16 = "BFloat16Storage"
 _TYPES = {
@@ -67,19 +68,21 @@ def storage_of(reference: object) -> Storage:
     """
     fields = reference.key if isinstance(reference, Persistent) else None
     if type(fields) is not tuple or len(fields) not in (5, 6) or fields[0] != "storage":
-        raise CheckpointError(f"has a tensor without a storage, but with {shown(fields)}")
+        raise CheckpointError(f"has a tensor without a storage, but with {excerpt(fields)}")
     _, kind, key, _, elements, *part = fields
     if not isinstance(kind, Name) or kind not in _STORAGES:
-        raise CheckpointError(f"has a storage of type {shown(kind)}; read are {', '.join(_TYPES)}")
+        raise CheckpointError(
+            f"has a storage of type {excerpt(kind)}; read are {', '.join(_TYPES)}"
+        )
     if type(key) is not str or type(elements) is not int or elements < 0:
-        raise CheckpointError(f"has a storage {shown(key)} of {shown(elements)} elements")
+        raise CheckpointError(f"has a storage {excerpt(key)} of {excerpt(elements)} elements")
     if not part or part[0] is None:
         return Storage(kind, key, elements, None)
     if type(part[0]) is not tuple or len(part[0]) != 3:
-        raise CheckpointError(f"has a part of a storage that is {shown(part[0])}")
+        raise CheckpointError(f"has a part of a storage that is {excerpt(part[0])}")
     offset, length = sizes(part[0][1:], "part of a storage")
     if offset + length > elements:
-        raise CheckpointError(f"has a part of a storage that ends after it: {shown(part[0])}")
+        raise CheckpointError(f"has a part of a storage that ends after it: {excerpt(part[0])}")
     return Storage(kind, key, elements, (offset, length))
 
 
@@ -108,7 +111,7 @@ class Storages:
         storage = storage_of(reference)
         described = storage.kind, storage.elements
         if self._seen.setdefault(storage.key, described) != described:
-            raise CheckpointError(f"describes storage {shown(storage.key)} in two ways")
+            raise CheckpointError(f"describes storage {excerpt(storage.key)} in two ways")
         if storage.key not in self._arrays:
             self._arrays[storage.key] = self._load(storage)
         array = self._arrays[storage.key]
@@ -132,10 +135,10 @@ def conversions(storages: Storages) -> Mapping[Name, Conversion]:
         if len(notes) == 3 and notes[2]:
             # It would say that the numbers are stored negated or conjugated.
             raise CheckpointError(
-                f"has a tensor with the note {shown(notes[2])}, which is not read"
+                f"has a tensor with the note {excerpt(notes[2])}, which is not read"
             )
         if type(offset) is not int:
-            raise CheckpointError(f"has a tensor with the offset {shown(offset)}")
+            raise CheckpointError(f"has a tensor with the offset {excerpt(offset)}")
         storage = storages.array(reference)
         shape = sizes(tree.convert(size, depth), "shape")
         elements = math.prod(shape)
