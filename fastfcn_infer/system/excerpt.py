@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
 
-MOST_LISTED = 50
-"""How many items of a list a message shows."""
+MOST_LISTED = 100
+MOST_CHARACTERS = 10_000
+"""How many items of a list a message shows at most, and how long they are together."""
 _LIMIT = 200
 _DEEPEST = 4
 _MOST_BITS = 13_000  # of a number that is written out: less than Python's limit of 4300 digits
@@ -58,11 +59,17 @@ def listing(items: Sequence[str], separator: str = ", ", most: int = MOST_LISTED
     Args:
         items: each one short already; see `excerpt` and `printable`.
         separator: between them.
-        most: how many are shown.
+        most: how many are shown, unless they are longer than `MOST_CHARACTERS`.
     """
-    shown = list(items[:most])
-    if len(items) > most:
-        shown.append(f"... and {len(items) - most} more")
+    shown: list[str] = []
+    left = MOST_CHARACTERS
+    for item in items[:most]:
+        left -= len(item) + len(separator)
+        if left < 0:
+            break
+        shown.append(item)
+    if len(shown) < len(items):
+        shown.append(f"... and {len(items) - len(shown)} more")
     return separator.join(shown)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fastfcn_infer.system import strict_json
-from fastfcn_infer.system.excerpt import MOST_LISTED, json_excerpt, printable
+from fastfcn_infer.system.excerpt import MOST_CHARACTERS, MOST_LISTED, json_excerpt, printable
 
 T = TypeVar("T")
 
@@ -22,14 +22,14 @@ T = TypeVar("T")
 OMITTED: Mapping[str, bool] = types.MappingProxyType({"omitted": True})
 
 
-_MOST_CHARACTERS = 10_000  # of all faults together
+_MOST_TEXT = 5000  # characters of a text; nothing that a record holds is as long
 _LONGEST_NAME = 100  # of a key in a message
 _LONGEST_VALUE = 60
 _LONGEST_REASON = 2000  # of what a dataclass says of its own values
 
 
 class RecordError(ValueError):
-    """The JSON does not describe the dataclass; `faults` lists every reason, up to about fifty."""
+    """The JSON does not describe the dataclass; `faults` lists every reason, or the first hundred."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -87,7 +87,7 @@ class _Faults:
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        self._left = _MOST_CHARACTERS
+        self._left = MOST_CHARACTERS
 
     def add(self, path: str, what: str) -> None:
         fault = f"{path or 'top'}: {what}"
@@ -153,6 +153,11 @@ def _decode_mapping(kind: Any, data: object, path: str, faults: _Faults) -> Any:
     if not isinstance(data, dict):
         faults.add(path, f"an object was expected, found {json_excerpt(data, _LONGEST_VALUE)}")
         return {}
+    for key in data:
+        if len(key) > _MOST_TEXT:
+            faults.add(
+                _below(path, key), f"a name of at most {_MOST_TEXT} characters was expected"
+            )
     return {key: _decode(kind, item, _below(path, key), faults) for key, item in data.items()}
 
 
@@ -198,7 +203,11 @@ def _decode_scalar(kind: Any, data: object, path: str, faults: _Faults) -> Any:
             if math.isfinite(data):
                 return float(data)
     elif type(data) is kind:
-        return data
+        if not isinstance(data, str) or len(data) <= _MOST_TEXT:
+            return data
+        text = json_excerpt(data, _LONGEST_VALUE)
+        faults.add(path, f"at most {_MOST_TEXT} characters were expected, found {text}")
+        return None
     faults.add(path, f"{_name(kind)} was expected, found {json_excerpt(data, _LONGEST_VALUE)}")
     return None
 

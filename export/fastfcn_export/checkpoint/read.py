@@ -18,6 +18,7 @@ from fastfcn_export.checkpoint.container import HEAD_BYTES, Annotated, Container
 from fastfcn_export.checkpoint.state_dict import tensors_of
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import registry
+from fastfcn_infer.system.excerpt import excerpt
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def _reading(path: str | os.PathLike[str], read: Callable[[Container, memoryview
         raise CheckpointError(f"{file} cannot be read: {error.strerror or error}.") from error
     except _DAMAGE as error:
         raise CheckpointError(
-            f"{file} is damaged: reading it ended in {type(error).__name__} ({error})."
+            f"{file} is damaged: reading it ended in {type(error).__name__} {excerpt(error.args)}."
         ) from error
 
 

@@ -30,6 +30,7 @@ from fastfcn_infer.errors import BackendError, CheckpointError
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.system.atomic import write_folder
+from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.version import __version__
 
@@ -201,7 +202,7 @@ def _assumed(deployed: Deployed, graph: DeployedGraph) -> tuple[str, ...]:
     said = deployed.output_op
     if said is not None and said != graph.end:
         sentences.append(
-            f"{deployed.yaml.name} says output_op {said!r}, but the program ends in {graph.end!r}, "
+            f"{deployed.yaml.name} says output_op {excerpt(said)}, but the program ends in {graph.end!r}, "
             "which was taken"
         )
     if graph.end != "none":

@@ -17,6 +17,7 @@ from fastfcn_export.deployed.constant_shapes import settle_shapes
 from fastfcn_infer.artifact import onnx_metadata
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import listing, printable
 
 End = Literal["none", "softmax", "argmax"]
 Shape = tuple[int | None, int | None, int | None]
@@ -94,14 +95,14 @@ def _only_input(model: ModelProto) -> ValueInfoProto:
     weights = {tensor.name for tensor in model.graph.initializer}
     fed = [value for value in model.graph.input if value.name not in weights]
     if len(fed) != 1:
-        names = ", ".join(value.name for value in fed) or "none"
+        names = listing([printable(value.name) for value in fed], most=5) or "none"
         raise CheckpointError(
             f"The program has {len(fed)} inputs ({names}); one, a picture, was expected."
         )
     (given,) = fed
     kind, dims = given.type.tensor_type.elem_type, given.type.tensor_type.shape.dim
     if kind != TensorProto.FLOAT or len(dims) != 4 or _fixed(dims[1]) not in (None, _CHANNELS):
-        shape = ", ".join(str(_fixed(dim) or "?") for dim in dims)
+        shape = listing([str(_fixed(dim) or "?") for dim in dims], most=8)
         raise CheckpointError(
             f"The program's input is {TensorProto.DataType.Name(kind)} ({shape}); float32 pictures "
             "(N, 3, H, W) were expected."
@@ -124,7 +125,7 @@ def _cut(model: ModelProto) -> End:
         if first.type.tensor_type.elem_type != TensorProto.FLOAT:
             raise CheckpointError(
                 f"The program's output is {TensorProto.DataType.Name(first.type.tensor_type.elem_type)}"
-                f" from {makers[name].op_type if name in makers else 'nothing'}, not from an arg max over "
+                f" from {printable(makers[name].op_type) if name in makers else 'nothing'}, not from an arg max over "
                 "the classes, so it has no scores. Export it again with --output_op none."
             )
     _end_in(model, name)

@@ -13,6 +13,7 @@ from typing import Any, cast, get_args
 
 from fastfcn_infer.artifact.manifest import Frame, Interpolation, Procedure, Resize, Triple
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt, listing, printable
 
 _GREY = 127.5  # what PaddleSeg pads with, on the scale that the pixels have then
 _BYTES = (0.0, 1 / 255)  # mean and deviation that leave pixels on the scale 0..255
@@ -62,7 +63,7 @@ def preprocessing(transforms: Sequence[Mapping[str, Any]], where: str) -> Prepro
         apply = _KNOWN.get(kind) if isinstance(kind, str) else None
         if apply is None:
             raise CheckpointError(
-                f"{where}: the transform {kind!r} is unknown; known are "
+                f"{where}: the transform {excerpt(kind)} is unknown; known are "
                 f"{', '.join(_KNOWN)}. Its effect on pictures would be a guess."
             )
         for name in _UNUSED.get(str(kind), ()):
@@ -107,7 +108,7 @@ class _Arguments:
         """Take a finite number."""
         value = self.take(name, default)
         if not _is_number(value):
-            raise self.wrong(f"has {name!r} {value!r}; a number was expected")
+            raise self.wrong(f"has {name!r} {excerpt(value)}; a number was expected")
         return float(value)
 
     def whole(self, name: str, default: Any = _NOTHING) -> int | None:
@@ -115,14 +116,14 @@ class _Arguments:
         value = self.take(name, default)
         if value is None or (_is_number(value) and value == int(value) and value >= 1):
             return None if value is None else int(value)
-        raise self.wrong(f"has {name!r} {value!r}; a positive whole number was expected")
+        raise self.wrong(f"has {name!r} {excerpt(value)}; a positive whole number was expected")
 
     def size(self, name: str, default: Any = _NOTHING) -> tuple[int, int]:
         """Take a width and a height, in this order."""
         value = self.take(name, default)
         fine = isinstance(value, list | tuple) and len(value) == 2
         if not fine or not all(type(side) is int and side >= 1 for side in value):
-            raise self.wrong(f"has {name!r} {value!r}; a width and a height were expected")
+            raise self.wrong(f"has {name!r} {excerpt(value)}; a width and a height were expected")
         return value[0], value[1]
 
     def triple(self, name: str, default: float) -> Triple:
@@ -133,14 +134,16 @@ class _Arguments:
             or len(value) not in (1, 3)
             or not all(map(_is_number, value))
         ):
-            raise self.wrong(f"has {name!r} {value!r}; one number or three were expected")
+            raise self.wrong(f"has {name!r} {excerpt(value)}; one number or three were expected")
         red, green, blue = (float(x) for x in (value * 3 if len(value) == 1 else value))
         return red, green, blue
 
     def finish(self) -> None:
         """Reject arguments that were not taken."""
         if self._given:
-            raise self.wrong(f"has unknown arguments: {', '.join(sorted(map(repr, self._given)))}")
+            raise self.wrong(
+                f"has unknown arguments: {listing(sorted(map(excerpt, self._given)))}"
+            )
 
 
 def _is_number(value: object) -> bool:
@@ -163,7 +166,7 @@ def _put_resize(found: _Found, given: _Arguments, rule: dict[str, Any]) -> None:
     try:
         found.resize = Resize(align_corners=False, arithmetic="paddleseg", **rule)
     except ValueError as error:
-        raise given.wrong(f"is not possible: {error}") from error
+        raise given.wrong(f"is not possible: {printable(str(error), 1000)}") from error
 
 
 def _resize(found: _Found, given: _Arguments) -> None:
@@ -174,7 +177,7 @@ def _resize(found: _Found, given: _Arguments) -> None:
         rule = {"rule": "fit", "size": max(width, height), "limit": min(width, height)}
     mode = str(given.take("interp", "LINEAR")).lower()
     if mode not in get_args(Interpolation):
-        raise given.wrong(f"has 'interp' {mode.upper()!r}, which is random or unknown")
+        raise given.wrong(f"has 'interp' {excerpt(mode.upper())}, which is random or unknown")
     rule["interpolation"] = cast("Interpolation", mode)
     _put_resize(found, given, {**rule, "divisor": given.whole("size_divisor", None) or 1})
 

@@ -25,6 +25,7 @@ from fastfcn_infer.errors import BackendError, BackendMissing, VerificationError
 from fastfcn_infer.inference.merge import Merged
 from fastfcn_infer.inference.pipeline import Job, labels
 from fastfcn_infer.runtime.backend import RuntimeFacts
+from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
@@ -145,7 +146,8 @@ def _run(deployed: Deployed, end: End, batch: Array) -> dict[str, Array]:
             said = done.stdout.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
             raise BackendError(
                 f"Paddle Inference could not run {deployed.program} (exit code "
-                f"{done.returncode}); it said:\n" + "\n".join(said)
+                f"{done.returncode}); it said:\n"
+                + listing([printable(line, 500) for line in said], "\n")
             )
         with np.load(answered) as data:
             return dict(data)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt, listing, printable
 
 Shape = tuple[int, ...]
 
@@ -41,20 +42,22 @@ def check_shapes(
         if key not in tensors:
             faults.append(f"missing: {key} {shape}")
         elif tensors[key].shape != shape:
-            faults.append(f"misshapen: {key} is {tensors[key].shape}, expected {shape}")
+            faults.append(
+                f"misshapen: {key} is {excerpt(tensors[key].shape, 60)}, expected {shape}"
+            )
         elif tensors[key].dtype.kind != "f" and tensors[key].dtype != np.uint16:
             faults.append(f"no floats: {key} is {tensors[key].dtype}, expected a float type")
     counts: Counter[str] = Counter()
     for key in (key for key in tensors if key not in expected):
         reason = next((r for p, r in unused.items() if re.fullmatch(p, key)), None)
         if reason is None:
-            faults.append(f"unexpected: {key} {tensors[key].shape}")
+            faults.append(f"unexpected: {printable(key, 100)} {excerpt(tensors[key].shape, 60)}")
         else:
             counts[reason] += 1
     if faults:
         raise CheckpointError(
             f"{len(faults)} of the checkpoint's tensors do not fit the {network}:\n  "
-            + "\n  ".join(faults)
+            + listing(faults, "\n  ")
         )
     return counts
 
@@ -82,5 +85,5 @@ def check_values(weights: Weights, keys: Mapping[str, str]) -> None:
     if faults:
         raise CheckpointError(
             "the checkpoint holds values no trained network has; it is damaged, or training "
-            "diverged:\n  " + "\n  ".join(faults)
+            "diverged:\n  " + listing(faults, "\n  ")
         )

@@ -20,6 +20,7 @@ from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.manifest import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import registry
+from fastfcn_infer.system.excerpt import excerpt, printable
 
 _PACKAGE = "fastfcn_export.dialect.dialects"
 
@@ -131,7 +132,7 @@ def load_dialect(name: str) -> Dialect:
         return cast("Dialect", registry.load(_PACKAGE, name))
     except KeyError:
         known = ", ".join(dialect_names())
-        raise CheckpointError(f"unknown dialect {name!r}; known: {known}") from None
+        raise CheckpointError(f"unknown dialect {excerpt(name)}; known: {known}") from None
 
 
 def recognise(
@@ -222,7 +223,7 @@ def _only_match(keys: Keys, tensors: Tensors) -> str:
     matching = [name for name in dialect_names() if load_dialect(name).matches(keys)]
     if len(matching) == 1:
         return matching[0]
-    sample = ", ".join(list(tensors)[:5]) or "no tensors at all"
+    sample = ", ".join(printable(key, 100) for key in list(tensors)[:5]) or "no tensors at all"
     which = f"several dialects ({', '.join(matching)})" if matching else "no known dialect"
     raise CheckpointError(
         f"the checkpoint's {len(tensors)} names fit {which}; they begin with: {sample}. "

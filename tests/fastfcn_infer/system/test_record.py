@@ -199,6 +199,7 @@ HUGE: dict[str, Any] = {
     "objects that refuse their values": {
         "leaves": {str(i) * 100: {"ratio": 1, "even": 10**4000 + 1} for i in range(1000)}
     },
+    "a long text for a text": {"name": LONG},
     "a union of long values": {"either": [LONG]},
 }
 
@@ -214,5 +215,5 @@ def test_faults_of_any_size_and_number_make_a_short_message(changes: dict[str, A
 def test_where_faults_were_left_out_the_message_says_so() -> None:
     found = faults(sizes=["x"] * 1000)
     assert found[0] == 'sizes[0]: int was expected, found "x"'
-    assert len(found) == 51
+    assert len(found) == 101
     assert found[-1] == "... and perhaps more: reading stopped here"

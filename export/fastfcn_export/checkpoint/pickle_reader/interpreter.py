@@ -12,8 +12,8 @@ from fastfcn_export.checkpoint.pickle_reader.machine import PickleMachine
 from fastfcn_export.checkpoint.pickle_reader.opcodes import HANDLERS
 from fastfcn_export.checkpoint.pickle_reader.records import Name, Pickle
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import listing, printable
 
-_MAX_LISTED = 200
 _PROTOCOLS = range(2, 6)
 _STOP = ord(".")
 _PROTO = 0x80
@@ -65,10 +65,9 @@ def first_opcode(head: bytes) -> int | None:
 
 
 def _refusal(names: list[str]) -> str:
-    listed = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_MAX_LISTED])
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    listed = listing([printable(name) for name in names])
     return (
-        f"names code that a checkpoint has no need of: {listed}{more}. Nothing was run. Expected tensors "
+        f"names code that a checkpoint has no need of: {listed}. Nothing was run. Expected tensors "
         "and plain values only: if you trust its origin, load it where it was made, save the model's "
         "state_dict alone, and read that."
     )

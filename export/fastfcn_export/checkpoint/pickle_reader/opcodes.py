@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from fastfcn_export.checkpoint.pickle_reader.machine import MAX_MARKS, PickleMachine
 from fastfcn_export.checkpoint.pickle_reader.records import Call, Name, Persistent
-from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.excerpt import excerpt, printable
 
 _ORDERED_DICT = Name("collections", "OrderedDict")
 _SMALL_BYTES = 256
@@ -184,7 +184,7 @@ def _build(machine: PickleMachine) -> None:
     state, target = machine.pop(), machine.peek()
     if isinstance(target, Call):
         if target.state is not None:
-            raise machine.fault(f"sets the state of {target.function} twice")
+            raise machine.fault(f"sets the state of {printable(str(target.function))} twice")
         target.state = state
     elif type(target) is not dict:
         # On a dict it is torch's note of module versions. It is dropped, never set as attributes.

@@ -72,7 +72,7 @@ def storage_of(reference: object) -> Storage:
     _, kind, key, _, elements, *part = fields
     if not isinstance(kind, Name) or kind not in _STORAGES:
         raise CheckpointError(
-            f"has a storage of type {excerpt(kind)}; read are {', '.join(_TYPES)}"
+            f"has a storage of type {excerpt(kind.attribute if isinstance(kind, Name) else kind)}; read are {', '.join(_TYPES)}"
         )
     if type(key) is not str or type(elements) is not int or elements < 0:
         raise CheckpointError(f"has a storage {excerpt(key)} of {excerpt(elements)} elements")

@@ -13,6 +13,7 @@ from fastfcn_export.checkpoint.pickle_reader.records import (
     latin1_bytes,
 )
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import printable
 
 MAX_DEPTH = 16
 _SLACK = 1 << 24
@@ -63,7 +64,7 @@ class PickleTree:
         conversion = self._conversions.get(call.function)
         if conversion is None:
             raise CheckpointError(
-                f"calls {call.function}, which is no function that makes a value"
+                f"calls {printable(str(call.function))}, which is no function that makes a value"
             )
         result = conversion(self, call, depth)
         if isinstance(result, np.ndarray):
@@ -123,7 +124,7 @@ def arguments(call: Call, *counts: int) -> tuple[object, ...]:
     """
     if len(call.arguments) not in counts:
         raise CheckpointError(
-            f"calls {call.function} with {len(call.arguments)} arguments; expected "
+            f"calls {printable(str(call.function))} with {len(call.arguments)} arguments; expected "
             + " or ".join(map(str, counts))
         )
     return call.arguments

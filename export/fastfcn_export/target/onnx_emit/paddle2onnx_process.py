@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from fastfcn_infer.errors import BackendError, BackendMissing
+from fastfcn_infer.system.excerpt import listing, printable
 
 OPSET = 17
 _MINUTES = 30
@@ -100,7 +101,7 @@ def _run(command: list[str], purpose: str) -> str:
     lines = done.stdout.decode(errors="replace").strip().splitlines()
     # What it calls an error stands above the report of its own crash, if it says so at all.
     told = [line for line in lines if line.startswith("[ERROR]")] if done.returncode else []
-    said = "\n".join((told or lines)[-_LAST_WORDS:])
+    said = listing([printable(line, 500) for line in (told or lines)[-_LAST_WORDS:]], "\n")
     if done.returncode != 0:
         raise BackendError(
             f"paddle2onnx could not {purpose} (exit code {done.returncode}); it said:\n{said}"
