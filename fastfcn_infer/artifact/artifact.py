@@ -20,6 +20,7 @@ from fastfcn_infer.artifact.checked_file import hash_file as hash_file
 from fastfcn_infer.artifact.manifest import FileFacts, Manifest, Model, Source, Verification
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import atomic
+from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_infer.system.record import to_json
 
 FORMATS: Mapping[str, str] = {"onnx": "model.onnx", "paddle": "paddle/inference.json"}
@@ -225,7 +226,7 @@ def _manifest_text(folder: Path) -> bytes:
 
 def _not_an_artifact(folder: Path) -> str:
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    shown = listing([printable(name) for name in names], most=8)
     text = f"{folder} is not an artifact: no {manifest.NAME}; it holds {shown or 'nothing'}."
     if set(names) & set(_DEPLOYED):
         return (
@@ -245,7 +246,7 @@ def _check(folder: Path, found: Manifest) -> tuple[dict[str, CheckedFile], list[
         try:
             checked[name] = _checked(folder, name, facts)
         except ArtifactError as error:
-            faults.append(f"{name}: {error}")
+            faults.append(f"{printable(name)}: {error}")
     if not set(found.files) & set(FORMATS.values()):
         faults.append(f"no graph is listed: none of {', '.join(FORMATS.values())}")
     if not faults:
@@ -312,5 +313,5 @@ def _is_regular(path: Path) -> bool:
 
 def _raise(folder: Path, faults: list[str]) -> None:
     if faults:
-        lines = "".join(f"\n- {fault}" for fault in faults)
+        lines = "\n- " + listing(faults, "\n- ")
         raise ArtifactError(f"{folder} is not a whole artifact:{lines}\nCopy or export it again.")

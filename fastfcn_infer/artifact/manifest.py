@@ -16,6 +16,7 @@ from typing import Literal
 from fastfcn_infer.artifact import limits
 from fastfcn_infer.errors import ArtifactError, ImageError
 from fastfcn_infer.system import record
+from fastfcn_infer.system.excerpt import excerpt
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -397,7 +398,7 @@ class Manifest:
         for name in self.files:
             parts = name.split("/")
             if name.startswith("/") or "\\" in name or ":" in name or {"", ".", ".."} & set(parts):
-                raise ValueError(f"file name {name!r} does not stay inside the artifact")
+                raise ValueError(f"file name {excerpt(name)} does not stay inside the artifact")
 
 
 def read_manifest(text: str | bytes, where: str) -> Manifest:

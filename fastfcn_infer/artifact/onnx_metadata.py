@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from fastfcn_infer.artifact.manifest import Model, read_model
 from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.record import to_json
 
 MODEL_KEY = "fastfcn"
@@ -142,7 +143,7 @@ def _read(file: BinaryIO, size: int, hash_graph: bool) -> OnnxFile:
         elif number == _METADATA:
             key, text = _entry(_take(file, length))
             if key in metadata:
-                raise ValueError(f"its metadata has {key!r} twice")
+                raise ValueError(f"its metadata has {excerpt(key)} twice")
             metadata[key] = text
     if len(graphs) != 1:
         raise ValueError(f"it has {len(graphs) or 'no'} graphs")

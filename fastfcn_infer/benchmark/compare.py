@@ -5,6 +5,7 @@ from typing import Literal
 
 from fastfcn_infer.benchmark.environment import Environment
 from fastfcn_infer.benchmark.report import Change, Comparison, Report, Row
+from fastfcn_infer.system.excerpt import listing
 
 MEASURES: tuple[Literal["network", "end_to_end"], ...] = ("network", "end_to_end")
 
@@ -27,7 +28,7 @@ def compare(report: Report, base: Report, name: str, max_regress: float) -> Comp
     if not both:
         raise ValueError(
             f"{name} has none of the rows that were measured; it has "
-            f"{'; '.join(row.title for row in base.rows) or 'no rows at all'}. Rows are the same "
+            f"{listing([row.title for row in base.rows], '; ') or 'no rows at all'}. Rows are the same "
             "where model, backend, size, batch and threads are."
         )
     regressed = [change for key in both for change in _slower(now[key], before[key], max_regress)]

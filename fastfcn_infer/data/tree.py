@@ -9,6 +9,7 @@ from pathlib import Path
 from fastfcn_infer.data.dataset import Sample
 from fastfcn_infer.errors import DatasetError
 from fastfcn_infer.picture.read import SUFFIXES
+from fastfcn_infer.system.excerpt import printable
 
 _SHOWN = 3  # files named in a fault
 
@@ -126,9 +127,7 @@ class DatasetTree:
     def missing(self, files: Sequence[str], total: int, what: str) -> None:
         """Note that `files`, out of `total`, are not there; none missing is no fault."""
         if files:
-            more = ", ..." if len(files) > _SHOWN else ""
-            first = ", ".join(files[:_SHOWN])
-            self.fault(f"{len(files)} of {total} {what} are missing: {first}{more}")
+            self.fault(f"{len(files)} of {total} {what} are missing: {_first(files)}")
 
     def finish(self, samples: Iterable[Sample], split: str) -> tuple[Sample, ...]:
         """Hand over what was found.
@@ -140,9 +139,7 @@ class DatasetTree:
         counts = Counter(sample.name for sample in found)
         double = [name for name, count in counts.items() if count > 1]
         if double:
-            more = ", ..." if len(double) > _SHOWN else ""
-            first = ", ".join(double[:_SHOWN])
-            self.fault(f"{len(double)} names of pictures are there twice: {first}{more}")
+            self.fault(f"{len(double)} names of pictures are there twice: {_first(double)}")
         if not found and not self._faults:
             self.fault("there is no picture")
         if self._faults:
@@ -213,3 +210,8 @@ def _branch(folder: Path, level: int) -> list[str]:
     if len(found) > _ENTRIES:
         lines.append(f"{indent}... {len(found) - _ENTRIES} more")
     return lines
+
+
+def _first(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > _SHOWN else ""
+    return ", ".join(map(printable, names[:_SHOWN])) + more

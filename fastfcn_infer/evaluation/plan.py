@@ -11,6 +11,7 @@ from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.evaluation.state import Run, Tally, describe_run, read_state
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.system.atomic import has_content
+from fastfcn_infer.system.excerpt import excerpt, listing, printable
 
 STATE_NAME = "evaluation.json"  # beside saved predictions
 
@@ -104,7 +105,9 @@ def _check_classes(model: Sequence[ClassInfo], dataset: Dataset, *, ignore_names
         )
     pairs = enumerate(zip(ours, theirs, strict=True))
     differing = [
-        f"{label} is {one!r} and {other!r}" for label, (one, other) in pairs if one != other
+        f"{label} is {excerpt(one)} and {excerpt(other)}"
+        for label, (one, other) in pairs
+        if one != other
     ]
     if differing and not ignore_names:
         order = " They are the same names in another order." * (sorted(ours) == sorted(theirs))
@@ -141,5 +144,4 @@ def _check_empty(folder: Path) -> None:
 
 
 def _some(words: Sequence[str]) -> str:
-    more = f", and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-    return ", ".join(words[:_SHOWN]) + more
+    return listing([printable(word) for word in words], most=_SHOWN)

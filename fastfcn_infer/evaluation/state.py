@@ -19,6 +19,7 @@ from fastfcn_infer.errors import EvaluationError
 from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import write_file
+from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.version import __version__
 
 
@@ -138,7 +139,7 @@ def read_state(path: Path, run: Run, classes: int) -> Tally | None:
             f"{path} is not the state of an evaluation: {error}. Delete it, or give another file."
         ) from error
     differing = [
-        f"{part.name}: {getattr(state.run, part.name)} then, {getattr(run, part.name)} now"
+        f"{part.name}: {printable(str(getattr(state.run, part.name)))} then, {getattr(run, part.name)} now"
         for part in fields(Run)
         if getattr(state.run, part.name) != getattr(run, part.name)
     ]

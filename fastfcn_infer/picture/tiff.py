@@ -9,6 +9,7 @@ import struct
 
 from fastfcn_infer.picture import exif
 from fastfcn_infer.picture.formats import DamagedError, Header
+from fastfcn_infer.system.excerpt import excerpt
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_LENGTHS, _PLANAR = 273, 277, 278, 279, 284
@@ -69,7 +70,7 @@ def _check_kind(directory: exif.Directory) -> None:
     formats = set(directory.numbers(_SAMPLE_FORMAT, (_UNSIGNED,)))
     if len(bits) != 1 or len(formats) != 1 or (min(formats), min(bits)) not in readable:
         raise DamagedError(
-            f"its pixels are {name} of {sorted(bits)} bits, sample format {sorted(formats)}; "
+            f"its pixels are {name} of {excerpt(sorted(bits))} bits, sample format {excerpt(sorted(formats))}; "
             "8 bits unsigned (format 1) is read, with RGB and grey also 16, and float (format 3)"
         )
     if min(bits) > 8 and _one(directory, _PLANAR, 1) != 1:

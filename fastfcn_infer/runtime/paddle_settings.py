@@ -17,6 +17,7 @@ from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.errors import ArtifactError, BackendError, GraphRefused
 from fastfcn_infer.runtime.loading import ONCE
+from fastfcn_infer.system.excerpt import excerpt, printable
 
 _INSTALL = "https://www.paddlepaddle.org.cn/install/quick"
 _POOL = 256  # MiB of GPU memory to begin with; it grows
@@ -152,7 +153,7 @@ def reason(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if "Error:" in line or line.startswith("(")] or lines
     found = next((line for line in told if line), type(error).__name__)
-    return found.partition("  (at ")[0].partition(" (at /")[0]
+    return printable(found.partition("  (at ")[0].partition(" (at /")[0], 1000)
 
 
 FORMAT = "paddle"
@@ -175,7 +176,7 @@ def program_files(artifact: Artifact) -> tuple[Path, Path]:
     graph = artifact.path(FORMAT)
     if graph.suffix != ".json":
         raise GraphRefused(
-            f"{graph.name} of {artifact.model.name!r} is no .json; Paddle may crash on the programs "
+            f"{graph.name} of {excerpt(artifact.model.name)} is no .json; Paddle may crash on the programs "
             "of version 2."
         )
     if artifact.manifest is None:

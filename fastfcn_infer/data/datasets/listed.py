@@ -8,6 +8,7 @@ from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample
 from fastfcn_infer.data.tree import DatasetTree
 from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.system.excerpt import excerpt
 
 LAYOUT = """
 classes.json          [{"name": "road", "color": [128, 64, 128]}, ...], in the order of the labels
@@ -79,7 +80,7 @@ def _rows(tree: DatasetTree, split: str) -> list[list[str]]:
     outside = [name for row in rows for name in row if not _is_below(name)]
     if outside:
         tree.fault(
-            f"{len(outside)} names in {split}.txt lead out of the root, such as {outside[0]!r}; "
+            f"{len(outside)} names in {split}.txt lead out of the root, such as {excerpt(outside[0])}; "
             "names of files as seen from the root were expected"
         )
         return []
@@ -95,7 +96,7 @@ def _split(tree: DatasetTree, file: str, lines: list[str]) -> list[list[str]]:
     number = next(number for number, row in enumerate(rows) if len(row) != 2)
     tree.fault(
         f"{file} has lines that are no picture and label, with the same separator as the others: "
-        f"{lines[number]!r}"
+        f"{excerpt(lines[number])}"
     )
     return []
 

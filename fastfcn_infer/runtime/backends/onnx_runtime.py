@@ -18,6 +18,7 @@ from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
 from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.onnx_providers import PROVIDERS, diagnose, provider_chain, tensorrt_note
 from fastfcn_infer.system.cache import cache_folder
+from fastfcn_infer.system.excerpt import excerpt, printable
 from fastfcn_infer.system.warn import warn
 
 RANK = 10
@@ -158,7 +159,7 @@ class OnnxRuntime:
             # While a graph is verified its folder has a temporary name, gone when people read this.
             why = _first_line(error).replace(str(path), path.name)
             raise GraphRefused(
-                f"ONNX Runtime refused {path.name} of {artifact.model.name!r}: {why}"
+                f"ONNX Runtime refused {path.name} of {excerpt(artifact.model.name)}: {why}"
             ) from error
 
     def _check_names(self, path: Path) -> None:
@@ -166,7 +167,7 @@ class OnnxRuntime:
         outputs = [value.name for value in self._session.get_outputs()]
         if inputs != [self._input] or self._output not in outputs:
             raise BackendError(
-                f"{path.name} takes {inputs} and gives {outputs}; its description says "
+                f"{path.name} takes {excerpt(inputs)} and gives {excerpt(outputs)}; its description says "
                 f"{self._input!r} and {self._output!r}. Export the checkpoint again."
             )
 
@@ -222,4 +223,4 @@ def _engines(
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0], 1000)

@@ -23,6 +23,7 @@ from fastfcn_infer.runtime import canary, paddle_settings
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
+from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.scratch import Scratch
 
@@ -149,7 +150,7 @@ class PaddleInference:
         names = predictor.get_input_names(), predictor.get_output_names()
         if any(len(each) != 1 for each in names):
             raise BackendError(
-                f"The program takes {names[0]} and gives {names[1]}; one each was expected. "
+                f"The program takes {excerpt(names[0])} and gives {excerpt(names[1])}; one each was expected. "
                 "Export the checkpoint again."
             )
         self._own.predictor = predictor

@@ -34,6 +34,7 @@ from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import sweep, write_file, write_folder
+from fastfcn_infer.system.excerpt import printable
 from fastfcn_training.recipe.recipe import Recipe
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -216,7 +217,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(progress, weights, _tensors(path, progress))
     except (OSError, record.RecordError, SafetensorError) as error:
         raise CheckpointError(
-            f"{path} cannot be read: {error}. Expected a checkpoint that fastfcn-train wrote, with "
+            f"{path} cannot be read: {printable(str(error), 2000)}. Expected a checkpoint that fastfcn-train wrote, with "
             f"{MODEL}, {OPTIMISER} and {PROGRESS}."
         ) from error
 
