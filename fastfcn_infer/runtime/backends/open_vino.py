@@ -16,6 +16,7 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import ONCE, importing
+from fastfcn_infer.system.excerpt import excerpt, printable
 
 # The fastest on processors (benchmarks/results/runtimes.json), so "auto" tries it first, except
 # where another backend can use a GPU.
@@ -118,7 +119,7 @@ class OpenVino:
             model.output.name in names for names in outputs
         ] != [True]:
             raise BackendError(
-                f"{path.name} takes {inputs} and gives {outputs}; its description says "
+                f"{path.name} takes {excerpt(inputs)} and gives {excerpt(outputs)}; its description says "
                 f"{model.input.name!r} and {model.output.name!r}. Export the checkpoint again."
             )
 
@@ -151,7 +152,7 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
             return openvino.Core().compile_model(graph, "CPU", properties)
     except failures as error:
         raise GraphRefused(
-            f"OpenVINO refused {path.name} of {model.name!r}: {_reason(error)}"
+            f"OpenVINO refused {path.name} of {excerpt(model.name)}: {_reason(error)}"
         ) from error
 
 
@@ -178,4 +179,4 @@ def _no_telemetry() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Return the last line, which is the reason; those before it say where in OpenVINO."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return printable(lines[-1], 1000) if lines else type(error).__name__

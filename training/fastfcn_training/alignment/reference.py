@@ -17,6 +17,7 @@ from fastfcn_export.target.targets import cost
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.evaluation.metrics import Convention
 from fastfcn_infer.system import record
+from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_training.alignment import values
 from fastfcn_training.recipe.recipe import Losses, Optimiser
 
@@ -183,14 +184,16 @@ def read_reference(path: Path = RECORDED) -> Reference:
                 f"steps[{i}] has {len(steps.losses)} losses and {len(steps.loss_spreads)} spreads"
             )
     if faults:
-        raise ArtifactError(f"{path} does not fit its network: {'; '.join(faults)}")
+        raise ArtifactError(f"{path} does not fit its network: {listing(faults, '; ')}")
     return found
 
 
 def _faults(field: str, found: set[str], expected: set[str]) -> list[str]:
     faults = []
     if missing := sorted(expected - found):
-        faults.append(f"{field} lacks {', '.join(missing)}")
+        faults.append(f"{field} lacks {listing(missing)}")
     if unknown := sorted(found - expected):
-        faults.append(f"{field} has {', '.join(unknown)}, which the network does not have")
+        faults.append(
+            f"{field} has {listing([printable(name) for name in unknown])}, which the network does not have"
+        )
     return faults

@@ -11,6 +11,7 @@ import paddle
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import excerpt, listing, printable
 from fastfcn_training.recipe.recipe import Optimiser
 
 Tensor = Any  # paddle.Tensor; Paddle's types are not known where the types are checked
@@ -71,16 +72,16 @@ class NamedOptimiser:
             for name, tensor, kind in self._kinds()
         }
         faults = [f"missing: {key}" for key in expected if key not in state]
-        faults += [f"unexpected: {key}" for key in state if key not in expected]
+        faults += [f"unexpected: {printable(key)}" for key in state if key not in expected]
         faults += [
-            f"misshapen: {key} is {list(value.shape)}, expected {expected[key]}"
+            f"misshapen: {key} is {excerpt(list(value.shape))}, expected {expected[key]}"
             for key, value in state.items()
             if key in expected and list(value.shape) != expected[key]
         ]
         if faults:
             raise CheckpointError(
                 f"the optimiser's state does not belong to {self._wanted.kind} on this network:\n  "
-                + "\n  ".join(faults)
+                + listing(faults, "\n  ")
             )
         self.paddle.set_state_dict(
             {

@@ -26,6 +26,7 @@ from fastfcn_export.network.primitives import Weights
 from fastfcn_export.request import PathLike
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_training.network.backbone_names import namings
 from fastfcn_training.network.initial_weights import initial_weights
 
@@ -100,7 +101,7 @@ def backbone_weights(path: PathLike, architecture: Architecture) -> Pretrained:
     if tensors.keys().isdisjoint(best.keys.values()):
         raise CheckpointError(
             f"{os.fspath(path)} holds no known backbone; its {len(tensors)} tensor names start with "
-            f"{', '.join(list(tensors)[:5])}. Expected a {backbone} of PaddleClas, PaddleSeg, "
+            f"{listing([printable(name) for name in list(tensors)[:5]])}. Expected a {backbone} of PaddleClas, PaddleSeg, "
             "torchvision, the original code or mmsegmentation, or a FastFCN checkpoint."
         )
     try:

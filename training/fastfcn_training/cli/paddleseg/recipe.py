@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastfcn_export.network.choice import NetworkChoice
+from fastfcn_infer.system.excerpt import excerpt, listing, printable
 from fastfcn_training.cli.paddleseg import data_schema as data
 from fastfcn_training.cli.paddleseg import schema
 from fastfcn_training.cli.paddleseg.sections import Sections
@@ -117,7 +118,7 @@ def _split(section: str, dataset: data.Dataset, faults: list[str]) -> str:
     root = os.path.normpath(dataset.dataset_root or ".")
     if listed.suffix != ".txt" or os.path.normpath(listed.parent) != root:
         faults.append(
-            f"{section}.{key} is {str(listed)!r}, expected a list NAME.txt in the dataset_root {root} "
+            f"{section}.{key} is {excerpt(listed)}, expected a list NAME.txt in the dataset_root {printable(root)} "
             "(see `fastfcn datasets listed`)"
         )
     return listed.stem
@@ -133,14 +134,14 @@ def _losses(sections: Sections, faults: list[str]) -> Losses:
     found = sections.losses * count if len(sections.losses) == 1 else sections.losses
     if [type(loss) for loss in found] != expected:
         faults.append(
-            f"loss.types: {', '.join(type(loss).__name__ for loss in found)}; the outputs of this "
+            f"loss.types: {listing([type(loss).__name__ for loss in found])}; the outputs of this "
             f"model need {', '.join(kind.__name__ for kind in expected)}"
         )
         return Losses()
     weights = list(sections.coefficients)
     if len(weights) != count or weights[0] != 1 or min(weights) < 0:
         faults.append(
-            f"loss.coef is {weights}; expected {count} numbers of at least 0, the first one 1"
+            f"loss.coef is {excerpt(weights)}; expected {count} numbers of at least 0, the first one 1"
         )
         return Losses()
     entropies = [loss for loss in found if isinstance(loss, schema.CrossEntropyLoss)]

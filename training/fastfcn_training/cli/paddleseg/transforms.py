@@ -6,6 +6,7 @@ Source: reference/fastfcn_semantics.md, 5.3.
 from collections.abc import Sequence
 from typing import Any
 
+from fastfcn_infer.system.excerpt import excerpt, listing
 from fastfcn_training.cli.paddleseg import data_schema as data
 from fastfcn_training.recipe.recipe import Augmentation, Triple
 
@@ -30,7 +31,7 @@ def augmentation(transforms: Sequence[Any], faults: list[str]) -> Augmentation:
     order = [kind.__name__ for kind in _ORDER]
     if names != [name for name in order if name in found]:
         faults.append(
-            f"{_PLACE}: {', '.join(names)}; expected, each at most once and in this order: "
+            f"{_PLACE}: {listing(names)}; expected, each at most once and in this order: "
             f"{', '.join(order)}"
         )
     crop: data.RandomPaddingCrop | None = found.get("RandomPaddingCrop")
@@ -77,7 +78,9 @@ def normalisation(transforms: Sequence[Any], faults: list[str]) -> tuple[Triple,
 def _triple(name: str, values: tuple[float, ...], faults: list[str]) -> Triple:
     """Expand one number to all channels, or take three."""
     if len(values) not in (1, 3) or (name == "std" and min(values) <= 0):
-        faults.append(f"{_PLACE}: Normalize.{name} is {values}, expected one number or three")
+        faults.append(
+            f"{_PLACE}: Normalize.{name} is {excerpt(values)}, expected one number or three"
+        )
         return (1, 1, 1)
     one, two, three = values * 3 if len(values) == 1 else values
     return one, two, three
