@@ -121,7 +121,7 @@ class Segmenter:
 
         Args:
             picture: path, bytes, open file, PIL image, or array (H, W, 3), (H, W, 4) or (H, W);
-                see `image.read_picture`.
+                see `picture.read.read_picture`.
             color: order of an array's channels.
             max_pixels: the largest picture to accept, height times width.
 

@@ -89,12 +89,13 @@ class Input:
         return values
 
     def _too_large(self) -> list[str]:
+        """Check the sides that the graph fixes; those that the picture decides are checked with it."""
         count, height, width = self.shape
-        if height is None or width is None:
-            return []  # decided by the picture, and checked with it
+        size = (height or 1, width or 1)
         try:
-            limits.check_picture((height, width), (height, width), "fed as")
-            limits.check_array((count or 1, 3, height, width), 4, "The input of the network")
+            limits.check_picture(size, size, "fed as")
+            if height is not None and width is not None:
+                limits.check_array((count or 1, 3, *size), 4, "The input of the network")
         except ImageError:
             return [
                 f"shape {self.shape} is larger than memory allows; see --shape of the exporter"

@@ -1,8 +1,8 @@
 """Labels at the size of the picture, straight from the network's low-resolution logits.
 
 A bilinear pixel is a convex combination of the four positions around it. A class that is the best
-at all four is the best everywhere between them; only where the four disagree is there anything to
-compute, and only for classes whose best position is not below another's worst. So the labels are
+at all four is the best everywhere between them; there is something to compute only where the four
+disagree, and only for classes whose best position is not below another's worst. So the labels are
 those of "upsample, then arg max" and the C x H x W array is never made.
 
 Words: a *position* is a place of the small map; a *run* is a series of pixels along one axis that
@@ -26,7 +26,7 @@ Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
 Size: TypeAlias = tuple[int, int]
 
 _LONGEST_RUN = 32  # pixels; bounds a tile, however large the zoom
-_BAND = 1 << 20  # logits looked at together: 4 MB
+_BAND = 1 << 20  # logits processed together: 4 MB
 _CHUNK = 1 << 18  # pixels, or logits, of mixed tiles computed together: 1 MB
 
 
@@ -74,7 +74,7 @@ class _Runs(NamedTuple):
     """The pixels of one axis, cut into R runs of up to n pixels each."""
 
     low: Indices  # (R,) position before the run, ascending
-    high: Indices  # (R,) position after it; beyond the border of the map there is none: `low`
+    high: Indices  # (R,) position after it; `low` at the border of the map
     pixels: Indices  # (n, R) a run shorter than n repeats its last pixel
     weights: Floats  # (n, R) how far each pixel has come from `low` to `high`, 0..1
     run: Indices  # (pixels,) the run of each pixel

@@ -4,7 +4,7 @@
 canaries and the exporter's verification compare outputs of the network) takes the same steps one by
 one, with a `Job`.
 
-How a picture is looked at is data: its views. Windows, scales and mirrors are more views of a
+The views of a picture are data. Windows, scales and mirrors are more views of a
 picture; nothing here depends on how many there are, or of which kind.
 """
 

@@ -22,9 +22,10 @@ _TYPE = 25  # the byte of the colour type
 def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
     """Read the numbers (H, W) of a label file.
 
-    A PNG file, grey of 1, 2, 4, 8 or 16 bits or with a palette, gives what
-    Pillow gives, the library that others read labels with: indices of a palette; grey of 1 bit is 0 and 1, grey of 2 and 4 bits is
-    spread over 0..255. EXIF orientation is ignored. A MATLAB file gives ``GTcls.Segmentation``.
+    A PNG file, grey of 1, 2, 4, 8 or 16 bits or with a palette, is read as Pillow reads it, the
+    library that others read labels with: the indices of a palette; grey of 1 bit as 0 and 1, grey of
+    2 and 4 bits spread over 0..255. EXIF orientation is ignored. Of a MATLAB file,
+    ``GTcls.Segmentation`` is read.
 
     Raises:
         ImageError: cannot be opened or decoded, is of another kind, or holds colours; says what to do.
@@ -100,7 +101,7 @@ def _decode(png: bytes) -> NDArray[np.uint8 | np.uint16] | None:
 
 
 def encode_labels(labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]) -> bytes:
-    """Write labels as a PNG file that gives the same labels back.
+    """Encode labels as a PNG file that is read back as the same labels.
 
     Args:
         labels: (H, W); uint8 becomes a palette picture, uint16 a 16-bit grey one, which cannot

@@ -102,7 +102,7 @@ def read_picture(
     """Read a picture from any source.
 
     Args:
-        source: a path; the bytes of a file; a file opened in binary mode, read from where it stands;
+        source: a path; the bytes of a file; a file opened in binary mode, read from its position;
             a PIL image; or an array (H, W, 3), (H, W, 4) with alpha, (H, W) or (H, W, 1) grey, of
             dtype uint8, uint16, bool, or float in 0..1. JPEG, PNG, WebP, BMP, TIFF and, from
             OpenCV 4.11 on, GIF files are read, recognised by content.
@@ -173,10 +173,10 @@ def _from_open_file(source: Any, max_pixels: int) -> NDArray[np.uint8]:
         raise ImageError(f"{where} cannot be read: {error}.") from error
     if not isinstance(data, bytes):
         raise ImageError(
-            f"{where} gives {type(data).__name__}, not bytes; open it in binary mode, 'rb'."
+            f"{where} returns {type(data).__name__}, not bytes; open it in binary mode, 'rb'."
         )
     if not data and isinstance(source, io.IOBase) and source.seekable() and source.tell() > 0:
-        raise ImageError(f"{where} stands at its end; call seek(0) before passing it.")
+        raise ImageError(f"{where} is at its end; call seek(0) before passing it.")
     return _from_file(data, where, max_pixels)
 
 

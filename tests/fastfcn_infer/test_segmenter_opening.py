@@ -98,7 +98,8 @@ def test_a_graph_of_labels_sees_pictures_at_their_own_size_whatever_its_authors_
     tmp_path: Path,
 ) -> None:
     checkpoint = save_checkpoint(tmp_path, "ncpaddle", tensors_of("ncpaddle_fcn"))
-    export(checkpoint, tmp_path / "labels", Request(verify=False, output="labels"))
+    request = Request(verify=False, output="labels", accept_own_size=True)
+    export(checkpoint, tmp_path / "labels", request)
     with Segmenter.from_pretrained(tmp_path / "labels", threads=1) as segmenter:
         assert segmenter.model.procedure.resize is None
         assert segmenter.predict(np.zeros((20, 77, 3), np.uint8)).size == (20, 77)

@@ -126,6 +126,7 @@ def test_the_manifest_of_the_embedded_model_is_written_as_to_json_writes_it() ->
         (("model", "input", "padding"), [0, 0, -1e30], "normalised values smaller than 1e+30"),
         (("model", "input", "shape"), [None, 10**6, 10**6], "larger than memory allows"),
         (("model", "input", "shape"), [10**4, 480, 480], "larger than memory allows"),
+        (("model", "input", "shape"), [1, (1 << 20) + 1, None], "larger than memory allows"),
         (("model", "input", "shape"), [1, None, 1 << 40], "must be positive or null"),
         (("model", "output", "stride"), 0, "stride 0 must be positive"),
         (("model", "output"), {"name": "labels", "stride": 8}, "stride 8 contradicts 'labels'"),

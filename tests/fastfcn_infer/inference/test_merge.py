@@ -31,19 +31,19 @@ def view(picture: Size, size: Size, canvas: Size) -> View:
 def test_a_map_covers_the_picture_and_its_padding_in_pixels_of_the_picture(
     picture: Size, size: Size, canvas: Size, covered: Size
 ) -> None:
-    answers = scores(3, 5, 5)[None]
-    merged = merge([view(picture, size, canvas)], list(answers), picture)
+    outputs = scores(3, 5, 5)[None]
+    merged = merge([view(picture, size, canvas)], list(outputs), picture)
     assert merged.size == covered
     assert merged.picture == picture
-    np.testing.assert_array_equal(merged.scores, answers[0])
+    np.testing.assert_array_equal(merged.scores, outputs[0])
 
 
-def test_an_answer_for_every_pixel_is_cut_before_it_is_resized() -> None:
+def test_an_output_for_every_pixel_is_cut_before_it_is_resized() -> None:
     """Padding must not flow into the picture: PaddleSeg cuts first, then resizes."""
-    answers = scores(3, 40, 60)[None]
-    answers[:, :, 30:] = answers[:, :, :, 50:] = 1e6
-    merged = merge([view((60, 100), (30, 50), (40, 60))], list(answers), (60, 100))
-    np.testing.assert_array_equal(merged.scores, answers[0, :, :30, :50])
+    outputs = scores(3, 40, 60)[None]
+    outputs[:, :, 30:] = outputs[:, :, :, 50:] = 1e6
+    merged = merge([view((60, 100), (30, 50), (40, 60))], list(outputs), (60, 100))
+    np.testing.assert_array_equal(merged.scores, outputs[0, :, :30, :50])
     assert merged.size == merged.picture == (60, 100)
 
 

@@ -156,7 +156,7 @@ def test_probabilities_at_the_size_of_the_picture_give_their_arg_max() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_answered_labels_are_cut_to_the_picture(kind: Any) -> None:
+def test_computed_labels_are_cut_to_the_picture(kind: Any) -> None:
     answer = np.arange(40 * 50).reshape(40, 50).astype(kind)
     found = labels(Merged(answer, (40, 50), (33, 20)), LABELS)
     assert found.dtype == kind
@@ -166,7 +166,7 @@ def test_answered_labels_are_cut_to_the_picture(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("picture", [(41, 50), (40, 51), (400, 500)])
-def test_answered_labels_smaller_than_the_picture_are_an_error_about_the_picture(
+def test_computed_labels_smaller_than_the_picture_are_an_error_about_the_picture(
     picture: Size,
 ) -> None:
     answer = np.zeros((40, 50), np.uint8)

@@ -185,7 +185,7 @@ def test_a_wrong_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
     path.write_bytes(SAMPLES["PNG"])
     with path.open("rb") as file:
         assert (read_picture(file) == RGB).all()
-        with pytest.raises(ImageError, match=r"street.png stands at its end; call seek\(0\)"):
+        with pytest.raises(ImageError, match=r"street.png is at its end; call seek\(0\)"):
             read_picture(file)
     with pytest.raises(ImageError, match=r"cannot be read: .*closed file"):
         read_picture(file)
