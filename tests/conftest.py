@@ -1,5 +1,6 @@
 """Every test sees the same environment, whatever the user's shell or a build server has set."""
 
+import importlib.util
 import os
 
 # Removed before anything is imported, because some are read once for the whole process.
@@ -15,3 +16,12 @@ _REMOVED = (
 for _name in list(os.environ):
     if _name in _REMOVED or _name.startswith("FASTFCN_"):
         del os.environ[_name]
+
+if importlib.util.find_spec(
+    "hypothesis"
+):  # a machine that only runs the tests of a GPU may lack it
+    from hypothesis import settings
+
+    # A test that is slow because the machine is busy is not wrong.
+    settings.register_profile("no deadline", deadline=None)
+    settings.load_profile("no deadline")
