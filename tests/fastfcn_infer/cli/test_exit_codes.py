@@ -35,7 +35,7 @@ def promised(text: str) -> dict[str, int]:
 
 def readme_codes() -> dict[str, int]:
     (sentence,) = re.findall(
-        r"commands exit with ([^.]+)\.", (ROOT / "README.md").read_text(encoding="utf-8")
+        r"[Cc]ommands exit with ([^.]+)\.", (ROOT / "README.md").read_text(encoding="utf-8")
     )
     return promised(sentence)
 

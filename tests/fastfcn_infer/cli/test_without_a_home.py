@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from camvid_tree import camvid_artifact, camvid_tree
-from command_line import EMBEDDED, PHOTOGRAPH, ROOT
+from command_line import EMBEDDED, PHOTOGRAPH, SEARCH_PATH
 from exports import save_checkpoint, tensors_of
 
 # Runs commands, whose words come as JSON, in one process; prints their exit codes and errors.
@@ -42,7 +42,7 @@ def without(what: str, here: Path, commands: list[list[str]]) -> list[Ended]:
     if what == "cache":
         (here / "a file").write_bytes(b"")
         env["FASTFCN_CACHE"] = str(here / "a file")
-    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "export")])
+    env["PYTHONPATH"] = SEARCH_PATH
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(commands)],
         capture_output=True,

@@ -49,6 +49,7 @@ def base(folder: Path, found: Report) -> Path:
 def test_sizes_batches_and_runtimes_are_lists(
     capsys: pytest.CaptureFixture[str], seen: dict[str, Any]
 ) -> None:
+    pytest.importorskip("openvino")
     words = ["--size", "480x480,512x1024", "--batch", "1,4", "--seconds", "2", "--threads", "1"]
     code, _, err = run(capsys, EMBEDDED, *words, "--backend", "onnx_runtime,open_vino")
     assert (code, err) == (0, "")
