@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_export.checkpoint.read import read_checkpoint
+from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.deployed.read import is_deployed
 from fastfcn_export.description import Description, describe, model_of
 from fastfcn_export.dialect.dialect import Recognised, recognise
@@ -15,7 +15,7 @@ from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target.target import Writer, writers
 from fastfcn_export.verify import Proof, joined, prove
-from fastfcn_infer.artifact.artifact import hash_file, seal
+from fastfcn_infer.artifact.artifact import seal
 from fastfcn_infer.artifact.class_table import (
     class_table,
     class_table_names,
@@ -59,7 +59,7 @@ def export(
         The manifest of the finished artifact.
 
     Raises:
-        CheckpointError: the checkpoint cannot be read or fits no network.
+        CheckpointError: the checkpoint cannot be read, fits no network, or was written to meanwhile.
         VerificationError: the graph is not the network; nothing was written.
         ArtifactError: the class table is wrong, or `folder` holds something other than an artifact.
         FileExistsError: `folder` exists and `force` is false.
@@ -75,24 +75,36 @@ def export(
     versions = ready(request)
     with write_folder(Path(folder), replace=force) as partial:
         report("read")
-        recognised = _recognise(checkpoint, request)
-        model = _model(recognised, Path(folder).resolve().name, request)
-        for format, writer in makers.items():
-            report(f"write {format}")
-            writer.write(
-                recognised.architecture, recognised.weights, model, partial, request.options
-            )
-        proofs: list[Proof] = []
-        if request.verify:
-            for format in makers:
-                report(f"verify {format}")
-                proofs.append(prove(partial, format, model, recognised))
-            write_golden(partial, proofs[0].picture, proofs[0].labels)
+        opened = CheckpointFile(checkpoint)
+        with opened.unchanged() as facts:
+            recognised = _recognise(opened, request)
+            model = _model(recognised, Path(folder).resolve().name, request)
+            proofs = _make(makers, recognised, model, partial, request, report)
         report("seal")
-        facts = hash_file(Path(checkpoint))
-        source = Source(Path(checkpoint).name, facts.size, facts.sha256)
+        source = Source(opened.path.name, facts.size, facts.sha256)
         record = joined([proof.record for proof in proofs]) if proofs else None
         return seal(partial, model, source, record, _producer(versions))
+
+
+def _make(
+    makers: Mapping[str, Writer],
+    recognised: Recognised,
+    model: Model,
+    partial: Path,
+    request: Request,
+    report: Callable[[str], None],
+) -> list[Proof]:
+    """Write and, if requested, verify the files of an artifact in the folder `partial`."""
+    for format, writer in makers.items():
+        report(f"write {format}")
+        writer.write(recognised.architecture, recognised.weights, model, partial, request.options)
+    proofs: list[Proof] = []
+    if request.verify:
+        for format in makers:
+            report(f"verify {format}")
+            proofs.append(prove(partial, format, model, recognised))
+        write_golden(partial, proofs[0].picture, proofs[0].labels)
+    return proofs
 
 
 def ready(request: Request) -> dict[str, str]:
@@ -145,19 +157,19 @@ def describe_checkpoint(
             "exported has to be exported again first, then fastfcn info describes the artifact."
         )
     request = request or Request.of(**options)
-    recognised = _recognise(checkpoint, request)
+    recognised = _recognise(CheckpointFile(checkpoint), request)
     return describe(recognised, _model(recognised, "", request))
 
 
-def _recognise(checkpoint: PathLike, request: Request) -> Recognised:
+def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
     try:
-        tensors, trained = read_checkpoint(checkpoint), read_trained(checkpoint)
+        tensors, trained = checkpoint.tensors(), read_trained(checkpoint)
         said: dict[str, Any] = {"dialect": request.dialect, "output_stride": request.output_stride}
         if trained is not None or is_own(tensors):
             return recognise_own(tensors, trained, **said)
         return recognise(tensors, **said)
     except CheckpointError as error:
-        name = os.fspath(checkpoint)
+        name = str(checkpoint.path)
         raise error if name in str(error) else CheckpointError(f"{name}: {error}") from error
 
 

@@ -104,7 +104,7 @@ class CheckedFile:
         except OSError as error:
             raise ArtifactError(
                 f"{self.path} was checked, and cannot be read now: {error.strerror or error}. "
-                "Open the model again."
+                "Try again."
             ) from error
 
     def _changed(self) -> ArtifactError:

@@ -3,6 +3,7 @@
 The SDK imports no exporter: it finds one through the entry-point group `GROUP`.
 """
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from fastfcn_infer.artifact import artifact
-from fastfcn_infer.artifact.manifest import Network
+from fastfcn_infer.artifact.class_table import class_table_names, read_class_table
+from fastfcn_infer.artifact.manifest import ClassInfo, Network
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.system import atomic
 from fastfcn_infer.system.version import __version__
@@ -91,19 +93,19 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
 
     Raises:
         CheckpointError: it is refused, damaged or fits no network.
+        ArtifactError: the class table is wrong, or one of the files was changed meanwhile.
         VerificationError: the graph is not the network.
         BackendMissing: no exporter is installed, or a package that it needs is missing.
         BackendError: several exporters are installed.
     """
-    key = hashlib.sha256(artifact.hash_file(checkpoint).sha256.encode())
-    key.update(repr((conversion, _table_bytes(conversion), __version__)).encode())
-    folder = cache / f"{_stem(checkpoint)}-{key.hexdigest()[:16]}"
+    found = _Given(artifact.hash_file(checkpoint).sha256, _table(conversion))
+    key = hashlib.sha256(repr((found, conversion, __version__)).encode()).hexdigest()
+    folder = cache / f"{_stem(checkpoint)}-{key[:16]}"
     atomic.recover(folder)
     if (folder / "manifest.json").exists():
-        try:
-            return artifact.open_artifact(folder)
-        except ArtifactError:
-            pass  # damaged since: made again below, in its place
+        # One that is damaged, or made of a file that changed meanwhile, is made again in its place.
+        with contextlib.suppress(ArtifactError):
+            return _opened(folder, found)
     try:
         _converter().export(
             checkpoint,
@@ -117,7 +119,36 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
         raise BackendMissing(
             f"{checkpoint} is a checkpoint and has to be converted first. {error}"
         ) from error
-    return artifact.open_artifact(folder)
+    return _opened(folder, found)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a conversion was asked for: the content of files that may change under their names."""
+
+    sha256: str  # of the checkpoint
+    classes: tuple[ClassInfo, ...] | None  # of the user's file; None if there is no such file
+
+
+def _opened(folder: Path, given: _Given) -> artifact.Artifact:
+    """Open a conversion if it is one of what was given.
+
+    Raises:
+        ArtifactError: it is damaged, or the checkpoint or the class table has changed.
+    """
+    found = artifact.open_artifact(folder)
+    made_from = None if found.manifest is None else found.manifest.source.sha256
+    if made_from != given.sha256:
+        raise ArtifactError(
+            f"{folder} was made from a checkpoint with the SHA-256 {made_from}, not {given.sha256}: "
+            "the checkpoint was changed while it was converted. Try again."
+        )
+    if given.classes not in (None, found.model.classes):
+        raise ArtifactError(
+            f"{folder} has other classes than the class table, so the class table was changed while "
+            "the checkpoint was converted. Try again."
+        )
+    return found
 
 
 def describe_checkpoint(checkpoint: Path, conversion: Conversion) -> Description:
@@ -165,10 +196,10 @@ def _converter() -> Converter:
         ) from error
 
 
-def _table_bytes(conversion: Conversion) -> bytes:
-    # A user's class file may change under the same name.
-    path = None if conversion.classes is None else Path(conversion.classes)
-    return path.read_bytes() if path is not None and path.is_file() else b""
+def _table(conversion: Conversion) -> tuple[ClassInfo, ...] | None:
+    if conversion.classes is None or conversion.classes in class_table_names():
+        return None
+    return read_class_table(os.fspath(conversion.classes))
 
 
 def _stem(checkpoint: Path) -> str:

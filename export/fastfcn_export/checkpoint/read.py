@@ -3,10 +3,12 @@
 Which kind a file is, its first bytes say; the kinds are the modules of `containers/`.
 """
 
+import hashlib
 import mmap
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from fastfcn_export.checkpoint import unknown_files
 from fastfcn_export.checkpoint.container import HEAD_BYTES, Annotated, Container
 from fastfcn_export.checkpoint.state_dict import tensors_of
+from fastfcn_infer.artifact.manifest import FileFacts
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import excerpt
@@ -56,39 +59,86 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generi
         CheckpointError: no such file, not a checkpoint, damaged, it names code (all names are listed and
             nothing was run), or it holds no tensors.
     """
-    return _reading(path, lambda container, data: tensors_of(container.read(data)))
+    return CheckpointFile(path).tensors()
 
 
-def read_note(path: str | os.PathLike[str], name: str) -> str | None:
-    """Read a text that a checkpoint carries beside its tensors; None: it carries no such text.
+class CheckpointFile:
+    """A checkpoint, opened once: what is read from it and what is hashed are the same bytes.
 
-    Args:
-        path: of the file.
-        name: of the text.
-
-    Raises:
-        CheckpointError: no such file, not a checkpoint, or damaged.
+    If the file is replaced meanwhile, this is still the old one; only writing into it changes it.
     """
 
-    def read(container: Container, data: memoryview) -> str | None:
-        return container.note(data, name) if isinstance(container, Annotated) else None
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Map a file.
 
-    return _reading(path, read)
+        Args:
+            path: of the file; its name does not matter, its first bytes say what it is.
 
+        Raises:
+            CheckpointError: no such file, or not a checkpoint.
+        """
+        self.path = Path(path)
+        self._data = self._reading(lambda: _mapped(self.path))
+        self._container = self._reading(lambda: _container(bytes(self._data[:HEAD_BYTES])))
 
-def _reading(path: str | os.PathLike[str], read: Callable[[Container, memoryview], T]) -> T:
-    file = Path(path)
-    try:
-        data = _mapped(file)
-        return read(_container(bytes(data[:HEAD_BYTES])), data)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file} {error}") from error
-    except OSError as error:
-        raise CheckpointError(f"{file} cannot be read: {error.strerror or error}.") from error
-    except _DAMAGE as error:
-        raise CheckpointError(
-            f"{file} is damaged: reading it ended in {type(error).__name__} {excerpt(error.args)}."
-        ) from error
+    def tensors(self) -> dict[str, NDArray[np.generic]]:
+        """Read the tensors; see `read_checkpoint`.
+
+        Raises:
+            CheckpointError: damaged, it names code, or it holds no tensors.
+        """
+        return self._reading(lambda: tensors_of(self._container.read(self._data)))
+
+    def note(self, name: str) -> str | None:
+        """Read a text that the checkpoint carries beside its tensors; None: it carries no such text.
+
+        Args:
+            name: of the text.
+
+        Raises:
+            CheckpointError: damaged.
+        """
+        container = self._container
+        if not isinstance(container, Annotated):
+            return None
+        return self._reading(lambda: container.note(self._data, name))
+
+    @contextmanager
+    def unchanged(self) -> Iterator[FileFacts]:
+        """Guard a block that uses the tensors, which are views of the file.
+
+        Yields:
+            Size and hash of the bytes that the block uses.
+
+        Raises:
+            CheckpointError: the file was written into during the block; in place of any error that
+                this caused in the block.
+        """
+        facts = self._facts()
+        try:
+            yield facts
+        finally:
+            if self._facts() != facts:
+                raise CheckpointError(
+                    f"{self.path} was written to while it was used. Try again when it is complete."
+                )
+
+    def _facts(self) -> FileFacts:
+        return FileFacts(len(self._data), hashlib.sha256(self._data).hexdigest())
+
+    def _reading(self, read: Callable[[], T]) -> T:
+        try:
+            return read()
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path} {error}") from error
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path} cannot be read: {error.strerror or error}."
+            ) from error
+        except _DAMAGE as error:
+            raise CheckpointError(
+                f"{self.path} is damaged: reading it ended in {type(error).__name__} {excerpt(error.args)}."
+            ) from error
 
 
 def _mapped(file: Path) -> memoryview:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +14,9 @@ from fastfcn_export.deployed.transforms import Preprocessing, preprocessing
 from fastfcn_export.deployed.verify import Trial, prove_deployed, require_judge
 from fastfcn_export.dialect.procedure import fixed_shape
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
-from fastfcn_export.verify import golden_picture
-from fastfcn_infer.artifact.artifact import FORMATS, Artifact, hash_file, seal
+from fastfcn_export.verify import Proof, golden_picture
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact, seal
+from fastfcn_infer.artifact.checked_file import check_file
 from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import (
@@ -61,6 +63,7 @@ def export_deployed(
 
     Raises:
         CheckpointError: the YAML, its transforms or the program cannot be an artifact.
+        ArtifactError: the program or its weights were changed meanwhile.
         VerificationError: the graph does not compute what the program does; nothing was written.
         BackendMissing: paddle2onnx, PyYAML, a runtime, or Paddle for the verification is missing.
         BackendError: the program cannot be converted or run.
@@ -73,32 +76,55 @@ def export_deployed(
     with write_folder(folder, replace=force) as partial:
         report("read")
         deployed = read_deployed(path)
-        prepared = preprocessing(deployed.transforms, str(deployed.yaml))
-        report("write onnx")
-        file = partial / FORMATS["onnx"]
-        graph = _convert(deployed, file)
-        try:
-            model = _model(deployed, prepared, graph, folder.resolve().name)
-        except CheckpointError:
-            raise
-        except ValueError as error:  # what a manifest cannot combine
-            raise CheckpointError(f"{deployed.yaml} cannot be an artifact: {error}.") from error
-        report("verify onnx" if request.verify else "look")
-        trial = _try(file, model)
-        model = replace(
-            model,
-            classes=_named(classes(trial.logits.shape[1]), deployed, request),
-            output=Output("logits", _stride(trial)),
-        )
-        describe(file, model)
-        proof = None
-        if request.verify:
-            proof = prove_deployed(deployed, graph.end, model, trial)
-            write_golden(partial, proof.picture, proof.labels)
+        with _unchanged(deployed) as source:
+            model, proof = _make(
+                deployed, partial, folder.resolve().name, request, classes, report
+            )
         report("seal")
-        facts = hash_file(deployed.params)
-        source = Source(deployed.params.name, facts.size, facts.sha256)
         return seal(partial, model, source, proof.record if proof else None, _producer())
+
+
+@contextmanager
+def _unchanged(deployed: Deployed) -> Iterator[Source]:
+    """Guard a block in which other programs read a model's files; give what it is made from."""
+    program, _ = check_file(deployed.program)
+    params, facts = check_file(deployed.params)
+    with program.unchanged(), params.unchanged():
+        yield Source(deployed.params.name, facts.size, facts.sha256)
+
+
+def _make(
+    deployed: Deployed,
+    partial: Path,
+    name: str,
+    request: "Request",
+    classes: Callable[[int], tuple[ClassInfo, ...]],
+    report: Callable[[str], None],
+) -> tuple[Model, Proof | None]:
+    """Write and, if requested, verify the files of the artifact `name` in the folder `partial`."""
+    prepared = preprocessing(deployed.transforms, str(deployed.yaml))
+    report("write onnx")
+    file = partial / FORMATS["onnx"]
+    graph = _convert(deployed, file)
+    try:
+        model = _model(deployed, prepared, graph, name)
+    except CheckpointError:
+        raise
+    except ValueError as error:  # what a manifest cannot combine
+        raise CheckpointError(f"{deployed.yaml} cannot be an artifact: {error}.") from error
+    report("verify onnx" if request.verify else "look")
+    trial = _try(file, model)
+    model = replace(
+        model,
+        classes=_named(classes(trial.logits.shape[1]), deployed, request),
+        output=Output("logits", _stride(trial)),
+    )
+    describe(file, model)
+    if not request.verify:
+        return model, None
+    proof = prove_deployed(deployed, graph.end, model, trial)
+    write_golden(partial, proof.picture, proof.labels)
+    return model, proof
 
 
 def _check(request: "Request") -> None:

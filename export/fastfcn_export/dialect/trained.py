@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from fastfcn_export.checkpoint.read import read_note
+from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer.artifact.manifest import ClassInfo, Input, Resize
 from fastfcn_infer.errors import CheckpointError
@@ -66,23 +66,24 @@ class Trained:
             raise ValueError("; ".join(faults))
 
 
-def read_trained(path: str | os.PathLike[str]) -> Trained | None:
-    """Read what a checkpoint says of itself; None: it is not of our training.
+def read_trained(checkpoint: str | os.PathLike[str] | CheckpointFile) -> Trained | None:
+    """Read what a checkpoint says about itself; None: it is not of our training.
 
     Args:
-        path: of a checkpoint of any kind.
+        checkpoint: of any kind, open or its path.
 
     Raises:
         CheckpointError: it cannot be read, or what it says is no `Trained`; lists all faults.
     """
-    text = read_note(path, KEY)
+    opened = checkpoint if isinstance(checkpoint, CheckpointFile) else CheckpointFile(checkpoint)
+    text = opened.note(KEY)
     if text is None:
         return None
     try:
         return record.from_json(Trained, text)
     except record.RecordError as error:
         raise CheckpointError(
-            f"{os.fspath(path)} has metadata under {KEY!r} that is not what fastfcn-train writes:\n  "
+            f"{opened.path} has metadata under {KEY!r} that is not what fastfcn-train writes:\n  "
             + "\n  ".join(error.faults)
             + "\nTake the file as the training left it, or update fastfcn-infer if a newer version "
             "wrote it."

@@ -11,7 +11,7 @@ import pytest
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import describe_checkpoint, export
 from fastfcn_export.__main__ import main
-from fastfcn_export.checkpoint.read import read_note
+from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.dialect.trained import KEY, read_trained
 from fastfcn_export.network import choice
 from fastfcn_export.target.random_weights import random_weights
@@ -205,7 +205,7 @@ def test_a_note_is_found_wherever_it_stands(
 ) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(file(header % entry(), bytes(8)))
-    assert read_note(path, KEY) == found
+    assert CheckpointFile(path).note(KEY) == found
 
 
 def test_a_note_that_is_there_twice_is_refused(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_note_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     header = b'{"t":%s,"__metadata__":{"fastfcn":"a","fastfcn":"b"}}' % entry()
     path.write_bytes(file(header, bytes(8)))
     with pytest.raises(CheckpointError, match="name 'fastfcn' twice"):
-        read_note(path, KEY)
+        CheckpointFile(path).note(KEY)
 
 
 def test_files_of_other_kinds_say_nothing_of_themselves(tmp_path: Path) -> None:

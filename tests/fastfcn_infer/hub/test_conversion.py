@@ -113,6 +113,37 @@ def test_whatever_the_user_says_and_our_version_make_a_conversion_of_its_own(
     assert len(set(made)) == len(made) == 5
 
 
+@pytest.mark.parametrize("what", ["checkpoint", "class table"])
+def test_a_file_that_changes_during_the_conversion_is_an_error_and_never_found_in_the_cache(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    table = tmp_path / "classes.json"
+    entries = [{"name": name, "color": [1, 2, 3]} for name in "abcdef"]
+    table.write_text(json.dumps(entries))
+    before = {path: path.read_bytes() for path in (checkpoint, table)}
+    export = fastfcn_export.export
+
+    def change_then_export(*given: Any, **options: Any) -> Any:
+        if what == "checkpoint":
+            tensors = tensors_of("paddleseg_os32")
+            save_checkpoint(tmp_path, "paddleseg", {k: v * 0.5 for k, v in tensors.items()})
+        else:
+            table.write_text(json.dumps(entries[::-1]))
+        return export(*given, **options)
+
+    asked = Conversion(table, None, 32)
+    monkeypatch.setattr(fastfcn_export, "export", change_then_export)
+    with pytest.raises(ArtifactError, match=f"the {what}.* was changed while"):
+        converted(checkpoint, asked, tmp_path / "cache")
+    monkeypatch.setattr(fastfcn_export, "export", export)
+    for path, data in before.items():
+        path.write_bytes(data)
+    found = converted(checkpoint, asked, tmp_path / "cache")
+    assert found.manifest is not None
+    assert found.manifest.source.sha256 == hash_file(checkpoint).sha256
+    assert [entry.name for entry in found.model.classes] == list("abcdef")
+
+
 @pytest.mark.parametrize("damage", ["byte", "cut", "gone", "manifest"])
 def test_a_damaged_conversion_is_made_again_in_its_place(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastfcn_export.checkpoint.read import read_checkpoint
+from fastfcn_export.checkpoint.read import CheckpointFile, read_checkpoint
 from fastfcn_export.dialect.dialect import Recognised, Tensors, recognise, renamed
 from fastfcn_export.dialect.own import is_own, recognise_own
 from fastfcn_export.dialect.trained import read_trained
@@ -154,9 +154,10 @@ def network_weights(path: PathLike, architecture: Architecture) -> Pretrained:
 
 
 def _recognised(path: PathLike) -> Recognised:
-    tensors: Tensors = read_checkpoint(path)
+    opened = CheckpointFile(path)
+    tensors: Tensors = opened.tensors()
     if is_own(tensors):
-        return recognise_own(tensors, read_trained(path), training=True)
+        return recognise_own(tensors, read_trained(opened), training=True)
     return recognise(tensors, training=True)
 
 
