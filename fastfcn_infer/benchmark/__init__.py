@@ -1,1 +1,1 @@
-"""How fast a model is, and on which machine."""
+"""Measure how fast a model is, and describe the machine."""

@@ -1,4 +1,4 @@
-"""Has something become slower? A benchmark's report against an earlier one, for a build to fail."""
+"""Compare a benchmark's report with an earlier one, so that a build can fail if it is slower."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -14,22 +14,22 @@ def compare(report: Report, base: Report, name: str, max_regress: float) -> Comp
     """Compare the medians of the rows that both reports have.
 
     Args:
-        report: of now.
-        base: of before.
-        name: of the base, for messages.
+        report: of this run.
+        base: of an earlier run.
+        name: of `base`, for messages.
         max_regress: how much slower a median may be, as a share: 0.05 for 5 %.
 
     Raises:
-        ValueError: no row is in both: nothing would be compared, and that must not pass.
+        ValueError: no row is in both reports, so nothing was compared; that must not pass.
     """
     before = {row.key: row for row in base.rows}
     now = {row.key: row for row in report.rows}
     both = [key for key in now if key in before]
     if not both:
         raise ValueError(
-            f"{name} has none of the rows that were measured; it has "
-            f"{listing([row.title for row in base.rows], '; ') or 'no rows at all'}. Rows are the same "
-            "where model, backend, size, batch and threads are."
+            f"{name} has none of the rows that were measured, so there is nothing to compare. It "
+            f"has {listing([row.title for row in base.rows], '; ') or 'no rows at all'}. Rows match "
+            "if model, backend, size, batch and threads are the same."
         )
     regressed = [change for key in both for change in _slower(now[key], before[key], max_regress)]
     return Comparison(
@@ -56,12 +56,12 @@ def _differences(now: Environment, base: Environment) -> Iterator[str]:
         if then != here:
             yield f"{what} was {then}, is {here}"
     for package in dict.fromkeys([*base.versions, *now.versions]):
-        was, is_now = (stamp.versions.get(package, "not there") for stamp in (base, now))
+        was, is_now = (stamp.versions.get(package, "not installed") for stamp in (base, now))
         if was != is_now:
             yield f"{package} was {was}, is {is_now}"
     slower = now.matrix_product_gflops / base.matrix_product_gflops
     if not 0.9 < slower < 1.1:
         yield (
-            f"the machine's matrix product was {base.matrix_product_gflops} GFLOP/s, is "
+            f"the machine's matrix product was {base.matrix_product_gflops} GFLOP/s, is now "
             f"{now.matrix_product_gflops}"
         )

@@ -1,4 +1,4 @@
-"""On which machine and with which versions something was measured or went wrong."""
+"""Describe the machine and the software versions that a measurement was made with."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from fastfcn_infer.system.machine import cpu_model, versions
 
 @dataclass(frozen=True)
 class Environment:
-    """The stamp of a measurement."""
+    """Date, machine and versions of a measurement."""
 
     date: str  # UTC, ISO 8601
     cpu: str
@@ -28,7 +28,7 @@ def environment(threads: int | None = None) -> Environment:
     """Describe machine and software.
 
     Args:
-        threads: of the matrix products, which take a second or two; None: as many as NumPy starts.
+        threads: for the matrix products, which take a second or two; None: as many as NumPy starts.
     """
     return Environment(
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),

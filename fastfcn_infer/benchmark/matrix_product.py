@@ -1,8 +1,8 @@
-"""How fast this machine multiplies matrices, which bounds what a network of convolutions reaches.
+"""Measure this machine's matrix product, an upper bound for the speed of convolutions.
 
     python -m fastfcn_infer.benchmark.matrix_product
 
-prints the rate of NumPy as it is started here; `matrix_product_gflops` starts it in several ways.
+prints the rate of NumPy in this process; `matrix_product_gflops` tries it with several settings.
 """
 
 import os
@@ -23,15 +23,15 @@ _NEEDED_FOR_SKYLAKE = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"
 def matrix_product_gflops(threads: int | None = None) -> float:
     """Measure the machine's single-precision matrix product, in 10^9 operations per second.
 
-    NumPy's, each way in a process of its own: with the kernels that its OpenBLAS chooses, and with
-    those for AVX-512 where the processor has it. OpenBLAS knows processors by their names, and on
-    one that is younger than itself its choice may reach half of what the machine can do.
+    NumPy computes it, in a process of its own for each setting: with the kernels that its OpenBLAS
+    chooses, and with those for AVX-512 if the processor has it. OpenBLAS recognises processors by
+    name, and on one newer than itself its choice may reach only half of the machine's rate.
 
     Args:
         threads: to compute with; None: as many as NumPy starts.
 
     Raises:
-        CalledProcessError: NumPy does not work in a fresh process.
+        CalledProcessError: NumPy failed in a process of its own.
     """
     set_threads = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
     best = _in_a_process(set_threads)

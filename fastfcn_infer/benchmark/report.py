@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is written down: table, Markdown, CSV, JSON."""
+"""A benchmark's report, and writing it as a table, Markdown, CSV or JSON."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ Key: TypeAlias = tuple[str, str, tuple[int, int], int, int]
 
 @dataclass(frozen=True)
 class Row:
-    """One model in one runtime, shown pictures of one size, so many at a time."""
+    """Timings of one model in one runtime, for pictures of one size and one batch size."""
 
     model: str
     backend: str
@@ -33,14 +33,14 @@ class Row:
     network: Timing  # of a batch, in the same runs
     stages: Mapping[str, float]  # median seconds of a batch
     multiply_adds: int | None  # of a picture
-    share_of_matrix_product: float | None  # of the machine's rate, that the network reaches
+    share_of_matrix_product: float | None  # the network's rate over the machine's
     cold_start_seconds: float  # from starting Python to the labels of a first picture
     peak_memory_bytes: int | None  # of that process, one batch included
-    others_took: float | None  # share of the processors' time that other processes had
+    others_took: float | None  # share of the processors' time that other processes used
 
     @property
     def key(self) -> Key:
-        """Tell rows of two reports apart."""
+        """What makes rows of two reports comparable."""
         return self.model, self.backend, self.size, self.batch, self.threads
 
     @property
@@ -74,7 +74,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Against an earlier report: what became slower than was allowed."""
+    """The result of comparing with an earlier report: what became slower than was allowed."""
 
     base: str
     max_regress: float  # share, 0.05 for 5 %
@@ -82,7 +82,7 @@ class Comparison:
     regressed: tuple[Change, ...]
     not_in_base: tuple[str, ...]  # rows measured now and not then
     only_in_base: tuple[str, ...]
-    environment_differs: tuple[str, ...]  # what makes the comparison weaker
+    environment_differs: tuple[str, ...]  # differences that make the comparison less reliable
 
 
 @dataclass(frozen=True)
@@ -117,14 +117,14 @@ _TEXT: Mapping[str, Callable[[Row], str]] = {
     "peak MB": lambda row: _number(row.peak_memory_bytes, 1e-6, ".0f"),
     "runs": lambda row: str(row.end_to_end.runs),
 }
-_WORDS = ("model", "backend", "device", "size")  # the rest are numbers, written to the right
+_WORDS = ("model", "backend", "device", "size")  # left-aligned; the rest are numbers
 
 
 def read_report(text: str | bytes) -> Report:
-    """Read what `--format json` wrote.
+    """Read a report that `--format json` wrote.
 
     Raises:
-        ValueError: it is no such report; names every field at fault.
+        ValueError: it is not such a report; names every wrong field.
     """
     return record.from_json(Report, text)
 
@@ -145,7 +145,7 @@ def write_report(report: Report, form: str) -> str:
 
 
 def comparison_lines(found: Comparison) -> list[str]:
-    """Say what became slower, and how far the comparison can be trusted."""
+    """Write what became slower, and what makes the comparison less reliable."""
     lines = [f"slower than {found.base}: {change.title}" for change in found.regressed]
     if not lines:
         lines = [
@@ -159,7 +159,7 @@ def comparison_lines(found: Comparison) -> list[str]:
 
 
 def _columns(report: Report) -> list[str]:
-    """Leave out the percentiles that no row has runs enough for."""
+    """Leave out the percentiles that no row has enough runs for."""
     known = {
         "p90": any(row.end_to_end.p90 is not None for row in report.rows),
         "p99": any(row.end_to_end.p99 is not None for row in report.rows),
@@ -195,16 +195,16 @@ def _footnotes(report: Report) -> list[str]:
     )
     load = "unknown" if stamp.load_average_1_min is None else f"{stamp.load_average_1_min:.2f}"
     return [
-        "Milliseconds of a batch: median [quartiles] of runs in turn, decoded picture to labels. "
-        f"p90 and p99 are shown from {ENOUGH_FOR_P90} and {ENOUGH_FOR_P99} runs up.",
+        "Milliseconds per batch, from decoded picture to labels: median [quartiles] of runs in "
+        f"turn. p90 needs at least {ENOUGH_FOR_P90} runs, p99 at least {ENOUGH_FOR_P99}.",
         f"{stamp.cpu}, {stamp.cores} processors, matrix product {stamp.matrix_product_gflops} "
-        f"GFLOP/s; load average {load} before, others took at most {others:.1%} meanwhile.",
+        f"GFLOP/s; load average {load} before; other processes used at most {others:.1%}.",
         f"{stamp.date}, {stamp.system}, Python {stamp.python}; {versions}.",
     ]
 
 
 def _csv(report: Report) -> str:
-    """Write one line a row, every number of it, times in seconds."""
+    """Write one line per row with all its numbers, times in seconds."""
     lines = [_flat(record.to_data(row)) for row in report.rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")

@@ -17,7 +17,7 @@ ENOUGH_FOR_P90 = 64
 ENOUGH_FOR_P99 = 662
 
 FEWEST_RUNS = 5
-PAUSE = 0.05  # seconds; runtimes' idle threads go on spinning and would slow the next candidate
+PAUSE = 0.05  # seconds; idle threads of a runtime keep spinning and would slow the next candidate
 
 
 @dataclass(frozen=True)

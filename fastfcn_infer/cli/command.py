@@ -1,7 +1,6 @@
-"""What a subcommand of `fastfcn` is; `commands/` holds one file per subcommand.
+"""What a subcommand of `fastfcn` offers; `commands/` holds one file per subcommand.
 
-A file of `commands/` imports what it works with inside `run`, so that ``fastfcn --help`` answers at
-once.
+A file of `commands/` imports what it needs inside `run`, so that ``fastfcn --help`` is quick.
 """
 
 import argparse
@@ -36,20 +35,37 @@ def load_command(name: str) -> Command:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of every command that opens a model; see `open_options`."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or tensorrt")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="to run on: auto (the default), cpu, cuda, cuda:N or tensorrt",
+    )
     runtimes = ", ".join(registry.names("fastfcn_infer.runtime.backends"))
-    parser.add_argument("--backend", default="auto", help=f"auto, or a runtime: {runtimes}")
-    parser.add_argument("--threads", type=int, help="for computing (default: all there are)")
-    parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
+    parser.add_argument(
+        "--backend", default="auto", help=f"runtime: auto (the default), {runtimes}"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="to compute with (default: one per available processor)"
+    )
+    parser.add_argument("--cache-dir", metavar="DIR", help="keep downloads and conversions there")
     parser.add_argument("--offline", action="store_true", help="download nothing")
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what users may say about a checkpoint; see `checkpoint_options`."""
+    """Declare the options that describe a checkpoint; see `checkpoint_options`."""
     add = parser.add_argument
-    add("--classes", metavar="NAME|FILE.json", help="of a checkpoint")
-    add("--dialect", help="of a checkpoint (default: found from its keys)")
-    add("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint's backbone")
+    add(
+        "--classes",
+        metavar="NAME|FILE.json",
+        help="classes of a checkpoint: name of a class table, or a file",
+    )
+    add("--dialect", help="dialect of a checkpoint (default: found from its keys)")
+    add(
+        "--output-stride",
+        type=int,
+        choices=(8, 16, 32),
+        help="output stride of a checkpoint's backbone",
+    )
 
 
 def checkpoint_options(arguments: argparse.Namespace) -> dict[str, Any]:

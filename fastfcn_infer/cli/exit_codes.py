@@ -1,4 +1,4 @@
-"""What a command's exit code means, and how an error becomes one."""
+"""The exit codes of the commands, and which error gives which code."""
 
 import json
 import os
@@ -49,19 +49,19 @@ _CODES: Codes = (
 def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
     """Run a command; an error that was raised on purpose becomes a message and an exit code.
 
-    Anything else is a bug of ours and leaves its traceback.
+    Any other error is a bug of ours and keeps its traceback.
 
     Args:
         command: returns its exit code.
         as_json: print the error as one JSON object on stdout; else as a line on stderr.
-        more: errors of other rooms, which the SDK does not know, and their codes.
+        more: errors of packages that the SDK does not know, and their codes.
     """
     try:
         code = command()
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # Whoever read us (head, less) has seen enough; Python must not fail when it flushes.
+        # The reader (head, less) closed the pipe; Python must not fail when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Which pictures a command line means, and where the results of each go."""
+"""Find the pictures that a command line names, and where the results of each are written."""
 
 import glob
 import os
@@ -12,7 +12,7 @@ from fastfcn_infer.picture.read import SUFFIXES
 
 @dataclass(frozen=True)
 class Job:
-    """A picture, and the path of its results without their ending."""
+    """A picture, and the path of its results without their endings."""
 
     source: Path
     target: Path
@@ -21,8 +21,9 @@ class Job:
 def jobs(sources: Sequence[str], output: Path, *, recursive: bool) -> list[Job]:
     """List the pictures, each once, in a stable order.
 
-    Folders give the pictures in them, by their suffix, and keep their sub-folders in `output`.
-    Files of one name keep their suffix, and then their folder, in the names of their results.
+    Of a folder, the files with the suffix of a picture are taken; results keep its sub-folders.
+    Where two pictures have one name, the names of their results get the suffix, and if that does
+    not tell them apart the folder.
 
     Args:
         sources: files, folders and globs (for shells that do not expand them).
@@ -30,18 +31,18 @@ def jobs(sources: Sequence[str], output: Path, *, recursive: bool) -> list[Job]:
         recursive: look into folders of folders.
 
     Raises:
-        FileNotFoundError: a source is nothing of the kind, or no picture was found.
-        ValueError: two pictures would still be written to one name.
+        FileNotFoundError: a source does not exist, or no picture was found.
+        ValueError: the results of two pictures would still have one name.
     """
     found: dict[str, tuple[Path, Path]] = {}
     for source in sources:
         for path, relative in _expand(source, recursive=recursive):
             # One picture, however its path is spelled; links are pictures of their own.
-            found.setdefault(os.path.abspath(path), (path, relative))  # noqa: PTH100 - as said
+            found.setdefault(os.path.abspath(path), (path, relative))  # noqa: PTH100 - keeps links
     pairs = dict(found.values())
     if not pairs:
         raise FileNotFoundError(
-            f"no picture in {', '.join(sources)}; looked for {', '.join(SUFFIXES)}"
+            f"no picture in {', '.join(sources)}; searched for {', '.join(SUFFIXES)}"
             + ("" if recursive else " (--recursive looks into sub-folders)")
         )
     names = [relative.with_suffix("") for relative in pairs.values()]
@@ -54,14 +55,14 @@ def jobs(sources: Sequence[str], output: Path, *, recursive: bool) -> list[Job]:
     clashing = _clashes(names)
     if clashing:
         raise ValueError(
-            f"several pictures would be written to one name ({', '.join(sorted(clashing))}); "
-            "segment them into different folders with -o"
+            f"the results of several pictures would have one name ({', '.join(sorted(clashing))}); "
+            "run the command once for each folder, with different -o"
         )
     return [Job(path, output / name) for path, name in zip(pairs, names, strict=True)]
 
 
 def _clashes(names: list[Path]) -> set[str]:
-    # Case-insensitively: two results may not meet on a disk that does not tell cases apart.
+    # Ignoring case: two results must not collide on a file system that ignores it.
     counts = Counter(str(name).lower() for name in names)
     return {name for name, count in counts.items() if count > 1}
 
@@ -86,7 +87,9 @@ def _expand(source: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
     else:
         found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute globs too
         if not found:
-            raise FileNotFoundError(f"{source}: no such file, folder or glob")
+            raise FileNotFoundError(
+                f"{source}: no such file or folder, and no file matches it as a glob"
+            )
         for name in found:
             if Path(name).is_file():
                 yield Path(name), Path(Path(name).name)

@@ -1,4 +1,4 @@
-"""The command ``fastfcn``: finds the subcommand, turns errors into exit codes."""
+"""The command ``fastfcn``: run a subcommand, and turn errors into exit codes."""
 
 import argparse
 import sys
@@ -12,16 +12,16 @@ from fastfcn_infer.system.version import __version__
 _EPILOG = """\
 exit codes: 0 fine, 1 a bug of ours, 2 usage, 3 some inputs failed, 4 verification failed,
 5 a runtime or device is missing, 6 a file is bad or was tampered with, 7 a comparison
-failed: something became slower.
+found something slower.
 """
 
 
 class UsageError(ValueError):
-    """The command line makes no sense."""
+    """The command line is wrong."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises, so that a wrong command line is reported as every other error is, also as JSON."""
+    """Raises an error for a wrong command line, so that it is reported like any other, also as JSON."""
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""

@@ -1,14 +1,15 @@
-"""What a data set is: pictures with label maps, split into parts; `datasets/` holds one file each.
+"""A data set: pictures with label maps, split into parts; `datasets/` holds one file per data set.
 
 A file of `datasets/` offers, at module level,
 
 ``LAYOUT``
     the folders and files that it expects below its root, as a tree;
 ``PAGE``
-    where its owners offer it for download, nothing is ever fetched from there; "" for anybody's;
+    where its owners offer it for download, though nothing is ever downloaded from there; "" for
+    the user's own pictures;
 ``SPLITS``
-    the names of its parts, with the number of pictures that each has as published; none where
-    files below the root name them;
+    the names of its parts, with the number of pictures in each as published; empty if files below
+    the root name the parts;
 ``open(root, split) -> Dataset``
     find the pictures of a part, or raise `DatasetError` saying what was expected where.
 """
@@ -28,10 +29,10 @@ from fastfcn_infer.picture.label_map import read_label_file
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.system import registry
 
-IGNORE = 255  # a pixel with this label is in no class: it is neither learned nor counted
+IGNORE = 255  # label of pixels in no class, which are neither learned nor counted
 
 _NO_CLASS = IGNORE + 1
-_SHOWN = 8  # numbers named in a message
+_SHOWN = 8  # values named in a message
 
 _PACKAGE = "fastfcn_infer.data.datasets"
 
@@ -41,10 +42,10 @@ class Sample:
     """One picture of a data set.
 
     Args:
-        name: unique in its part; with folders where the data set has some (``bonn/bonn_000``),
-            never with an ending.
-        picture: the file of the picture.
-        label: the file of its label map; None in a part without labels.
+        name: unique in its part, without a suffix; includes the folder if the data set has several
+            (``bonn/bonn_000``).
+        picture: file of the picture.
+        label: file of its label map; None in a part without labels.
     """
 
     name: str
@@ -60,9 +61,9 @@ class Dataset:
         name: of the data set, as users type it.
         split: name of the part.
         classes: names and colours, in the order of the labels.
-        samples: the pictures, in an order that is the same on every machine.
-        values: number in a label file -> label, 0 to ``len(classes) - 1``, or `IGNORE`; any other
-            number is in no class.
+        samples: the pictures, in the same order on every machine.
+        values: value in a label file -> label, 0 to ``len(classes) - 1``, or `IGNORE`; any other
+            value is an error.
     """
 
     name: str
@@ -76,13 +77,13 @@ class Dataset:
 
         Raises:
             ImageError: the picture cannot be read.
-            DatasetError: the labels cannot be read, or are of another size than the picture.
+            DatasetError: the labels cannot be read, or their size is not that of the picture.
         """
         picture, labels = read_picture(sample.picture), self.read_labels(sample)
         if picture.shape[:2] != labels.shape:
             raise DatasetError(
-                f"{self.name}: {sample.picture} has {_size(picture)} pixels, its labels "
-                f"{sample.label} have {_size(labels)}; the same size was expected"
+                f"{self.name}: {sample.picture} has {_size(picture)} pixels, but its label map "
+                f"{sample.label} has {_size(labels)}; the same size was expected"
             )
         return picture, labels
 
@@ -90,8 +91,8 @@ class Dataset:
         """Read the labels (H, W) of a picture: 0 to ``len(classes) - 1``, or `IGNORE`.
 
         Raises:
-            DatasetError: the file is missing, is no label map, or holds a value that is in no
-                class; names the file and the values.
+            DatasetError: the file is missing or not a label map, or holds values of no class;
+                names the file and the values.
         """
         if sample.label is None:
             raise DatasetError(
@@ -103,24 +104,25 @@ class Dataset:
             raise DatasetError(f"{self.name}: {error}") from error
         labels = self._table[values]
         if labels.max() > IGNORE:
-            raise DatasetError(self._strangers(sample.label, values))
+            raise DatasetError(self._unknown_values(sample.label, values))
         return labels.astype(np.uint8)
 
     @cached_property
     def _table(self) -> NDArray[np.uint16]:
-        """Label of every number that a label file can hold; `_NO_CLASS` where it has none."""
+        """Label of every value that a label file can hold; `_NO_CLASS` if it has none."""
         table = np.full(65536, _NO_CLASS, np.uint16)
         table[list(self.values)] = list(self.values.values())
         return table
 
-    def _strangers(self, path: Path, values: NDArray[np.uint8 | np.uint16]) -> str:
+    def _unknown_values(self, path: Path, values: NDArray[np.uint8 | np.uint16]) -> str:
         found, counts = np.unique(values[self._table[values] > IGNORE], return_counts=True)
         pairs = zip(found.tolist(), counts.tolist(), strict=True)
         shown = [f"{value} ({count} pixels)" for value, count in pairs]
         more = ", ..." if len(shown) > _SHOWN else ""
         return (
-            f"{self.name}: the labels {path} hold {', '.join(shown[:_SHOWN])}{more}, which are in "
-            f"none of the {len(self.classes)} classes; expected {_ranges(self.values)}"
+            f"{self.name}: the label map {path} holds {', '.join(shown[:_SHOWN])}{more}; these "
+            f"values belong to none of the {len(self.classes)} classes. Expected "
+            f"{_ranges(self.values)}."
         )
 
 
@@ -157,10 +159,10 @@ def dataset_names() -> tuple[str, ...]:
 
 
 def layout(name: str) -> Layout:
-    """Find a data set's description.
+    """Find the description of a data set.
 
     Raises:
-        DatasetError: there is no such data set; lists those that there are.
+        DatasetError: there is no such data set; lists the known ones.
     """
     if name not in dataset_names():
         raise DatasetError(
@@ -170,11 +172,11 @@ def layout(name: str) -> Layout:
 
 
 def open_dataset(name: str, root: str | Path, split: str) -> Dataset:
-    """Open one part of a data set that lies below `root`.
+    """Open one part of a data set below `root`.
 
     Raises:
-        DatasetError: there is no such data set or part, or the layout below `root` is another;
-            says which file or folder was expected where and shows what is there.
+        DatasetError: there is no such data set or part, or the files below `root` are not laid out
+            as expected; says which file or folder was expected where, and shows what was found.
     """
     found = layout(name)
     if found.SPLITS and split not in found.SPLITS:

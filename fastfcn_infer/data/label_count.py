@@ -1,4 +1,4 @@
-"""How many pixels of each class a part of a data set has, and which of its label files are bad."""
+"""Count the pixels of each class in a part of a data set, and find its bad label files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from fastfcn_infer.errors import DatasetError
 
 @dataclass(frozen=True)
 class LabelCount:
-    """What the label files of a part hold.
+    """The contents of the label files of a part.
 
     Args:
-        pixels: of each class, in the order of the labels.
-        pictures: in which each class occurs.
-        ignored: pixels in no class.
-        faults: what is wrong with the files that could not be counted.
+        pixels: number of pixels of each class, in the order of the labels.
+        pictures: number of pictures in which each class occurs.
+        ignored: number of pixels in no class.
+        faults: what is wrong with each file that could not be counted.
     """
 
     pixels: tuple[int, ...]
@@ -27,7 +27,7 @@ class LabelCount:
 
 
 def count_labels(dataset: Dataset, advance: Callable[[], None] = lambda: None) -> LabelCount:
-    """Read every label file of a part, going on after bad ones.
+    """Read every label file of a part, and continue after bad ones.
 
     Args:
         dataset: the part.

@@ -1,4 +1,4 @@
-"""PASCAL Context as PaddleSeg and mmsegmentation convert it: one layout, read as 59 or 60 classes."""
+"""PASCAL Context as PaddleSeg and mmsegmentation convert it, read as 59 or 60 classes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,10 +39,10 @@ def open_context(name: str, root: Path, split: str, values: Mapping[int, int]) -
         name: of the data set and of its class table.
         root: the folder that the user named.
         split: name of the part.
-        values: number in a label file -> label.
+        values: value in a label file -> label.
 
     Raises:
-        DatasetError: the layout is another, or the labels have not been converted yet.
+        DatasetError: the layout is not as expected, or the labels have not been converted yet.
     """
     tree = DatasetTree(name, root, LAYOUT)
     pictures = tree.first("VOCdevkit/VOC2010/JPEGImages", "VOC2010/JPEGImages", "JPEGImages")
@@ -62,9 +62,7 @@ def _unconverted(tree: DatasetTree, base: Path) -> str:
     expected = " and no ".join(tree.below(base / folder) for folder in _CONVERTED)
     originals = ("trainval_merged.json", "train.pth", "val.pth")
     found = [file for file in originals if (base / file).exists()]
-    have = (
-        f"{', '.join(found)} cannot be read as they are (a .pth may run code); " if found else ""
-    )
+    have = f"{', '.join(found)} cannot be read directly (a .pth may run code); " if found else ""
     return (
         f"there is no {expected}; {have}make the label maps from trainval_merged.json with "
         "PaddleSeg's tools/data/convert_voc2010.py or mmsegmentation's "

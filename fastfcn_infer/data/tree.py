@@ -1,4 +1,4 @@
-"""Looking for the pictures and labels of a data set below a root; every fault is told at once."""
+"""Find the pictures and labels of a data set below a root, and report all faults at once."""
 
 import os
 import textwrap
@@ -11,13 +11,13 @@ from fastfcn_infer.errors import DatasetError
 from fastfcn_infer.picture.read import SUFFIXES
 from fastfcn_infer.system.excerpt import printable
 
-_SHOWN = 3  # files named in a fault
+_SHOWN = 3  # files named in the text of a fault
 
 
 class DatasetTree:
-    """What lies below the root of a data set, and what is wrong with it.
+    """The files below the root of a data set, and what is wrong with them.
 
-    Its methods note faults and go on; `finish` raises them all.
+    Its methods record faults and continue; `finish` raises them all.
     """
 
     def __init__(self, name: str, root: Path, layout: str) -> None:
@@ -29,7 +29,7 @@ class DatasetTree:
             layout: what is expected below it, for messages.
 
         Raises:
-            DatasetError: `root` is no folder that can be read.
+            DatasetError: `root` is not a folder that can be read.
         """
         self._name, self.root, self._layout = name, root, layout
         self._faults: list[str] = []
@@ -41,14 +41,14 @@ class DatasetTree:
             raise DatasetError(_printable(text)) from error
 
     def fault(self, text: str) -> None:
-        """Note what is wrong, with what was expected."""
+        """Record what is wrong, and what was expected."""
         self._faults.append(text)
 
     def first(self, *choices: str) -> Path:
-        """Give the first of some files or folders below the root that is there.
+        """Return the first of some files or folders below the root that exists.
 
         Raises:
-            DatasetError: none is there.
+            DatasetError: none exists.
         """
         found = next((choice for choice in choices if (self.root / choice).exists()), None)
         if found is None:
@@ -65,7 +65,7 @@ class DatasetTree:
 
         Returns:
             Name without the ending -> file, in alphabetical order. Two files of one name are a
-            fault, and so are links to nothing.
+            fault, and so are broken links.
         """
         found: dict[str, Path] = {}
         for file, is_file in self._entries(folder):
@@ -75,19 +75,21 @@ class DatasetTree:
                 continue
             name = file[: -len(ending)]
             if not is_file:
-                self.fault(f"{self.below(folder / file)} is no file, or a link to nothing")
+                self.fault(f"{self.below(folder / file)} is not a file, or is a broken link")
             elif name in found:
-                self.fault(f"{self.below(folder / file)} and {found[name].name} have one name")
+                self.fault(
+                    f"{self.below(folder / file)} and {found[name].name} have the same name"
+                )
             else:
                 found[name] = folder / file
         return dict(sorted(found.items()))
 
     def lines(self, file: Path) -> list[str]:
-        """Read a list: its lines without the blanks around them, the empty ones left out."""
+        """Read a list: its lines, stripped, without empty ones."""
         try:
             text = file.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            self.fault(f"the list {self.below(file)} is no text (UTF-8)")
+            self.fault(f"the list {self.below(file)} is not text in UTF-8")
             return []
         except OSError as error:
             self.fault(f"the list {self.below(file)} cannot be read: {error.strerror}")
@@ -125,29 +127,31 @@ class DatasetTree:
         )
 
     def missing(self, files: Sequence[str], total: int, what: str) -> None:
-        """Note that `files`, out of `total`, are not there; none missing is no fault."""
+        """Record that `files`, out of `total`, do not exist; an empty list is no fault."""
         if files:
             self.fault(f"{len(files)} of {total} {what} are missing: {_first(files)}")
 
     def finish(self, samples: Iterable[Sample], split: str) -> tuple[Sample, ...]:
-        """Hand over what was found.
+        """Return the samples.
 
         Raises:
-            DatasetError: something was wrong, or nothing was found; see `error`.
+            DatasetError: faults were recorded, or nothing was found; see `error`.
         """
         found = tuple(samples)
         counts = Counter(sample.name for sample in found)
         double = [name for name, count in counts.items() if count > 1]
         if double:
-            self.fault(f"{len(double)} names of pictures are there twice: {_first(double)}")
+            self.fault(
+                f"names of pictures occur more than once: {_first(double)} ({len(double)} in all)"
+            )
         if not found and not self._faults:
-            self.fault("there is no picture")
+            self.fault("there are no pictures")
         if self._faults:
             raise self.error(split)
         return found
 
     def error(self, split: str | None = None) -> DatasetError:
-        """List the faults, the layout that was expected and the tree that is there."""
+        """List the faults, the layout that was expected, and the files that were found."""
         part = "" if split is None else f", part {split!r}"
         text = (
             f"{self._name}{part}: {self.root} is not laid out as expected.\n"
@@ -158,11 +162,11 @@ class DatasetTree:
         return DatasetError(_printable(text))
 
     def below(self, path: Path) -> str:
-        """Write a path as seen from the root."""
+        """Write a path relative to the root."""
         return path.relative_to(self.root).as_posix()
 
     def _entries(self, folder: Path) -> list[tuple[str, bool]]:
-        """List name and "is a file" of what is in a folder, in alphabetical order, links followed."""
+        """List names in a folder and whether each is a file, in alphabetical order, following links."""
         try:
             with os.scandir(folder) as entries:
                 return sorted((entry.name, entry.is_file()) for entry in entries)
@@ -176,7 +180,7 @@ def _indented(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    # Names of files may hold what rewrites a terminal.
+    # Names of files may hold control sequences of a terminal.
     return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
 
 
@@ -186,7 +190,7 @@ _LINES = 40
 
 
 def draw_folder(root: Path) -> str:
-    """Draw a folder: one entry a line, indented by level, folders before files; links not followed."""
+    """Draw a folder, one entry per line, indented by level, folders first; links are not followed."""
     lines = _branch(root, 1)
     more = [f"... {len(lines) - _LINES} more lines"] if len(lines) > _LINES else []
     return "\n".join([f"{root}/", *lines[:_LINES], *more])

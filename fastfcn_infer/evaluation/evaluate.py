@@ -1,4 +1,4 @@
-"""How good a model is: its labels against those of a data set, picture after picture."""
+"""Score a model: compare its labels with those of a data set, picture by picture."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ from fastfcn_infer.inference.predictor import Predictor
 _AHEAD = 2  # pictures that are read while the network works
 _WRITE_EVERY = 5.0  # seconds
 
-# The original code and its port score alike; whatever is not listed is scored as PaddleSeg does.
+# The original code and its port score alike; all other dialects are scored as PaddleSeg does.
 _CONVENTION_OF_DIALECT: Mapping[str, Convention] = {
     "wuhuikai": "fastfcn",
     "ncpaddle": "fastfcn",
@@ -33,17 +33,17 @@ _Pair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # picture, label
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came out.
+    """The result of an evaluation.
 
     Args:
         model: its name.
         dataset: name of the data set.
         split: name of its part.
-        convention: that `scores` follow; `confusion` can be scored by others.
+        convention: of `scores`; `confusion` can be scored by others.
         names: of the classes.
         confusion: pixels by true and predicted class.
-        pictures: how many were counted.
-        failed: names of the pictures that were not, and why.
+        pictures: number of pictures that were counted.
+        failed: names of the pictures that could not be counted -> why.
         seconds: from reading the first file to the last count, earlier parts of the run included.
         provenance: model, runtime, versions.
     """
@@ -66,12 +66,12 @@ class Evaluation:
 
     @property
     def images_per_second(self) -> float:
-        """Pictures a second, from files to counts; 0 where none was counted."""
+        """Pictures per second, from files to counts; 0 if none was counted."""
         return self.pictures / self.seconds if self.seconds else 0.0
 
 
 def default_convention(dialect: str) -> Convention:
-    """Name the convention that the authors of a checkpoint score by."""
+    """Return the convention that the authors of a checkpoint score by."""
     return _CONVENTION_OF_DIALECT.get(dialect, "paddleseg")
 
 
@@ -82,12 +82,12 @@ def evaluate(
     convention: Convention | None = None,
     advance: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Do what is planned; whatever ends it, the state holds every picture counted until then.
+    """Run a plan; whatever ends it, the state holds every picture counted until then.
 
     Args:
         predictor: the model.
         dataset: pictures with labels.
-        planned: what is to be done, and what is done already.
+        planned: what to do, and what was done already.
         convention: of the scores; None: that of the checkpoint's training or authors.
         advance: called after every picture.
 
@@ -97,7 +97,7 @@ def evaluate(
     """
     facts = predictor.model.network
     convention = convention or facts.convention or default_convention(facts.dialect)
-    scores(planned.tally.confusion, convention)  # an unknown one is refused now, not in an hour
+    scores(planned.tally.confusion, convention)  # refuses an unknown one now, not in an hour
     tally = planned.tally
     _save(planned, tally)
     began = written = time.monotonic()
@@ -155,7 +155,7 @@ def _count(
 def _read_ahead(
     dataset: Dataset, todo: Sequence[tuple[int, Sample]]
 ) -> Generator[tuple[int, Sample, "Future[_Pair]"]]:
-    """Read the next pictures and labels while the network works on this one."""
+    """Read the next pictures and labels while the network works on the current one."""
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[tuple[int, Sample, Future[_Pair]]] = deque()
         for index, sample in todo:

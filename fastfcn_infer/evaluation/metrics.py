@@ -1,8 +1,8 @@
-"""How right labels are: counts of what was taken for what, and the scores that papers print.
+"""Scores of predicted labels: the confusion matrix, and the metrics that papers report.
 
-The codes that train FastFCN agree on every score but for classes that are neither in the pictures
-nor predicted: PaddleSeg counts such a class as found (its release 2.8.0 still as missed), the
-original as missed, mmsegmentation not at all. So a figure says by whose convention it was counted.
+The projects that train FastFCN differ only in classes that are neither in the label maps nor
+predicted: PaddleSeg counts such a class as found (its release 2.8.0 still as missed), the original
+code as missed, mmsegmentation not at all. So every figure names the convention that it follows.
 """
 
 import math
@@ -41,7 +41,7 @@ class Confusion:
         """Take counts (classes, classes) of an earlier run or the sum over processes.
 
         Raises:
-            ValueError: they are not square, no integers, or some are negative.
+            ValueError: they are not square, not integers, or some are negative.
         """
         if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu":
             raise ValueError(
@@ -74,13 +74,15 @@ class Confusion:
 
         Args:
             labels: predicted, of any shape, integers 0 to ``classes - 1``.
-            truth: of the same shape, integers 0 to ``classes - 1``, or 255 where nothing counts.
+            truth: of the same shape, integers 0 to ``classes - 1``, or 255 for ignored pixels.
 
         Raises:
-            ValueError: the shapes differ, or some values are in no class; nothing was counted.
+            ValueError: the shapes differ, or values belong to no class; nothing was counted.
         """
         if labels.shape != truth.shape:
-            raise ValueError(f"labels of shape {labels.shape}, but the truth has {truth.shape}")
+            raise ValueError(
+                f"predicted labels have shape {labels.shape}, true labels {truth.shape}"
+            )
         _within(labels, self.classes, "predicted labels")
         _within(truth, _VALUES, "true labels")
         table = np.zeros((_VALUES, self.classes), np.int64)
@@ -115,20 +117,20 @@ class Confusion:
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
-        """Say how much was counted."""
+        """Show the number of classes and of counted pixels."""
         return f"Confusion({self.classes} classes, {self.pixels} pixels)"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the counts amount to; shares of 1, or not a number where the convention says so.
+    """Scores of a confusion matrix; shares of 1, or not a number if the convention says so.
 
     Args:
-        convention: that decides on classes which are neither in the truth nor predicted.
+        convention: how classes that are neither in the truth nor predicted are scored.
         mean_iou: mean over the classes of intersection over union.
         pixel_accuracy: share of the counted pixels that are right.
         mean_accuracy: mean over the classes of `recall`.
-        kappa: Cohen's; not a number where chance alone would be always right.
+        kappa: Cohen's; not a number if chance alone would always be right.
         mean_dice: mean over the classes of `dice`.
         iou: of each class, intersection over union.
         precision: of each class, share of its predicted pixels that are right.
@@ -149,17 +151,17 @@ class Scores:
 
     @property
     def accuracy(self) -> tuple[float, ...]:
-        """Of each class: `recall` by the name that the original code and mmsegmentation use."""
+        """The recall of each class, by the name that the original code and mmsegmentation use."""
         return self.recall
 
     @property
     def final(self) -> float:
-        """Mean of pixel accuracy and mean IoU, by which the original code chooses a checkpoint."""
+        """Mean of pixel accuracy and mean IoU, by which the original code chooses checkpoints."""
         return (self.pixel_accuracy + self.mean_iou) / 2
 
 
 def scores(confusion: Confusion, convention: Convention) -> Scores:
-    """Score the counts by one code's convention.
+    """Compute the scores by a convention.
 
     ========== ============ ================================ ==================
     convention IoU, no area other scores of a class, no area mean
@@ -169,7 +171,7 @@ def scores(confusion: Confusion, convention: Convention) -> Scores:
     mmseg      none         none                             of those that have
     ========== ============ ================================ ==================
 
-    Where no pixel was counted at all, no score is a number: nothing is not all right.
+    If no pixel was counted, every score is not a number.
 
     Raises:
         ValueError: there is no such convention.
@@ -177,10 +179,8 @@ def scores(confusion: Confusion, convention: Convention) -> Scores:
     Source: reference/fastfcn_semantics.md, 5.1.
     """
     if convention not in CONVENTIONS:
-        raise ValueError(
-            f"there is no convention {convention!r}; expected {', '.join(CONVENTIONS)}"
-        )
-    # In float64 at once: products of areas of a large data set pass the limits of int64.
+        raise ValueError(f"unknown convention {convention!r}; expected {', '.join(CONVENTIONS)}")
+    # In float64 from the start: products of areas of a large data set overflow int64.
     counts = confusion.counts.astype(np.float64)
     total = float(counts.sum())
     none = math.nan if convention == "mmseg" or not total else 0.0

@@ -64,19 +64,21 @@ def plan(
     fresh: bool = False,
     ignore_names: bool = False,
 ) -> Plan:
-    """Check that model and data set go together, and find what an earlier run counted.
+    """Check that model and data set match, and find what an earlier run counted.
 
     Args: as of `Segmenter.evaluate`.
 
     Raises:
-        EvaluationError: they do not go together, or what an earlier run left does not fit.
+        EvaluationError: they do not match, or an earlier run's state is of another evaluation.
         ValueError: `limit` is not positive, or both `predictions` and `state` are given.
         OSError: the state cannot be read.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; at least 1 picture was expected")
     if predictions is not None and state is not None:
-        raise ValueError("the state of an evaluation that saves predictions lies beside them")
+        raise ValueError(
+            "give predictions or state, not both: the state is kept beside the predictions"
+        )
     _check_classes(predictor.model.classes, dataset, ignore_names=ignore_names)
     _check_samples(dataset)
     run = describe_run(predictor.artifact, predictor.provenance["backend"], dataset)
@@ -91,7 +93,7 @@ def plan(
     if found is not None and found.seen > len(samples):
         raise EvaluationError(
             f"{state} has counted {found.seen} pictures already, more than the limit of {limit}. "
-            "Raise the limit, or give --fresh (fresh=True) to begin anew."
+            "Raise the limit, or give --fresh (fresh=True) to start again."
         )
     return Plan(run, samples, predictions, state, found or Tally(Confusion(len(dataset.classes))))
 
@@ -112,7 +114,7 @@ def _check_classes(model: Sequence[ClassInfo], dataset: Dataset, *, ignore_names
     if differing and not ignore_names:
         order = " They are the same names in another order." * (sorted(ours) == sorted(theirs))
         raise EvaluationError(
-            f"{len(differing)} of {len(ours)} classes of the model are called otherwise in "
+            f"{len(differing)} of {len(ours)} classes of the model have other names in "
             f"{dataset.name}: {_some(differing)}.{order} If they mean the same, give "
             "--ignore-names (ignore_names=True), or convert the checkpoint with --classes."
         )
@@ -123,8 +125,8 @@ def _check_samples(dataset: Dataset) -> None:
     unlabelled = [sample.name for sample in dataset.samples if sample.label is None]
     if unlabelled or not dataset.samples:
         raise EvaluationError(
-            f"{where}: {len(unlabelled)} of {len(dataset.samples)} pictures have no labels, so "
-            "there is nothing to score; `fastfcn predict` segments them"
+            f"{where}: {len(unlabelled)} of {len(dataset.samples)} pictures have no labels to "
+            "score against; `fastfcn predict` labels pictures"
         )
     leaving = [
         sample.name
@@ -132,14 +134,16 @@ def _check_samples(dataset: Dataset) -> None:
         if PurePosixPath(sample.name).is_absolute() or ".." in PurePosixPath(sample.name).parts
     ]
     if leaving:
-        raise EvaluationError(f"{where}: names that leave the folder: {_some(leaving)}")
+        raise EvaluationError(
+            f"{where}: names of pictures that lead out of the folder of predictions: {_some(leaving)}"
+        )
 
 
 def _check_empty(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise EvaluationError(
-            f"{folder} is not empty and holds no {STATE_NAME} to go on from. Give another folder, "
-            "or --fresh (fresh=True) to write over what is there."
+            f"{folder} is not empty and holds no {STATE_NAME} to continue from. Give another "
+            "folder, or --fresh (fresh=True) to overwrite its files."
         )
 
 

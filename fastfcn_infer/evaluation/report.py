@@ -1,4 +1,4 @@
-"""How an evaluation is written down: a table of the classes, or data for JSON."""
+"""Write an evaluation: a table of the classes, or data for JSON."""
 
 import math
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ _COLUMNS = ("label", "class", "pixels %", "IoU %", "precision %", "recall %", "D
 _NOWHERE: Mapping[Convention, str] = {
     "paddleseg": "each counts as an IoU of 100 %",
     "fastfcn": "each counts as an IoU of 0 %",
-    "mmseg": "they do not count",
+    "mmseg": "they are left out",
 }
-_LEFT = ("class",)  # the rest are numbers, written to the right
+_LEFT = ("class",)  # left-aligned; the rest are numbers
 
 
 def table(found: Evaluation) -> str:
-    """Write the classes, then the means; shares in percent, Kappa as it is.
+    """Write the classes, then the means; shares in percent, Kappa as a number.
 
-    Where the convention gives a class no score, or there is none at all, a dash stands.
+    A dash stands for a score that does not exist, by the convention or because no pixel was counted.
     """
     scores, areas = found.scores, found.confusion.counts.sum(axis=1)
     total = max(found.confusion.pixels, 1)
@@ -40,7 +40,7 @@ def table(found: Evaluation) -> str:
 
 
 def to_data(found: Evaluation) -> dict[str, Any]:
-    """Turn an evaluation into what `json.dumps` takes; a score that there is not is None."""
+    """Turn an evaluation into data for `json.dumps`; a score that does not exist is None."""
     scores, areas = found.scores, found.confusion.counts.sum(axis=1)
     return {
         "model": found.model,
@@ -92,7 +92,7 @@ def _summary(found: Evaluation) -> list[str]:
         f"{found.model} on {found.dataset}, part {found.split}, by the convention of "
         f"{found.convention}",
         f"{found.pictures} pictures, {found.confusion.pixels} pixels in {found.seconds:.1f} s: "
-        f"{found.images_per_second:.2f} pictures a second, from files to counts",
+        f"{found.images_per_second:.2f} pictures per second, from files to counts",
     ]
     if nowhere and found.pictures:
         lines.append(

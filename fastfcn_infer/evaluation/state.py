@@ -1,6 +1,6 @@
-"""What an evaluation has counted so far, in a file, so that an interrupted one can go on.
+"""A file with the counts of an evaluation, so that an interrupted one can be continued.
 
-A state belongs to one model on one part of one data set; it is never continued with another.
+A state belongs to one model on one part of one data set, and is never continued with another.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ from fastfcn_infer.system.version import __version__
 
 @dataclass(frozen=True)
 class Run:
-    """All that the counts depend on."""
+    """Everything that the counts depend on."""
 
     model: str
     model_sha256: str
     dataset: str
     split: str
-    folder: str  # that all pictures lie in
+    folder: str  # common to all pictures
     pictures: int
     names_sha256: str  # of the pictures' names, in order
     procedure: Procedure
@@ -40,18 +40,18 @@ class Run:
 
     @property
     def key(self) -> str:
-        """A short name that other runs do not have."""
+        """A short name, unique to this run."""
         return hashlib.sha256(record.to_json(self).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What was counted; replaced as a whole, so that an interruption finds the old or the new.
+    """The counts so far; replaced as a whole, so that an interruption leaves the old or the new.
 
     Args:
         confusion: of the pictures that could be counted.
-        seen: so many pictures were looked at, the first ones.
-        failed: those of them that were not counted, and why.
+        seen: number of pictures processed, from the first.
+        failed: those of them that could not be counted -> why.
         seconds: that it took.
     """
 
@@ -62,7 +62,7 @@ class Tally:
 
     @property
     def counted(self) -> int:
-        """How many pictures were counted."""
+        """Number of pictures that were counted."""
         return self.seen - len(self.failed)
 
     def has_counted(self, index: int, name: str) -> bool:
@@ -70,14 +70,14 @@ class Tally:
         return index < self.seen and name not in self.failed
 
     def counting(self, index: int, name: str, found: Confusion, seconds: float) -> "Tally":
-        """Count a picture, which may have failed before."""
+        """Return the tally with a picture counted, which may have failed before."""
         failed = {other: why for other, why in self.failed.items() if other != name}
         return Tally(
             self.confusion + found, max(self.seen, index + 1), failed, self.seconds + seconds
         )
 
     def failing(self, index: int, name: str, why: str, seconds: float) -> "Tally":
-        """Note that a picture could not be counted."""
+        """Return the tally with a picture that could not be counted."""
         return replace(
             self,
             seen=max(self.seen, index + 1),
@@ -88,7 +88,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class _State:
-    """The text of a state file."""
+    """The content of a state file."""
 
     format_version: Literal[1]
     run: Run
@@ -99,7 +99,7 @@ class _State:
 
 
 def describe_run(artifact: Artifact, backend: str, dataset: Dataset) -> Run:
-    """Say what the counts of an evaluation depend on.
+    """Describe what the counts of an evaluation depend on.
 
     Raises:
         OSError: a lone ``.onnx`` cannot be read.
@@ -121,10 +121,10 @@ def describe_run(artifact: Artifact, backend: str, dataset: Dataset) -> Run:
 
 
 def read_state(path: Path, run: Run, classes: int) -> Tally | None:
-    """Read what an earlier run counted; None where there is no file.
+    """Read what an earlier run counted; None if there is no file.
 
     Raises:
-        EvaluationError: the file is no state, or the state of another run; says what differs.
+        EvaluationError: the file is not a state, or that of another run; says what differs.
         OSError: it cannot be read.
     """
     try:
@@ -147,7 +147,7 @@ def read_state(path: Path, run: Run, classes: int) -> Tally | None:
         lines = "".join(f"\n- {line}" for line in differing)
         raise EvaluationError(
             f"{path} is the state of another evaluation:{lines}\n"
-            "Give another file or folder, or --fresh (fresh=True) to throw the old counts away."
+            "Give another file or folder, or --fresh (fresh=True) to discard the old counts."
         )
     tally = Tally(confusion, state.seen, dict(state.failed), state.seconds)
     if confusion.classes != classes or not 0 <= tally.counted <= tally.seen <= run.pictures:
@@ -159,7 +159,7 @@ def write_state(path: Path, run: Run, tally: Tally) -> None:
     """Write what was counted so far, in one step.
 
     Raises:
-        OSError: it could not be written; an older state is still there.
+        OSError: it could not be written; an older state is unchanged.
     """
     counts = tuple(tuple(row) for row in tally.confusion.counts.tolist())
     state = _State(1, run, tally.seen, tally.failed, tally.seconds, counts)

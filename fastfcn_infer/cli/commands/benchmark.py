@@ -1,4 +1,4 @@
-"""``fastfcn benchmark``: how fast models are on this machine, and whether they became slower."""
+"""``fastfcn benchmark``: measure how fast models are on this machine; compare with an earlier run."""
 
 import argparse
 import re
@@ -27,30 +27,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="artifact, checkpoint, hub:OWNER/NAME or catalogue name",
     )
-    add("--size", default="480x480", metavar="HxW[,HxW]", help="of the picture (default: 480x480)")
+    add(
+        "--size",
+        default="480x480",
+        metavar="HxW[,HxW]",
+        help="height x width of the picture (default: 480x480)",
+    )
     add("--batch", default="1", metavar="N[,N]", help="pictures at a time (default: 1)")
-    add("--seconds", type=float, default=5.0, help="of timed runs for each row (default: 5)")
-    add("--compare", metavar="BASE.json", help="what --format json wrote; exit 7 if slower")
-    add("--max-regress", default="5%", metavar="N%%", help="slower than that fails (default: 5%%)")
-    add("--format", choices=FORMATS, default="table", help="of the report (default: table)")
+    add(
+        "--seconds",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="seconds of timed runs for each row (default: 5)",
+    )
+    add(
+        "--compare",
+        metavar="BASE.json",
+        help="report of --format json to compare with; exit 7 if slower",
+    )
+    add(
+        "--max-regress",
+        default="5%",
+        metavar="PERCENT",
+        help="how much slower is accepted (default: 5%%)",
+    )
+    add("--format", choices=FORMATS, default="table", help="format of the report (default: table)")
     add_model_arguments(parser)
-    parser.epilog = "--backend takes several with commas, which are then timed in turn."
+    parser.epilog = (
+        "--backend takes several runtimes, separated by commas, and times them in turn."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, print the report; exit with 7 where a row became slower than was allowed."""
+    """Measure and print the report; exit with 7 if a row became slower than was allowed."""
     from dataclasses import replace
 
     from fastfcn_infer.benchmark.compare import compare
     from fastfcn_infer.benchmark.measure import check_seconds, measure
-    from fastfcn_infer.benchmark.report import read_report
     from fastfcn_infer.system.progress import Progress
 
-    # What was typed wrong, and a base that cannot be read, come out before minutes are spent.
+    # Wrong options, and a base that cannot be read, are reported before minutes are spent.
     check_seconds(arguments.seconds)
     cases = _cases(arguments.size, arguments.batch)
     allowed = _share(arguments.max_regress)
-    base = None if arguments.compare is None else read_report(_bytes(arguments.compare))
+    base = None if arguments.compare is None else _base(arguments.compare)
     with ExitStack() as opened:
         candidates = _candidates(arguments, opened)
         total = len(candidates) * len(cases) * arguments.seconds
@@ -119,8 +140,16 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
 
 
-def _bytes(path: str) -> bytes:
-    return Path(path).read_bytes()
+def _base(path: str) -> "Report":
+    from fastfcn_infer.benchmark.report import read_report
+
+    try:
+        return read_report(Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"--compare {path}: a report that `fastfcn benchmark --format json` wrote was "
+            f"expected: {error}"
+        ) from error
 
 
 def _print(report: "Report", form: str) -> None:

@@ -1,4 +1,4 @@
-"""``fastfcn datasets``: how the data sets have to be laid out, and whether one is."""
+"""``fastfcn datasets``: print the layouts that data sets must have, or check a data set."""
 
 import argparse
 import json
@@ -12,31 +12,33 @@ if TYPE_CHECKING:
     from fastfcn_infer.data.dataset import Dataset
     from fastfcn_infer.data.label_count import LabelCount
 
-SUMMARY = "say how the data sets have to be laid out, or check one"
-_SHOWN = 10  # bad files; --json has them all
+SUMMARY = "print the layouts that data sets must have, or check a data set"
+_SHOWN = 10  # bad files; --json lists all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", nargs="?", help="of a data set (default: list them all)")
+    parser.add_argument("name", nargs="?", help="name of a data set (default: list all)")
     parser.add_argument("--root", metavar="DIR", help="check the data set in this folder")
-    parser.add_argument("--split", help="which part to check (default: val)")
+    parser.add_argument("--split", help="part to check (default: val)")
     parser.add_argument(
-        "--check-labels", action="store_true", help="read every label file; count the pixels"
+        "--check-labels", action="store_true", help="read every label file and count its pixels"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print layouts, or what was found below a root; nothing is ever fetched."""
+    """Print layouts, or what was found below a root; nothing is ever downloaded."""
     from fastfcn_infer.data.dataset import dataset_names, open_dataset
 
     if arguments.root is None:
         if arguments.split is not None or arguments.check_labels:
-            raise ValueError("--split and --check-labels need --root, the folder to look into")
+            raise ValueError("--split and --check-labels need --root, the folder of the data set")
         names = (arguments.name,) if arguments.name else dataset_names()
         return _describe(names, as_json=arguments.json)
     if arguments.name is None:
-        raise ValueError(f"--root needs the name of a data set: {', '.join(dataset_names())}")
+        raise ValueError(
+            f"--root needs the name of a data set as well: {', '.join(dataset_names())}"
+        )
     dataset = open_dataset(arguments.name, arguments.root, arguments.split or "val")
     return _check(dataset, read=arguments.check_labels, as_json=arguments.json)
 
@@ -49,8 +51,8 @@ def _describe(names: tuple[str, ...], *, as_json: bool) -> int:
     for entry in entries:
         splits = ", ".join(f"{split} {count}" for split, count in entry["splits"].items())
         print(f"{entry['name']}: {entry['title']}")
-        print(f"    parts: {splits or 'one for each list'}")
-        print(f"    to be had from {entry['page']}" if entry["page"] else "    your own pictures")
+        print(f"    parts: {splits or 'one per list'}")
+        print(f"    available from {entry['page']}" if entry["page"] else "    your own pictures")
         print(textwrap.indent(entry["layout"], "        "))
         print()
     return exit_codes.FINE

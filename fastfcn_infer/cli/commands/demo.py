@@ -1,4 +1,4 @@
-"""``fastfcn demo``: segment the photograph that comes with the package, with its own model."""
+"""``fastfcn demo``: segment the bundled photograph with the bundled model."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import json
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_model_arguments, open_options
 
-SUMMARY = "segment the bundled photograph and show what comes out"
+SUMMARY = "segment the bundled photograph with the bundled model, to see that it works"
 PHOTOGRAPH = "building.jpg"
 CREDIT = "from OpenCV's samples, Apache-2.0"
 
@@ -14,7 +14,11 @@ CREDIT = "from OpenCV's samples, Apache-2.0"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "-o", "--output", metavar="DIR", default=".", help="where the two pictures go (default: .)"
+        "-o",
+        "--output",
+        metavar="DIR",
+        default=".",
+        help="write the two result pictures there (default: .)",
     )
     add_model_arguments(parser)
 

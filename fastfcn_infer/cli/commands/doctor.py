@@ -1,4 +1,4 @@
-"""``fastfcn doctor``: what is installed here, what is wrong with it, and does a model run right."""
+"""``fastfcn doctor``: show what is installed and its known problems; check that a model runs right."""
 
 import argparse
 from collections.abc import Iterator
@@ -21,8 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="replay its golden picture in every installed runtime that reads it",
     )
-    parser.add_argument("--replay", action="store_true", help="without MODEL: the embedded one's")
-    parser.add_argument("--cache-dir", metavar="DIR", help="downloads and conversions")
+    parser.add_argument(
+        "--replay", action="store_true", help="without MODEL: replay that of the embedded model"
+    )
+    parser.add_argument("--cache-dir", metavar="DIR", help="keep downloads and conversions there")
     parser.add_argument("--offline", action="store_true", help="download nothing")
 
 

@@ -1,4 +1,4 @@
-"""``fastfcn evaluate``: how good a model is on a data set."""
+"""``fastfcn evaluate``: score a model on a data set."""
 
 import argparse
 import json
@@ -32,34 +32,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
     )
-    add("--dataset", required=True, metavar="NAME", help=f"of {names}")
-    add("--root", required=True, type=Path, metavar="DIR", help="where the data set lies")
+    add("--dataset", required=True, metavar="NAME", help=f"data set: {names}")
+    add("--root", required=True, type=Path, metavar="DIR", help="folder of the data set")
     add("--split", default="val", help="part of the data set (default: val)")
     add(
         "--convention",
         choices=("paddleseg", "fastfcn", "mmseg"),
-        help="of classes that are nowhere (default: that of the checkpoint's authors)",
+        help="how to score classes that are neither in the labels nor predicted (default: as the "
+        "checkpoint's authors do)",
     )
     add("--limit", type=int, metavar="N", help="score the first N pictures only")
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument(
-        "--save-predictions", type=Path, metavar="DIR", help="write labels as DIR/NAME.png"
+        "--save-predictions",
+        type=Path,
+        metavar="DIR",
+        help="write predicted labels to DIR/NAME.png",
     )
     kept.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="keep the counts there, to continue after an interruption "
-        "(default: beside the predictions, or in the cache until the run is complete)",
+        help="keep the counts in FILE, to continue after an interruption (default: a file beside "
+        "the predictions, or in the cache until the run is complete)",
     )
-    add("--fresh", action="store_true", help="forget what an interrupted run counted")
-    add("--ignore-names", action="store_true", help="the same classes under other names")
+    add("--fresh", action="store_true", help="discard the counts of an interrupted run")
+    add("--ignore-names", action="store_true", help="accept classes of other names as the same")
     add_checkpoint_arguments(parser)
     add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Count picture after picture; a bad one is reported and left out (exit 3)."""
+    """Score the pictures one by one; a bad one is reported and left out (exit 3)."""
     from fastfcn_infer.data.dataset import open_dataset
     from fastfcn_infer.evaluation.evaluate import evaluate
     from fastfcn_infer.evaluation.report import table, to_data

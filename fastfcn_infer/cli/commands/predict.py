@@ -1,4 +1,4 @@
-"""``fastfcn predict``: files, folders and globs of pictures to masks."""
+"""``fastfcn predict``: label the pictures of files, folders and globs, and write the results."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.cli.inputs import Job
     from fastfcn_infer.segmenter import Segmenter
 
-SUMMARY = "segment pictures: files, folders, globs"
+SUMMARY = "segment pictures, given as files, folders or globs"
 KINDS = {
     "labels": ("_labels.png", "labels"),
     "overlay": ("_overlay.jpg", "overlay"),
@@ -31,26 +31,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("sources", nargs="+", metavar="SRC", help="picture, folder or glob")
-    add("-o", "--output", metavar="DIR", required=True, help="where the results go")
+    add("-o", "--output", metavar="DIR", required=True, help="write the results there")
     add(
         "-m",
         "--model",
         help="artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
     )
-    add("--save", default="labels", metavar="KIND[,KIND]", help=f"of {', '.join(KINDS)}")
-    add("--recursive", action="store_true", help="look into the folders of folders")
-    add("--max-pixels", type=int, help="refuse larger pictures")
+    add(
+        "--save",
+        default="labels",
+        metavar="KIND[,KIND]",
+        help=f"results to write, of {', '.join(KINDS)} (default: labels)",
+    )
+    add("--recursive", action="store_true", help="search sub-folders, too")
+    add("--max-pixels", type=int, metavar="N", help="refuse pictures of more pixels")
     add(
         "--force",
         action="store_true",
-        help="make all results again, and overwrite those that exist",
+        help="make results that exist again, and overwrite them",
     )
     add_checkpoint_arguments(parser)
     add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Segment one picture after the other; a bad one is reported and skipped (exit 3)."""
+    """Segment the pictures one by one; a bad one is reported and skipped (exit 3)."""
     from fastfcn_infer.cli.inputs import jobs
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
@@ -58,7 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     kinds = [word.strip() for word in arguments.save.split(",")]
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
-        raise ValueError(f"--save {', '.join(unknown)}: known are {', '.join(KINDS)}")
+        raise ValueError(
+            f"--save {', '.join(unknown)}: expected one or more of {', '.join(KINDS)}"
+        )
+    if arguments.max_pixels is not None and arguments.max_pixels < 1:
+        raise ValueError(f"--max-pixels {arguments.max_pixels}: at least 1 was expected")
     found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
     reports = []
     options = open_options(arguments) | checkpoint_options(arguments)
@@ -119,8 +128,8 @@ def _print(reports: list[dict[str, Any]], *, as_json: bool) -> None:
     kept = sum(len(report["kept"]) for report in reports)
     if kept:
         print(
-            f"{kept} results existed already and were left alone; it was not checked that they "
-            "are of this model and picture (--force makes them again)"
+            f"Results that existed already and were left alone: {kept}. They were not checked "
+            "against this model and these pictures; --force makes them again."
         )
     if count["failed"]:
         print(f"{count['failed']} failed")

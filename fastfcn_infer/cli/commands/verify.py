@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit with 6 where a file is not whole, 4 where the labels are not those of the export."""
+    """Exit with 6 if a file is damaged, 4 if the labels are not those of the export."""
     from pathlib import Path
 
     from fastfcn_infer.hub.models import find_artifact
@@ -49,5 +49,5 @@ def run(arguments: argparse.Namespace) -> int:
             f"golden   {found.agreement:.3%} of the labels agree on {facts.backend} "
             f"({facts.provider}); required: {found.required:.1%}"
         )
-        print("verified" if found.passed else "NOT verified: this runtime computes something else")
+        print("verified" if found.passed else "NOT verified: this runtime computes other labels")
     return exit_codes.FINE if found.passed else exit_codes.NOT_VERIFIED

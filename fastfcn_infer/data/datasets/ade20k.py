@@ -28,10 +28,10 @@ def open(root: Path, split: str) -> Dataset:
     """Find the pictures of a part; ``trainval`` is train and val joined.
 
     Raises:
-        DatasetError: the layout is another.
+        DatasetError: the layout is not as expected.
 
-    Source: in a label file 0 is everything else, which is ignored, and 1..150 are the classes
-    (semantics 6.1 and 6.2); 255 is not defined there, and the dialects disagree about it.
+    Source: in a label file 0 is "other", which is ignored, and 1..150 are the classes
+    (semantics 6.1 and 6.2); 255 is not defined, and the dialects disagree about it.
     """
     tree = DatasetTree("ade20k", root, LAYOUT)
     classes = class_table("ade20k")

@@ -24,11 +24,11 @@ _VOID = 11
 def open(root: Path, split: str) -> Dataset:
     """Find the pictures of a part; ``trainval`` is train and val joined.
 
-    The tutorial's lists (``train.txt``) name all files of the folders, by paths of another
-    machine, and are not read.
+    The lists of the tutorial (``train.txt``) are not read: they name all files of the folders, by
+    paths of another machine.
 
     Raises:
-        DatasetError: the layout is another.
+        DatasetError: the layout is not as expected.
     """
     classes = class_table("camvid")
     tree = DatasetTree("camvid", root, LAYOUT)

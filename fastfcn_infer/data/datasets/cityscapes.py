@@ -9,7 +9,7 @@ from fastfcn_infer.data.tree import DatasetTree
 LAYOUT = """
 leftImg8bit/{train,val,test}/CITY/NAME_leftImg8bit.png
 gtFine/{train,val}/CITY/NAME_gtFine_labelTrainIds.png    as PaddleSeg and mmsegmentation make them
-gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png         as downloaded; either will do
+gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png         as downloaded; either is enough
 """
 PAGE = "https://www.cityscapes-dataset.com"
 SPLITS = {"train": 2975, "val": 500, "trainval": 3475, "test": 1525}
@@ -17,7 +17,7 @@ SPLITS = {"train": 2975, "val": 500, "trainval": 3475, "test": 1525}
 _PICTURE = "_leftImg8bit.png"
 _LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 _NO_CLASS = {label_id: IGNORE for label_id in (*range(34), IGNORE)}
-# Kind of label file -> what its numbers mean. 255 in label ids is -1, a number plate.
+# Kind of label file -> meaning of its values. 255 in label ids is -1, a number plate.
 _KINDS = {
     "_gtFine_labelTrainIds.png": {label: label for label in range(19)} | {IGNORE: IGNORE},
     "_gtFine_labelIds.png": _NO_CLASS | {number: label for label, number in enumerate(_LABEL_IDS)},
@@ -27,11 +27,11 @@ _KINDS = {
 def open(root: Path, split: str) -> Dataset:
     """Find the pictures of a part; ``trainval`` is train and val joined.
 
-    Of the two kinds of label files the one is taken that more pictures have; train ids where it
-    makes no difference. The label files of ``test`` are known to be dummies and are left out.
+    Of the two kinds of label files, the one that more pictures have is taken; train ids if both
+    are equal. The label files of ``test`` are dummies and are left out.
 
     Raises:
-        DatasetError: the layout is another.
+        DatasetError: the layout is not as expected.
 
     Source: the ids of the 19 classes are those of semantics 6.1.
     """

@@ -1,4 +1,4 @@
-"""Anybody's own data: lists of pictures and label maps, and a table of the classes."""
+"""Your own pictures: lists of pictures and label maps, and a table of the classes."""
 
 from itertools import zip_longest
 from pathlib import Path, PurePath
@@ -12,18 +12,18 @@ from fastfcn_infer.system.excerpt import excerpt
 
 LAYOUT = """
 classes.json          [{"name": "road", "color": [128, 64, 128]}, ...], in the order of the labels
-train.txt             one file for each part, of any name, with lines like
+train.txt             one list per part, of any name, with lines like
                       images/a.jpg labels/a.png
 images/a.jpg          wherever the lists say, below the root
 labels/a.png          0 is the first class; 255 is ignored
 
-Between the two names is a tab, "|", ";", "," or a blank, the same in the whole list; take one that is in
-no name. A list of pictures alone is a part without labels.
+The two names are separated by a tab, "|", ";", "," or a space: the same one in the whole list, and one
+that occurs in no name. A list of pictures alone is a part without labels.
 """
 PAGE = ""
 SPLITS: dict[str, int] = {}
 
-_SEPARATORS = ("\t", "|", ";", ",", None)  # None: blanks
+_SEPARATORS = ("\t", "|", ";", ",", None)  # None: white space
 
 
 def open(root: Path, split: str) -> Dataset:
@@ -32,8 +32,8 @@ def open(root: Path, split: str) -> Dataset:
     Raises:
         DatasetError: the list or the table is missing or wrong, or files it names are missing.
 
-    Source: PaddleSeg's ``Dataset`` with a list file (semantics 6.2), whose separator is a setting;
-    here it is the first that splits every line in two.
+    Source: PaddleSeg's ``Dataset`` with a list file (semantics 6.2). There the separator is a
+    setting; here it is the first that splits every line in two.
     """
     tree = DatasetTree("listed", root, LAYOUT)
     classes = _classes(tree)
@@ -42,7 +42,7 @@ def open(root: Path, split: str) -> Dataset:
     labels = _files(tree, [name for row in rows for name in row[1:]], "label maps")
     samples = [
         Sample(tree.below(picture.with_suffix("")), picture, label)
-        for picture, label in zip_longest(pictures, labels)  # no labels at all, or one for each
+        for picture, label in zip_longest(pictures, labels)  # no labels at all, or one per picture
     ]
     values = {label: label for label in range(len(classes))} | {IGNORE: IGNORE}
     return Dataset("listed", split, classes, tree.finish(samples, split), values)
@@ -70,7 +70,9 @@ def _rows(tree: DatasetTree, split: str) -> list[list[str]]:
     """Split the lines of a part's list into picture and label, or into the picture alone."""
     lists = tree.files(tree.root, (".txt",))
     if split not in lists:
-        tree.fault(f"there is no {split}.txt, the list of that part; found: {', '.join(lists)}")
+        tree.fault(
+            f"there is no {split}.txt, the list of this part; found lists: {', '.join(lists) or 'none'}"
+        )
         return []
     lines = tree.lines(lists[split])
     if not lines or (tree.root / lines[0]).is_file():
@@ -80,8 +82,8 @@ def _rows(tree: DatasetTree, split: str) -> list[list[str]]:
     outside = [name for row in rows for name in row if not _is_below(name)]
     if outside:
         tree.fault(
-            f"{len(outside)} names in {split}.txt lead out of the root, such as {excerpt(outside[0])}; "
-            "names of files as seen from the root were expected"
+            f"{len(outside)} names in {split}.txt lead out of the root, such as "
+            f"{excerpt(outside[0])}; paths relative to the root were expected"
         )
         return []
     return rows
@@ -95,8 +97,8 @@ def _split(tree: DatasetTree, file: str, lines: list[str]) -> list[list[str]]:
             return rows
     number = next(number for number, row in enumerate(rows) if len(row) != 2)
     tree.fault(
-        f"{file} has lines that are no picture and label, with the same separator as the others: "
-        f"{excerpt(lines[number])}"
+        f"{file}, entry {number + 1}: expected a picture and a label map, separated as in the other "
+        f"entries, but found {excerpt(lines[number])}"
     )
     return []
 

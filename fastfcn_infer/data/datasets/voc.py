@@ -34,12 +34,12 @@ _SBD = (
 def open(root: Path, split: str) -> Dataset:
     """Find the pictures of a part; ``trainval`` is train and val joined.
 
-    The official lists count, as in PaddleSeg: ``train`` is train.txt, where the original code reads
-    trainval.txt under that name. ``trainaug`` is train and all that SBD adds which is in neither
-    train nor val.
+    The official lists are used, as in PaddleSeg: ``train`` is train.txt, whereas the original code
+    reads trainval.txt under that name. ``trainaug`` is train and the pictures of SBD that are in
+    neither train nor val.
 
     Raises:
-        DatasetError: the layout is another.
+        DatasetError: the layout is not as expected.
     """
     tree = DatasetTree("voc", root, LAYOUT)
     pictures = tree.first("VOCdevkit/VOC2012/JPEGImages", "VOC2012/JPEGImages", "JPEGImages")
@@ -57,7 +57,7 @@ def open(root: Path, split: str) -> Dataset:
 
 
 def _augmentation(tree: DatasetTree, base: Path, lists: Path) -> list[Sample]:
-    """Find what SBD adds, converted to PNG or as it is."""
+    """Find what SBD adds, either converted to PNG or as downloaded."""
     if (lists / "aug.txt").exists():
         names = tree.lines(lists / "aug.txt")
         return tree.pair_listed(names, base / "JPEGImages", base / "SegmentationClassAug")

@@ -42,6 +42,7 @@ def test_an_array_passes_exactly_if_its_bytes_do(shape: list[int], itemsize: int
 
 def test_the_largest_view_of_one_picture_fits_into_a_batch_of_one() -> None:
     check_array((1, 3, 1, LARGEST_VIEW), 4, "The input")
+    assert 3 * LARGEST_VIEW * 4 <= LARGEST_ARRAY
 
 
 def test_an_error_says_how_large_the_array_would_be() -> None:

@@ -60,7 +60,7 @@ def test_another_machine_or_version_is_said() -> None:
     text = "\n".join(comparison_lines(found))
     assert "cpu was a processor, is another" in text
     assert "numpy was 2.0.0, is 2.1.0" in text
-    assert "onnxruntime was 1.20.0, is not there" in text
-    assert "torch was not there, is 2" in text
-    assert "matrix product was 200.0 GFLOP/s, is 100.0" in text
+    assert "onnxruntime was 1.20.0, is not installed" in text
+    assert "torch was not installed, is 2" in text
+    assert "matrix product was 200.0 GFLOP/s, is now 100.0" in text
     assert compare(BASE, BASE, "base.json", 0.05).environment_differs == ()

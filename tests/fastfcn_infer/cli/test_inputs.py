@@ -92,7 +92,7 @@ def test_a_longer_name_that_is_taken_already_is_made_longer_still(here: Path) ->
 
 def test_pictures_that_would_still_share_a_name_are_refused(here: Path) -> None:
     touch("one/in/a.jpg", "two/in/a.jpg")
-    with pytest.raises(ValueError, match="different folders"):
+    with pytest.raises(ValueError, match="different -o"):
         listed("one/in/a.jpg", "two/in/a.jpg")
 
 

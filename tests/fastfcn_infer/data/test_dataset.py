@@ -90,8 +90,8 @@ def test_numbers_become_labels_and_others_are_named_with_their_pixels(tmp_path: 
     assert np.array_equal(labels, numbers(255, 0, 1))
     write_labels(tmp_path / "a.png", numbers(0, 10, 20, 7, 9, 255))
     message = (
-        r"cracks: the labels .*a\.png hold 7 \(4 pixels\), 9 \(4 pixels\), 255 \(4 pixels\), "
-        r"which are in none of the 2 classes; expected 0, 10, 20, 300"
+        r"cracks: the label map .*a\.png holds 7 \(4 pixels\), 9 \(4 pixels\), 255 \(4 pixels\); "
+        r"these values belong to none of the 2 classes\. Expected 0, 10, 20, 300"
     )
     with pytest.raises(DatasetError, match=message):
         dataset.read_labels(sample)
@@ -110,7 +110,9 @@ def test_labels_of_another_size_than_the_picture_are_refused_with_both(tmp_path:
     sample = Sample("a", tmp_path / "a.jpg", tmp_path / "a.png")
     dataset = two_classes(tmp_path, sample)
     write_labels(tmp_path / "a.png", numbers(10).T.copy())
-    with pytest.raises(DatasetError, match=r"a\.jpg has 6 x 4 pixels, its labels .* have 4 x 6"):
+    with pytest.raises(
+        DatasetError, match=r"a\.jpg has 6 x 4 pixels, but its label map .* has 4 x 6"
+    ):
         dataset.read(sample)
     write_labels(tmp_path / "a.png", numbers(10))
     picture, labels = dataset.read(sample)

@@ -34,7 +34,7 @@ def test_two_files_of_one_name_are_a_fault(tmp_path: Path) -> None:
     fill(tmp_path, "a.jpg", "a.png")
     found = tree(tmp_path)
     found.files(tmp_path)
-    assert r"a.png and a.jpg have one name" in str(found.error())
+    assert r"a.png and a.jpg have the same name" in str(found.error())
 
 
 def test_folders_and_links_to_nothing_are_faults_and_links_to_files_are_files(
@@ -52,7 +52,7 @@ def test_folders_and_links_to_nothing_are_faults_and_links_to_files_are_files(
     assert list(found.files(tmp_path / "pictures")) == ["good"]
     message = str(found.error())
     for name in ("folder", "gone"):
-        assert f"pictures/{name}.jpg is no file, or a link to nothing" in message
+        assert f"pictures/{name}.jpg is not a file, or is a broken link" in message
     assert "good.jpg (link)" in message
 
 
@@ -115,7 +115,7 @@ def test_labels_without_a_picture_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_part_without_a_picture_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="there is no picture"):
+    with pytest.raises(DatasetError, match="there are no pictures"):
         tree(tmp_path).finish([], "train")
 
 

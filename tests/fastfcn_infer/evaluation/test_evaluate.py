@@ -245,7 +245,7 @@ def test_bad_files_are_named_and_left_out_and_counted_once_they_are_mended(
     assert found.pictures == 3
     assert list(found.failed) == ["p0", "p2", "p5"]
     assert str(cut) in found.failed["p0"]
-    assert f"{strange} hold 12" in found.failed["p2"]
+    assert f"{strange} holds 12" in found.failed["p2"]
     assert "60 x 45" in found.failed["p5"]
     assert "59 x 45" in found.failed["p5"]
     expected = segmenter.evaluate(
@@ -317,7 +317,7 @@ def test_names_that_would_leave_the_folder_of_predictions_are_refused(
     segmenter: Segmenter, dataset: Dataset, tmp_path: Path, name: str
 ) -> None:
     strange = (replace(dataset.samples[0], name=name), *dataset.samples[1:])
-    with pytest.raises(EvaluationError, match="leave the folder"):
+    with pytest.raises(EvaluationError, match="lead out of the folder"):
         segmenter.evaluate(replace(dataset, samples=strange), predictions=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -330,5 +330,5 @@ def test_predictions_are_not_written_among_files_of_others(
     with pytest.raises(EvaluationError, match=r"not empty and holds no evaluation\.json"):
         segmenter.evaluate(dataset, predictions=tmp_path / "out")
     assert (tmp_path / "out" / "p0.png").read_text() == "mine"
-    with pytest.raises(ValueError, match="beside them"):
+    with pytest.raises(ValueError, match="not both"):
         segmenter.evaluate(dataset, predictions=tmp_path / "new", state=tmp_path / "state")

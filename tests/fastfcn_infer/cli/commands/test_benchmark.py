@@ -171,11 +171,13 @@ def test_a_base_that_is_no_report_or_has_no_such_row_is_exit_code_2(
     path = base(tmp_path, report(row("another")))
     code, _, err = run(capsys, EMBEDDED, "--compare", path)
     assert code == 2
-    assert "has none of the rows that were measured; it has another in" in err
+    assert "has none of the rows that were measured, so there is nothing to compare" in err
+    assert "It has another in" in err
     path.write_text("{}")
     seen.clear()
     code, _, err = run(capsys, EMBEDDED, "--compare", path)
     assert code == 2
+    assert f"--compare {path}: a report that `fastfcn benchmark --format json` wrote" in err
     assert "rows: missing" in err
     assert seen == {}
 

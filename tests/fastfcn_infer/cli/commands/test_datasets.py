@@ -94,7 +94,7 @@ def test_bad_label_files_are_named_and_exit_with_3(
     assert main(words) == 3
     out, err = capsys.readouterr()
     assert "sky" in out
-    assert err.count("hold 99") == 10
+    assert err.count("holds 99") == 10
     assert "12 label files are bad; 2 of them are not shown" in err
     assert main([*words, "--json"]) == 3
     assert len(json.loads(capsys.readouterr().out)["faults"]) == 12

@@ -118,7 +118,7 @@ def test_nothing_is_overwritten_without_force(
     assert predict("in", "-o", "out", "--save", "labels,overlay") == 0
     out = capsys.readouterr().out
     assert out.startswith(
-        "1 of 1 pictures segmented\n1 results existed already and were left alone"
+        "1 of 1 pictures segmented\nResults that existed already and were left alone: 1."
     )
     assert mine.read_text() == "mine"
     assert names(here / "out") == ["a_labels.png", "a_overlay.jpg"]
@@ -207,8 +207,10 @@ def test_an_overlay_that_no_jpeg_can_hold_is_one_failed_picture(
         (["gone.jpg", "-o", "out"], "gone.jpg: no such file"),
         (["empty", "-o", "out"], "no picture in empty"),
         (["in", "-o", "out", "--save", "labels,masks"], "--save masks"),
-        (["in", "-o", "out", "--save", ""], "known are labels"),
+        (["in", "-o", "out", "--save", ""], "expected one or more of labels"),
         (["in", "-o", "out", "--threads", "0"], "threads is 0"),
+        (["in", "-o", "out", "--max-pixels", "0"], "--max-pixels 0"),
+        (["in", "-o", "out", "--max-pixels", "-1"], "--max-pixels -1"),
     ],
 )
 def test_what_makes_no_sense_is_exit_code_2(

@@ -49,7 +49,7 @@ def test_a_number_beyond_150_is_refused_by_file_number_and_pixels(
     message = str(caught.value)
     assert "v1.png" in message
     assert f"{number} (3 pixels)" in message
-    assert "expected 0..150" in message
+    assert "Expected 0..150" in message
 
 
 def test_the_test_part_has_pictures_without_labels(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_number_beyond_the_ids_is_refused(ending: str, number: int, tmp_path: 
     path = tmp_path / f"gtFine/val/munster/munster_0_gtFine_{ending}.png"
     write_labels(path, numbers(number))
     dataset = open_dataset("cityscapes", tmp_path, "val")
-    with pytest.raises(DatasetError, match=rf"{ending}\.png hold {number} \(24 pixels\)"):
+    with pytest.raises(DatasetError, match=rf"{ending}\.png holds {number} \(24 pixels\)"):
         dataset.read_labels(dataset.samples[0])
 
 

@@ -57,7 +57,7 @@ def test_60_is_in_neither(tmp_path: Path) -> None:
     write_labels(tmp_path / "Context/2008_3.png", numbers(60))
     for name in ("pascal_context_59", "pascal_context_60"):
         dataset = open_dataset(name, tmp_path, "val")
-        with pytest.raises(DatasetError, match=r"2008_3\.png hold 60 \(24 pixels\)"):
+        with pytest.raises(DatasetError, match=r"2008_3\.png holds 60 \(24 pixels\)"):
             dataset.read_labels(dataset.samples[0])
 
 
@@ -72,7 +72,7 @@ def test_annotations_that_were_never_converted_are_refused_with_the_ways_to_conv
     with pytest.raises(DatasetError) as caught:
         open_dataset("pascal_context_59", tmp_path, "val")
     message = str(caught.value)
-    assert "trainval_merged.json, train.pth cannot be read as they are" in message
+    assert "trainval_merged.json, train.pth cannot be read directly" in message
     assert "convert_voc2010.py" in message
     assert "dataset_converters/pascal_context.py" in message
 

@@ -50,7 +50,7 @@ def test_labels_are_the_indices_of_the_palette_and_never_its_colours(tmp_path: P
     dataset = open_dataset("voc", tmp_path, "val")
     assert np.array_equal(dataset.read_labels(dataset.samples[0]), numbers(0, 20, 255))
     write_labels(tmp_path / "SegmentationClass/2007_3.png", numbers(21), palette=True)
-    with pytest.raises(DatasetError, match=r"2007_3\.png hold 21 \(24 pixels\)"):
+    with pytest.raises(DatasetError, match=r"2007_3\.png holds 21 \(24 pixels\)"):
         dataset.read_labels(dataset.samples[0])
 
 
