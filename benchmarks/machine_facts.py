@@ -41,7 +41,7 @@ def median_seconds(
 
     Args:
         function: called without arguments; what it returns is dropped.
-        seconds: how long to go on, at least three calls; ignored if `repeats` is given.
+        seconds: how long to continue, at least three calls; ignored if `repeats` is given.
         repeats: how many calls to time.
     """
     if repeats is not None:
@@ -71,7 +71,7 @@ def laps(
     Args:
         candidates: functions by name; each is called once more than counted.
         repeats: how many calls of each to time.
-        pause: seconds to wait before each call; runtimes' idle threads go on spinning for a
+        pause: seconds to wait before each call; runtimes' idle threads keep spinning for a
             while and would slow the next candidate.
     """
     for function in candidates.values():

@@ -67,7 +67,7 @@ def open_all(subject: Subject) -> tuple[Opened, dict[str, str]]:
     """Open the network in every backend.
 
     Returns:
-        Those that are there; those that are not, and why.
+        The available ones; the others, and why not.
     """
     opened, missing = {}, {}
     for name in backend_names():

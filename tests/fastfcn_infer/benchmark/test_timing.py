@@ -24,7 +24,7 @@ SECONDS = st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=40)
 
 
 class Clock:
-    """Time that passes only when somebody says so."""
+    """Time that passes only when a task says so."""
 
     def __init__(self) -> None:
         self.now = 0.0

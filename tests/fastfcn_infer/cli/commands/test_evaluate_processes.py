@@ -1,4 +1,4 @@
-"""Evaluations in processes of their own: judged by somebody else, and really interrupted."""
+"""Evaluations in processes of their own: checked by an independent reference, and really interrupted."""
 
 import json
 import os
