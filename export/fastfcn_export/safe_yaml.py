@@ -1,7 +1,7 @@
 """YAML from anywhere as plain data: no code, no aliases that unfold without end, no key twice.
 
-The only reader of YAML in the project; whatever the file holds, it ends within a second or two and in
-a short message.
+The only reader of YAML in the project; whatever the file holds, reading ends within a second or two, and an
+error is short.
 """
 
 import functools
@@ -30,7 +30,7 @@ def read_yaml(path: Path, *, extra: str = "export") -> object:
         extra: of this project, which brings PyYAML; for the message where it is missing.
 
     Raises:
-        ValueError: the file cannot be read, is too large, no YAML, or names code; says where.
+        ValueError: the file cannot be read, is too large, is not YAML, or names code; says where.
         BackendMissing: PyYAML is not installed.
     """
     try:
@@ -45,7 +45,7 @@ def read_yaml(path: Path, *, extra: str = "export") -> object:
         return _parsed(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = printable(" ".join(str(error).split()), _LONGEST_MESSAGE)
-        raise ValueError(f"{path} is no YAML that is safe to read: {problem}") from error
+        raise ValueError(f"{path} is not YAML that is safe to read: {problem}") from error
 
 
 def _text(path: Path) -> str:
@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from error
 
 
 def _parsed(text: str) -> object:
@@ -111,9 +111,9 @@ class _Budget:
             if key.id != "scalar" or (
                 key.tag != _TEXT and not (key.tag == _WHOLE and len(key.value) < 10)
             ):
-                raise ValueError(f"line {_line(key)}: a key that is no text")
+                raise ValueError(f"line {_line(key)}: a key that is not text")
             if key.value in seen:
-                raise ValueError(f"line {_line(key)}: {excerpt(key.value)} is there twice")
+                raise ValueError(f"line {_line(key)}: {excerpt(key.value)} appears twice")
             seen.add(key.value)
             self.take_one(depth)
             self.spend(value, depth + 1)

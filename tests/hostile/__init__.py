@@ -1,1 +1,1 @@
-"""Checkpoints that mean harm or make no sense, built opcode by opcode. Loading them elsewhere may run code."""
+"""Malicious and malformed checkpoints, built opcode by opcode. Loading them elsewhere may run code."""

@@ -137,7 +137,7 @@ def _allowed_names_misused() -> Iterator[Hostile]:
     bodies = {
         "eval of code": (called(evaluate, text("__import__('os').system('x')")), "eval"),
         "eval of code with names": (called(evaluate, text("harm()"), mapping({"data": array()})), "eval"),
-        "eval of data that is code": (called(evaluate, text("data"), mapping({"data": evaluate})), "no array"),
+        "eval of data that is code": (called(evaluate, text("data"), mapping({"data": evaluate})), "not an array"),
         "eval of other names": (called(evaluate, text("data"), mapping({"data": array(), "x": array()})), "eval"),
         "the array class, called": (called(named("numpy", "ndarray"), pair), "numpy.ndarray"),
         "an array of another class": (called(rebuild, evaluate, group(integer(0)), b"C\x01b"), "never writes"),

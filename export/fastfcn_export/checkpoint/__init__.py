@@ -1,1 +1,1 @@
-"""Checkpoint files: named tensors out of any container, running none of their code."""
+"""Checkpoint files: named tensors from any container, read without running code."""

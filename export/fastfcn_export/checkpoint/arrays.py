@@ -75,7 +75,7 @@ def strided(
         storage: (N,) elements, contiguous and read-only.
         offset: of the first element, in elements.
         shape: checked by `sizes`.
-        strides: steps between neighbours along each axis, in elements; checked by `sizes`.
+        strides: steps between adjacent elements along each axis, in elements; checked by `sizes`.
 
     Returns:
         A read-only array of that shape, whose base is `storage`.

@@ -1,7 +1,7 @@
 """The contract of a container: how one kind of checkpoint file holds named tensors.
 
 Every file in `containers/` is an instance: a module with the two functions of `Container`. The
-folder is the registry; the kind of a file is told by its first bytes, never by its name.
+folder is the registry; the kind of a file is recognised by its first bytes, never by its name.
 
 Where files of a kind carry texts beside the tensors, the module also offers ``note`` (see `Annotated`).
 """
@@ -41,7 +41,7 @@ class Annotated(Protocol):
     """What a module in `containers/` provides if files of its kind carry texts beside the tensors."""
 
     def note(self, data: memoryview, name: str) -> str | None:
-        """Read the text called `name`, as untrusted as the rest; None: there is none.
+        """Read the text called `name`, as untrusted as the rest; None if absent.
 
         Raises:
             CheckpointError: the file is damaged.

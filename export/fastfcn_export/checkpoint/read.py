@@ -1,6 +1,6 @@
 """Read the tensors of a checkpoint of any kind, without running any of the code that it may name.
 
-Which kind a file is, its first bytes say; the kinds are the modules of `containers/`.
+The first bytes of a file say which kind it is; the kinds are the modules of `containers/`.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from fastfcn_infer.system.excerpt import excerpt
 T = TypeVar("T")
 
 _CONTAINERS = "fastfcn_export.checkpoint.containers"
-# What a damaged file can make Python and NumPy raise where a check of ours did not stand before.
+# What Python and NumPy can raise for a damaged file that none of the checks caught.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -90,7 +90,7 @@ class CheckpointFile:
         return self._reading(lambda: tensors_of(self._container.read(self._data)))
 
     def note(self, name: str) -> str | None:
-        """Read a text that the checkpoint carries beside its tensors; None: it carries no such text.
+        """Read a text that the checkpoint carries beside its tensors; None if absent.
 
         Args:
             name: of the text.

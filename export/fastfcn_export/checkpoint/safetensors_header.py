@@ -56,7 +56,7 @@ def read_header(header: bytes) -> tuple[list[TensorEntry], dict[str, str]]:
     except ValueError as error:
         raise CheckpointError(f"has a safetensors header that is not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise CheckpointError(f"has a safetensors header that is no object: {excerpt(found)}")
+        raise CheckpointError(f"has a safetensors header that is not an object: {excerpt(found)}")
     notes = found.pop(_METADATA, {})
     if not isinstance(notes, dict) or not all(map(_is_note, notes.values())):
         raise CheckpointError(

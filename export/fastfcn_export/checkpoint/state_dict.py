@@ -1,4 +1,4 @@
-"""From what a checkpoint holds to the tensors of the model: name -> array."""
+"""Find the model's tensors among everything that a checkpoint holds."""
 
 import numpy as np
 from numpy.typing import NDArray

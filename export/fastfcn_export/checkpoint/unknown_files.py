@@ -1,4 +1,4 @@
-"""Files that are not checkpoints but are taken for one: what each is, and what to do about it."""
+"""Files that are mistaken for checkpoints: what each of them is, and what to do about it."""
 
 from collections.abc import Callable
 
@@ -66,6 +66,6 @@ def described(head: bytes) -> str:
         if is_kind(head):
             return sentence
     return (
-        f"is no checkpoint of a known kind: it begins with {head[:16]!r}. Read are .pdparams (Paddle), "
+        f"is no checkpoint of a known kind: it begins with {head[:16]!r}. Supported are .pdparams (Paddle), "
         ".pth and .pth.tar (PyTorch) and .safetensors; a file that was cut at its start looks like this, too"
     )

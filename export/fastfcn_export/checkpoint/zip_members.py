@@ -1,7 +1,7 @@
 """The members of an uncompressed ZIP archive as views of the file, after every check that zipfile skips.
 
-Readers of ZIP archives differ in what they believe: the directory at the end, or the header before
-each member. Here the two have to agree, members may not share bytes, and what is checksummed has to fit.
+Readers of ZIP archives differ in which they trust, the directory at the end or the header before each
+member. Here the two must agree, members must not share bytes, and checksums must match.
 
 Source: PKWARE's APPNOTE, 4.3 and 4.4; what PyTorch writes (reference/reliability.md, 3.2).
 """
@@ -66,7 +66,7 @@ def _directory(data: memoryview) -> tuple[int, list[zipfile.ZipInfo]]:
             f"is a ZIP archive of {count} members with a directory of {size} bytes; at most "
             f"{MAX_MEMBERS} and {_MAX_DIRECTORY} are read"
         )
-    # zipfile gets the directory alone: it would search the whole file for an end that it likes.
+    # zipfile gets the directory alone, because it would search the file for another end record.
     end = _END.pack(b"PK\x05\x06", 0, 0, count, count, size, 0, 0)
     try:
         with zipfile.ZipFile(io.BytesIO(bytes(data[start : start + size]) + end)) as reader:

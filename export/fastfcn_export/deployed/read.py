@@ -1,7 +1,7 @@
 """What PaddleSeg and PaddleX leave behind when they export: a YAML, a program, its weights.
 
 The YAML names files that need not be there: under Paddle 3 PaddleSeg writes ``.json`` and still says
-``.pdmodel``. So the files decide, and the YAML is believed only about what no file can tell.
+``.pdmodel``. So the files decide, and the YAML is used only for what the files cannot tell.
 
 Source: reference/fastfcn_semantics.md, 7.1 and 7.3; PaddleSeg 2.8.
 """
@@ -31,7 +31,7 @@ class Deployed:
         program: the ``.json`` or ``.pdmodel``.
         params: the ``.pdiparams``.
         transforms: of the YAML, as they stand there.
-        output_op: what the YAML says the program ends in; None: it does not say.
+        output_op: what the YAML says the program ends in; None if absent.
         network: what the YAML calls it, if it does.
         labels: names of the classes, where the YAML has them; PaddleX's may.
     """
@@ -67,7 +67,7 @@ def read_deployed(path: Path) -> Deployed:
     deploy = _mapping(said.get("Deploy"), f"'Deploy' of {file}")
     transforms = deploy.get("transforms") or []
     if not isinstance(transforms, list):
-        raise CheckpointError(f"'Deploy: transforms' of {file} is no list.")
+        raise CheckpointError(f"'Deploy: transforms' of {file} is not a list.")
     items = tuple(_mapping(x, f"an item of 'Deploy: transforms' of {file}") for x in transforms)
     program = _program(file, deploy.get("model"))
     about = said.get("Global")
@@ -92,7 +92,7 @@ def _yaml_in(folder: Path) -> Path:
         names = " and ".join(path.name for path in found)
         raise CheckpointError(f"{folder} holds {names}: give the path of the one that is meant.")
     raise CheckpointError(
-        f"{folder} is no model that PaddleSeg or PaddleX exported: neither deploy.yaml nor "
+        f"{folder} is not a model that PaddleSeg or PaddleX exported: neither deploy.yaml nor "
         f"inference.yml is in it; it holds {_content(folder)}. Give the folder of the export, or "
         "the file of a checkpoint."
     )
@@ -100,7 +100,7 @@ def _yaml_in(folder: Path) -> Path:
 
 def _load(file: Path) -> object:
     if not file.is_file():
-        raise CheckpointError(f"{file} does not exist, or is no file.")
+        raise CheckpointError(f"{file} does not exist, or is not a file.")
     try:
         return read_yaml(file)
     except ValueError as error:
@@ -110,7 +110,7 @@ def _load(file: Path) -> object:
 def _mapping(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise CheckpointError(
-            f"{what} is no mapping, as PaddleSeg and PaddleX write; a 'Deploy:' with 'model', "
+            f"{what} is not a mapping; as PaddleSeg and PaddleX write it, a 'Deploy:' with 'model', "
             "'params' and 'transforms' was expected."
         )
     return value

@@ -1,1 +1,1 @@
-"""The dialects of checkpoints: who wrote one, what its tensors are called, what it leaves unsaid."""
+"""The dialects of checkpoints: which code wrote one, what its tensors are called, and what it leaves unsaid."""

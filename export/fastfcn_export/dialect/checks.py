@@ -1,4 +1,4 @@
-"""Whether a checkpoint's tensors are those of a network: every fault is listed, not the first."""
+"""Check that a checkpoint's tensors are those of a network, and list the faults, not only the first."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ def check_shapes(
     unused: Mapping[str, str],
     network: str,
 ) -> Counter[str]:
-    """Check that all tensors are there, are floats of their shapes, and that no other is there.
+    """Check that no tensor is missing, that all are floats of their shapes, and that there is no other.
 
     Paddle stores bfloat16 as uint16.
 

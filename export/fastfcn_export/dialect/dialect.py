@@ -69,7 +69,7 @@ class Dialect(Protocol):
     UNUSED: Mapping[str, str]  # regular expression of a key -> why it is not used
 
     def matches(self, keys: Keys) -> bool:
-        """Tell whether a checkpoint speaks this dialect."""
+        """Tell whether a checkpoint is of this dialect."""
         ...
 
     def output_stride(self, keys: Keys) -> int:
@@ -103,7 +103,7 @@ class Recognised:
         assumed: what the keys could not tell, in sentences.
         unused: why keys were left out -> how many.
         resize: how the authors size pictures of a data set; see `Dialect`.
-        trained: what the checkpoint says of itself; None: nothing.
+        trained: the checkpoint's own description; None if absent.
     """
 
     dialect: str

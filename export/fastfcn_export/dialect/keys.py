@@ -1,4 +1,4 @@
-"""What a dialect looks at to recognise a checkpoint: its names and shapes, never its values."""
+"""The names and shapes of a checkpoint, by which its dialect is recognised; its values play no part."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ Shape = tuple[int, ...]
 
 
 class Keys:
-    """Names and shapes of a checkpoint; a missing key answers with the published shape."""
+    """Names and shapes of a checkpoint; a missing key has the published shape."""
 
     def __init__(self, shapes: Mapping[str, Shape]) -> None:
         self._shapes = shapes

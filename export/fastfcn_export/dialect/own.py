@@ -1,4 +1,4 @@
-"""The dialect of our own checkpoints: our names, and in place of guesses what the file says of itself."""
+"""The dialect of our own checkpoints: our names, and the file's own description in place of guesses."""
 
 from fastfcn_export.dialect.dialect import Conventions, Recognised, Tensors, renamed
 from fastfcn_export.dialect.trained import KEY, Trained
@@ -27,9 +27,9 @@ def recognise_own(
 
     Args:
         tensors: a checkpoint as `read_checkpoint` gives it.
-        trained: what it says of itself, if anything.
-        dialect: what the user says; None: nothing.
-        output_stride: what the user says; None: nothing.
+        trained: its own description, if it has one.
+        dialect: the user's choice; None if unspecified.
+        output_stride: the user's choice; None if unspecified.
         training: the weights hold the tensors of training, too.
 
     Raises:

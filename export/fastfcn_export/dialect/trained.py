@@ -1,4 +1,4 @@
-"""What a checkpoint of our own training says of itself, in the metadata of its safetensors file.
+"""The description that fastfcn-train writes into the metadata of its safetensors files.
 
 Other people's checkpoints leave the half of it to be guessed from names; ours say everything, so
 nothing is. The tensors have our names.
@@ -67,7 +67,7 @@ class Trained:
 
 
 def read_trained(checkpoint: str | os.PathLike[str] | CheckpointFile) -> Trained | None:
-    """Read what a checkpoint says about itself; None: it is not of our training.
+    """Read a checkpoint's own description; None if fastfcn-train did not write the file.
 
     Args:
         checkpoint: of any kind, open or its path.

@@ -20,7 +20,7 @@ def refused(data: bytes, folder: Path, match: str) -> str:
     return str(error.value)
 
 
-STRANGERS = {
+UNKNOWN_FILES = {
     "an empty file": (b"", "is empty"),
     "a Git LFS pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
     "a web page": (b"<!DOCTYPE html><html>", "web page"),
@@ -39,7 +39,7 @@ STRANGERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("data", "sentence"), STRANGERS.values(), ids=STRANGERS)
+@pytest.mark.parametrize(("data", "sentence"), UNKNOWN_FILES.values(), ids=UNKNOWN_FILES)
 def test_a_file_that_is_no_checkpoint_is_called_what_it_is(
     data: bytes, sentence: str, tmp_path: Path
 ) -> None:

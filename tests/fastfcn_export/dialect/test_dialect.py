@@ -31,7 +31,7 @@ def refused(tensors: Tensors, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_dialect_speaks_it_understands(case: str) -> None:
+def test_a_dialect_reads_the_names_that_it_writes(case: str) -> None:
     dialect, architecture, stride = CASES[case]
     found = recognised(case)
     assert found.dialect == dialect
@@ -188,7 +188,7 @@ def test_the_published_stride_and_dilations_are_taken_and_said(
     assert "--output-stride" in note
 
 
-def test_an_output_stride_nobody_builds_is_refused(tensors: Tensors) -> None:
+def test_an_output_stride_that_no_network_has_is_refused(tensors: Tensors) -> None:
     assert "output stride 4 is not one of wuhuikai's: 8, 16, 32" in refused(
         tensors, output_stride=4
     )

@@ -109,7 +109,7 @@ def test_a_dry_run_says_what_it_was_trained_on(
     assert "assumed" not in told
 
 
-def test_a_checkpoint_that_lost_its_metadata_is_told_so(tmp_path: Path) -> None:
+def test_a_checkpoint_without_its_metadata_is_refused(tmp_path: Path) -> None:
     path = write_trained(tmp_path / "m.safetensors", metadata={"format": "np"})
     with pytest.raises(CheckpointError, match="no metadata 'fastfcn'"):
         describe_checkpoint(path)

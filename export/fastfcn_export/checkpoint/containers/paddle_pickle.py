@@ -34,7 +34,7 @@ def read(data: memoryview) -> object:
     allowed = {*_CONVERSIONS, NDARRAY, DTYPE, Name("collections", "OrderedDict")}
     pickle = read_pickle(data, 0, allowed)
     if pickle.end != len(data):
-        raise CheckpointError(f"goes on after its end: {len(data) - pickle.end} bytes too many")
+        raise CheckpointError(f"continues after its end: {len(data) - pickle.end} bytes too many")
     tree = PickleTree(_CONVERSIONS, len(data)).convert(pickle.value)
     return _joined(tree, len(data)) if isinstance(tree, dict) and _SPLIT in tree else tree
 
@@ -66,7 +66,7 @@ def _evaluated(tree: PickleTree, call: Call, depth: int) -> object:
 
 def _only_array(value: object) -> object:
     if not isinstance(value, np.ndarray):
-        raise CheckpointError("makes a tensor of something that is no array")
+        raise CheckpointError("makes a tensor of something that is not an array")
     return value
 
 

@@ -78,7 +78,7 @@ def _check_cover(entries: list[TensorEntry], size: int) -> None:
 def _tensor(body: memoryview, entry: TensorEntry) -> NDArray[np.generic]:
     if entry.dtype not in _TYPES:
         raise CheckpointError(
-            f"has tensor {excerpt(entry.name)} of type {excerpt(entry.dtype)}; read are {', '.join(_TYPES)}"
+            f"has tensor {excerpt(entry.name)} of type {excerpt(entry.dtype)}; supported: {', '.join(_TYPES)}"
         )
     data = body[entry.start : entry.stop]
     array = contiguous(data, np.dtype(_TYPES[entry.dtype]), sizes(entry.shape, "shape"))

@@ -83,5 +83,5 @@ def _cut(
         members[key] = data[start : start + size]
         position = start + size
     if position != len(data):
-        raise CheckpointError(f"goes on after its end: {len(data) - position} bytes too many")
+        raise CheckpointError(f"continues after its end: {len(data) - position} bytes too many")
     return members

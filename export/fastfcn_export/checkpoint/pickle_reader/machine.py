@@ -1,6 +1,6 @@
-"""The state of the machine that a pickle is a program for, and the limits it works within.
+"""The state of the stack machine that runs a pickle's opcodes, and its limits.
 
-What each opcode does is in `pickle_opcodes`; here a value is taken, kept or refused.
+What each opcode does is in `opcodes`; here values are taken, kept or refused.
 """
 
 import struct
@@ -75,7 +75,7 @@ class PickleMachine:
     def pop(self) -> object:
         """Take the top value; never one from outside the open group."""
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
-            raise self.fault("takes a value where none is")
+            raise self.fault("takes a value from an empty stack")
         return self.stack.pop()
 
     def peek(self) -> object:

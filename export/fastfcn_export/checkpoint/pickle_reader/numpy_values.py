@@ -1,4 +1,4 @@
-"""What a pickle of NumPy arrays, types and numbers says, read without NumPy's own reconstruction.
+"""NumPy arrays, types and numbers in a pickle, read without NumPy's own reconstruction.
 
 Source: NumPy's `ndarray.__reduce_ex__`, seen in files that NumPy 1 and 2 wrote with protocols 2 to 5.
 """
@@ -29,7 +29,7 @@ def _dtype(record: object) -> np.dtype[np.generic]:
     # Looked at before it is hashed: hashing a tuple of tuples of tuples may take for ever.
     if type(code) is not str or code not in _CODES or flags != [False, True]:
         raise CheckpointError(
-            f"has an array of type {excerpt(code)}; read are " + ", ".join(sorted(_CODES))
+            f"has an array of type {excerpt(code)}; supported: " + ", ".join(sorted(_CODES))
         )
     if type(state) is not tuple or len(state) != 8:
         raise CheckpointError("has a NumPy type without the byte order and the other seven facts")
@@ -80,7 +80,7 @@ def _scalar(tree: PickleTree, call: Call, depth: int) -> object:
 
 
 def _encoded(tree: PickleTree, call: Call, depth: int) -> memoryview | bytes:
-    """Protocol 2 has no bytes; it writes text and the wish to encode it."""
+    """Protocol 2 has no type for bytes; it writes text and a call that encodes it."""
     text, encoding = arguments(call, 2)
     if not isinstance(text, str | LongText) or encoding not in ("latin1", "latin-1"):
         raise CheckpointError("encodes something other than latin-1 text")
@@ -88,7 +88,7 @@ def _encoded(tree: PickleTree, call: Call, depth: int) -> memoryview | bytes:
 
 
 def _no_bytes(tree: PickleTree, call: Call, depth: int) -> bytes:
-    """Protocol 2 writes no bytes at all as the wish to make some of nothing."""
+    """Protocol 2 writes empty bytes as a call of `bytes` without arguments."""
     arguments(call, 0)
     return b""
 

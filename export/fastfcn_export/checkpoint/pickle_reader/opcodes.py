@@ -192,7 +192,7 @@ def _build(machine: PickleMachine) -> None:
 
 
 def _foreign(machine: PickleMachine, name: Name, how: str) -> None:
-    """Note an object that is built in a way no checkpoint needs, and go on to list all the others."""
+    """Note an object that is built in a way no checkpoint needs, and continue, so that all others are listed too."""
     machine.refused[f"{name} ({how})"] = None
     machine.push(Call(name, ()))
 

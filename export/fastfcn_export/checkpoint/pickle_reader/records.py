@@ -1,4 +1,4 @@
-"""What a pickle says where it names code: inert records, which nothing here can run."""
+"""Inert records for what a pickle names and calls; nothing here can run them."""
 
 import codecs
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Call:
     Attributes:
         function: what would be called.
         arguments: as the file holds them, further records among them.
-        state: what the file would set on the result afterwards; None where it sets nothing.
+        state: what the file would set on the result afterwards; None if nothing.
     """
 
     function: Name

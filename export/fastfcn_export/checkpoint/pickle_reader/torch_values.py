@@ -1,4 +1,4 @@
-"""What a pickle of torch tensors says: storages, and tensors as views of them.
+"""Torch tensors in a pickle: storages, and tensors as views of them.
 
 A bfloat16 storage is widened to float32, exactly, once for all tensors that share it. Other types
 stay as they are.
@@ -72,7 +72,7 @@ def storage_of(reference: object) -> Storage:
     _, kind, key, _, elements, *part = fields
     if not isinstance(kind, Name) or kind not in _STORAGES:
         raise CheckpointError(
-            f"has a storage of type {excerpt(kind.attribute if isinstance(kind, Name) else kind)}; read are {', '.join(_TYPES)}"
+            f"has a storage of type {excerpt(kind.attribute if isinstance(kind, Name) else kind)}; supported: {', '.join(_TYPES)}"
         )
     if type(key) is not str or type(elements) is not int or elements < 0:
         raise CheckpointError(f"has a storage {excerpt(key)} of {excerpt(elements)} elements")
@@ -87,7 +87,7 @@ def storage_of(reference: object) -> Storage:
 
 
 class Storages:
-    """The storages of one file, each made into an array once, whoever refers to it.
+    """The storages of one file, each made into an array once, however many tensors refer to it.
 
     `bytes_of(key, size)` gives the bytes of a storage; it raises CheckpointError where the file holds
     none of that key, or one of another size in bytes.

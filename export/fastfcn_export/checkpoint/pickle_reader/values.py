@@ -1,4 +1,4 @@
-"""From the inert records of a pickle to plain values and arrays, by a fixed table of conversions."""
+"""Convert the inert records of a pickle to plain values and arrays, by a fixed table."""
 
 from collections.abc import Callable, Mapping
 
@@ -64,7 +64,7 @@ class PickleTree:
         conversion = self._conversions.get(call.function)
         if conversion is None:
             raise CheckpointError(
-                f"calls {printable(str(call.function))}, which is no function that makes a value"
+                f"calls {printable(str(call.function))}, which is not a function that makes a value"
             )
         result = conversion(self, call, depth)
         if isinstance(result, np.ndarray):
