@@ -15,7 +15,7 @@ from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target.target import Writer, writers
 from fastfcn_export.verify import Proof, joined, prove
-from fastfcn_infer.artifact.artifact import seal
+from fastfcn_infer.artifact.artifact import seal, write_artifact
 from fastfcn_infer.artifact.class_table import (
     class_table,
     class_table_names,
@@ -25,7 +25,6 @@ from fastfcn_infer.artifact.class_table import (
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source
 from fastfcn_infer.errors import BackendMissing, CheckpointError
-from fastfcn_infer.system.atomic import write_folder
 from fastfcn_infer.system.version import __version__
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ def export(
         folder: of the artifact.
         request: what to make; None: what `options` say, by default a verified ONNX graph that
             ends in logits.
-        force: replace an existing artifact.
+        force: replace an existing artifact; other files in its folder are kept, and a warning names
+            them.
         report: called with the name of each stage as it begins.
         **options: the fields of `Request` and `Options` by name, in place of `request`.
 
@@ -73,7 +73,7 @@ def export(
         return _export_deployed(Path(checkpoint), Path(folder), request, force, report)
     makers = _writers(request)
     versions = ready(request)
-    with write_folder(Path(folder), replace=force) as partial:
+    with write_artifact(Path(folder), replace=force) as partial:
         report("read")
         opened = CheckpointFile(checkpoint)
         with opened.unchanged() as facts:

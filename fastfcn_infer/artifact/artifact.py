@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -159,6 +159,33 @@ def listed_files(folder: Path) -> tuple[str, ...]:
     return tuple(manifest.read_manifest(_manifest_text(folder), str(folder / manifest.NAME)).files)
 
 
+def write_artifact(folder: Path, *, replace: bool) -> AbstractContextManager[Path]:
+    """Fill a temporary folder that becomes the artifact `folder`; see `atomic.write_folder`.
+
+    Args:
+        folder: where the artifact is to be.
+        replace: replace an existing artifact: its manifest and the files that this lists, while all
+            others are kept and named in a warning.
+
+    Raises:
+        FileExistsError: `folder` exists and `replace` is false.
+        ArtifactError: `folder` holds something, but no artifact.
+    """
+    return atomic.write_folder(folder, replace=_replaceable if replace else None)
+
+
+def _replaceable(folder: Path) -> tuple[str, ...]:
+    try:
+        return (manifest.NAME, *listed_files(folder))
+    except ArtifactError as error:
+        names = sorted(printable(entry.name) for entry in folder.iterdir())
+        found = "is not one of an artifact" if manifest.NAME in names else "is missing"
+        raise ArtifactError(
+            f"{folder} is not replaced: its {manifest.NAME} {found}, and it holds "
+            f"{listing(names, most=8)}. Choose another folder, or empty this one yourself."
+        ) from error
+
+
 def _lone(file: BinaryIO, where: str) -> tuple[Model, str]:
     model, graph = onnx_metadata.read_model_and_graph(file, where)
     return model, hashlib.sha256(f"{graph} {to_json(model)}".encode()).hexdigest()
@@ -174,7 +201,7 @@ def seal(
     """Hash every file of a folder and write its `manifest.json`, which makes it an artifact.
 
     Args:
-        folder: holds all files already; best the one that `atomic.write_folder` yields.
+        folder: holds all files already; best the one that `write_artifact` yields.
         model: the description, equal to the one embedded in the ONNX file.
         source: the checkpoint.
         verification: what was compared; None where nothing was.

@@ -5,6 +5,7 @@ The SDK imports no exporter: it finds one through the entry-point group `GROUP`.
 
 import contextlib
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,7 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
         # One that is damaged, or made of a file that changed meanwhile, is made again in its place.
         with contextlib.suppress(ArtifactError):
             return _opened(folder, found)
+        _remove_torn(folder)
     try:
         _converter().export(
             checkpoint,
@@ -120,6 +122,23 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
             f"{checkpoint} is a checkpoint and has to be converted first. {error}"
         ) from error
     return _opened(folder, found)
+
+
+def _remove_torn(folder: Path) -> None:
+    """Delete a conversion whose manifest is not even JSON, because no export would replace it.
+
+    Only files with the names of a conversion's are deleted, the manifest last: if this is interrupted
+    it is repeated. A manifest of something else is JSON; its folder is left alone.
+    """
+    manifest = folder / "manifest.json"
+    try:
+        json.loads(manifest.read_bytes())
+    except ValueError:
+        for name in (artifact.FORMATS["onnx"], artifact.GOLDEN_PICTURE, artifact.GOLDEN_LABELS):
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (folder / artifact.GOLDEN_LABELS).parent.rmdir()
+        manifest.unlink()
 
 
 @dataclass(frozen=True)

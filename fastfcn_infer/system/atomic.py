@@ -1,7 +1,7 @@
 """Files and folders that are there whole or not at all, whatever is killed at whatever moment.
 
-A file is written under a temporary name in the same folder, brought to the disk, and renamed. A
-folder likewise; where one of that name is there already the two change places in one step.
+A file is written under a temporary name in the same folder, brought to the disk, and renamed. So
+is a folder; if one of that name exists already the two change places in one step.
 """
 
 import contextlib
@@ -13,16 +13,23 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.system.excerpt import listing, printable
+from fastfcn_infer.system.other_files import bring_back, carry_over, other_files
+from fastfcn_infer.system.warn import warn
 
 if sys.platform != "win32":
     import fcntl
 
-_MARK = "manifest.json"  # what makes a folder ours, and so one that may be replaced
+# Names the files of ours in a folder, relative, with forward slashes; raises ArtifactError if the
+# folder is not ours.
+Ours = Callable[[Path], Collection[str]]
+
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.(?P<kind>partial|old)")
+_MOST_NAMED = 8  # files in a warning
 _ATTEMPTS = 16  # other processes may write the same folder; each attempt needs one of them to win
 _IN_THE_WAY = (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES if os.name == "nt" else errno.EEXIST)
 
@@ -66,40 +73,51 @@ def has_content(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def write_folder(folder: Path, *, replace: bool) -> Iterator[Path]:
+def write_folder(folder: Path, *, replace: Ours | None) -> Iterator[Path]:
     """Fill a temporary folder that takes the name `folder` when the block ends without an error.
 
-    Whoever looks, and after a kill at any moment, finds the old folder or the new one.
+    At every moment, and after a kill at any moment, `folder` is the old one or the new one. Files in
+    it that are not ours are kept: the new folder holds them, too, and a warning names them.
 
     Args:
         folder: where the result is to be; parents are made. A link is followed.
-        replace: put it in the place of an artifact that is there already.
+        replace: names our files in a folder that exists, which are replaced; None: none may exist.
 
     Yields:
         The temporary folder, empty, in the same parent.
 
     Raises:
-        FileExistsError: `folder` is there and `replace` is false; raised before the block runs.
-        ArtifactError: what is there is not an artifact and not empty; it is never deleted.
+        FileExistsError: `folder` exists and `replace` is None; raised before the block runs.
+        ArtifactError: `folder` is not empty and not ours, which is found before the block runs; or a
+            file that is not ours has the name of a new one.
         OSError: the file system refused; `folder` is what it was before.
     """
     folder = Path(os.path.realpath(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     sweep(folder.parent)
     recover(folder)
-    _check_target(folder, replace)
+    _others(folder, replace)
     partial = _temporary(folder, "partial")
     os.mkdir(partial)  # noqa: PTH102 - see write_file
     held = lock(partial)
     try:
         yield partial
+        others = _others(folder, replace)  # again: the block may have taken an hour
+        carry_over(others, folder, partial)
         _sync_tree(partial)
-        _check_target(folder, replace)  # the block may have taken an hour
         _take_place(partial, folder, replace)
+        with contextlib.suppress(ArtifactError, OSError):
+            # By now the old content, if any; something may have been put there a moment ago.
+            bring_back(_others(partial, replace), partial, folder)
         sync(folder.parent)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)  # by now the old content, or a failed new one
+        shutil.rmtree(partial, ignore_errors=True)  # the old content, or a failed new one
         unlock(held)
+    if others:
+        warn(
+            f"{folder} was replaced, except for files that are not part of it, which were left: "
+            f"{listing([printable(name) for name in others], most=_MOST_NAMED)}"
+        )
 
 
 def recover(folder: Path) -> None:
@@ -195,40 +213,48 @@ def _locked(folder: Path) -> bool:
     return False
 
 
-def _check_target(folder: Path, replace: bool) -> None:
+def _others(folder: Path, replace: Ours | None) -> tuple[str, ...]:
+    """Check that a folder may be replaced, and list what in it is not ours."""
     if not os.path.lexists(folder):
-        return
-    if not replace:
+        return ()
+    if replace is None:
         raise FileExistsError(
             errno.EEXIST, "exists already; give --force (replace=True) to replace it", str(folder)
         )
-    try:
-        entries = sorted(os.listdir(folder))  # noqa: PTH208 - see write_file
-    except FileNotFoundError:  # another process is between its two renames
-        return
-    except NotADirectoryError as error:
-        raise ArtifactError(
-            f"{folder} is a file, not an artifact; it is not replaced. Choose another folder."
-        ) from error
-    if entries and _MARK not in entries:
-        shown = ", ".join(entries[:5]) + (", ..." if len(entries) > 5 else "")
-        raise ArtifactError(
-            f"{folder} is not an artifact: it has no {_MARK} but holds {shown}. "
-            "It is not replaced; choose another folder, or empty this one yourself."
-        )
+    for _ in range(_ATTEMPTS):
+        try:
+            if not os.listdir(folder):  # noqa: PTH208 - see write_file
+                return ()
+            ours = replace(folder)
+            others = other_files(folder, ours)
+            if replace(folder) == ours:  # else another process replaced it while it was searched
+                return others
+        except FileNotFoundError:  # another process is between its two renames
+            if not os.path.lexists(folder):
+                return ()
+        except NotADirectoryError as error:
+            raise ArtifactError(
+                f"{folder} is a file, not an artifact; it is not replaced. Choose another folder."
+            ) from error
+    raise _busy(folder)
 
 
-def _take_place(partial: Path, folder: Path, replace: bool) -> None:
+def _take_place(partial: Path, folder: Path, replace: Ours | None) -> None:
     for _ in range(_ATTEMPTS):
         try:
             os.rename(partial, folder)  # noqa: PTH104 - see write_file
             return
         except OSError as error:
-            if error.errno not in _IN_THE_WAY or not replace:
+            if error.errno not in _IN_THE_WAY or replace is None:
                 raise
+        _others(folder, replace)  # it may have appeared meanwhile
         if _swap(partial, folder):
             return
-    raise OSError(errno.EBUSY, "other processes keep replacing this folder", str(folder))
+    raise _busy(folder)
+
+
+def _busy(folder: Path) -> OSError:
+    return OSError(errno.EBUSY, "other processes keep replacing this folder", str(folder))
 
 
 def _swap(partial: Path, folder: Path) -> bool:
@@ -240,6 +266,8 @@ def _swap(partial: Path, folder: Path) -> bool:
         try:
             os.rename(folder, old)  # noqa: PTH104 - see write_file
             os.rename(partial, folder)  # noqa: PTH104 - see write_file
+            with contextlib.suppress(OSError):
+                os.rename(old, partial)  # noqa: PTH104 - as if they had been exchanged
         finally:
             recover(folder)
         return True

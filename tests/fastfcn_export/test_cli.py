@@ -232,6 +232,32 @@ def test_a_folder_that_is_there_is_code_2_and_force_replaces_it(
     assert open_artifact(Path(out)).model.input.shape == (1, 64, 64)
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_force_keeps_a_users_own_files_and_names_them_on_stderr(
+    checkpoint: str, out: str, options: list[str]
+) -> None:
+    common = [checkpoint, "-o", out, "--verify", "off", *options]
+    assert run(*common).returncode == 0
+    (Path(out) / "notes.txt").write_text("mine")
+    done = run(*common, "--force")
+    assert done.returncode == 0
+    assert "which were left: notes.txt" in done.stderr
+    assert "notes.txt" not in done.stdout
+    assert (Path(out) / "notes.txt").read_text() == "mine"
+
+
+def test_force_leaves_a_browser_extension_alone_and_is_code_6(
+    checkpoint: str, out: str, capsys: Captured
+) -> None:
+    files = {"manifest.json": '{"manifest_version": 3, "name": "x"}', "background.js": "// x"}
+    Path(out).mkdir()
+    for name, text in files.items():
+        (Path(out) / name).write_text(text)
+    assert main([checkpoint, "-o", out, "--force"]) == 6
+    assert "background.js" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in Path(out).iterdir()} == files
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize(
     ("options", "code", "error", "message"),

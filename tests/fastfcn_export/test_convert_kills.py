@@ -31,8 +31,14 @@ def start(checkpoint: Path, folder: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def is_writing(folder: Path) -> bool:
-    return any(path.name.endswith(".partial") for path in folder.parent.iterdir())
+def partial_folders(folder: Path) -> set[str]:
+    return {path.name for path in folder.parent.glob(".*.partial")}
+
+
+def wait_until_it_writes(process: "subprocess.Popen[bytes]", folder: Path, old: set[str]) -> None:
+    # `old` are those that killed processes left behind.
+    while process.poll() is None and not partial_folders(folder) - old:
+        time.sleep(0.001)
 
 
 def test_a_kill_at_any_moment_leaves_the_old_artifact_or_the_new(tmp_path: Path) -> None:
@@ -43,13 +49,17 @@ def test_a_kill_at_any_moment_leaves_the_old_artifact_or_the_new(tmp_path: Path)
     expected = {hash_file(path).sha256: path for path in checkpoints}
     folder = tmp_path / "artifacts" / "out"
     assert start(checkpoints[0], folder).wait(60) == 0
+    process = start(checkpoints[0], folder)
+    wait_until_it_writes(process, folder, set())
+    began = time.monotonic()
+    assert process.wait(60) == 0
+    usual = time.monotonic() - began  # on this machine, however busy it is
     moments, killed, seen = random.Random(5), 0, set()
     for turn in range(10 * KILLS):
+        old = partial_folders(folder)
         process = start(checkpoints[turn % 2], folder)
-        while process.poll() is None and not is_writing(folder):
-            time.sleep(0.001)
-        # Reading, writing and sealing take about 0.1 s; some of the moments lie behind the end.
-        time.sleep(moments.random() * 0.15)
+        wait_until_it_writes(process, folder, old)
+        time.sleep(moments.random() * 1.5 * usual)  # some of the moments lie behind the end
         process.kill()
         killed += process.wait(60) == -signal.SIGKILL
         # Opening checks the size and the hash of every file, and the graph's own description.

@@ -15,7 +15,7 @@ from fastfcn_export.deployed.verify import Trial, prove_deployed, require_judge
 from fastfcn_export.dialect.procedure import fixed_shape
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
 from fastfcn_export.verify import Proof, golden_picture
-from fastfcn_infer.artifact.artifact import FORMATS, Artifact, seal
+from fastfcn_infer.artifact.artifact import FORMATS, Artifact, seal, write_artifact
 from fastfcn_infer.artifact.checked_file import check_file
 from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.artifact.golden import write_golden
@@ -31,7 +31,6 @@ from fastfcn_infer.artifact.manifest import (
 from fastfcn_infer.errors import BackendError, CheckpointError
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.runtime.backend import open_backend
-from fastfcn_infer.system.atomic import write_folder
 from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.version import __version__
@@ -58,7 +57,8 @@ def export_deployed(
         folder: of the artifact.
         request: what to make; only `classes` and `verify` can be chosen here.
         classes: gives the class table for a number of classes.
-        force: replace an existing artifact.
+        force: replace an existing artifact; other files in its folder are kept, and a warning names
+            them.
         report: called with the name of each stage as it begins.
 
     Raises:
@@ -73,7 +73,7 @@ def export_deployed(
     _check(request)
     if request.verify:
         require_judge()
-    with write_folder(folder, replace=force) as partial:
+    with write_artifact(folder, replace=force) as partial:
         report("read")
         deployed = read_deployed(path)
         with _unchanged(deployed) as source:

@@ -10,7 +10,6 @@ import pytest
 from fastfcn_infer.artifact import artifact, checked_file
 from fastfcn_infer.artifact.manifest import Source
 from fastfcn_infer.errors import ArtifactError
-from fastfcn_infer.system import atomic
 from models import tiny_artifact, tiny_model, tiny_onnx
 
 SOURCE = Source("checkpoint.pdparams", 1, "0" * 64)
@@ -184,7 +183,7 @@ def test_an_artifact_replaced_while_it_is_read_opens_old_or_new(
     def replace_then_check(path: Path) -> Any:
         if pending:
             pending.clear()
-            with atomic.write_folder(folder, replace=True) as partial:
+            with artifact.write_artifact(folder, replace=True) as partial:
                 (partial / "unused").mkdir()
                 tiny_artifact(partial / "unused" / "x", tiny_model(7, name="newer"))
                 for entry in sorted((partial / "unused" / "x").iterdir()):

@@ -205,6 +205,22 @@ def test_the_exporter_is_announced_once_and_is_a_converter() -> None:
     assert entry.load() is converter
 
 
+def test_the_files_of_something_else_in_the_place_of_a_conversion_are_kept(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = converted(checkpoint, OS32, tmp_path / "cache").folder
+    assert folder is not None
+    (folder / "notes.txt").write_text("mine")
+    (folder / "model.onnx").write_bytes(b"damaged")
+    with pytest.warns(RuntimeWarning, match=r"left: notes\.txt"):
+        assert converted(checkpoint, OS32, tmp_path / "cache").folder == folder
+    (folder / "manifest.json").write_text('{"manifest_version": 3}')
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(ArtifactError, match="empty this one yourself"):
+        converted(checkpoint, OS32, tmp_path / "cache")
+    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()} == before
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

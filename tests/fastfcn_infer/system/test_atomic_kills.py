@@ -9,7 +9,7 @@ import pytest
 from fastfcn_infer.system import atomic
 
 CHILD = """
-import os, random, signal, sys, time
+import os, random, signal, sys, time, warnings
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from fastfcn_infer.system import atomic
@@ -18,8 +18,11 @@ if not swap:
     atomic._exchange = lambda first, second: False
 FILES = {which: {f"{i}/{j}": which.encode() * 300 for i in range(3) for j in range(3)} | {"manifest.json": which.encode()} for which in "AB"}
 
+OURS = set(FILES["A"])
+KEPT = {"notes.txt": b"mine", "0/more/picture.png": b"mine too"}
+
 def write(which):
-    with atomic.write_folder(folder, replace=True) as partial:
+    with atomic.write_folder(folder, replace=lambda folder: OURS) as partial:
         for name, data in FILES[which].items():
             (partial / name).parent.mkdir(exist_ok=True)
             (partial / name).write_bytes(data)
@@ -33,7 +36,11 @@ def read():
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 random.seed(7)
+warnings.simplefilter("ignore")
 write("A")
+for name, data in KEPT.items():
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
 began = time.monotonic()
 write("A")
 usual = time.monotonic() - began  # on this machine, however busy its disk is
@@ -49,8 +56,8 @@ while kills < 40 or (len(seen) < 2 and kills < 400):
     if not swap:
         atomic.recover(folder)
     found = read()
-    seen.update(which for which in "AB" if found == FILES[which])
-    if found not in FILES.values():
+    seen.update(which for which in "AB" if found == FILES[which] | KEPT)
+    if found not in [files | KEPT for files in FILES.values()]:
         sys.exit(f"a mixture after kill {kills}: {sorted(found)}")
 if len(seen) < 2:
     sys.exit("the child never came to replace anything")
@@ -87,15 +94,19 @@ def test_two_processes_writing_one_folder_leave_one_of_the_two_results(
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[3])\n"
         "from fastfcn_infer.system import atomic\n"
         "if sys.argv[4] != 'True': atomic._exchange = lambda first, second: False\n"
+        "ours = {'manifest.json', 'twin'}\n"
         "for _ in range(40):\n"
-        "    with atomic.write_folder(Path(sys.argv[1]), replace=True) as p:\n"
+        "    with atomic.write_folder(Path(sys.argv[1]), replace=lambda folder: ours) as p:\n"
         "        (p / 'manifest.json').write_text(sys.argv[2])\n"
         "        (p / 'twin').write_text(sys.argv[2])\n"
     )
+    (tmp_path / "artifact" / "sub").mkdir(parents=True)
+    (tmp_path / "artifact" / "sub" / "mine").write_text("mine")
     for which in "AB":
         arguments = [str(tmp_path / "artifact"), which, root, str(swap)]
         writers.append(subprocess.Popen([sys.executable, "-c", script, *arguments]))
     assert [process.wait(60) for process in writers] == [0, 0]
-    found = {p.name: p.read_text() for p in (tmp_path / "artifact").iterdir()}
+    found = {p.name: p.read_text() for p in (tmp_path / "artifact").rglob("*") if p.is_file()}
+    assert found.pop("mine") == "mine"
     assert found["manifest.json"] == found["twin"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["artifact"]

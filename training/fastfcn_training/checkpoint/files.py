@@ -142,7 +142,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, trained: Trained, *, keep
     if folder.exists():  # with files that are not ours
         _write(folder, files)
     else:
-        with write_folder(folder, replace=False) as partial:
+        with write_folder(folder, replace=None) as partial:
             _write(partial, files)
     best = None if progress.best is None else progress.best.iteration
     older = [old for old in checkpoints(run) if int(old.name) <= progress.iteration]
