@@ -1,6 +1,7 @@
 """FastFCN semantic segmentation: run a frozen artifact on any runtime, exact to the pixel.
 
-Names are resolved when they are first used, so that importing the package is quick.
+`__all__` lists everything that is public: all other names and all modules are internal and may change
+in any version. Names are imported when they are first used, so importing the package is quick.
 """
 
 import importlib
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from fastfcn_infer.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from fastfcn_infer.benchmark.report import Report as Report
+    from fastfcn_infer.data.dataset import Dataset as Dataset
     from fastfcn_infer.data.dataset import open_dataset as open_dataset
     from fastfcn_infer.errors import ArtifactError as ArtifactError
     from fastfcn_infer.errors import BackendError as BackendError
@@ -22,10 +25,16 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import GraphRefused as GraphRefused
     from fastfcn_infer.errors import ImageError as ImageError
     from fastfcn_infer.errors import VerificationError as VerificationError
+    from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
     from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
+    from fastfcn_infer.runtime.backend import RuntimeFacts as RuntimeFacts
     from fastfcn_infer.segmenter import Segmenter as Segmenter
 
 _HOME = {
+    "Dataset": "data.dataset",
+    "Evaluation": "evaluation.evaluate",
+    "Report": "benchmark.report",
+    "RuntimeFacts": "runtime.backend",
     "Segmentation": "inference.segmentation",
     "Segmenter": "segmenter",
     "open_dataset": "data.dataset",

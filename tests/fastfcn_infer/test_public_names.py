@@ -1,6 +1,5 @@
 import ast
 import importlib
-import inspect
 import re
 from pathlib import Path
 
@@ -30,17 +29,44 @@ def imported(path: Path) -> set[str]:
     }
 
 
-def used_by_examples_and_documents() -> set[str]:
-    """Names that are imported from `fastfcn_infer` itself, in examples and in Markdown."""
-    files = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")]
-    lines = [
-        found
-        for file in files
-        for found in re.findall(
-            r"from fastfcn_infer import ([\w, ]+)", file.read_text(encoding="utf-8")
+def code_for_users() -> dict[str, str]:
+    """Examples, and blocks of Python in Markdown."""
+    found = {
+        path.name: path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")
+    }
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        blocks = re.findall(
+            r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S
         )
-    ]
-    return {name.strip() for line in lines for name in line.split(",")}
+        found |= {f"{path.name}, block {number}": block for number, block in enumerate(blocks)}
+    return found
+
+
+def used(code: str) -> set[str]:
+    """What a program uses of our packages, with the package or module it takes it from."""
+    names = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names |= {f"{alias.name}." for alias in node.names if "." in alias.name}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names.add(f"{node.value.id}.{node.attr}")
+    return {name for name in names if name.startswith("fastfcn_")}
+
+
+def returned(thing: object) -> set[str]:
+    """Names of the classes that a function, or the methods and properties of a class, return."""
+    members = [thing]
+    if isinstance(thing, type):
+        public = {name: value for name, value in vars(thing).items() if name[0] != "_"}
+        members = [
+            getattr(value, "fget", None) or getattr(value, "__func__", value)
+            for value in public.values()
+        ]
+    hints = [getattr(member, "__annotations__", {}).get("return") for member in members]
+    text = " ".join(hint if isinstance(hint, str) else repr(hint) for hint in hints)
+    return set(re.findall(r"\b[A-Z]\w+", text))
 
 
 def test_programs_and_type_checkers_see_the_same_names_and_no_others() -> None:
@@ -48,15 +74,51 @@ def test_programs_and_type_checkers_see_the_same_names_and_no_others() -> None:
     assert set(NAMES) == imported(PACKAGE / "__init__.py")
 
 
-def test_what_examples_and_documents_import_is_public() -> None:
-    used = used_by_examples_and_documents()
-    assert {"Segmenter", "open_dataset", "ImageError"} <= used <= set(NAMES)
+PUBLIC = {
+    f"{package.__name__}.{name}"
+    for package in (fastfcn_infer, fastfcn_export)
+    for name in package.__all__
+}
 
 
-def test_what_predict_returns_and_every_error_are_public() -> None:
-    returned = inspect.signature(fastfcn_infer.Segmenter.predict).return_annotation
-    assert returned.__name__ in NAMES
+def test_examples_and_documents_use_public_names_only() -> None:
+    codes = code_for_users()
+    found = {place: sorted(used(code) - PUBLIC) for place, code in codes.items()}
+    assert {place: names for place, names in found.items() if names} == {}
+    everything = set().union(*map(used, codes.values()))
+    assert {"fastfcn_infer.Segmenter", "fastfcn_infer.open_dataset"} <= everything
+
+
+def test_what_is_not_public_is_found_in_a_program() -> None:
+    code = (
+        "import fastfcn_infer.segmenter, fastfcn_infer\n"
+        "from fastfcn_infer.errors import ImageError\n"
+        "from fastfcn_infer import Segmenter, _HOME\n"
+        "fastfcn_infer.segmenter.Segmenter"
+    )
+    assert used(code) - PUBLIC == {
+        "fastfcn_infer.segmenter.",
+        "fastfcn_infer.segmenter",
+        "fastfcn_infer.errors.ImageError",
+        "fastfcn_infer._HOME",
+    }
+
+
+def test_every_error_and_every_class_that_functions_and_segmenters_return_is_public() -> None:
     assert {kind.__name__ for kind in ERRORS} <= set(NAMES)
+    found = returned(fastfcn_infer.Segmenter) | returned(fastfcn_infer.open_dataset)
+    assert found & set(NAMES) == {
+        "Dataset",
+        "Evaluation",
+        "Report",
+        "RuntimeFacts",
+        "Segmentation",
+        "Segmenter",
+    }
+    assert found - set(NAMES) <= {"Mapping", "None"}
+    exported = returned(fastfcn_export.export) | returned(fastfcn_export.describe_checkpoint)
+    assert exported == {"Description", "Manifest"}
+    assert exported <= set(fastfcn_export.__all__)
 
 
 def test_the_exporters_public_names_are_those_it_imports_for_its_users() -> None:
