@@ -10,12 +10,12 @@
     |- DownloadError(RuntimeError)       a file could not be downloaded or kept, or is not the one expected
     |- BackendError(RuntimeError)        the runtime failed
     |  |- BackendMissing                 a runtime or another package is not installed; names the extra
-    |  |- GraphRefused                   the runtime does not take the graph; names those that may
-    |  `- DeviceUnavailable              this device was asked for and cannot be had
+    |  |- GraphRefused                   the runtime cannot run the graph; names others that may
+    |  `- DeviceUnavailable              the requested device is not available
     |- DatasetError(ValueError)          the layout is wrong: which file was expected where
     `- EvaluationError(ValueError)       model, data set and an earlier run's counts do not match
 
-A message says what is wrong, what was found, what was expected and what to do.
+A message says what is wrong, what was found, what was expected and what the user can do.
 """
 
 
@@ -52,11 +52,11 @@ class BackendMissing(BackendError):  # noqa: N818 - what users read is better wi
 
 
 class GraphRefused(BackendError):  # noqa: N818 - as above
-    """The runtime does not take the graph: it cannot read, compile or compute it."""
+    """The runtime cannot read, compile or run the graph."""
 
 
 class DeviceUnavailable(BackendError):  # noqa: N818 - as above
-    """A device was asked for and cannot be had."""
+    """The requested device is not available."""
 
 
 class DatasetError(FastFCNError, ValueError):

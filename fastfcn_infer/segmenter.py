@@ -1,4 +1,4 @@
-"""The face of the library: a model that answers what is where in a picture."""
+"""The main class of the library: an opened model that labels the pixels of pictures."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Segmenter:
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``."""
 
     def __init__(self, artifact: Artifact, backend: Backend) -> None:
-        """Join a checked artifact and an opened graph; `from_pretrained` is the usual way in."""
+        """Combine a checked artifact and an opened graph; usually called by `from_pretrained`."""
         self._backend = backend
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
@@ -65,7 +65,7 @@ class Segmenter:
                 None for the model that comes with the package.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; only ``auto`` chooses.
             backend: a file name of `backends/`, such as ``onnx_runtime``, or ``auto``.
-            threads: for computing; None: as many as this process may use processors.
+            threads: to compute with; None: one for each processor that this process may use.
             cache_dir: where downloads and conversions are kept; None: the user's cache folder.
             local_files_only: download nothing; use what was downloaded before.
             classes: of a checkpoint: name of a class table or path of a JSON file.
@@ -73,12 +73,12 @@ class Segmenter:
             output_stride: of a checkpoint's backbone; None: as its dialect publishes.
 
         Raises:
-            ArtifactError: no such model, or its files are not what the manifest promises.
+            ArtifactError: no such model, or its files are not those that its manifest lists.
             CheckpointError: the checkpoint is refused or damaged.
             DownloadError: a file could not be downloaded, or the cache cannot be used.
             BackendMissing: a runtime, an exporter or a download client is not installed.
-            GraphRefused: the runtime does not take the graph.
-            DeviceUnavailable: the device cannot be had.
+            GraphRefused: the runtime cannot run the graph.
+            DeviceUnavailable: the device is not available.
         """
         conversion = Conversion(classes, dialect, output_stride)
         cache = None if cache_dir is None else Path(cache_dir)
@@ -172,22 +172,22 @@ class Segmenter:
         """Score this model: every picture is labelled and compared with its label map.
 
         Args:
-            dataset: part of a data set, as `open_dataset` gives it.
-            convention: of classes that are nowhere, "paddleseg", "fastfcn" or "mmseg"; None: that
-                of the checkpoint's training or authors.
-            limit: the first so many pictures; None: all.
+            dataset: part of a data set, as `open_dataset` returns it.
+            convention: how classes that occur nowhere are scored: as "paddleseg", "fastfcn" or
+                "mmseg" does; None: as the checkpoint's training or authors do.
+            limit: evaluate only this many pictures, the first ones; None: all.
             predictions: folder that labels are written to, as ``NAME.png``; the counts are kept
                 there, too.
             state: where to keep the counts without `predictions`. An evaluation with the same
-                file goes on where this one was interrupted.
-            fresh: forget what an earlier run counted.
-            ignore_names: the classes are the same, called otherwise.
+                file continues where this one was interrupted.
+            fresh: discard the counts of an earlier run.
+            ignore_names: accept classes of other names; their order has to be the same.
 
         Returns:
             Scores, speed, and the pictures that could not be read.
 
         Raises:
-            EvaluationError: model, data set and an earlier run's counts do not go together.
+            EvaluationError: model, data set and an earlier run's counts do not match.
             BackendError: the runtime failed, or this segmenter was closed.
         """
         from fastfcn_infer.evaluation.evaluate import evaluate
@@ -205,7 +205,7 @@ class Segmenter:
         return evaluate(self, dataset, planned, convention)
 
     def close(self) -> None:
-        """Give back the runtime's memory and threads; twice is harmless."""
+        """Release the runtime's memory and threads; calling it again is harmless."""
         self._backend.close()
 
     def __enter__(self) -> "Segmenter":

@@ -98,7 +98,7 @@ def tiny_onnx(path: Path, model: Model, *, described: bool = True) -> None:
 
 
 def tiny_artifact(folder: Path, model: Model | None = None) -> Manifest:
-    """Fill a folder with a whole artifact: the graph, a golden pair, the manifest."""
+    """Fill a folder with a complete artifact: the graph, a golden pair, the manifest."""
     model = model or tiny_model()
     (folder / "golden").mkdir(parents=True)
     tiny_onnx(folder / "model.onnx", model)

@@ -1,4 +1,4 @@
-"""The frozen artifact: opened only when every byte of it is what was exported.
+"""A frozen artifact, opened only if every byte of it is what was exported.
 
 Runtimes read cut-off and altered weight files without complaint (reference/reliability.md, 0.1), so
 sizes and hashes are checked here, before any runtime opens a file.
@@ -35,32 +35,34 @@ _CHECKPOINTS = (".pdparams", ".pth", ".pt", ".tar", ".safetensors")
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact whose files were found whole.
+    """An artifact whose files were checked.
 
-    `folder` and `manifest` are None where the artifact is a lone ``.onnx``.
+    `folder` and `manifest` are None if the artifact is a lone ``.onnx``.
     """
 
     folder: Path | None
     model: Model
     manifest: Manifest | None
     files: Mapping[str, Path]  # name inside the artifact, forward slashes -> where it is
-    unlisted: tuple[str, ...] = field(default=())  # in the folder, not in the manifest: never used
+    unlisted: tuple[str, ...] = field(
+        default=()
+    )  # in the folder but not in the manifest: not used
     # Name -> what was checked; without it (a graph that is not sealed yet) files are used as found.
     checked: Mapping[str, CheckedFile] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Formats that the graph is there in, as in `FORMATS`."""
+        """Formats of the graph that the artifact holds; keys of `FORMATS`."""
         return tuple(name for name, file in FORMATS.items() if file in self.files)
 
     def path(self, format: str) -> Path:
-        """Say where the graph is.
+        """Return the path of the graph.
 
         Args:
             format: a key of `FORMATS`.
 
         Raises:
-            ArtifactError: the artifact does not hold this format; names those it holds.
+            ArtifactError: the artifact does not hold this format; the message names those it holds.
         """
         file = FORMATS.get(format)
         if file is None or file not in self.files:
@@ -123,8 +125,8 @@ def open_artifact(path: Path) -> Artifact:
         path: a folder with a `manifest.json`, or an ``.onnx`` that fastfcn-export wrote.
 
     Raises:
-        ArtifactError: not an artifact, not whole, changed, or it contradicts itself; every fault
-            is listed.
+        ArtifactError: not an artifact, incomplete, changed, or contradictory; every fault is
+            listed.
         OSError: a file cannot be read.
     """
     if path.name == manifest.NAME:
@@ -135,7 +137,7 @@ def open_artifact(path: Path) -> Artifact:
         return _open_folder(path)
     if not path.is_file():
         raise ArtifactError(
-            f"{path} does not exist, or is no file. Give the folder that fastfcn-export wrote, "
+            f"{path} does not exist, or is not a file. Give the folder that fastfcn-export wrote, "
             "or an .onnx file of it."
         )
     if path.name.lower().endswith(_CHECKPOINTS):
@@ -201,14 +203,14 @@ def seal(
     """Hash every file of a folder and write its `manifest.json`, which makes it an artifact.
 
     Args:
-        folder: holds all files already; best the one that `write_artifact` yields.
+        folder: holds all other files; usually the one that `write_artifact` yields.
         model: the description, equal to the one embedded in the ONNX file.
         source: the checkpoint.
-        verification: what was compared; None where nothing was.
+        verification: the record of the comparison; None if not verified.
         producer: package -> version of what made the artifact.
 
     Raises:
-        ArtifactError: there is no graph, the ONNX file says something else, or a file is a link.
+        ArtifactError: there is no graph, the ONNX file holds another description, or a file is a link.
         OSError: a file cannot be read or written.
     """
     names = [name for name in _names(folder) if name != manifest.NAME]
@@ -229,7 +231,7 @@ def _open_folder(folder: Path) -> Artifact:
     for attempt in range(_ATTEMPTS):
         found = manifest.read_manifest(text, str(folder / manifest.NAME))
         checked, faults = _check(folder, found)
-        # Another process may have put a new export in the place of this one while it was read.
+        # Another process may have replaced this artifact while it was read.
         now = _manifest_text(folder) if faults else text
         if now == text or attempt == _ATTEMPTS - 1:
             break
@@ -316,7 +318,7 @@ def _root(folder: Path) -> str:
 def _contradictions(
     folder: Path, names: Iterable[str], model: Model, *, check_graph: bool
 ) -> list[str]:
-    """Compare the manifest with the description that travels inside the ONNX file."""
+    """Compare the manifest with the description inside the ONNX file."""
     file = FORMATS["onnx"]
     if file not in names:
         return []
@@ -341,4 +343,4 @@ def _is_regular(path: Path) -> bool:
 def _raise(folder: Path, faults: list[str]) -> None:
     if faults:
         lines = "\n- " + listing(faults, "\n- ")
-        raise ArtifactError(f"{folder} is not a whole artifact:{lines}\nCopy or export it again.")
+        raise ArtifactError(f"{folder} is damaged or incomplete:{lines}\nCopy or export it again.")

@@ -18,7 +18,7 @@ from fastfcn_infer.picture.read import read_picture
 
 @dataclass(frozen=True)
 class Golden:
-    """A picture and what is in it."""
+    """The golden picture and its labels."""
 
     record: Verification
     picture: NDArray[np.uint8]  # (H, W, 3) RGB
@@ -59,7 +59,7 @@ def compare(golden: Golden, found: NDArray[Any]) -> Replay:
 
 
 def carries_golden(artifact: Artifact) -> bool:
-    """Tell whether there is a self-test: not in a lone ``.onnx``, nor after ``--verify off``."""
+    """Tell whether an artifact has a self-test: a lone ``.onnx`` and ``--verify off`` have none."""
     record = None if artifact.manifest is None else artifact.manifest.verification
     return record is not None and {PICTURE, LABELS} <= set(artifact.files)
 

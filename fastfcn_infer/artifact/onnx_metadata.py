@@ -1,7 +1,7 @@
-"""What an `.onnx` file of ours says about itself, read without onnx or protobuf installed.
+"""The description inside an `.onnx` file of ours, read without onnx or protobuf installed.
 
 Only the outermost fields of the file are walked: enough for the text that describes the model, for
-the hash of the graph, and to notice a file that was cut off. `embed` is the other direction.
+the hash of the graph, and to notice a file that was cut off. `embed` makes what is read here.
 
 Source: onnx.proto3 (ModelProto, StringStringEntryProto); the protobuf wire format.
 """
@@ -24,7 +24,7 @@ GRAPH_SHA256_KEY = "fastfcn.graph_sha256"
 
 _GRAPH, _METADATA = 7, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MOST_FIELDS = 10_000  # a real file has a dozen; millions of them would only keep us busy
+_MOST_FIELDS = 10_000  # a real file has a dozen; reading millions would take minutes
 _LONGEST_TEXT = 16 << 20  # bytes
 
 

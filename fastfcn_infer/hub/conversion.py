@@ -65,7 +65,7 @@ class Converter(Protocol):
         Args:
             checkpoint: the file.
             folder: where the artifact is to be.
-            force: replace an artifact that is there.
+            force: replace an existing artifact.
             classes: name of a class table or path of a JSON file; None: from the checkpoint, or
                 numbered.
             dialect: None: found from the checkpoint's keys.
@@ -171,7 +171,7 @@ def _opened(folder: Path, given: _Given) -> artifact.Artifact:
 
 
 def describe_checkpoint(checkpoint: Path, conversion: Conversion) -> Description:
-    """Say what a checkpoint is, without converting it.
+    """Describe a checkpoint without converting it.
 
     Raises:
         CheckpointError: it is refused, damaged or fits no network.

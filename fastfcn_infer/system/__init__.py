@@ -1,1 +1,1 @@
-"""What the package needs of the machine: atomic files, caches, processors, progress bars."""
+"""Access to the machine and the system: atomic files, caches, processors, progress bars."""

@@ -1,6 +1,6 @@
-"""Files and folders that are there whole or not at all, whatever is killed at whatever moment.
+"""Files and folders that are written completely or not at all, even if the process is killed.
 
-A file is written under a temporary name in the same folder, brought to the disk, and renamed. So
+A file is written under a temporary name in the same folder, flushed to the disk, and renamed. So
 is a folder; if one of that name exists already the two change places in one step.
 """
 
@@ -35,7 +35,7 @@ _IN_THE_WAY = (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES if os.name == "nt" el
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file; until the last moment a file of that name stays as it was.
+    """Write a file; an existing one of that name stays as it was until it is replaced in one step.
 
     Args:
         path: where; its folder exists.
@@ -47,7 +47,7 @@ def write_file(path: Path, data: bytes) -> None:
     # The name says nothing of `path`, which may already be as long as the file system allows.
     temporary = path.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    # Exclusive, so nobody else's link is followed; the user's umask decides who may read it.
+    # Exclusive, so that no link is followed; the user's umask decides who may read it.
     descriptor = os.open(temporary, flags, 0o666)
     try:
         try:
@@ -65,7 +65,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def has_content(path: Path) -> bool:
-    """Tell whether a file is there and not empty: an empty file is no result of `write_file`."""
+    """Tell whether a file exists and is not empty; an empty one is not a result of `write_file`."""
     try:
         return path.is_file() and path.stat().st_size > 0
     except FileNotFoundError:  # deleted meanwhile
@@ -189,7 +189,7 @@ def lock(folder: Path) -> int | None:
 
 
 def unlock(descriptor: int | None) -> None:
-    """Give up what `lock` returned."""
+    """Release what `lock` returned."""
     if descriptor is not None:
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -258,7 +258,7 @@ def _busy(folder: Path) -> OSError:
 
 
 def _swap(partial: Path, folder: Path) -> bool:
-    """Exchange the two; False where another process interfered and one has to look again."""
+    """Exchange the two; False if another process interfered and the caller has to try again."""
     try:
         if _exchange(os.fsencode(partial), os.fsencode(folder)):
             return True
@@ -278,7 +278,7 @@ def _swap(partial: Path, folder: Path) -> bool:
 
 
 def _exchange(first: bytes, second: bytes) -> bool:
-    """Exchange two names in one step; False where the system cannot.
+    """Exchange two names in one step; False if the system cannot.
 
     Source: renameat2(2) with RENAME_EXCHANGE; macOS renamex_np(2) with RENAME_SWAP.
     """
@@ -310,7 +310,7 @@ def _temporaries(parent: Path) -> list[tuple[Path, str, str]]:
     try:
         with os.scandir(parent) as entries:
             matches = [(entry, _TEMPORARY.fullmatch(entry.name)) for entry in entries]
-    except OSError:  # none, or none that we may see
+    except OSError:  # absent, or not readable
         return []
     return [(Path(entry.path), match["name"], match["kind"]) for entry, match in matches if match]
 
@@ -340,7 +340,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows has no handle for it
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

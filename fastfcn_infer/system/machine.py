@@ -1,4 +1,4 @@
-"""What this process may use of the machine, which in a container is not what is there."""
+"""Processors and memory that this process may use; in a container, less than the machine has."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class CpuBudget:
-    """Threads worth starting, and what set the number."""
+    """The number of threads to start, and what it was taken from."""
 
     threads: int  # at least 1
     reason: str
@@ -36,7 +36,7 @@ class CpuBudget:
 
 @dataclass(frozen=True)
 class MemoryBudget:
-    """Memory that this process may use, bytes, and what set the number."""
+    """Memory that this process may use, bytes, and what it was taken from."""
 
     bytes: int
     reason: str
@@ -66,7 +66,7 @@ def _processors() -> int:
 
 
 def memory_budget(root: Path = Path("/")) -> MemoryBudget | None:
-    """Say how much memory this process may use; None where nobody tells.
+    """Return how much memory this process may use; None if unknown.
 
     Args:
         root: where ``proc`` and ``sys`` are; another folder in tests.
@@ -91,12 +91,12 @@ def memory_budget(root: Path = Path("/")) -> MemoryBudget | None:
 
 
 def cpu_model() -> str:
-    """Name the processor, as far as the system tells."""
+    """Return the name of the processor, or of its architecture if the system knows no more."""
     return cpu_fact("model name") or platform.processor() or platform.machine()
 
 
 def cpu_fact(name: str) -> str:
-    """Read what Linux says of the first processor; empty on other systems.
+    """Read a fact about the first processor from Linux; empty on other systems.
 
     Args:
         name: a key of ``/proc/cpuinfo``, such as ``vendor_id`` or ``flags``.
@@ -109,7 +109,7 @@ def cpu_fact(name: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """List the versions of those packages that are installed and matter to us."""
+    """List the versions of the installed packages among `PACKAGES`."""
     found = {}
     for name in PACKAGES:
         try:
@@ -120,7 +120,7 @@ def versions() -> dict[str, str]:
 
 
 def peak_memory() -> int | None:
-    """Return the most memory this process has had at a time, bytes; None where nobody tells."""
+    """Return the largest amount of memory this process has had so far, bytes; None if unknown."""
     status = Path("/proc/self/status")
     if status.is_file():
         # Not ru_maxrss: on Linux it starts with the parent's peak, across fork and exec.

@@ -89,8 +89,8 @@ def _copy(source: Path, target: Path, mode: int) -> None:
 
 def _in_the_way(path: Path) -> str:
     return (
-        f"{path} is no part of the artifact that is there, and the new one has something of the "
-        "same name. Nothing is replaced; move it away, or choose another folder."
+        f"{path} is not part of the existing artifact, and the new one has a file of the same name. "
+        "Nothing was replaced; move it away, or choose another folder."
     )
 
 

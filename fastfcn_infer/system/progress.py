@@ -1,4 +1,4 @@
-"""A bar on standard error for work that takes a while; silent where nobody is looking."""
+"""A progress bar on standard error for work that takes a while; drawn on terminals only."""
 
 import sys
 import threading
@@ -9,7 +9,7 @@ _PAUSE = 0.1  # seconds between two drawings
 
 
 class Progress:
-    """A progress bar, drawn only where standard error is a terminal.
+    """A progress bar, drawn only if standard error is a terminal.
 
     Usable from several threads: ``with Progress("Download", total=size, unit="B") as bar: ...``.
     """
@@ -20,10 +20,10 @@ class Progress:
         """Describe the work.
 
         Args:
-            label: what is going on.
-            total: how many units there are; None where nobody knows.
+            label: what is being done.
+            total: number of units; None if unknown.
             unit: what is counted; ``B`` is written as kB, MB, GB.
-            done: units that an earlier run did; they do not count for the speed.
+            done: units that an earlier run did; they are not counted in the speed.
             visible: False draws nothing, whatever standard error is.
         """
         self._label, self._total, self._unit = label, total, unit

@@ -1,4 +1,4 @@
-"""Frozen dataclasses from untrusted JSON: types checked, unknown keys refused, all faults at once.
+"""Frozen dataclasses from untrusted JSON: types checked, unknown keys refused, all faults listed.
 
 Supported field types: ``str``, ``int``, ``float``, ``bool``, ``None`` unions, ``Literal``,
 ``tuple[X, ...]``, ``tuple[X, Y, Z]``, ``Mapping[str, X]`` and other dataclasses.

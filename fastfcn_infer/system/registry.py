@@ -1,4 +1,4 @@
-"""A plural folder is a registry: its files are the instances, their names the keys."""
+"""Registries: a folder with a plural name whose files are the entries, named by their keys."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""A folder that something works in for as long as that object lives."""
+"""A temporary folder that is removed with the object that owns it."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Seconds of a stage of the work."""
+"""The time that each stage of some work takes."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""JSON from anywhere as plain data: no name twice, every refusal a ValueError.
+"""Untrusted JSON as plain data: no name twice, and every refusal a ValueError.
 
 Python's own reader takes the last of two values of one name, and stops with a RecursionError where a
 text is nested thousands deep. Like it, this one reads NaN and Infinity: a caller that expects a number

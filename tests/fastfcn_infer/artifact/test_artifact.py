@@ -123,7 +123,7 @@ def test_an_artifact_behind_a_link_opens(folder: Path) -> None:
     assert artifact.open_artifact(link).model == tiny_model()
 
 
-def test_files_nobody_listed_are_reported_and_not_used(folder: Path) -> None:
+def test_files_that_are_not_listed_are_reported_and_not_used(folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     (folder / "paddle").mkdir()
     (folder / "paddle" / "inference.json").write_text("{}")

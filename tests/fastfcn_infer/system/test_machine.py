@@ -124,5 +124,5 @@ def test_a_group_may_leave_less_memory(
     assert (Path(file).name in found.reason) == limited
 
 
-def test_where_nobody_tells_the_memory_is_not_known(tmp_path: Path) -> None:
+def test_the_memory_is_unknown_if_no_file_says_it(tmp_path: Path) -> None:
     assert memory_budget(tmp_path) is None
