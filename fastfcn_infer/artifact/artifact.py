@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastfcn_infer.artifact import manifest, onnx_metadata
-from fastfcn_infer.artifact.checked_file import CheckedFile, check_file, measured
-from fastfcn_infer.artifact.checked_file import hash_file as hash_file
+from fastfcn_infer.artifact.checked_file import CheckedFile, check_file, hash_file, measured
 from fastfcn_infer.artifact.manifest import FileFacts, Manifest, Model, Source, Verification
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import atomic

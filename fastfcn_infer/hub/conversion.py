@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from fastfcn_infer.artifact import artifact
+from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.artifact.class_table import class_table_names, read_class_table
 from fastfcn_infer.artifact.manifest import ClassInfo, Network
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
@@ -99,7 +100,7 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
         BackendMissing: no exporter is installed, or a package that it needs is missing.
         BackendError: several exporters are installed.
     """
-    found = _Given(artifact.hash_file(checkpoint).sha256, _table(conversion))
+    found = _Given(hash_file(checkpoint).sha256, _table(conversion))
     key = hashlib.sha256(repr((found, conversion, __version__)).encode()).hexdigest()
     folder = cache / f"{_stem(checkpoint)}-{key[:16]}"
     atomic.recover(folder)

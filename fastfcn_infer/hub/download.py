@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from fastfcn_infer.artifact import manifest
-from fastfcn_infer.artifact.artifact import hash_file, listed_files
+from fastfcn_infer.artifact.artifact import listed_files
+from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.errors import ArtifactError, BackendMissing, DownloadError, FastFCNError
 
 OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads

@@ -13,7 +13,8 @@ from fastfcn_export import Description
 from fastfcn_export.__main__ import main
 from fastfcn_export.target import fusion
 from fastfcn_infer import __version__
-from fastfcn_infer.artifact.artifact import hash_file, open_artifact
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.artifact.manifest import Source, read_manifest
 from fastfcn_infer.runtime import backend
 from fastfcn_infer.system.record import from_json

@@ -10,7 +10,8 @@ import pytest
 
 import fastfcn_export
 from exports import save_checkpoint, tensors_of
-from fastfcn_infer.artifact.artifact import hash_file, open_artifact
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.artifact.checked_file import hash_file
 
 ROOT = Path(fastfcn_export.__file__).parents[2]
 KILLS = 12

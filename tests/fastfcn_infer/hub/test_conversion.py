@@ -12,7 +12,7 @@ import pytest
 import fastfcn_export
 from command_line import python
 from exports import save_checkpoint, tensors_of
-from fastfcn_infer.artifact.artifact import hash_file
+from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing, CheckpointError
 from fastfcn_infer.hub import conversion as module
 from fastfcn_infer.hub.conversion import (

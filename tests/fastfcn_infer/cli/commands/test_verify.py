@@ -7,7 +7,8 @@ import pytest
 from command_line import EMBEDDED, fastfcn
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Request, export
-from fastfcn_infer.artifact.artifact import GOLDEN_LABELS, hash_file
+from fastfcn_infer.artifact.artifact import GOLDEN_LABELS
+from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.artifact.golden import Replay
 from fastfcn_infer.artifact.manifest import FileFacts, read_manifest
 from fastfcn_infer.cli.main import main
