@@ -17,6 +17,7 @@ from fastfcn_infer.artifact.class_table import class_table_names, read_class_tab
 from fastfcn_infer.artifact.manifest import ClassInfo, Network
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.system import atomic
+from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.version import __version__
 
 GROUP = "fastfcn_infer.converters"  # of entry points, each a `Converter`
@@ -211,7 +212,8 @@ def _converter() -> Converter:
         return cast("Converter", entry.load())
     except Exception as error:
         raise BackendMissing(
-            f"The exporter {entry.value} cannot be imported: {type(error).__name__}: {error}. "
+            f"The exporter {entry.value} cannot be imported: {type(error).__name__}: "
+            f"{printable(str(error), 1000)}. "
             f"{_INSTALL}"
         ) from error
 

@@ -23,6 +23,7 @@ from fastfcn_infer.artifact import manifest
 from fastfcn_infer.artifact.artifact import listed_files
 from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.errors import ArtifactError, BackendMissing, DownloadError, FastFCNError
+from fastfcn_infer.system.excerpt import printable
 
 OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads
 HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
@@ -186,10 +187,10 @@ def _receive(url: str, file: str, pooch: object) -> None:
 def _package(name: str, wanted: str) -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:  # a broken installation may raise anything
         raise BackendMissing(
             f"{wanted} has to be downloaded by the package {name}, which cannot be imported: "
-            f'{error}. Run: pip install "fastfcn-infer[hub]"'
+            f'{printable(str(error), 1000)}. Run: pip install "fastfcn-infer[hub]"'
         ) from error
 
 

@@ -10,6 +10,7 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any, Literal, Protocol, cast
 
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.loading import broken, importing
 from fastfcn_infer.system import registry
+from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.warn import warn
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
@@ -155,7 +157,7 @@ def availability(name: str) -> Availability:
             providers = () if tell is None else tuple(tell())
         except Exception as error:  # noqa: BLE001 - a broken installation may raise anything
             cause = error.__cause__ if isinstance(error, BackendMissing) else error
-            fault = f"{type(cause).__name__}: {cause}"
+            fault = f"{type(cause).__name__}: {printable(str(cause), 1000)}"
     return Availability(name, present, _install(file), file.FORMAT, file.DEVICES, providers, fault)
 
 
@@ -298,6 +300,11 @@ def _open(name: str, artifact: Artifact, device: Device, threads: int) -> Backen
     try:
         return _file(name).open(artifact, device=device, threads=threads)
     except ImportError as error:
+        raise broken(name, _file(name).EXTRA, error) from error
+    except AttributeError as error:
+        if not isinstance(error.obj, ModuleType):
+            raise
+        # A module of the runtime lacks what every release has: part of its files is missing.
         raise broken(name, _file(name).EXTRA, error) from error
     except OSError as error:
         if error.errno is not None:  # about a file, and not a shared library that does not load

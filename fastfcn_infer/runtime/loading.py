@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastfcn_infer.errors import BackendError, BackendMissing
+from fastfcn_infer.system.excerpt import printable
 
 # Held while anything is done that is done once per process, and while a graph is opened where the
 # runtime cannot bear two at a time. Reentrant; never wait for another thread while holding it.
@@ -36,22 +37,22 @@ def importing(backend: str, extra: str) -> Iterator[None]:
     with ONCE:
         try:
             yield
-        except BackendError:
+        except (BackendError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # some packages exit, or raise what is no Exception
             raise broken(backend, extra, error) from error
 
 
-def broken(backend: str, extra: str, error: Exception) -> BackendMissing:
-    """Describe an installation that cannot be imported.
+def broken(backend: str, extra: str, error: BaseException) -> BackendMissing:
+    """Describe an installation that cannot be imported, or only in part.
 
     Args:
         backend: its name.
         extra: of this package, which installs its runtime.
-        error: what the import raised.
+        error: what the import, or the first use of what it left out, raised.
     """
     return BackendMissing(
         f"The runtime of backend {backend!r} is installed, but cannot be imported "
-        f"({type(error).__name__}: {error}). Install what is missing, or reinstall it: "
+        f"({type(error).__name__}: {printable(str(error), 1000)}). Install what is missing, or reinstall it: "
         f'pip install --force-reinstall "fastfcn-infer[{extra}]"'
     )

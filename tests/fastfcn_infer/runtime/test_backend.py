@@ -260,6 +260,8 @@ BROKEN = [
     "raise AttributeError('module has no attribute beads')",
     "raise KeyError('beads')",
     "this is no Python",
+    "raise SystemExit('no licence')",
+    "class Panic(BaseException): pass\nraise Panic('beads')",
 ]
 
 
@@ -312,6 +314,33 @@ def test_a_shared_library_that_is_missed_only_when_opening_is_a_broken_installat
         backend.open_backend("auto", artifact, device="cpu", threads=1).close()
     with pytest.raises(BackendMissing, match=r"libbeads\.so\.1"):
         backend.open_backend("abacus", artifact, device="cpu", threads=1)
+
+
+def test_a_runtime_of_which_a_part_is_missing_is_a_broken_installation(
+    drop_in: Any, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(artifact: Artifact, **_: Any) -> Any:
+        return importlib.import_module("json").Core()
+
+    drop_in(rank=-1)
+    monkeypatch.setattr(file_of("abacus"), "open", half)
+    with pytest.warns(RuntimeWarning, match="no attribute 'Core'"):
+        backend.open_backend("auto", artifact, device="cpu", threads=1).close()
+    with pytest.raises(BackendMissing, match="no attribute 'Core'"):
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+
+
+def test_a_broken_installation_is_described_by_a_bounded_message(
+    drop_in: Any, artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "long_beads.py").write_text("raise ImportError('x' * 10**6)")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    drop_in(rank=-1, requires="long_beads")
+    with pytest.raises(BackendMissing) as caught:
+        backend.open_backend("abacus", artifact, device="cpu", threads=1)
+    assert len(str(caught.value)) < 2000
+    assert len(backend.availability("abacus").fault or "") < 2000
 
 
 def test_a_file_that_is_gone_when_opening_is_not_taken_for_a_broken_installation(

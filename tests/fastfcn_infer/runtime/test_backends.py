@@ -97,7 +97,7 @@ for work in (
 """
 
 
-@pytest.mark.parametrize("kind", ["ImportError", "OSError", "RuntimeError"])
+@pytest.mark.parametrize("kind", ["ImportError", "OSError", "RuntimeError", "SystemExit"])
 def test_a_broken_installation_of_its_runtime_is_a_typed_error_with_the_reason(
     name: str, artifact: Artifact, tmp_path: Path, kind: str
 ) -> None:
