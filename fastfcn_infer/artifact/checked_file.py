@@ -81,12 +81,19 @@ class CheckedFile:
                 any error that this caused in the block.
         """
         # An unsettled stamp is enough to begin with, because the bytes are hashed afterwards.
-        before = self._confirm(settled=True)
+        before = self._confirm(settled=True), self._link()
         try:
             yield
         finally:
-            if self._confirm(settled=self.settled) != before:
+            if (self._confirm(settled=self.settled), self._link()) != before:
                 raise self._changed()
+
+    def _link(self) -> Stamp:
+        """Stamp what the path names itself: a link that led to another file meanwhile has changed."""
+        try:
+            return _stamp_of(self.path.lstat())
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def _confirm(self, *, settled: bool) -> Stamp:
         with self._opened() as file:
@@ -102,10 +109,12 @@ class CheckedFile:
             with open_regular(self.path) as file:
                 yield file
         except OSError as error:
-            raise ArtifactError(
-                f"{self.path} was checked, and cannot be read now: {error.strerror or error}. "
-                "Try again."
-            ) from error
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> ArtifactError:
+        return ArtifactError(
+            f"{self.path} was checked, and cannot be read now: {error.strerror or error}. Try again."
+        )
 
     def _changed(self) -> ArtifactError:
         return ArtifactError(
@@ -171,7 +180,10 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def _stamp(file: BinaryIO) -> Stamp:
-    found = os.fstat(file.fileno())
+    return _stamp_of(os.fstat(file.fileno()))
+
+
+def _stamp_of(found: os.stat_result) -> Stamp:
     return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 

@@ -143,6 +143,26 @@ def test_a_graph_that_is_exchanged_for_the_opening_and_put_back_is_not_run(
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS)
+def test_a_link_that_leads_elsewhere_for_the_opening_and_back_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, form: str
+) -> None:
+    artifact, path = made(tmp_path, name, form)
+    real, false = path.with_name("real"), path.with_name("false")
+    false.write_bytes(other(path))
+    path.rename(real)
+
+    def lead(to: Path) -> None:
+        path.unlink(missing_ok=True)
+        path.symlink_to(to.name)
+
+    lead(real)
+    time.sleep(0.05)  # see `made`
+    during(monkeypatch, lambda path: lead(false), lambda path: lead(real), path)
+    with pytest.raises(ArtifactError, match="was changed"):
+        backend.open_backend(name, artifact, device="cpu", threads=1)
+
+
+@pytest.mark.parametrize(("name", "form"), FORMS)
 def test_a_graph_that_changes_after_the_opening_does_not_change_the_result(
     tmp_path: Path, name: str, form: str
 ) -> None:
