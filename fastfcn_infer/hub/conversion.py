@@ -135,7 +135,7 @@ def _remove_torn(folder: Path) -> None:
     manifest = folder / "manifest.json"
     try:
         json.loads(manifest.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         for name in (artifact.FORMATS["onnx"], artifact.GOLDEN_PICTURE, artifact.GOLDEN_LABELS):
             (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):

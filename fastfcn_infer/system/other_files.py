@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 from collections.abc import Collection, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fastfcn_infer.errors import ArtifactError
 
@@ -33,7 +33,7 @@ def other_files(folder: Path, ours: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(set(found).difference(ours)))
 
 
-def carry_over(names: Iterable[str], old: Path, new: Path) -> None:
+def carry_over(names: Collection[str], old: Path, new: Path) -> None:
     """Put files of one folder into another as well, without reading them where that is possible.
 
     Args:
@@ -56,6 +56,7 @@ def carry_over(names: Iterable[str], old: Path, new: Path) -> None:
             except (FileExistsError, NotADirectoryError) as error:
                 raise ArtifactError(_in_the_way(source)) from error
             _copy(source, target, mode)
+    _copy_modes(names, old, new)
 
 
 def bring_back(names: Iterable[str], old: Path, new: Path) -> None:
@@ -85,6 +86,16 @@ def _copy(source: Path, target: Path, mode: int) -> None:
             f"{source} is a pipe, a socket or a device, which cannot be kept when its folder is "
             "replaced. Choose another folder."
         )
+
+
+def _copy_modes(names: Iterable[str], old: Path, new: Path) -> None:
+    """Give folders the permissions that they had: what is private must not become public."""
+    folders = {PurePosixPath()}
+    for name in names:
+        folders |= {PurePosixPath(name), *PurePosixPath(name).parents}
+    for folder in sorted(folders, reverse=True):  # inner ones first: an outer one may be read-only
+        if (old / folder).is_dir() and not (old / folder).is_symlink():
+            shutil.copymode(old / folder, new / folder)
 
 
 def _in_the_way(path: Path) -> str:

@@ -1,6 +1,8 @@
 """Only an artifact is replaced, and only the files that its manifest lists."""
 
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,18 @@ def test_an_artifact_is_replaced_and_everything_else_in_its_folder_is_kept(folde
     assert opened.model.name == "newer"
     assert opened.unlisted == tuple(sorted(MINE))
     assert {name: data for name, data in content(folder).items() if name in MINE} == MINE
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_folders_keep_their_permissions_when_an_artifact_is_replaced(folder: Path) -> None:
+    write_mine(folder)
+    (folder / "empty").mkdir()
+    modes = {"empty": 0o711, "sub/deep": 0o500, "sub": 0o500, "golden": 0o750, ".": 0o700}
+    for name, mode in modes.items():
+        (folder / name).chmod(mode)
+    with pytest.warns(RuntimeWarning, match="empty"):
+        replace(folder)
+    assert {name: stat.S_IMODE((folder / name).stat().st_mode) for name in modes} == modes
 
 
 def test_a_damaged_artifact_is_replaced(folder: Path) -> None:
