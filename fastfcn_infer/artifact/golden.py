@@ -12,8 +12,9 @@ from fastfcn_infer.artifact.artifact import GOLDEN_LABELS as LABELS
 from fastfcn_infer.artifact.artifact import GOLDEN_PICTURE as PICTURE
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Verification
-from fastfcn_infer.errors import ArtifactError
-from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.errors import ArtifactError, ImageError
+from fastfcn_infer.picture.header import read_header
+from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, read_picture
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ def read_golden(artifact: Artifact) -> Golden:
     """Read the self-test of an artifact.
 
     Raises:
-        ArtifactError: it carries none, its labels are no picture of labels, or one of the two
-            files was changed since the artifact was opened.
+        ArtifactError: it carries none, one of the two files is no such picture, or was changed since
+            the artifact was opened.
     """
     record = None if artifact.manifest is None else artifact.manifest.verification
     if record is None or not carries_golden(artifact):
@@ -78,11 +79,29 @@ def read_golden(artifact: Artifact) -> Golden:
             ".onnx, or was exported with --verify off. Its files are whole; export the checkpoint "
             "again, with verification, for a self-test."
         )
-    data = np.frombuffer(artifact.read(LABELS), np.uint8)
-    labels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if labels is None or labels.ndim != 2:
-        raise ArtifactError(f"{artifact.files[LABELS]} is not a grey picture of labels.")
-    return Golden(record, read_picture(artifact.read(PICTURE)), labels)
+    try:
+        picture = read_picture(artifact.read(PICTURE))
+    except ImageError as error:
+        raise ArtifactError(f"The golden picture cannot be read: {error}") from error
+    labels = _labels(artifact.read(LABELS))
+    if labels is None:
+        raise ArtifactError(
+            f"{artifact.files[LABELS]} is not a grey picture of labels with at most "
+            f"{DEFAULT_MAX_PIXELS:,} pixels."
+        )
+    return Golden(record, picture, labels)
+
+
+def _labels(data: bytes) -> NDArray[Any] | None:
+    try:
+        header = read_header(data, LABELS)
+    except ImageError:
+        return None
+    # Checked before it is decoded: a small file may hold a picture of gigabytes.
+    if header.height * header.width > DEFAULT_MAX_PIXELS:
+        return None
+    labels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return labels if labels is not None and labels.ndim == 2 else None
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

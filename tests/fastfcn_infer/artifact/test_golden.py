@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.artifact import GOLDEN_LABELS, open_artifact, seal
+from fastfcn_infer.artifact.artifact import GOLDEN_LABELS, GOLDEN_PICTURE, open_artifact, seal
 from fastfcn_infer.artifact.golden import Replay, write_golden
 from fastfcn_infer.artifact.manifest import Model, Source, Verification
 from fastfcn_infer.errors import ArtifactError
@@ -92,7 +92,7 @@ def test_an_artifact_without_a_verification_and_a_lone_onnx_say_how_to_get_a_sel
             replayed(path)
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "colour"])
+@pytest.mark.parametrize("kind", ["empty", "text", "colour", "huge"])
 def test_golden_labels_that_are_no_grey_picture_are_an_artifact_error(
     tmp_path: Path, kind: str
 ) -> None:
@@ -101,11 +101,24 @@ def test_golden_labels_that_are_no_grey_picture_are_an_artifact_error(
     tiny_onnx(folder / "model.onnx", MODEL)
     write_golden(folder, PICTURE, right(MODEL).astype(np.uint8))
     colour = cv2.imencode(".png", PICTURE)[1].tobytes()
-    content = {"empty": b"", "text": b"text", "colour": colour}[kind]
+    # 16384 x 16384 pixels, 256 MB of labels in 0.3
+    huge = cv2.imencode(".png", np.zeros((1 << 14, 1 << 14), np.uint8))[1].tobytes()
+    content = {"empty": b"", "text": b"text", "colour": colour, "huge": huge}[kind]
     (folder / GOLDEN_LABELS).write_bytes(content)
     seal(folder, MODEL, Source("c", 1, "0" * 64), PROOF, {})
     assert open_artifact(folder).model == MODEL
     with pytest.raises(ArtifactError, match=r"labels\.png is not a grey picture"):
+        replayed(folder)
+
+
+def test_a_golden_picture_that_is_no_picture_is_an_artifact_error(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    tiny_onnx(folder / "model.onnx", MODEL)
+    write_golden(folder, PICTURE, right(MODEL).astype(np.uint8))
+    (folder / GOLDEN_PICTURE).write_bytes(b"text")
+    seal(folder, MODEL, Source("c", 1, "0" * 64), PROOF, {})
+    with pytest.raises(ArtifactError, match="golden picture cannot be read"):
         replayed(folder)
 
 
