@@ -138,7 +138,7 @@ def product_session(known: Mapping[str, Array]) -> Any:
 
 
 def torch_calls(subject: Subject) -> dict[str, Call]:
-    """Return the ways to run the network in torch; none where torch is not installed."""
+    """Return the ways to run the network in torch; empty if torch is not installed."""
     if find_spec("torch") is None:
         return {}
     import torch
@@ -171,12 +171,12 @@ def differences(subject: Subject, calls: Mapping[str, Call]) -> dict[str, dict[s
     found: dict[str, dict[str, float]] = {}
     logits, labels = subject.logits(), subject.labels()
     for name, call in calls.items():
-        answer = np.asarray(call())
+        output = np.asarray(call())
         if name.endswith("stride-8 logits"):
-            worst = np.abs(answer - logits).max() / np.abs(answer).max()
+            worst = np.abs(output - logits).max() / np.abs(output).max()
             found[name] = {"worst_difference": float(worst)}
         elif name.endswith("labels"):
-            found[name] = {"label_agreement": float((answer[0] == labels).mean())}
+            found[name] = {"label_agreement": float((output[0] == labels).mean())}
     return found
 
 

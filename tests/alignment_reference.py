@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.dialect.dialect import speak
+from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice, architecture
 from fastfcn_export.network.primitives import Weights
@@ -50,8 +50,8 @@ def shortest(value: Any) -> float:
 def names(network: Architecture) -> dict[str, str]:
     """Our name of every tensor -> the original's."""
     weights = random_weights(network)
-    spoken = speak("wuhuikai", network, weights)
-    theirs = {id(array): key for key, array in spoken.items()}
+    in_dialect = to_dialect("wuhuikai", network, weights)
+    theirs = {id(array): key for key, array in in_dialect.items()}
     return {ours: theirs[id(array)] for ours, array in weights.items()}
 
 

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fastfcn_export.description import model_of
-from fastfcn_export.dialect.dialect import Recognised, recognise, speak
+from fastfcn_export.dialect.dialect import Recognised, recognise, to_dialect
 from fastfcn_export.network.primitives import Weights
 from fastfcn_export.request import Request
 from fastfcn_export.target.onnx_emit.serialize import Graph
@@ -30,7 +30,7 @@ PADDLE = ("ncpaddle", "paddleseg")
 def tensors_of(case: str) -> dict[str, Array]:
     """Return the checkpoint of a small network, by the names of its dialect."""
     dialect, architecture, _ = CASES[case]
-    return speak(dialect, architecture, random_weights(architecture))
+    return to_dialect(dialect, architecture, random_weights(architecture))
 
 
 @cache

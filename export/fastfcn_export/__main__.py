@@ -141,7 +141,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _print_notes(notes: Sequence[str]) -> None:
-    """Say on stderr, whatever stdout is used for, how labels may differ from a plain export's."""
+    """Print to stderr how labels may differ from those of a plain export."""
     sys.stdout.flush()
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from fastfcn_export.dialect.dialect import Recognised
-from fastfcn_export.dialect.procedure import in_words, notes, procedure
+from fastfcn_export.dialect.procedure import notes, procedure, resize_text
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
 from fastfcn_export.request import Request
 from fastfcn_export.target.targets import cost
@@ -213,4 +213,6 @@ def network_text(network: Network, classes: int) -> str:
 
 def _pictures(procedure: Procedure) -> str:
     resize = procedure.resize
-    return f"pictures {'at their own size' if resize is None else f'resized {in_words(resize)}'}"
+    return (
+        f"pictures {'at their own size' if resize is None else f'resized {resize_text(resize)}'}"
+    )

@@ -1,4 +1,4 @@
-"""What an export is asked to make of a checkpoint."""
+"""The options of an export."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Verify that an exported graph computes what its network computes, on a runtime that will run it.
+"""Verify, on a real runtime, that an exported graph computes what its network computes.
 
 The reference is the target `reference`: NumPy, nothing fused. Both are fed the same photograph.
 """
@@ -101,7 +101,7 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
         required_agreement=LIMITS[model.precision][1],
         versions=dict(backend.facts.versions),
     )
-    judge(record)
+    require_agreement(record)
     return Proof(record, picture, golden.astype(found.dtype))
 
 
@@ -155,30 +155,30 @@ def _as_asked(logits: Array, model: Model, size: tuple[int, int]) -> Array:
     return np.asarray(share / share.sum(1, keepdims=True))
 
 
-def difference(answer: Array, expected: Array) -> float:
+def difference(output: Array, expected: Array) -> float:
     """Return the worst difference as a fraction of the largest expected value; 0 for labels.
 
     Raises:
         VerificationError: another shape was expected, or some values are not finite.
     """
-    if answer.shape != expected.shape:
+    if output.shape != expected.shape:
         raise VerificationError(
-            f"The graph's output is {answer.shape}, the network's is {expected.shape}."
+            f"The graph's output is {output.shape}, the network's is {expected.shape}."
         )
-    if np.issubdtype(answer.dtype, np.integer):
+    if np.issubdtype(output.dtype, np.integer):
         return 0.0  # labels have no distance; their agreement is checked instead
-    if not np.isfinite(answer).all():
+    if not np.isfinite(output).all():
         raise VerificationError(
             "The graph's output holds values that are not finite. In half precision some may be "
             "too large: export with --precision fp32. Nothing was written."
         )
-    worst = np.abs(answer - expected).max() / max(
+    worst = np.abs(output - expected).max() / max(
         np.abs(expected).max(), np.finfo(np.float32).tiny
     )
     return float(worst) if np.isfinite(worst) else float(np.finfo(np.float32).max)
 
 
-def judge(record: Verification) -> None:
+def require_agreement(record: Verification) -> None:
     """Reject a graph that differs by more than the record allows.
 
     Raises:

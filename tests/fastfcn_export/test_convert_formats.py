@@ -10,7 +10,7 @@ from command_line import python
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Options, Request, export
 from fastfcn_export.__main__ import main
-from fastfcn_export.dialect.dialect import speak
+from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.verify import joined
 from fastfcn_infer import Segmenter
@@ -154,7 +154,7 @@ def test_the_exporter_is_imported_without_onnx_and_without_paddle() -> None:
 def test_labels_of_more_than_256_classes_come_as_uint16_from_paddle(tmp_path: Path) -> None:
     dialect, architecture, stride = CASES["wuhuikai_fcn"]
     architecture = replace(architecture, classes=300)
-    tensors = speak(dialect, architecture, random_weights(architecture))
+    tensors = to_dialect(dialect, architecture, random_weights(architecture))
     checkpoint = save_checkpoint(tmp_path, dialect, tensors)
     request = Request(
         formats=("paddle",), output="labels", output_stride=stride, accept_own_size=True

@@ -9,7 +9,7 @@ import pytest
 import fastfcn_export
 import published
 from exports import save_checkpoint
-from fastfcn_export.dialect.dialect import speak
+from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.artifact.artifact import open_artifact
 
@@ -38,7 +38,7 @@ def test_a_resnet_50_is_exported_in_three_times_the_memory_of_its_weights() -> N
         checkpoint = save_checkpoint(
             Path(place),
             "paddleseg",
-            speak("paddleseg", architecture, random_weights(architecture)),
+            to_dialect("paddleseg", architecture, random_weights(architecture)),
         )
         path = os.pathsep.join([str(ROOT), str(ROOT / "export")])
         done = subprocess.run(

@@ -7,7 +7,7 @@ import pytest
 import published
 from exports import recognised, tensors_of
 from fastfcn_export.description import Description, describe, description_text, network_facts
-from fastfcn_export.dialect.dialect import Recognised, recognise, speak
+from fastfcn_export.dialect.dialect import Recognised, recognise, to_dialect
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.system.record import from_json, to_json
@@ -21,7 +21,7 @@ def hollow(dialect: str, architecture: Architecture) -> Recognised:
         for name, shape in cost.tensors(architecture).items()
     }
     stride = architecture.backbone.output_stride
-    return recognise(speak(dialect, architecture, zeros), output_stride=stride)
+    return recognise(to_dialect(dialect, architecture, zeros), output_stride=stride)
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from fastfcn_infer.artifact.manifest import Input, Model, Procedure, Resize
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
 from fastfcn_infer.runtime.backend import Backend, open_backend
 from fastfcn_infer.segmenter import Segmenter
-from judge import normalised, upsampled, whole_scores, wrong_labels
 from models import tiny_answer, tiny_artifact, tiny_model
+from tiny_reference import normalised, upsampled, whole_scores, wrong_labels
 
 SIZES = [(1, 1), (1, 50), (50, 1), (32, 34), (33, 33), (47, 65), (200, 31), (64, 128)]
 # Neither the mean nor grey, so that a wrong padding shows in the labels near it.

@@ -24,8 +24,8 @@ _LARGEST = 64  # numbers; a shape has fewer, and weights stay what they are
 _FAULTS = (ValueError, IndexError, TypeError, KeyError, RuntimeError)  # of onnx's evaluator
 
 
-def settle_shapes(model: ModelProto) -> None:
-    """Replace nodes whose output is small and the same for every picture by constants.
+def fold_constant_shapes(model: ModelProto) -> None:
+    """Fold nodes whose output is small and the same for every picture into constants.
 
     The graph's output does not change by a bit: shapes are whole numbers, and other small values are
     moved, or rounded once, as a runtime rounds them.
@@ -34,11 +34,11 @@ def settle_shapes(model: ModelProto) -> None:
         model: constants are initialisers, sides of the input that are free have a name, and
             no shapes in between are recorded. Constants that are no longer needed stay.
     """
-    while _settle(model):  # a new constant may make another shape known
+    while _fold(model):  # a new constant may make another shape known
         pass
 
 
-def _settle(model: ModelProto) -> bool:
+def _fold(model: ModelProto) -> bool:
     graph = model.graph
     shapes = _known_shapes(model)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -52,10 +52,10 @@ def _settle(model: ModelProto) -> bool:
             continue
         constants[node.output[0]] = value
         graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
-    settled = len(kept) < len(graph.node)
+    changed = len(kept) < len(graph.node)
     del graph.node[:]
     graph.node.extend(kept)
-    return settled
+    return changed
 
 
 def _known_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
@@ -85,8 +85,8 @@ def _value(
     if node.op_type not in _ARITHMETIC or not all(name in constants for name in fed):
         return None
     tensors = [numpy_helper.from_array(constants[name], name) for name in set(fed)]
-    answer = helper.make_empty_tensor_value_info(node.output[0])
-    alone = helper.make_graph([node], "alone", [], [answer], tensors)
+    output = helper.make_empty_tensor_value_info(node.output[0])
+    alone = helper.make_graph([node], "alone", [], [output], tensors)
     try:
         (value,) = ReferenceEvaluator(alone, opsets).run(None, {})
     except _FAULTS:

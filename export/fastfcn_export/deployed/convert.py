@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastfcn_export.deployed.graph import DeployedGraph, describe, tidy
 from fastfcn_export.deployed.read import Deployed, read_deployed
 from fastfcn_export.deployed.transforms import Preprocessing, preprocessing
-from fastfcn_export.deployed.verify import Trial, prove_deployed, require_judge
+from fastfcn_export.deployed.verify import Trial, prove_deployed, require_paddle
 from fastfcn_export.dialect.procedure import fixed_shape
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
 from fastfcn_export.verify import Proof, golden_picture
@@ -72,7 +72,7 @@ def export_deployed(
     """
     _check(request)
     if request.verify:
-        require_judge()
+        require_paddle()
     with write_artifact(folder, replace=force) as partial:
         report("read")
         deployed = read_deployed(path)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from fastfcn_export.deployed.constant_shapes import settle_shapes
+from fastfcn_export.deployed.constant_shapes import fold_constant_shapes
 from fastfcn_infer.artifact import onnx_metadata
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import CheckpointError
@@ -34,7 +34,7 @@ class DeployedGraph:
 
     Args:
         end: the operator that the program ends in; the graph ends before it.
-        shape: N, H and W of the input; None where free.
+        shape: N, H and W of the input; None if free.
         parameters: numbers in the weights, the statistics of batch norms included.
         more_outputs: how many of the program's outputs were left out.
     """
@@ -64,7 +64,7 @@ def tidy(raw: Path, file: Path) -> DeployedGraph:
     _prune(model)
     _rename(model, given.name, "image")
     shape = _free_shape(graph.input[0])
-    settle_shapes(model)
+    fold_constant_shapes(model)
     _prune(model)
     onnx.checker.check_model(model, full_check=False)
     file.write_bytes(model.SerializeToString(deterministic=True))

@@ -1,4 +1,4 @@
-"""What PaddleSeg and PaddleX leave behind when they export: a YAML, a program, its weights.
+"""Read what PaddleSeg and PaddleX export: a YAML file, a program and its weights.
 
 The YAML names files that need not be there: under Paddle 3 PaddleSeg writes ``.json`` and still says
 ``.pdmodel``. So the files decide, and the YAML is used only for what the files cannot tell.

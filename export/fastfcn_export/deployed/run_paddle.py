@@ -24,14 +24,14 @@ def main() -> int:
     """Read the arguments, run, save the outputs and Paddle's version."""
     import paddle
 
-    model, params, batch_file, answer_file, threads, end = sys.argv[1:]
+    model, params, batch_file, output_file, threads, end = sys.argv[1:]
     batch = np.load(batch_file)
-    answers = {"answer": _run(Path(model), Path(params), batch, int(threads))}
+    outputs = {"output": _run(Path(model), Path(params), batch, int(threads))}
     if end != "none":
         with tempfile.TemporaryDirectory() as folder:
             cut = _cut(Path(model), Path(params), Path(folder, "cut"))
-            answers["scores"] = _run(cut, cut.with_suffix(".pdiparams"), batch, int(threads))
-    np.savez(answer_file, version=paddle.__version__, **answers)
+            outputs["scores"] = _run(cut, cut.with_suffix(".pdiparams"), batch, int(threads))
+    np.savez(output_file, version=paddle.__version__, **outputs)
     return 0
 
 
@@ -52,18 +52,18 @@ def _run(model: Path, params: Path, batch: Any, threads: int) -> Any:
 
 
 def _cut(model: Path, params: Path, stem: Path) -> Path:
-    """Save the program without its end."""
+    """Save the program without the operators after its scores."""
     import paddle
 
     paddle.enable_static()
     executor = paddle.static.Executor(paddle.CPUPlace())
     is_old = model.suffix == ".pdmodel"
     with paddle.pir_utils.OldIrGuard() if is_old else contextlib.nullcontext():
-        program, fed, answers = paddle.static.load_inference_model(
+        program, fed, outputs = paddle.static.load_inference_model(
             str(model.parent), executor, model_filename=model.name, params_filename=params.name
         )
         inputs = [program.global_block().var(name) for name in fed] if is_old else _fed(program)
-        scores = _scores_old(program, answers[0]) if is_old else _scores(answers[0])
+        scores = _scores_old(program, outputs[0]) if is_old else _scores(outputs[0])
         paddle.static.save_inference_model(str(stem), inputs, [scores], executor, program=program)
     return stem.with_suffix(model.suffix)
 
@@ -75,18 +75,18 @@ def _fed(program: Any) -> list[Any]:
     ]
 
 
-def _scores(answer: Any) -> Any:
-    value = scores = answer
+def _scores(output: Any) -> Any:
+    value = scores = output
     while (kind := value.get_defining_op().name().removeprefix("pd_op.")) in _AROUND:
         value = value.get_defining_op().operand_source(0)
         scores = value if kind in _ENDS else scores
     return scores
 
 
-def _scores_old(program: Any, answer: Any) -> Any:
+def _scores_old(program: Any, output: Any) -> Any:
     block = program.global_block()
     makers = {name: op for op in block.ops for name in op.output_arg_names}
-    value = scores = answer
+    value = scores = output
     while (kind := makers[value.name].type) in _AROUND:
         value = block.var(makers[value.name].input("X")[0])
         scores = value if kind in _ENDS else scores

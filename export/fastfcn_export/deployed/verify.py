@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastfcn_export.deployed.graph import End
 from fastfcn_export.deployed.read import Deployed
 from fastfcn_export.target.targets import reference
-from fastfcn_export.verify import CREDIT, LIMITS, Proof, difference, judge
+from fastfcn_export.verify import CREDIT, LIMITS, Proof, difference, require_agreement
 from fastfcn_infer.artifact.manifest import Model, Verification
 from fastfcn_infer.errors import BackendError, BackendMissing, VerificationError
 from fastfcn_infer.inference.merge import Merged
@@ -46,7 +46,7 @@ _MINUTES = 30
 _LAST_LINES = 12  # of Paddle's output, repeated in a message
 
 
-def require_judge() -> None:
+def require_paddle() -> None:
     """Check that a verification is possible, before anything slow begins.
 
     Raises:
@@ -78,16 +78,16 @@ def prove_deployed(
         VerificationError: they differ by more than `verify.LIMITS`.
         BackendError: Paddle could not run the program.
     """
-    answers = _run(deployed, end, trial.batch)
-    expected = answers["answer" if end == "none" else "scores"]
+    outputs = _run(deployed, end, trial.batch)
+    expected = outputs["output" if end == "none" else "scores"]
     worst = difference(trial.logits, expected)
     (exact,), (merged,) = trial.job.merged([expected]), trial.job.merged([trial.logits])
     golden, ours = _golden(exact), labels(merged, model)
     agreement = min(
-        _agreement(trial.logits, answers["answer"], end), float((ours == golden).mean())
+        _agreement(trial.logits, outputs["output"], end), float((ours == golden).mean())
     )
     record = Verification(
-        reference=f"Paddle Inference {answers['version']}, the program as deployed",
+        reference=f"Paddle Inference {outputs['version']}, the program as deployed",
         runtime=f"{trial.facts.backend} ({trial.facts.provider})",
         picture=CREDIT,
         worst_difference=worst,
@@ -96,18 +96,18 @@ def prove_deployed(
         required_agreement=LIMITS["fp32"][1],
         versions=dict(trial.facts.versions),
     )
-    judge(record)
+    require_agreement(record)
     return Proof(record, trial.picture, golden.astype(ours.dtype))
 
 
-def _agreement(logits: Array, answer: Array, end: End) -> float:
+def _agreement(logits: Array, output: Array, end: End) -> float:
     """Return the share of labels that equal those of the whole program, its end included."""
     found = logits.argmax(1)
-    if end == "argmax" and answer.size != found.size:
+    if end == "argmax" and output.size != found.size:
         raise VerificationError(
-            f"The program's labels are {answer.shape}, the graph's {found.shape}."
+            f"The program's labels are {output.shape}, the graph's {found.shape}."
         )
-    expected = answer.reshape(found.shape) if end == "argmax" else answer.argmax(1)
+    expected = output.reshape(found.shape) if end == "argmax" else output.argmax(1)
     return float((found == expected).mean())
 
 
@@ -119,11 +119,11 @@ def _golden(merged: Merged) -> Array:
 
 
 def _run(deployed: Deployed, end: End, batch: Array) -> dict[str, Array]:
-    require_judge()
+    require_paddle()
     with tempfile.TemporaryDirectory() as folder:
-        fed, answered = Path(folder, "batch.npy"), Path(folder, "answer.npz")
+        fed, written = Path(folder, "batch.npy"), Path(folder, "output.npz")
         np.save(fed, batch)
-        files = (deployed.program, deployed.params, fed, answered)
+        files = (deployed.program, deployed.params, fed, written)
         command = [sys.executable, "-m", "fastfcn_export.deployed.run_paddle"]
         command += [*map(str, files), str(cpu_budget().threads), end]
         # The process must find this package where this one found it.
@@ -142,12 +142,12 @@ def _run(deployed: Deployed, end: End, batch: Array) -> dict[str, Array]:
             raise BackendError(
                 f"Paddle could not be run on {deployed.program}: {error}."
             ) from error
-        if done.returncode != 0 or not answered.is_file():
+        if done.returncode != 0 or not written.is_file():
             said = done.stdout.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
             raise BackendError(
                 f"Paddle Inference could not run {deployed.program} (exit code "
                 f"{done.returncode}); it said:\n"
                 + listing([printable(line, 500) for line in said], "\n")
             )
-        with np.load(answered) as data:
+        with np.load(written) as data:
             return dict(data)

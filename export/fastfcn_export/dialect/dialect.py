@@ -35,7 +35,7 @@ TRAINING_ONLY = {
 
 @dataclass(frozen=True)
 class Conventions:
-    """What the names do not say.
+    """The conventions of a dialect, which tensor names do not reveal.
 
     Args:
         align_corners: of the resize from logits to picture.
@@ -91,7 +91,7 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True)
 class Recognised:
-    """A checkpoint, understood.
+    """A checkpoint whose dialect and network are known.
 
     Args:
         dialect: name of the file in `dialects/`.
@@ -250,8 +250,10 @@ def _assumed(name: str, backbone: Backbone) -> str:
     )
 
 
-def speak(dialect: str, architecture: Architecture, weights: Weights) -> dict[str, NDArray[Any]]:
-    """Give our tensors a dialect's names and layout: the other direction of `recognise`.
+def to_dialect(
+    dialect: str, architecture: Architecture, weights: Weights
+) -> dict[str, NDArray[Any]]:
+    """Give our tensors a dialect's names and layout; the inverse of `recognise`.
 
     Args:
         dialect: name of the file in `dialects/`.

@@ -23,7 +23,7 @@ def recognise_own(
     output_stride: int | None = None,
     training: bool = False,
 ) -> Recognised:
-    """Understand a checkpoint of our own training.
+    """Recognise a checkpoint of our own training.
 
     Args:
         tensors: a checkpoint as `read_checkpoint` gives it.

@@ -33,7 +33,7 @@ def procedure(
     if not accept_own_size:
         raise ValueError(
             "--output labels would change the labels: the authors of this checkpoint resize pictures "
-            f"{in_words(resize)}, and a map of labels cannot be resized back exactly. The graph "
+            f"{resize_text(resize)}, and a map of labels cannot be resized back exactly. The graph "
             "would be fed pictures at their own size and give other labels. Export with --output logits, "
             "which keeps the authors' procedure, or accept the other labels with --accept-own-size (in "
             "Python: accept_own_size=True)."
@@ -42,7 +42,7 @@ def procedure(
 
 
 def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple[str, ...]:
-    """List, in sentences, how labels may differ from those of a plain export.
+    """Describe how labels may differ from those of a plain export, one sentence each.
 
     Args:
         recognised: the checkpoint.
@@ -74,12 +74,12 @@ def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple
 
 
 def table_of(classes: Sequence[ClassInfo]) -> str | None:
-    """Find the class table with these names, in whatever colours; None: there is none."""
+    """Find the class table with these names, whatever its colours; None if there is none."""
     names = _names(classes)
     return next((t for t in class_table_names() if _names(class_table(t)) == names), None)
 
 
-def in_words(resize: Resize) -> str:
+def resize_text(resize: Resize) -> str:
     """Describe a rule, to follow "resize pictures"."""
     if resize.rule == "exact":
         words = f"to {resize.size} x {resize.width} pixels (height x width)"
@@ -122,7 +122,7 @@ def _own_size(recognised: Recognised, model: Model) -> Iterator[str]:
     if dropped is not None and model.procedure.resize is None:
         yield (
             "--output labels --accept-own-size: the authors' resize was dropped. They resize pictures "
-            f"{in_words(dropped)}; this graph is fed pictures at their own size, so the labels of most "
+            f"{resize_text(dropped)}; this graph is fed pictures at their own size, so the labels of most "
             "pictures differ from the authors'. --output logits keeps the resize"
         )
 
@@ -135,17 +135,17 @@ def _size_by_classes(recognised: Recognised, model: Model) -> Iterator[str]:
     usual = recognised.resize(None)
     if usual is not None and resize != usual:
         yield (
-            f"pictures are resized {in_words(resize)}, as the authors do for {table}; with the classes of "
-            f"another data set they would be resized {in_words(usual)}"
+            f"pictures are resized {resize_text(resize)}, as the authors do for {table}; with the classes of "
+            f"another data set they would be resized {resize_text(usual)}"
         )
     if table is None:
         for name in class_table_names():
             other = recognised.resize(name)
             if len(class_table(name)) == len(model.classes) and other not in (None, resize):
                 yield (
-                    f"pictures are resized {in_words(resize)}, as the authors do for most data sets; if the "
+                    f"pictures are resized {resize_text(resize)}, as the authors do for most data sets; if the "
                     f"checkpoint was trained on {name}, add --classes {name}, for which the authors "
-                    f"resize {in_words(other)}"
+                    f"resize {resize_text(other)}"
                 )
 
 

@@ -50,7 +50,7 @@ class Backbone:
 
     @property
     def expansion(self) -> int:
-        """Channels a block gives, over its width."""
+        """Output channels of a block, divided by its width."""
         return 4 if self.block == "bottleneck" else 1
 
     @property
@@ -139,7 +139,7 @@ class Fcn:
 
 @dataclass(frozen=True)
 class Auxiliary:
-    """The head on c3 that only training has; channel dropout before its classifier."""
+    """The head on c3, for training only; channel dropout before its classifier."""
 
     width: int = 256
     bias: bool = False

@@ -43,7 +43,7 @@ _DILATIONS = {32: (1, 1, 1, 1), 16: (1, 1, 1, 2), 8: (1, 1, 2, 4)}
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """What a user chooses of a network.
+    """The choices that a user makes about a network.
 
     Args:
         backbone: depth of the ResNet.

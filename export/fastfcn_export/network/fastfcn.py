@@ -12,7 +12,7 @@ from fastfcn_export.network.resnet import resnet
 
 @dataclass(frozen=True)
 class Outputs(Generic[T]):
-    """What training looks at.
+    """The outputs that training computes losses from.
 
     Args:
         main: logits (N, classes, h, w).
@@ -39,7 +39,7 @@ def fastfcn(ops: Ops[T], architecture: Architecture, image: T) -> T:
 
 
 def fastfcn_training(ops: Ops[T], architecture: Architecture, image: T) -> Outputs[T]:
-    """Return the logits and those of the parts that only training has."""
+    """Return the logits and the outputs of the parts that only training uses."""
     features = resnet(ops, architecture.backbone, image)
     decoded = _decoded(ops, architecture, features)
     main, encoding = logits(ops, architecture.head, decoded, features, architecture.classes)

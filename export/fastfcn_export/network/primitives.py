@@ -1,4 +1,4 @@
-"""The primitives that the network is written in; a target implements each of them.
+"""The primitives that the network is built from; each target implements them.
 
 Tensors are named ``LAYER.conv.weight``, ``LAYER.conv.bias``, ``LAYER.norm.{weight,bias,mean,var}``
 (`conv_norm`); ``LAYER.depthwise...`` and ``LAYER.pointwise...`` (`separable`); ``LAYER.weight`` and
@@ -49,7 +49,7 @@ class Ops(Protocol[T]):
         ...
 
     def average_pool(self, x: T) -> T:
-        """Mean over 2x2 with stride 2; at odd sizes the last mean is over what is there."""
+        """Mean over 2x2 with stride 2; at odd sizes the last mean is over fewer pixels."""
         ...
 
     def grid_pools(self, x: T, grids: Sequence[int]) -> list[T]:
@@ -71,7 +71,7 @@ class Ops(Protocol[T]):
     def encode(self, x: T, layer: str, codes: int) -> T:
         """Soft-assign pixels to code words, sum residuals, batch norm over codes, ReLU, mean.
 
-        The answer is a vector (N, C).
+        The result is a vector (N, C).
         """
         ...
 
@@ -92,7 +92,7 @@ class Ops(Protocol[T]):
 
 
 def take(weights: Weights, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Look a tensor up.
+    """Look up a tensor.
 
     Raises:
         ValueError: it has another shape than the network wants; a dialect let it pass.

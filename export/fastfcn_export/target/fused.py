@@ -103,7 +103,7 @@ class FusedOps(ABC, Generic[M]):
         return fusion.BatchNorm(*(self._take(f"{layer}.norm.{part}", (width,)) for part in parts))
 
     def _affine(self, layer: str, width: int) -> tuple[Array, Array]:
-        """Look the weight and the bias of a group norm up, (width,) each."""
+        """Look up the weight and the bias of a group norm, (width,) each."""
         weight, bias = (
             self._take(f"{layer}.norm.{part}", (width,)) for part in ("weight", "bias")
         )

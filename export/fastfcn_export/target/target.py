@@ -28,7 +28,7 @@ class Options:
     """Properties of a written graph that a user may choose.
 
     Args:
-        shape: N, H, W; None where free.
+        shape: N, H, W; None if free.
         precision: of weights and arithmetic; input and output stay float32.
     """
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from deployments import FREE, TINY, unpack
 from fastfcn_export.deployed import graph
-from fastfcn_export.deployed.constant_shapes import settle_shapes
+from fastfcn_export.deployed.constant_shapes import fold_constant_shapes
 from fastfcn_export.deployed.graph import tidy
 
 SIZES = [(2, 3, 64, 96), (1, 3, 57, 83)]
@@ -24,7 +24,7 @@ def test_what_the_graph_answers_does_not_change_by_a_bit(
 
     unpack(case, tmp_path)
     tidy(tmp_path / "raw.onnx", tmp_path / "settled.onnx")
-    monkeypatch.setattr(graph, "settle_shapes", lambda model: None)
+    monkeypatch.setattr(graph, "fold_constant_shapes", lambda model: None)
     tidy(tmp_path / "raw.onnx", tmp_path / "before.onnx")
     assert count(tmp_path / "settled.onnx") < count(tmp_path / "before.onnx")
     for size in SIZES if case in FREE else [(1, 3, 64, 128)]:
@@ -71,7 +71,7 @@ def settled(
         [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()],
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", opset)])
-    settle_shapes(model)
+    fold_constant_shapes(model)
     left = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     return [node.op_type for node in model.graph.node], left
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from exports import recognised, tensors_of
 from fastfcn_export.dialect import dialects
-from fastfcn_export.dialect.dialect import dialect_names, recognise, speak
+from fastfcn_export.dialect.dialect import dialect_names, recognise, to_dialect
 from fastfcn_export.dialect.dialects import wuhuikai
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.targets import cost
@@ -253,14 +253,14 @@ def test_a_new_file_in_the_folder_is_a_new_dialect(
     monkeypatch.delitem(sys.modules, "fastfcn_export.dialect.dialects.elsewhere", raising=False)
     assert "elsewhere" in dialect_names()
     _, architecture, _ = CASES["wuhuikai_encnet"]
-    spoken = speak("elsewhere", architecture, random_weights(architecture))
-    assert recognise(spoken, dialect="elsewhere").architecture == architecture
+    in_dialect = to_dialect("elsewhere", architecture, random_weights(architecture))
+    assert recognise(in_dialect, dialect="elsewhere").architecture == architecture
     # Found from the keys as well, where its own test of them is met.
-    marked = spoken | {"trunk.fc.weight": np.zeros(1, np.float32)}
+    marked = in_dialect | {"trunk.fc.weight": np.zeros(1, np.float32)}
     assert "several dialects (elsewhere, wuhuikai)" in refused(marked)
 
 
 def test_the_names_of_an_architecture_do_not_collide() -> None:
     for name, (dialect, architecture, _) in CASES.items():
-        spoken = speak(dialect, architecture, random_weights(architecture))
-        assert len(spoken) == len(cost.tensors(architecture)), name
+        in_dialect = to_dialect(dialect, architecture, random_weights(architecture))
+        assert len(in_dialect) == len(cost.tensors(architecture)), name

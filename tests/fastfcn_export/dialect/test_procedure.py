@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from exports import described, recognised, save_checkpoint, tensors_of
 from fastfcn_export import ExportOptions, Request, export
-from fastfcn_export.dialect.dialect import Recognised, recognise, speak
-from fastfcn_export.dialect.procedure import in_words, notes, procedure, table_of
+from fastfcn_export.dialect.dialect import Recognised, recognise, to_dialect
+from fastfcn_export.dialect.procedure import notes, procedure, resize_text, table_of
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.target import Options
 from fastfcn_infer import Segmenter
@@ -165,7 +165,7 @@ def cityscapes() -> Recognised:
     """An mmsegmentation checkpoint of 19 classes."""
     dialect, architecture, stride = CASES["mmseg_psp"]
     architecture = replace(architecture, classes=19)
-    tensors = speak(dialect, architecture, random_weights(architecture))
+    tensors = to_dialect(dialect, architecture, random_weights(architecture))
     return recognise(tensors, output_stride=stride)
 
 
@@ -221,7 +221,7 @@ def test_the_authors_size_follows_the_names_of_the_classes_and_not_the_name_of_a
     ],
 )
 def test_every_rule_is_described(resize: Resize, words: str) -> None:
-    assert in_words(resize) == words
+    assert resize_text(resize) == words
 
 
 def test_a_fixed_shape_that_every_picture_is_resized_to_changes_nothing() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import published
-from fastfcn_export.dialect.dialect import recognise, speak
+from fastfcn_export.dialect.dialect import recognise, to_dialect
 from fastfcn_export.network.architecture import Architecture, EncNet, backbone_name
 from fastfcn_export.network.choice import Depth, Family, Form, NetworkChoice, architecture
 from fastfcn_export.target.targets import cost
@@ -71,7 +71,7 @@ def test_a_dialect_reads_from_its_checkpoints_the_very_network_that_was_chosen(
         weights = {
             name: np.ones(shape, np.float32) for name, shape in cost.tensors(wanted).items()
         }
-        theirs = speak(family, wanted, weights)
+        theirs = to_dialect(family, wanted, weights)
         found = recognise(theirs, dialect=family, output_stride=choice.output_stride)
         assert found.architecture == wanted, choice
 

@@ -13,8 +13,8 @@ from fastfcn_infer.artifact.manifest import Model, Source, Verification
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.inference.replay import replay
 from fastfcn_infer.segmenter import Segmenter
-from judge import whole_scores
 from models import tiny_model, tiny_onnx
+from tiny_reference import whole_scores
 
 PROOF = Verification("reference", "runtime", "noise", 0.0, 1e-4, 1.0, 0.999, {})
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.manifest import Frame, Input, Model, Output, Procedure, Resize
 from fastfcn_infer.errors import ArtifactError, ImageError
 from fastfcn_infer.inference.pipeline import segment
-from judge import upsampled, wrong_labels
 from models import tiny_model
+from tiny_reference import upsampled, wrong_labels
 
 Size = tuple[int, int]
 Array = NDArray[Any]

@@ -14,8 +14,8 @@ from fastfcn_infer.artifact.manifest import Frame, Model, Output, Procedure, Res
 from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.inference.merge import Merged
 from fastfcn_infer.inference.pipeline import BATCH, STAGES, Job, labels, segment
-from judge import normalised, upsampled, wrong_labels
 from models import tiny_answer, tiny_model
+from tiny_reference import normalised, upsampled, wrong_labels
 
 Size = tuple[int, int]
 

@@ -13,7 +13,7 @@ from fastfcn_infer.artifact.manifest import Input, Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.preprocess import prepare, resize_align_corners
 from fastfcn_infer.inference.views import View
-from judge import normalised, upsampled
+from tiny_reference import normalised, upsampled
 
 GIVEN = Input("image", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (0.0, 0.5, 1.0))
 PIXELS = replace(GIVEN, name="pixels")

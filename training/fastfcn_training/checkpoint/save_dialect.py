@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastfcn_export.checkpoint.read import read_checkpoint
-from fastfcn_export.dialect.dialect import dialect_names, load_dialect, recognise, speak
+from fastfcn_export.dialect.dialect import dialect_names, load_dialect, recognise, to_dialect
 from fastfcn_export.dialect.trained import Trained, read_trained
 from fastfcn_export.network import choice
 from fastfcn_export.network.architecture import EncNet, Jpu
@@ -93,12 +93,12 @@ def save_dialect(checkpoint: Path, dialect: str, path: Path) -> None:
         raise CheckpointError(f"{checkpoint} is not a checkpoint that fastfcn-train wrote.")
     check_dialect(dialect, trained)
     architecture = choice.architecture(trained.network, len(trained.classes))
-    spoken = speak(dialect, architecture, read_checkpoint(checkpoint))
+    in_dialect = to_dialect(dialect, architecture, read_checkpoint(checkpoint))
     # Paddle stores its own name of every parameter beside the tensors, and needs it to load them.
     state: dict[str, Any] = {
-        key: np.ascontiguousarray(array, np.float32) for key, array in spoken.items()
+        key: np.ascontiguousarray(array, np.float32) for key, array in in_dialect.items()
     }
-    state[_NAME_TABLE] = {key: key for key in spoken}
+    state[_NAME_TABLE] = {key: key for key in in_dialect}
     write_file(path, pickle.dumps(state, protocol=_PROTOCOL))
 
 
@@ -149,7 +149,7 @@ def _recognised_again(dialect: str, trained: Trained) -> bool:
         for name, shape in cost.tensors(architecture).items()
     }
     found = recognise(
-        speak(dialect, architecture, placeholders),
+        to_dialect(dialect, architecture, placeholders),
         dialect=dialect,
         output_stride=trained.network.output_stride,
     )

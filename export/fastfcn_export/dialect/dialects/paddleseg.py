@@ -115,5 +115,5 @@ def layers(architecture: Architecture) -> Mapping[str, tuple[str, str]]:
 
 
 def resize(classes: str | None) -> Resize | None:
-    """Keep the picture's own size (4.3)."""
+    """Return None: pictures keep their own size (4.3)."""
     return None

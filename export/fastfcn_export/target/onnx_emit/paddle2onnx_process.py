@@ -1,4 +1,4 @@
-"""Convert a Paddle program into ONNX by paddle2onnx, in a process of its own.
+"""Convert a Paddle program to ONNX with paddle2onnx, in a separate process.
 
 paddle2onnx pins an old onnx, and a program that it cannot digest can end the process it runs in; so
 it is never imported here. It may live in this environment, or in another one whose command

@@ -1,4 +1,4 @@
-"""Write an ONNX file tensor by tensor, so that a model is in memory once and not four times.
+"""Write an ONNX file tensor by tensor, so that only one copy of the model is in memory instead of four.
 
 A protobuf message is its fields one after another: the graph is written without its tensors,
 then each tensor is appended as one more field, then the model's other fields.

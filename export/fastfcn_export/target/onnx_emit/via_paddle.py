@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.primitives import Weights
-from fastfcn_export.target.onnx_emit import ends, paddle2onnx_process, serialize
+from fastfcn_export.target.onnx_emit import graph_io, paddle2onnx_process, serialize
 from fastfcn_export.target.onnx_emit.nodes import Nodes
 from fastfcn_export.target.target import Options
 from fastfcn_export.target.targets import paddle_static
@@ -69,8 +69,8 @@ def _converted(program: Path, path: Path) -> onnx.ModelProto:
 def _graph(found: onnx.GraphProto, model: Model, options: Options) -> serialize.Graph:
     """Give input and output of a converted graph our names, and remove nodes that compute nothing."""
     named = Nodes(np.dtype(np.float32), options.shape)
-    given = ends.input_info(named, model.input)
-    answer = ends.output_info(named, model)
+    given = graph_io.input_info(named, model.input)
+    output = graph_io.output_info(named, model)
     names = {found.input[0].name: given.name}
     tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in found.initializer}
     nodes = []
@@ -84,24 +84,24 @@ def _graph(found: onnx.GraphProto, model: Model, options: Options) -> serialize.
             node.input[:] = inputs
             nodes.append(node)
     last = names.get(found.output[0].name, found.output[0].name)
-    _finish(nodes, last, found.output[0], answer)
-    return serialize.Graph(nodes, [given], [answer], _used(nodes, tensors))
+    _finish(nodes, last, found.output[0], output)
+    return serialize.Graph(nodes, [given], [output], _used(nodes, tensors))
 
 
 def _finish(
     nodes: list[onnx.NodeProto],
     last: str,
     converted: onnx.ValueInfoProto,
-    answer: onnx.ValueInfoProto,
+    output: onnx.ValueInfoProto,
 ) -> None:
     """Give the value `last` the name, and where it differs the type, that the model declares."""
-    kind = answer.type.tensor_type.elem_type
+    kind = output.type.tensor_type.elem_type
     if converted.type.tensor_type.elem_type != kind:
-        nodes.append(onnx.helper.make_node("Cast", [last], [answer.name], to=kind))
+        nodes.append(onnx.helper.make_node("Cast", [last], [output.name], to=kind))
         return
     for node in nodes:
-        node.input[:] = [answer.name if name == last else name for name in node.input]
-        node.output[:] = [answer.name if name == last else name for name in node.output]
+        node.input[:] = [output.name if name == last else name for name in node.input]
+        node.output[:] = [output.name if name == last else name for name in node.output]
 
 
 def _used(

@@ -49,7 +49,7 @@ def growing(model: Model, options: Options) -> Iterator["Program"]:
     """Begin a program; Paddle is in its static mode, which is global, inside the ``with``.
 
     Args:
-        model: the description, which says what is fed and answered.
+        model: the description, which states the input and the output.
         options: fixed shape.
 
     Raises:
@@ -121,11 +121,11 @@ class Program:
             BackendError: Paddle wrote another format of program.
         """
         paddle = self.paddle
-        answer = self._end(logits)
+        output = self._end(logits)
         folder.mkdir()
         executor = paddle.static.Executor(self._place)
         paddle.static.save_inference_model(
-            os.fspath(folder / STEM), [self._input], [answer], executor, program=self._main
+            os.fspath(folder / STEM), [self._input], [output], executor, program=self._main
         )
         if not (folder / f"{STEM}.json").is_file():
             found = ", ".join(sorted(path.name for path in folder.iterdir()))

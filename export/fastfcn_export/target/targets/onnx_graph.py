@@ -17,7 +17,7 @@ from fastfcn_export.network.fastfcn import fastfcn
 from fastfcn_export.network.primitives import GROUPS, Weights
 from fastfcn_export.target import fusion
 from fastfcn_export.target.fused import FusedOps
-from fastfcn_export.target.onnx_emit import encoding, ends, pooling, serialize
+from fastfcn_export.target.onnx_emit import encoding, graph_io, pooling, serialize
 from fastfcn_export.target.onnx_emit.nodes import Map, Nodes
 from fastfcn_export.target.target import Options
 from fastfcn_infer.artifact.artifact import FORMATS
@@ -52,10 +52,10 @@ def graph(
 ) -> serialize.Graph:
     """Make the graph; input and output stay float32 where the arithmetic is float16."""
     nodes = Nodes(dtype, shape)
-    image = ends.begin(nodes, model.input)
+    image = graph_io.begin(nodes, model.input)
     logits = fastfcn(OnnxOps(nodes, weights), architecture, image)
-    output = ends.end(nodes, logits, image, model)
-    given = ends.input_info(nodes, model.input)
+    output = graph_io.end(nodes, logits, image, model)
+    given = graph_io.input_info(nodes, model.input)
     return serialize.Graph(nodes.nodes, [given], [output], nodes.tensors)
 
 
@@ -98,7 +98,7 @@ class OnnxOps(FusedOps[Map]):
             return pooling.spread(self._nodes, x, like, align_corners=align_corners)
         if x.stride == like.stride:
             return x
-        return ends.resize(self._nodes, x, like, align_corners=align_corners)
+        return graph_io.resize(self._nodes, x, like, align_corners=align_corners)
 
     def concat(self, maps: Sequence[Map]) -> Map:
         """Concatenate along the channels."""

@@ -7,7 +7,7 @@ import pytest
 
 import published
 from exports import tensors_of
-from fastfcn_export.dialect.dialect import dialect_names, load_dialect, recognise, speak
+from fastfcn_export.dialect.dialect import dialect_names, load_dialect, recognise, to_dialect
 from fastfcn_export.dialect.keys import Keys
 from fastfcn_export.network.architecture import Architecture, EncNet, Jpu
 from fastfcn_export.target.random_weights import random_weights
@@ -180,11 +180,11 @@ def test_published_checkpoints_have_these_keys(
         name: np.broadcast_to(np.float32(0), shape)
         for name, shape in cost.tensors(architecture).items()
     }
-    spoken = speak(dialect, architecture, hollow)
-    assert {key: spoken[key].shape for key in keys} == keys
-    assert recognise(spoken, output_stride=architecture.backbone.output_stride).architecture == (
-        architecture
-    )
+    in_dialect = to_dialect(dialect, architecture, hollow)
+    assert {key: in_dialect[key].shape for key in keys} == keys
+    assert recognise(
+        in_dialect, output_stride=architecture.backbone.output_stride
+    ).architecture == (architecture)
 
 
 @pytest.mark.parametrize("case", ["wuhuikai_encnet", "mmseg_psp"])
@@ -210,17 +210,17 @@ def test_the_imagenet_classifier_is_left_out(case: str, shape: tuple[int, int]) 
 def test_the_original_code_and_its_port_are_told_apart_by_their_statistics() -> None:
     architecture = CASES["ncpaddle_encnet"][1]
     weights = random_weights(architecture)
-    torch_like = speak("wuhuikai", architecture, weights)
+    torch_like = to_dialect("wuhuikai", architecture, weights)
     assert recognise(torch_like).dialect == "wuhuikai"
-    assert recognise(speak("ncpaddle", architecture, weights)).dialect == "ncpaddle"
+    assert recognise(to_dialect("ncpaddle", architecture, weights)).dialect == "ncpaddle"
 
 
 def test_a_jpu_concatenates_the_coarsest_map_first_but_in_mmsegmentation() -> None:
     order = {
         dialect: {
             architecture.jpu.coarse_first
-            for spoken, architecture, _ in CASES.values()
-            if spoken == dialect and isinstance(architecture.jpu, Jpu)
+            for in_dialect, architecture, _ in CASES.values()
+            if in_dialect == dialect and isinstance(architecture.jpu, Jpu)
         }
         for dialect in dialect_names()
     }
@@ -233,5 +233,5 @@ def test_mmsegmentation_with_laterals_is_recognised() -> None:
     _, architecture, _ = CASES["mmseg_encnet"]
     assert isinstance(architecture.head, EncNet)
     wanted = replace(architecture, head=replace(architecture.head, laterals=(2, 3)))
-    found = recognise(speak("mmseg", wanted, random_weights(wanted)))
+    found = recognise(to_dialect("mmseg", wanted, random_weights(wanted)))
     assert found.architecture == wanted

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exports import difference, recognised, write_onnx
-from fastfcn_export.dialect.dialect import recognise, speak
+from fastfcn_export.dialect.dialect import recognise, to_dialect
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.target import Options
 from fastfcn_export.target.targets import reference
@@ -82,7 +82,7 @@ def test_labels_of_more_than_256_classes_are_uint16(tmp_path: Path) -> None:
     dialect, architecture, stride = CASES["wuhuikai_fcn"]
     architecture = replace(architecture, classes=300)
     network = recognise(
-        speak(dialect, architecture, random_weights(architecture)), output_stride=stride
+        to_dialect(dialect, architecture, random_weights(architecture)), output_stride=stride
     )
     path = write_onnx(network, tmp_path, output="labels")
     feed = normalised("wuhuikai_fcn")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from exports import described, difference, recognised, tensors_of, widened
-from fastfcn_export.dialect.dialect import Recognised, recognise, speak
+from fastfcn_export.dialect.dialect import Recognised, recognise, to_dialect
 from fastfcn_export.target import fusion
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.target import Options
@@ -165,7 +165,7 @@ def test_labels_are_the_arg_max_at_input_size(case: str, tmp_path: Path) -> None
 def test_labels_of_more_than_256_classes_are_int32(tmp_path: Path) -> None:
     dialect, architecture, stride = CASES["wuhuikai_fcn"]
     architecture = type(architecture)(**{**vars(architecture), "classes": 300})
-    tensors = speak(dialect, architecture, random_weights(architecture))
+    tensors = to_dialect(dialect, architecture, random_weights(architecture))
     network = recognise(tensors, output_stride=stride)
     folder = write_paddle(network, tmp_path, output="labels")
     found = run_program(open_program(folder), normalised("wuhuikai_fcn"))

@@ -11,7 +11,7 @@ from fastfcn_infer.artifact.manifest import Input, Model
 Dtype = np.dtype[Any]
 
 
-def outside(nodes: Nodes) -> Dtype:
+def io_dtype(nodes: Nodes) -> Dtype:
     """Return the precision that users see: float32 where the arithmetic is float16."""
     return np.dtype(np.float32) if nodes.dtype == np.float16 else nodes.dtype
 
@@ -23,7 +23,7 @@ def input_info(nodes: Nodes, given: Input) -> onnx.ValueInfoProto:
         shape = [n, height, width, 3]
         return onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, shape)
     return onnx.helper.make_tensor_value_info(
-        "image", _kind(outside(nodes)), [n, 3, height, width]
+        "image", _kind(io_dtype(nodes)), [n, 3, height, width]
     )
 
 
@@ -31,7 +31,7 @@ def begin(nodes: Nodes, given: Input) -> Map:
     """Return the normalised picture, (N, 3, H, W)."""
     if given.name == "image":
         return Map(_inside(nodes, "image"), 3, 1)
-    dtype = outside(nodes)
+    dtype = io_dtype(nodes)
     pixels = nodes.cast("pixels", dtype)
     planes = nodes.add("Transpose", pixels, to="planes", perm=[0, 3, 1, 2])
     std, mean = (np.array(value)[:, None, None] for value in (given.std, given.mean))
@@ -42,7 +42,7 @@ def begin(nodes: Nodes, given: Input) -> Map:
 
 
 def end(nodes: Nodes, logits: Map, image: Map, model: Model) -> onnx.ValueInfoProto:
-    """Append what turns logits into the output that `model` describes, and declare it."""
+    """Append the nodes that turn logits into the output that `model` describes, and declare it."""
     _finish(nodes, logits, image, model)
     return output_info(nodes, model)
 
@@ -63,11 +63,11 @@ def output_info(nodes: Nodes, model: Model) -> onnx.ValueInfoProto:
         else -(-size // stride)
         for size in (height, width)
     ]
-    return onnx.helper.make_tensor_value_info(name, _kind(outside(nodes)), [n, classes, *low])
+    return onnx.helper.make_tensor_value_info(name, _kind(io_dtype(nodes)), [n, classes, *low])
 
 
 def _finish(nodes: Nodes, logits: Map, image: Map, model: Model) -> None:
-    dtype = outside(nodes)
+    dtype = io_dtype(nodes)
     value = logits.name if dtype == nodes.dtype else nodes.cast(logits.name, dtype)
     if model.output.name == "logits":
         nodes.rename_last(value, "logits")
@@ -97,7 +97,7 @@ def resize(nodes: Nodes, x: Map, like: Map, *, align_corners: bool) -> Map:
 
 
 def _inside(nodes: Nodes, value: str) -> str:
-    return value if outside(nodes) == nodes.dtype else nodes.cast(value, nodes.dtype)
+    return value if io_dtype(nodes) == nodes.dtype else nodes.cast(value, nodes.dtype)
 
 
 def _dims(nodes: Nodes) -> list[str | int]:
