@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_export.dialect.dialect import speak
+from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.network.architecture import (
     Architecture,
     Auxiliary,
@@ -93,7 +93,7 @@ def checkpoint(name: str, seed: int = 0) -> dict[str, NDArray[Any]]:
     """Draw the tensors of a network of `NETWORKS`, by its dialect's keys."""
     network = NETWORKS[name]
     weights = random_weights(network.architecture, seed)
-    return speak(network.dialect, network.architecture, weights)
+    return to_dialect(network.dialect, network.architecture, weights)
 
 
 def write(name: str, path: Path, seed: int = 0) -> None:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.readme_table
 
-Tests compare both documents with these tables, so no figure in a table is typed by hand.
+Tests compare both documents with these tables, so no figure in a table is entered manually.
 """
 
 import json

@@ -40,7 +40,7 @@ class VerificationError(FastFCNError, RuntimeError):
 
 
 class DownloadError(FastFCNError, RuntimeError):
-    """A file could not be downloaded, or be kept in the cache, or is not the one expected."""
+    """A file could not be downloaded or cached, or is not the one expected."""
 
 
 class BackendError(FastFCNError, RuntimeError):

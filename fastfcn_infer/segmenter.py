@@ -70,7 +70,7 @@ class Segmenter:
             local_files_only: download nothing; use what was downloaded before.
             classes: of a checkpoint: name of a class table or path of a JSON file.
             dialect: of a checkpoint; None: found from its keys.
-            output_stride: of a checkpoint's backbone; None: as its dialect publishes.
+            output_stride: of a checkpoint's backbone; None: its dialect's published default.
 
         Raises:
             ArtifactError: no such model, or its files are not those that its manifest lists.

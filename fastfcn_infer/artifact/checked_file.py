@@ -1,4 +1,4 @@
-"""Files that are used as they were when they were checked, however long ago that was.
+"""Files whose content, whenever it is used, is the content that was checked.
 
 A file may be replaced or rewritten between the check and the use. Hashing it again for each use
 would cost as much as the check, so its `Stamp` is compared instead, as git does for its index: while
@@ -28,7 +28,7 @@ _YOUNG = 2.5
 
 @dataclass(frozen=True)
 class Stamp:
-    """What differs after a file was replaced or written; times in nanoseconds."""
+    """Facts of a file that change if it is replaced or written; times in nanoseconds."""
 
     device: int
     inode: int

@@ -1,4 +1,4 @@
-"""How large an array may become whose size a picture and a manifest decide.
+"""Limits on arrays whose size depends on a picture and a manifest.
 
 A picture of 1 x 100000 pixels is a small file, and a manifest of a hundred bytes may ask for it to be
 padded to a square. So every such size is compared with these limits while it is still a number; the
@@ -18,7 +18,7 @@ LARGEST_ARRAY = (
 
 
 def check_picture(size: tuple[int, int], picture: tuple[int, int], step: str) -> None:
-    """Refuse the size that one step of preprocessing would give a picture.
+    """Refuse a picture that a step of preprocessing would make too large.
 
     Args:
         size: height and width after the step, pixels; larger than zero.
@@ -33,7 +33,7 @@ def check_picture(size: tuple[int, int], picture: tuple[int, int], step: str) ->
         return
     raise ImageError(
         f"A picture of {picture[0]} x {picture[1]} pixels would be {step} {height} x {width}; "
-        f"at most {LARGEST_VIEW} pixels and {LONGEST_SIDE} a side were expected. Cut it first, or "
+        f"at most {LARGEST_VIEW} pixels and {LONGEST_SIDE} a side were expected. Crop it first, or "
         "check the sizes in the model's manifest (height x width)."
     )
 

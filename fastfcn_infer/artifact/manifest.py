@@ -1,4 +1,4 @@
-"""What must be known to run a frozen graph right: the text of `manifest.json`.
+"""The content of `manifest.json`: everything needed to run a frozen graph correctly.
 
 `Model` is the part that belongs to the graph; its JSON is also stored inside the ONNX file
 (metadata key ``fastfcn``), so that a lone ``.onnx`` works. `Manifest` adds what belongs to the
@@ -224,7 +224,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Procedure:
-    """How the checkpoint's authors bring a picture to the network; `resize` null: at its own size.
+    """How the checkpoint's authors size a picture for the network; `resize` null: its own size.
 
     `frame` is what a picture is padded to before it is resized, `canvas` what it is padded to after.
     """
@@ -262,7 +262,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Model:
-    """All that is needed to run the graph right."""
+    """Everything needed to run the graph correctly."""
 
     name: str
     classes: tuple[ClassInfo, ...]

@@ -30,7 +30,7 @@ _LONGEST_TEXT = 16 << 20  # bytes
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """The outermost facts of an ONNX file."""
+    """The top-level facts of an ONNX file."""
 
     metadata: Mapping[str, str]
     graph_sha256: str | None  # of the serialised GraphProto, hexadecimal; None: not asked for
@@ -130,7 +130,7 @@ def _read_onnx(file: BinaryIO, where: str, *, hash_graph: bool) -> OnnxFile:
         return _read(file, size, hash_graph)
     except ValueError as error:
         raise ArtifactError(
-            f"{where} is not a whole ONNX file: {error}. Copy or export it again."
+            f"{where} is not a complete ONNX file: {error}. Copy or export it again."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints become artifacts in the cache, by the exporter that is installed.
+"""Convert checkpoints into artifacts in the cache, using the installed exporter.
 
 The SDK imports no exporter: it finds one through the entry-point group `GROUP`.
 """
@@ -30,7 +30,7 @@ _INSTALL = 'Run: pip install "fastfcn-infer[export]"'
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a user says about a checkpoint; None: found in it, or as its dialect publishes."""
+    """What a user specifies about a checkpoint; None: read from it, or its dialect's default."""
 
     classes: str | os.PathLike[str] | None = None
     dialect: str | None = None
@@ -71,7 +71,7 @@ class Converter(Protocol):
             classes: name of a class table or path of a JSON file; None: from the checkpoint, or
                 numbered.
             dialect: None: found from the checkpoint's keys.
-            output_stride: of the backbone; None: as the dialect publishes.
+            output_stride: of the backbone; None: the dialect's published default.
 
         Raises:
             CheckpointError: it is refused, damaged or fits no network.

@@ -164,7 +164,7 @@ class Job:
             raise ImageError(
                 f"A picture of {size[0]} x {size[1]} pixels does not fit into the {canvas[0]} x "
                 f"{canvas[1]} of {model.name}, which was exported with --output labels: it would be "
-                "reduced, and labels cannot be resized back exactly. Cut the picture, or export with "
+                "reduced, and labels cannot be resized back exactly. Crop the picture, or export with "
                 "--output logits."
             )
         count = model.input.shape[0] or 1
@@ -249,7 +249,7 @@ def labels(merged: Merged, model: Conventions) -> Labels:
             raise ImageError(
                 f"A picture of {height} x {width} pixels does not fit into the "
                 f"{merged.scores.shape[0]} x {merged.scores.shape[1]} of {model.name}, which was "
-                "exported with --output labels: labels cannot be resized exactly. Cut the picture, "
+                "exported with --output labels: labels cannot be resized exactly. Crop the picture, "
                 "or export with --output logits."
             )
         return np.ascontiguousarray(merged.scores[:height, :width])

@@ -1,4 +1,4 @@
-"""The views of a picture, planned as data: no pixel is touched here, and no array made.
+"""Plan the views of a picture, as data: no pixel is touched here, and no array is made.
 
 Source: reference/fastfcn_semantics.md, section 4, for the sizes.
 """
@@ -62,7 +62,7 @@ def plan(
     if max(picture) > LONGEST_SIDE:
         raise ImageError(
             f"A picture of {picture[0]} x {picture[1]} pixels is too long; at most {LONGEST_SIDE} "
-            "pixels a side were expected. Cut it first."
+            "pixels a side were expected. Crop it first."
         )
     frame = None
     if procedure.frame is not None:
@@ -98,7 +98,7 @@ def framed(frame: Frame, picture: Size) -> Size:
     if height > size[0] or width > size[1]:
         raise ImageError(
             f"This model pads pictures to {size[0]} x {size[1]} pixels, and this one would be "
-            f"{height} x {width} by then: too large. Cut or reduce it."
+            f"{height} x {width} before it is padded: too large. Crop or reduce it."
         )
     return size
 

@@ -1,4 +1,4 @@
-"""Walk through JPEG, PNG, WebP, BMP and GIF files from end to end, decoding no pixel.
+"""Walk through JPEG, PNG, WebP, BMP and GIF files from end to end, without decoding pixels.
 
 Each function takes the whole file and returns its `Header`. A truncated file is noticed here:
 decoders accept many such files and fill the rest with grey. `Header.stored` leaves

@@ -88,7 +88,7 @@ _TO_RGB = {
 }
 
 _REFUSED_MODES = {
-    "I": "the white of 32-bit whole numbers is not known; convert it to 'L', or to 'I;16'",
+    "I": "which 32-bit integer means white is not known; convert it to 'L', or to 'I;16'",
     "LAB": "it has CIELAB colours; convert it to 'RGB' with PIL.ImageCms",
 }
 

@@ -74,7 +74,9 @@ def _check_kind(directory: exif.Directory) -> None:
             "8 bits unsigned (format 1) is read, with RGB and grey also 16, and float (format 3)"
         )
     if min(bits) > 8 and _one(directory, _PLANAR, 1) != 1:
-        raise DamagedError(f"its channels of {min(bits)} bits lie apart; pixel by pixel is read")
+        raise DamagedError(
+            f"its channels of {min(bits)} bits are stored plane by plane; only interleaved channels are read"
+        )
 
 
 def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:

@@ -1,1 +1,1 @@
-"""Who runs the graph: the contract of a backend, and everything about runtimes and GPUs."""
+"""Running the graph: the contract of a backend, and everything about runtimes and GPUs."""

@@ -1,4 +1,4 @@
-"""The contract of a runtime: one file in `backends/` per runtime, and nothing else names it.
+"""The contract of a backend, and how one is chosen; `backends/` holds one file per runtime.
 
 A file of `backends/` is a `BackendFile`: some constants and `open`. It imports its runtime inside
 functions only, so that it can be imported where the runtime is not installed.
@@ -88,7 +88,7 @@ class Backend(Protocol):
         """
 
     def close(self) -> None:
-        """Give back memory and threads; twice is harmless."""
+        """Release memory and threads; closing twice is harmless."""
 
 
 class BackendFile(Protocol):
@@ -99,7 +99,7 @@ class BackendFile(Protocol):
     with, by the runtime's own names. Any thread may call each function of the file at any time.
     """
 
-    RANK: int  # "auto" takes the lowest that can serve
+    RANK: int  # "auto" takes the lowest that works
     FORMAT: str  # a key of `artifact.FORMATS`
     DEVICES: tuple[str, ...]  # kinds of `Device`, without "auto"
     EXTRA: str  # pip install "fastfcn-infer[EXTRA]"
@@ -115,7 +115,7 @@ class BackendFile(Protocol):
 
         Raises:
             GraphRefused: the runtime does not take the graph.
-            DeviceUnavailable: the device cannot be had; says what is missing.
+            DeviceUnavailable: the device is not available; says what is missing.
         """
 
 
@@ -125,7 +125,7 @@ def backend_names() -> tuple[str, ...]:
 
 
 def installed(name: str) -> bool:
-    """Tell whether what a backend needs is installed; nothing is imported.
+    """Tell whether the packages that a backend needs are installed, without importing them.
 
     Args:
         name: one of `backend_names`.
@@ -190,14 +190,14 @@ def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) ->
 
     Raises:
         BackendMissing: the runtime is not installed, or cannot be imported; says what to install.
-        DeviceUnavailable: the device is unknown or cannot be had.
+        DeviceUnavailable: the device is unknown or not available.
         ArtifactError: the artifact does not hold the format that the runtime reads, or a file of
             the graph was changed since it was checked.
         GraphRefused: no runtime that was tried takes the graph; names others that may.
         BackendError: no such backend, or the runtime failed.
         ValueError: `threads` is less than 1.
 
-    For "auto" the error lists every backend with the reason why it does not serve.
+    For "auto" the error lists every backend with the reason why it cannot be used.
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; at least 1 was expected")
@@ -225,8 +225,8 @@ class _Chosen:
 
     def __init__(self, backend: Backend, failures: Sequence[_Failure], note: str | None) -> None:
         name = backend.facts.backend
-        notes = [f"backend {name}: the first installed one that can serve this artifact"]
-        notes += [f"backend {each.attempt}: not taken; {each.error}" for each in failures]
+        notes = [f"backend {name}: the first installed one that runs this artifact"]
+        notes += [f"backend {each.attempt}: skipped; {each.error}" for each in failures]
         notes += [] if note is None else [note]
         if failures:
             skipped = "; ".join(f"{each.attempt} was skipped: {each.error}" for each in failures)
@@ -237,19 +237,19 @@ class _Chosen:
 
 
 def _open_first(artifact: Artifact, wanted: Device, threads: int) -> Backend:
-    """Try one backend after the other; what keeps one from serving may not concern the next."""
+    """Try one backend after the other; what stops one may not affect the next."""
     failures: list[_Failure] = []
     for name, device in _attempts(artifact, wanted):
         attempt, note = name, None
         if device != wanted:
-            attempt, note = f"{name} on {device}", f"device {device}: there is a GPU"
+            attempt, note = f"{name} on {device}", f"device {device}: a GPU was found"
         try:
             opened = _open(name, artifact, device, threads)
         except (GraphRefused, DeviceUnavailable, BackendMissing) as error:
             failures.append(_Failure(name, attempt, error))
         else:
             return _Chosen(opened, failures, note)
-    raise _none_serves(artifact, wanted, failures)
+    raise _none_works(artifact, wanted, failures)
 
 
 def _attempts(artifact: Artifact, wanted: Device) -> list[tuple[str, Device]]:
@@ -267,8 +267,8 @@ def _attempts(artifact: Artifact, wanted: Device) -> list[tuple[str, Device]]:
     ]
 
 
-def _none_serves(artifact: Artifact, device: Device, failures: Sequence[_Failure]) -> BackendError:
-    """List every backend with the reason why it does not serve."""
+def _none_works(artifact: Artifact, device: Device, failures: Sequence[_Failure]) -> BackendError:
+    """List every backend with the reason why it cannot be used."""
     tried = {each.backend for each in failures}
     lines = [f"{each.attempt}: {each.error}" for each in failures]
     lines += [
@@ -374,7 +374,11 @@ def _instead(artifact: Artifact, device: Device, tried: str) -> str:
     if present:
         return f"Installed here as well: {', '.join(present)}. Try --backend {present[0]}."
     ways = " or ".join(_install(_file(name)) for name in others)
-    return f"Another runtime may take it: {ways}" if ways else "No other runtime reads this model."
+    return (
+        f"Another runtime may accept it: {ways}"
+        if ways
+        else "No other runtime can read this model."
+    )
 
 
 def _install(file: BackendFile) -> str:

@@ -1,4 +1,4 @@
-"""Settings of a runtime, from fast to safe, tried until one computes what it should.
+"""Try a runtime's settings, from fast to safe, until one computes the right output.
 
 Some settings of some versions of a runtime fail, and some run and are wrong. So before its first
 use each is given a picture whose labels are known: the golden picture of the artifact. Without one,
@@ -32,7 +32,7 @@ class Runnable(Protocol):
         """Run the graph; raises BackendError."""
 
     def close(self) -> None:
-        """Give it back."""
+        """Release it."""
 
 
 R = TypeVar("R", bound=Runnable)
@@ -41,7 +41,7 @@ R = TypeVar("R", bound=Runnable)
 def first_right(
     runtime: str, artifact: Artifact, settings: Mapping[str, Callable[[], R]]
 ) -> tuple[str, R, tuple[str, ...]]:
-    """Open the first setting that computes what it should.
+    """Open the first setting that computes the right output.
 
     Args:
         runtime: its name and version, for people.
@@ -72,7 +72,9 @@ def first_right(
         opened.close()
         faults.append(f"{name}: {fault}")
     lines = "".join(f"\n- {fault}" for fault in faults)
-    raise GraphRefused(f"{runtime} computes this network correctly with no setting:{lines}")
+    raise GraphRefused(
+        f"{runtime} computes this network correctly with none of its settings:{lines}"
+    )
 
 
 def _fault(check: Callable[[Runnable], str | None], opened: Runnable) -> str | None:
@@ -143,7 +145,7 @@ def _nonsense(output: NDArray[Any], batch: NDArray[Any], model: Model) -> str | 
     elif model.output.name == "logits":
         shape = (*shape[:2], *(-(-side // model.output.stride) for side in (height, width)))
     if output.shape != shape:
-        return f"wrong: its output has the shape {output.shape}, expected was {shape}"
+        return f"wrong: its output has the shape {output.shape}; {shape} was expected"
     if not np.isfinite(output).all():
         return "wrong: its output has values that are not finite"
     return None

@@ -1,4 +1,4 @@
-"""What a runtime compiled for one model on one device, kept for the next time.
+"""A cache of the engines that a runtime compiles for one model on one device.
 
 Compiled engines are code, so the cache guards against running somebody else's:
 - against other users: the folder has to be this user's alone, and so does each entry;
@@ -30,14 +30,14 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class UnsafeCacheError(Exception):
-    """The folder is not this user's alone; it is not used."""
+    """The cache folder is not private to this user, so it is not used."""
 
 
 class Engines:
-    """A private folder that a runtime compiles into, filled with what was kept for the same."""
+    """A private folder that a runtime compiles into, filled from the cache."""
 
     def __init__(self, root: Path, identity: Mapping[str, str]) -> None:
-        """Take out what was kept, if it passes the checks.
+        """Copy the engines from the cache, if they pass the checks.
 
         Args:
             root: the cache; made if need be, for this user alone.
@@ -58,7 +58,7 @@ class Engines:
         self._seen = self._look()
 
     def keep(self) -> None:
-        """Keep what the runtime left in the folder, if that is new; nothing may be writing there.
+        """Cache what the runtime left in the folder, if it is new; nothing may be writing there.
 
         Raises:
             OSError: the folder is gone, or the cache cannot be written; nothing was kept.
@@ -75,7 +75,7 @@ class Engines:
             self._kept = digest
 
     def close(self) -> None:
-        """Remove the folder; twice is harmless."""
+        """Remove the folder; closing twice is harmless."""
         self._scratch.remove()
 
     def _look(self) -> tuple[tuple[str, int, int], ...]:

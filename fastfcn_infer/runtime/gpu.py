@@ -1,4 +1,4 @@
-"""NVIDIA's GPUs as the driver reports them, without any runtime."""
+"""NVIDIA GPUs as the driver reports them, without any runtime."""
 
 import ctypes
 import ctypes.util
@@ -26,7 +26,7 @@ def find_gpu(index: int) -> Gpu | str:
         index: from 0, in the driver's order.
 
     Returns:
-        The device, or why it cannot be had, as the end of a sentence.
+        The device, or why it is not available, as the end of a sentence.
 
     Source: the CUDA driver API; every function returns 0 or an error's number.
     """

@@ -1,4 +1,4 @@
-"""The import of a runtime: by one thread at a time, and with a typed error if it is broken.
+"""Import a runtime: one thread at a time, and with a typed error if the installation is broken.
 
 An import prepares the process: it needs environment variables that are read once, and for OpenVINO
 an entry of `sys.modules`. Two threads that prepare and clean up at the same time undo each other's

@@ -1,4 +1,4 @@
-"""Which execution providers ONNX Runtime is asked for, and what is missing if one does not start.
+"""The execution providers to request from ONNX Runtime, and what is missing if one does not start.
 
 ONNX Runtime is not imported here: `backends/onnx_runtime.py` passes on what it reports.
 """
@@ -23,7 +23,7 @@ def provider_chain(
     Args:
         kind: of `backend.Device`.
         index: of the GPU.
-        engines: where TensorRT may keep what it compiles; None: nowhere.
+        engines: folder for the engines that TensorRT compiles; None: they are not cached.
         precision: of the graph, see `manifest.Model`.
     """
     chain: list[Any] = [PROVIDERS["cpu"]]
@@ -67,7 +67,7 @@ def tensorrt_note(precision: str, override: str | None) -> str | None:
 def diagnose(
     kind: str, device: str, wheels: Sequence[str], available: Sequence[str], reason: str | None
 ) -> str:
-    """Say why a device cannot be had and how to get it.
+    """Say why a device is unavailable and what to do about it.
 
     Args:
         kind: of the device.
@@ -77,9 +77,7 @@ def diagnose(
         reason: what the driver or the loader of libraries reports; None if nothing.
     """
     provider = PROVIDERS[kind]
-    text = (
-        f"Device {device} was asked for; installed: {', '.join(wheels) or 'no onnxruntime wheel'}."
-    )
+    text = f"Device {device} is not available; installed: {', '.join(wheels) or 'no onnxruntime wheel'}."
     if len(wheels) > 1:
         return (
             f"{text} These overwrite each other's files, and the one without a GPU may win. Remove "
@@ -90,7 +88,7 @@ def diagnose(
         names = ", ".join(name.removesuffix("ExecutionProvider") for name in available)
         return (
             f"{text} It has {names} and no {provider}. "
-            f'pip uninstall -y onnxruntime, then {_GPU}, or take device="cpu".'
+            f'pip uninstall -y onnxruntime, then {_GPU}, or use device="cpu".'
         )
     text = f"{text} It has {provider}, but that did not start: "
     if reason is not None:
@@ -100,6 +98,6 @@ def diagnose(
     if kind == "tensorrt":
         return (
             f"{text}CUDA and cuDNN: {_GPU}. TensorRT: NVIDIA's pip install tensorrt, of the "
-            'version that ONNX Runtime names for this release. Or take device="cuda" or "cpu".'
+            'version that ONNX Runtime names for this release. Or use device="cuda" or "cpu".'
         )
-    return f'{text}CUDA and cuDNN: {_GPU}; the driver comes from NVIDIA. Or take device="cpu".'
+    return f'{text}CUDA and cuDNN: {_GPU}; the driver comes from NVIDIA. Or use device="cpu".'

@@ -1,4 +1,4 @@
-"""How Paddle Inference is configured on each device, and what is missing if one cannot be had.
+"""How Paddle Inference is configured on each device, and what is missing if one is unavailable.
 
 Paddle is not imported here: `backends/paddle_inference.py` passes its objects in.
 """
@@ -104,7 +104,7 @@ def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:
 
 
 def diagnose(wheels: Sequence[str], libraries: str | None, count: int, index: int) -> str | None:
-    """Say why a GPU cannot be had and how to get it; None if it can.
+    """Say why a GPU is unavailable and what to do about it; None if it is available.
 
     Args:
         wheels: installed distributions that contain Paddle, with their versions.
@@ -115,7 +115,7 @@ def diagnose(wheels: Sequence[str], libraries: str | None, count: int, index: in
     text = f"installed: {', '.join(wheels)}"
     get = (
         f"{_INSTALL} gives the line for your CUDA version; pip's own index has no "
-        'paddlepaddle-gpu after 2.6.2. Or take device="cpu".'
+        'paddlepaddle-gpu after 2.6.2. Or use device="cpu".'
     )
     if len(wheels) > 1:
         return (
@@ -149,7 +149,7 @@ def misfit(batch: NDArray[Any], given: Input) -> str | None:
 
 
 def reason(error: BaseException) -> str:
-    """Return what went wrong, in one line; Paddle frames it with stacks and hints."""
+    """Return what went wrong, in one line; Paddle surrounds it with stack traces and hints."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if "Error:" in line or line.startswith("(")] or lines
     found = next((line for line in told if line), type(error).__name__)

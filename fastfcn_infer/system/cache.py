@@ -1,4 +1,4 @@
-"""Where downloads, and what was made of them, are kept."""
+"""The cache folder, where downloads and conversions are kept."""
 
 import os
 import sys

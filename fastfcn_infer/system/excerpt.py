@@ -1,4 +1,4 @@
-"""Values from files, written for messages: a bounded part of each, whatever the file holds.
+"""Quote values from files in messages: only a bounded part of each, however large it is.
 
 A file may hold a text of megabytes, a list that holds itself, or aliases that unfold to billions of
 values. Neither the message nor the work of writing it may grow with them, so nothing here writes

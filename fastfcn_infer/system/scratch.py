@@ -21,7 +21,7 @@ class Scratch:
         self._end = weakref.finalize(self, _remove, folder, atomic.lock(folder), os.getpid())
 
     def remove(self) -> None:
-        """Remove the folder; twice is harmless."""
+        """Remove the folder; removing twice is harmless."""
         self._end()
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from command_line import PHOTOGRAPH, python
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Options, Request, export
-from fastfcn_export.dialect.dialect import speak
+from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.network.architecture import Architecture, Backbone, EncNet, Jpu, Stage
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer import segmenter as module
@@ -39,7 +39,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     # Wide enough to see several classes in a photograph.
     weights = random_weights(ARCHITECTURE, SEED)
-    return save_checkpoint(folder, "paddleseg", speak("paddleseg", ARCHITECTURE, weights))
+    return save_checkpoint(folder, "paddleseg", to_dialect("paddleseg", ARCHITECTURE, weights))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(data, indent=2, ensure_ascii=False))
         return exit_codes.FINE
     print(EMBEDDED)
-    print("    the embedded model: FastFCN, half a ResNet-18vd, EncNet head, CamVid")
+    print("    the embedded model: FastFCN, half-width ResNet-18vd, EncNet head, CamVid")
     print("    in the package")
     for entry in entries:
         figures = ", ".join(f"{name} {value}" for name, value in entry.figures.items())

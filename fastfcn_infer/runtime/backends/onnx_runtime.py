@@ -117,7 +117,7 @@ class OnnxRuntime:
         return output
 
     def close(self) -> None:
-        """Let go of the session; runs that have begun still end well."""
+        """Release the session; runs in progress still complete."""
         self._session = None
         if self._engines is not None:
             with self._one_run:  # TensorRT may be compiling
@@ -132,7 +132,7 @@ class OnnxRuntime:
         except OSError as error:  # a full disk costs the cache, not the result
             if not self._warned:
                 self._warned = True
-                warn(f"What TensorRT compiled is not kept for the next time: {error}")
+                warn(f"The engines that TensorRT compiled are not cached: {error}")
 
     def _open(self, artifact: Artifact, device: Device, threads: int) -> Any:
         onnxruntime = load()
@@ -167,7 +167,7 @@ class OnnxRuntime:
         outputs = [value.name for value in self._session.get_outputs()]
         if inputs != [self._input] or self._output not in outputs:
             raise BackendError(
-                f"{path.name} takes {excerpt(inputs)} and gives {excerpt(outputs)}; its description says "
+                f"{path.name} has inputs {excerpt(inputs)} and outputs {excerpt(outputs)}; its description says "
                 f"{self._input!r} and {self._output!r}. Export the checkpoint again."
             )
 
@@ -191,7 +191,7 @@ def _load_libraries(onnxruntime: Any) -> None:
 
 
 def _diagnosis(device: Device, reason: str | None = None) -> str:
-    """Say why a device cannot be had and how to get it."""
+    """Say why a device is unavailable and what to do about it."""
     onnxruntime = load()
     owners = set(importlib.metadata.packages_distributions().get("onnxruntime", ()))
     wheels = sorted(f"{name} {importlib.metadata.version(name)}" for name in owners)

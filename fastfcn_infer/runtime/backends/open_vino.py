@@ -1,4 +1,4 @@
-"""OpenVINO: processors of Intel, AMD and Arm, from the ONNX graph."""
+"""OpenVINO: runs the ONNX graph on CPUs of Intel, AMD and Arm."""
 
 import importlib.metadata
 import queue
@@ -107,7 +107,7 @@ class OpenVino:
         )
 
     def close(self) -> None:
-        """Let go of the graph; runs that have begun still end well."""
+        """Release the graph; runs in progress still complete."""
         self._compiled = None
         self._idle = queue.SimpleQueue()
 
@@ -119,7 +119,7 @@ class OpenVino:
             model.output.name in names for names in outputs
         ] != [True]:
             raise BackendError(
-                f"{path.name} takes {excerpt(inputs)} and gives {excerpt(outputs)}; its description says "
+                f"{path.name} has inputs {excerpt(inputs)} and outputs {excerpt(outputs)}; its description says "
                 f"{model.input.name!r} and {model.output.name!r}. Export the checkpoint again."
             )
 
@@ -158,7 +158,7 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
 
 @contextmanager
 def _no_telemetry() -> Iterator[None]:
-    """Let OpenVINO be imported without reporting its use to its makers, its default.
+    """Import OpenVINO without telemetry, which is on by default.
 
     The only switch is a file in the user's home. If the package that reports cannot be imported
     OpenVINO does without it, so its import is blocked meanwhile; the caller holds `loading.ONCE`.
@@ -177,6 +177,6 @@ def _no_telemetry() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the last line, which is the reason; those before it say where in OpenVINO."""
+    """Return the last line, which is the reason; those before it are places in OpenVINO's source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return printable(lines[-1], 1000) if lines else type(error).__name__

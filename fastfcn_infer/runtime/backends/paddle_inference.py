@@ -1,4 +1,4 @@
-"""Paddle Inference: processors with oneDNN, and CUDA or TensorRT where Paddle was built with them."""
+"""Paddle Inference: CPUs with oneDNN, and CUDA or TensorRT if Paddle was built with them."""
 
 import functools
 import importlib.metadata
@@ -150,7 +150,7 @@ class PaddleInference:
         names = predictor.get_input_names(), predictor.get_output_names()
         if any(len(each) != 1 for each in names):
             raise BackendError(
-                f"The program takes {excerpt(names[0])} and gives {excerpt(names[1])}; one each was expected. "
+                f"The program has inputs {excerpt(names[0])} and outputs {excerpt(names[1])}; one of each was expected. "
                 "Export the checkpoint again."
             )
         self._own.predictor = predictor
@@ -198,7 +198,7 @@ def _open(
 ) -> PaddleInference:
     fault = _missing(device)
     if fault is not None:
-        raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
+        raise DeviceUnavailable(f"Device {device} is not available: {fault}")
     _set_flags(paddle_settings.process_flags(device.kind, artifact.model.precision))
     version = importlib.metadata.version(_wheels()[0])
     facts = RuntimeFacts(
@@ -228,13 +228,13 @@ def _open(
 def _open_compiled(
     artifact: Artifact, files: tuple[Path, Path], device: Device, threads: int
 ) -> PaddleInference:
-    # Not kept for the next time: the compiled program names its engines by their paths.
+    # Not cached: the compiled program names its engines by their paths.
     # This user's alone, and locked, which keeps the system's cleaning of temporary folders away.
     scratch = Scratch(Path(tempfile.mkdtemp(prefix="fastfcn-tensorrt-")))
     try:
         fault = _missing(device)
         if fault is not None:
-            raise DeviceUnavailable(f"Device {device} was asked for; {fault}")
+            raise DeviceUnavailable(f"Device {device} is not available: {fault}")
         with _guard(artifact)():
             compiled = _compiled(files, artifact.model, scratch.folder)
         opened = _open(artifact, compiled, nullcontext, device, threads)
@@ -269,14 +269,14 @@ def _config(files: tuple[Path, Path], threads: int) -> Any:
 
 
 def _compiled(files: tuple[Path, Path], model: Model, folder: Path) -> tuple[Path, Path]:
-    """Compile a program for TensorRT; minutes."""
+    """Compile a program for TensorRT; this takes minutes."""
     load()
     try:
         from paddle import tensorrt
     except ImportError as error:
         raise DeviceUnavailable(
-            f"Device tensorrt was asked for; Paddle does not find TensorRT ({error}). Install the "
-            'version that Paddle was built with, pip install tensorrt, or take device="cuda".'
+            f"Device tensorrt is not available: Paddle does not find TensorRT ({error}). Install the "
+            'version that Paddle was built with, pip install tensorrt, or use device="cuda".'
         ) from error
     smallest, usual, largest = tensorrt_shapes(model.input)
     shown = tensorrt.Input(

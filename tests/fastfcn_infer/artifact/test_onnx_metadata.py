@@ -87,8 +87,8 @@ def test_an_onnx_file_of_somebody_else_is_told_from_a_broken_one(tmp_path: Path)
     ("data", "says"),
     [
         (b"", "is empty"),
-        (b"<!DOCTYPE html><html>", "not a whole ONNX file"),
-        (b"PK\x03\x04" + b"\0" * 30, "not a whole ONNX file"),
+        (b"<!DOCTYPE html><html>", "not a complete ONNX file"),
+        (b"PK\x03\x04" + b"\0" * 30, "not a complete ONNX file"),
         (b"\x08\x01", "no graph"),
         (b"\x3a\x00\x3a\x00", "2 graphs"),
         (b"\x38\x01", "the graph is a number"),

@@ -134,7 +134,7 @@ def test_the_largest_view_is_allowed_and_one_more_row_is_an_error_that_names_bot
     plan(WHOLE, (None, None), (side, side))
     with pytest.raises(ImageError, match=f"{side + 1} x {side}.*at most {LARGEST_VIEW}"):
         plan(WHOLE, (None, None), (side + 1, side))
-    with pytest.raises(ImageError, match="Cut it first"):
+    with pytest.raises(ImageError, match="Crop it first"):
         plan(Procedure("whole", SHORT), (None, None), (1, 10**8))
 
 
@@ -290,7 +290,7 @@ def test_an_error_about_a_size_says_what_was_asked_for_the_limit_and_what_to_do(
     assert message.startswith(f"A picture of {picture[0]} x {picture[1]} pixels would be ")
     assert asked in message
     assert f"at most {LARGEST_VIEW} pixels and {LONGEST_SIDE} a side" in message
-    assert "Cut it first" in message
+    assert "Crop it first" in message
     assert "manifest" in message
 
 

@@ -180,8 +180,8 @@ def test_auto_continues_after_a_backend_that_refuses_the_graph_and_warns(
     assert [Path(each.filename) for each in warned] == [Path(__file__)]
     assert facts.backend == second
     assert facts.chosen == (
-        f"backend {second}: the first installed one that can serve this artifact",
-        "backend abacus: not taken; The abacus refused it: too many beads",
+        f"backend {second}: the first installed one that runs this artifact",
+        "backend abacus: skipped; The abacus refused it: too many beads",
     )
 
 
@@ -285,7 +285,7 @@ def test_auto_continues_after_a_broken_installation_and_warns(
         opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
     assert [Path(each.filename) for each in warned] == [Path(__file__)]
     assert opened.facts.backend != "abacus"
-    assert any("abacus: not taken" in note for note in opened.facts.chosen)
+    assert any("abacus: skipped" in note for note in opened.facts.chosen)
     opened.close()
 
 
@@ -368,7 +368,7 @@ def test_auto_continues_after_a_backend_that_cannot_have_the_device(
     with pytest.warns(RuntimeWarning, match=f"abacus runs this model on {device}.*did not start"):
         opened = backend.open_backend("auto", artifact, device=device, threads=1)
     assert opened.facts.device == device
-    assert any("not taken; it did not start" in note for note in opened.facts.chosen)
+    assert any("skipped; it did not start" in note for note in opened.facts.chosen)
 
 
 def test_a_device_that_no_backend_can_have_is_an_error_that_lists_each_with_its_reason(
@@ -413,7 +413,7 @@ def test_on_a_machine_with_a_gpu_auto_tries_every_backend_on_it_and_then_the_pro
     if works:
         opened = backend.open_backend("auto", artifact, device="auto", threads=1)
         assert (opened.facts.backend, opened.facts.device) == ("abacus", "cuda")
-        assert "device cuda: there is a GPU" in opened.facts.chosen
+        assert "device cuda: a GPU was found" in opened.facts.chosen
     else:
         with pytest.warns(RuntimeWarning, match="abacus on cuda was skipped: no cuDNN"):
             opened = backend.open_backend("auto", artifact, device="auto", threads=1)

@@ -69,7 +69,7 @@ def test_every_diagnosis_names_the_cause_and_a_line_to_install(
 ) -> None:
     with pytest.raises(RuntimeError, match=said) as caught:
         raise RuntimeError(diagnose("cuda", "cuda:1", wheels, available, reason))
-    assert "Device cuda:1 was asked for" in str(caught.value)
+    assert "Device cuda:1 is not available" in str(caught.value)
     assert "pip install" in str(caught.value)
 
 
