@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.limits import check_array
 from fastfcn_infer.artifact.manifest import Input, Interpolation, Resize, Triple
+from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.views import Size, View
 
 _MODES: Mapping[Interpolation, int] = {
@@ -40,7 +41,7 @@ def prepare(looks: Sequence[Look], given: Input, resize: Resize | None) -> Batch
         the number of looks, or the batch size that the graph fixes; the rest of it is padding.
 
     Raises:
-        ImageError: the batch would be too large.
+        ImageError: the batch would be too large, in general or for this machine.
         ValueError: the canvases differ, or the looks are more than the graph takes.
     """
     canvas, count = looks[0][1].canvas, given.shape[0] or len(looks)
@@ -50,9 +51,17 @@ def prepare(looks: Sequence[Look], given: Input, resize: Resize | None) -> Batch
         )
     if len(looks) > count:
         raise ValueError(f"{len(looks)} views; the graph takes {count} at a time")
-    if given.name == "pixels":
-        return _bytes(looks, (count, *canvas, 3), given.padding, resize)
-    return _normalised(looks, (count, 3, *canvas), given, resize)
+    try:
+        if given.name == "pixels":
+            return _bytes(looks, (count, *canvas, 3), given.padding, resize)
+        return _normalised(looks, (count, 3, *canvas), given, resize)
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        raise ImageError(
+            f"There is not enough memory to prepare a batch of {count} x {canvas[0]} x {canvas[1]} "
+            "pixels. Use smaller pictures or smaller batches, or free some memory."
+        ) from error
 
 
 def _bytes(
@@ -175,6 +184,10 @@ def resize_align_corners(picture: Pixels, size: Size) -> NDArray[np.float32]:
     """
     top, bottom, down = _between(picture.shape[0], size[0])
     left, right, across = _between(picture.shape[1], size[1])
+    if picture.shape[0] <= size[0] and picture.shape[1] > 2 * size[1]:
+        # Each row is used several times, and most of its columns never.
+        columns, places = np.unique([left, right], return_inverse=True)
+        picture, (left, right) = picture[:, columns], places.reshape(2, -1)
     resized = np.empty((*size, 3), np.float32)
     # A few rows at a time: no array in between is large, however odd the two sizes are.
     step = max(1, _BAND // max(picture.shape[1], size[1]))

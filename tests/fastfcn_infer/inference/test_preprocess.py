@@ -1,3 +1,4 @@
+import sys
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from command_line import python
 from fastfcn_infer.artifact.manifest import Input, Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.preprocess import prepare, resize_align_corners
@@ -259,6 +261,34 @@ def test_a_batch_too_large_for_memory_is_refused_before_it_is_made(given: Input)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize("kind", ["image", "pixels"])
+def test_a_batch_too_large_for_this_machine_is_an_error_about_the_picture(kind: str) -> None:
+    child = f"""
+import resource
+import numpy as np
+from fastfcn_infer.artifact.manifest import Input, Resize
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.preprocess import prepare
+from fastfcn_infer.inference.views import View
+
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 28), -1))
+picture = np.zeros((40, 40, 3), np.uint8)
+SHORT = Resize("short_side", 8000, align_corners=False)
+for count, side, resize in ((100, 2000, None), (1, 8000, SHORT)):
+    given = Input({kind!r}, (0, 0, 0), (1, 1, 1), (0, 0, 0), (count, None, None))
+    view = View(0, 0, 40, 40, (side, side), (side, side))
+    try:
+        prepare([(picture, view)], given, resize)
+    except ImageError as error:
+        print(error)
+"""
+    said = python("-c", child).stdout.splitlines()
+    for line, size in zip(said, ("100 x 2000 x 2000", "1 x 8000 x 8000"), strict=True):
+        assert line.startswith(f"There is not enough memory to prepare a batch of {size} pixels. ")
 
 
 @given(st.integers(1, 30), st.integers(1, 4000), st.integers(1, 30), st.integers(1, 300))

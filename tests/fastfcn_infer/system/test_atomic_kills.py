@@ -49,7 +49,8 @@ while kills < 40 or (len(seen) < 2 and kills < 400):
     pid = os.fork()
     if pid == 0:
         loop()
-    time.sleep(0.002 + random.random() * 3 * usual)
+    patience = 1 + kills // 40  # the machine may have become slower since `usual` was measured
+    time.sleep(0.002 + random.random() * 3 * usual * patience)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     kills += 1
