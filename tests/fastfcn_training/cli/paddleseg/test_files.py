@@ -117,3 +117,10 @@ def test_messages_show_a_bounded_part_of_a_value(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="sets nothing") as caught:
         read_config(tmp_path / "b.yml", ["y" * 100_000])
     assert len(str(caught.value)) < 1000
+
+
+def test_all_files_of_a_configuration_together_are_bounded(tmp_path: Path) -> None:
+    write(tmp_path, large="".join(f"key{i}: {i}\n" for i in range(9000)))
+    (tmp_path / "a.yml").write_text(f"_base_: [{', '.join(['large.yml'] * 20)}]\n")
+    with pytest.raises(ValueError, match="more than 1048576 bytes"):
+        read_config(tmp_path / "a.yml")

@@ -18,6 +18,7 @@ Config = dict[str, Any]
 _BASE, _INHERITED = "_base_", "_inherited_"
 _DEEPEST = 10  # bases of bases
 _MOST = 100  # files read for one configuration
+_LARGEST = 1 << 20  # bytes of all of them
 
 
 def read_config(path: Path, options: Sequence[str] = ()) -> Config:
@@ -50,6 +51,11 @@ def _with_bases(path: Path, above: tuple[Path, ...], read: list[Path]) -> Config
         raise ValueError(f"{above[0]} has bases nested more than {_DEEPEST} deep")
     if len(read) > _MOST:
         raise ValueError(f"{(above or (path,))[0]} inherits from more than {_MOST} files")
+    if _size(read) > _LARGEST:
+        raise ValueError(
+            f"{(above or (path,))[0]} and the files that it inherits from have more than {_LARGEST} "
+            "bytes, as no configuration has"
+        )
     config = _mapping(path)
     bases = config.pop(_BASE, [])
     for base in [bases] if isinstance(bases, str) else _list(path, bases):
@@ -60,6 +66,10 @@ def _with_bases(path: Path, above: tuple[Path, ...], read: list[Path]) -> Config
             )
         config = _merged(config, _with_bases(path.parent / named, (*above, real), read))
     return config
+
+
+def _size(files: Sequence[Path]) -> int:
+    return sum(file.stat().st_size for file in files if file.exists())
 
 
 def _mapping(path: Path) -> Config:
