@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from fastfcn_infer.errors import BackendMissing, DeviceUnavailable
+from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_training.paddle_setup import launch, processors
 
@@ -76,6 +77,6 @@ def need(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise BackendMissing(
-            f"training needs {error.name!r}, which is not installed. "
+            f"training needs a package that cannot be imported: {printable(str(error), 1000)}. "
             'Run: pip install "fastfcn-infer[training]"'
         ) from error

@@ -16,6 +16,7 @@ from fastfcn_export.target.target import Options
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.runtime.paddle_settings import quiet_import
+from fastfcn_infer.system.excerpt import printable
 
 STEM = "inference"  # the name that PaddleX looks for
 
@@ -34,7 +35,8 @@ def load() -> Any:
             import paddle
     except ImportError as error:
         raise BackendMissing(
-            f"The format paddle needs the package {error.name!r}, which is not installed. {_INSTALL}"
+            "The format paddle needs a package that cannot be imported: "
+            f"{printable(str(error), 1000)}. {_INSTALL}"
         ) from error
     major = str(paddle.__version__).partition(".")[0]
     if major.isdecimal() and 0 < int(major) < _OLDEST:
