@@ -36,8 +36,8 @@ def compare(name: str) -> Comparison:
     return load_check(name).compare(Setting(small, None))
 
 
-def test_there_are_five_comparisons() -> None:
-    assert set(check_names()) == {*RECORDED, "train_align_diff"}
+def test_every_comparison_has_a_summary() -> None:
+    assert set(check_names()) >= {*RECORDED, "train_align_diff"}
     assert all(load_check(name).SUMMARY for name in check_names())
 
 

@@ -51,8 +51,9 @@ def test_every_documented_command_line_is_understood() -> None:
         assert request(*words[1:]).source in (None, *source_names()), line
 
 
-def test_there_are_three_recipe_sources() -> None:
-    assert source_names() == ("original", "paddleseg", "recipe_file")
+def test_every_recipe_source_has_a_title() -> None:
+    assert {*source_names()} >= {"original", "paddleseg", "recipe_file"}
+    assert all(load_source(name).TITLE for name in source_names())
 
 
 def test_no_two_classes_share_an_option() -> None:
