@@ -124,7 +124,7 @@ def golden() -> Reference:
 
 
 def small() -> Reference:
-    """Have PyTorch and the NumPy judge answer for a small network, in float64."""
+    """Compute a small network's outputs with PyTorch and the NumPy reference, in float64."""
     network = NetworkChoice(
         "resnet18", "deep", 8, jpu_width=8, head_width=16, codes=5, auxiliary_width=8
     )

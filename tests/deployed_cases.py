@@ -1,4 +1,4 @@
-"""The deployed models that tests want made, as data; `deployed_maker.py` makes them."""
+"""The deployed models that tests need, as data; `deployed_maker.py` makes them."""
 
 from typing import Any, NamedTuple
 

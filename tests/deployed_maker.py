@@ -1,4 +1,4 @@
-"""Models that PaddleSeg's own package builds, exports and answers for: the judge of `deployed`.
+"""Make the deployed models of the tests with PaddleSeg's own package, the reference for `deployed`.
 
     python tests/deployed_maker.py FOLDER CASE [CASE ...]
 

@@ -1,4 +1,4 @@
-"""A data set made on the spot: each picture says by its colours which one it is."""
+"""A generated data set: the colours of each picture say which one it is."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tiny models whose right answer is known without running them, and artifacts made of them."""
+"""Tiny models whose right output is known without running them, and artifacts made of them."""
 
 import hashlib
 from pathlib import Path
@@ -50,7 +50,7 @@ def tiny_weights(classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]
     )
 
 
-def tiny_answer(batch: NDArray[np.generic], classes: int) -> NDArray[np.float32]:
+def tiny_output(batch: NDArray[np.generic], classes: int) -> NDArray[np.float32]:
     """Logits that the graph of `tiny_onnx` must give for an (N, 3, H, W) or (N, H, W, 3) batch."""
     if batch.dtype == np.uint8:
         batch = batch.transpose(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Pictures of every odd kind, written by Pillow or by hand, each with the pixels it must give."""
+"""Pictures of every odd kind, written by Pillow or byte by byte, each with the pixels it must give."""
 
 import io
 import struct

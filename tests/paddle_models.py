@@ -1,4 +1,4 @@
-"""The tiny network of `models.py` as a Paddle program, for those who have Paddle."""
+"""The tiny network of `models.py` as a Paddle program, if Paddle is installed."""
 
 import importlib.util
 import os

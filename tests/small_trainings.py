@@ -1,4 +1,4 @@
-"""Trainings that take seconds: a few pictures made on the spot, a narrow network, few iterations."""
+"""Trainings that take seconds: a few generated pictures, a narrow network, few iterations."""
 
 import json
 from dataclasses import replace

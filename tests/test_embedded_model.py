@@ -1,4 +1,4 @@
-"""The model in the package: whole, small, proven, and as good as its card says."""
+"""The model in the package: complete, small, verified, and as good as its card says."""
 
 import json
 

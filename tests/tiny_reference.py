@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import Input, Model
-from models import tiny_answer
+from models import tiny_output
 
 Floats = NDArray[np.float64]
 SMALLEST = 33  # pixels: smaller pictures are padded to this
@@ -46,9 +46,9 @@ def upsampled(scores: NDArray[Any], size: tuple[int, int], *, align_corners: boo
 
 
 def whole_scores(model: Model, picture: NDArray[np.uint8]) -> Floats:
-    """Scores (C, H, W) of a picture that is shown to a tiny model at its own size."""
+    """Scores (C, H, W) of a picture that is fed to a tiny model at its own size."""
     canvas = (max(picture.shape[0], SMALLEST), max(picture.shape[1], SMALLEST))
-    (logits,) = tiny_answer(normalised(picture, model.input, canvas), len(model.classes))
+    (logits,) = tiny_output(normalised(picture, model.input, canvas), len(model.classes))
     scores = upsampled(logits, canvas, align_corners=model.align_corners)
     return scores[:, : picture.shape[0], : picture.shape[1]]
 

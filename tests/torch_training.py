@@ -1,4 +1,4 @@
-"""Training in eager PyTorch by definitions, for any of our networks: the judge of gradients."""
+"""Training in eager PyTorch by definitions, for any of our networks: the reference for gradients."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

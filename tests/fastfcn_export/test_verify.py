@@ -32,7 +32,7 @@ def proven(case: str, folder: Path, **asked: Any) -> verify.Proof:
 
 @pytest.fixture
 def doctored(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
-    """Let the runtime's answers be changed before they are judged."""
+    """Let the runtime's outputs be changed before they are compared."""
 
     def install(change: Change) -> None:
         def opened(*arguments: Any, **options: Any) -> Any:

@@ -17,7 +17,7 @@ from fastfcn_infer.artifact.manifest import Input, Model, Procedure, Resize
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
 from fastfcn_infer.runtime.backend import Backend, open_backend
 from fastfcn_infer.segmenter import Segmenter
-from models import tiny_answer, tiny_artifact, tiny_model
+from models import tiny_artifact, tiny_model, tiny_output
 from tiny_reference import normalised, upsampled, whole_scores, wrong_labels
 
 SIZES = [(1, 1), (1, 50), (50, 1), (32, 34), (33, 33), (47, 65), (200, 31), (64, 128)]
@@ -109,7 +109,7 @@ def test_a_graph_of_fixed_size_and_count_is_fed_exactly_that(
     assert batch.shape == (4, 3, 64, 96)
     padding = normalised(np.empty((0, 0, 3)), given, (64, 96))
     np.testing.assert_allclose(batch[1:], np.repeat(padding, 3, 0), rtol=0, atol=1e-5)
-    (logits,) = tiny_answer(normalised(picture, given, (64, 96)), 7)
+    (logits,) = tiny_output(normalised(picture, given, (64, 96)), 7)
     scores = upsampled(logits, (64, 96), align_corners=False)
     assert wrong_labels(labels, scores[:, : size[0], : size[1]]) == 0
 
@@ -121,7 +121,7 @@ def test_a_picture_larger_than_a_fixed_graph_is_reduced_and_its_labels_enlarged(
     segmenter, _ = opened(tmp_path / "a", replace(tiny_model(7), input=given))
     picture = noise((200, 300))
     small = cv2.resize(picture, (96, 64), interpolation=cv2.INTER_LINEAR)
-    (logits,) = tiny_answer(normalised(small, given, (64, 96)), 7)
+    (logits,) = tiny_output(normalised(small, given, (64, 96)), 7)
     scores = upsampled(logits, (200, 300), align_corners=False)
     assert wrong_labels(segmenter.predict(picture).labels, scores) == 0
 
@@ -135,7 +135,7 @@ def test_a_graph_of_pixels_is_fed_the_pixels_themselves(tmp_path: Path) -> None:
     expected = np.full((1, 47, 33, 3), 128, np.uint8)  # 255 times the padding, 0.5, to even
     expected[0, :, :20] = picture
     np.testing.assert_array_equal(batch, expected)
-    (logits,) = tiny_answer(expected, 7)
+    (logits,) = tiny_output(expected, 7)
     scores = upsampled(logits, (47, 33), align_corners=False)[:, :, :20]
     assert wrong_labels(labels, scores) == 0
 
@@ -154,7 +154,7 @@ def test_thirty_two_threads_never_get_anothers_answer(tiny: Segmenter) -> None:
     random = np.random.default_rng(0)
     colours = random.integers(0, 256, (4000, 3), np.uint8)
     plain = normalised(colours[:, None], tiny.model.input, (4000, 1))[0, :, :, 0]
-    scores = tiny_answer(plain.T[:, :, None, None], 5)[:, :, 0, 0]
+    scores = tiny_output(plain.T[:, :, None, None], 5)[:, :, 0, 0]
     best = np.sort(scores, axis=1)
     sure = np.flatnonzero(best[:, -1] - best[:, -2] > 0.01)[:960]
     answers = scores.argmax(axis=1)

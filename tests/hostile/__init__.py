@@ -1,1 +1,1 @@
-"""Malicious and malformed checkpoints, built opcode by opcode. Loading them elsewhere may run code."""
+"""Malicious or malformed checkpoints, built opcode by opcode. Loading them elsewhere may run code."""

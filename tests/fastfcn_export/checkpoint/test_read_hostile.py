@@ -1,4 +1,4 @@
-"""No hostile file gets anything run, opened, imported or bought with memory; each ends in an error that says why."""
+"""Hostile files run, open, import and allocate nothing; each is refused with a reason."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""No small file makes the reader take much: twice the file and 64 MiB at most, and a second."""
+"""No small file makes the reader use much: at most twice the file and 64 MiB, and a second."""
 
 import struct
 import time

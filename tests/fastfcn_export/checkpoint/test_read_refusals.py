@@ -1,4 +1,4 @@
-"""What is not a checkpoint is refused by a sentence that says what it is and what to do."""
+"""A file that is not a checkpoint is refused with a sentence that says what it is and what to do."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Members of archives are what Python's own reader of ZIP archives finds; odd ones are refused."""
+"""Members of archives are those that Python's own ZIP reader finds; malformed archives are refused."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Networks at their published widths, built, exported and answered for by PaddleSeg's own package.
+"""Networks at their published widths, built, exported and run by PaddleSeg's own package.
 
 Needs an environment with paddleseg 2.8 and what it imports (`deployed_maker.py` stands in for visualdl),
 and paddle2onnx in it or on the PATH. The figures are printed by ``pytest -s``.

@@ -1,4 +1,4 @@
-"""Choices judged by the published networks and by how the dialects read their own checkpoints."""
+"""Choices, compared with the published networks and with what the dialects recognise."""
 
 from dataclasses import replace
 from itertools import product

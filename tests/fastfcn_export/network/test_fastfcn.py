@@ -1,4 +1,4 @@
-"""The walk through the network, on shapes alone: which maps are where, and how large."""
+"""The structure of the network, on shapes alone: which maps are where, and how large."""
 
 from collections.abc import Sequence
 from typing import Any

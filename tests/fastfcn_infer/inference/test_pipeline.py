@@ -14,7 +14,7 @@ from fastfcn_infer.artifact.manifest import Frame, Model, Output, Procedure, Res
 from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.inference.merge import Merged
 from fastfcn_infer.inference.pipeline import BATCH, STAGES, Job, labels, segment
-from models import tiny_answer, tiny_model
+from models import tiny_model, tiny_output
 from tiny_reference import normalised, upsampled, wrong_labels
 
 Size = tuple[int, int]
@@ -31,7 +31,7 @@ class Recorder:
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         self.shapes.append(batch.shape)
-        return tiny_answer(batch, self._classes)
+        return tiny_output(batch, self._classes)
 
 
 def fixed(count: int | None, height: int | None = None, width: int | None = None) -> Model:
@@ -53,7 +53,7 @@ def scores(classes: int, height: int, width: int) -> NDArray[np.float32]:
 def test_a_picture_becomes_the_arg_max_of_its_upsampled_logits() -> None:
     model, picture = tiny_model(), noise(50, 70)
     (found,) = segment([picture], model, Recorder(model))
-    (logits,) = tiny_answer(normalised(picture, model.input, (50, 70)), 3)
+    (logits,) = tiny_output(normalised(picture, model.input, (50, 70)), 3)
     # The 50 rows lie at every eighth pixel: 7 x 9 positions over 50 x 70 pixels.
     expected = upsampled(logits, (50, 70), align_corners=False)
     assert wrong_labels(found, expected) == 0
@@ -112,7 +112,7 @@ def test_timings_add_up_over_calls() -> None:
 def test_a_network_that_leaves_outputs_out_is_an_error() -> None:
     class Short:
         def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-            return tiny_answer(batch, 3)[:-1]
+            return tiny_output(batch, 3)[:-1]
 
     with pytest.raises(BackendError, match=r"outputs are missing"):
         segment([noise(40, 40)] * 2, tiny_model(), Short())

@@ -61,7 +61,7 @@ def test_no_decoder_sees_a_second_picture_or_text() -> None:
     assert b"secret" not in bytes(read_header(encode(IMAGE, "PNG", pnginfo=text), "x").stored)
 
 
-STRANGERS = {
+OTHER_FILES = {
     b"<!DOCTYPE html><html><body>404</body></html>": "a web page",
     b"\n  <html lang='en'><svg></svg></html>": "a web page",
     b"<svg xmlns='http://www.w3.org/2000/svg'/>": "an SVG",
@@ -104,12 +104,12 @@ STRANGERS = {
 }
 
 
-@pytest.mark.parametrize("data", STRANGERS, ids=lambda data: repr(data[:12]))
+@pytest.mark.parametrize("data", OTHER_FILES, ids=lambda data: repr(data[:12]))
 def test_another_file_is_refused_by_what_it_looks_like(
     data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("a decoder ran"))
-    with pytest.raises(ImageError, match=f"looks like {STRANGERS[data]}") as caught:
+    with pytest.raises(ImageError, match=f"looks like {OTHER_FILES[data]}") as caught:
         read_picture(data)
     assert "Expected one of BMP, GIF, JPEG, PNG, TIFF, WebP" in str(caught.value)
 
@@ -147,7 +147,7 @@ def test_the_first_exif_data_of_a_photograph_count() -> None:
 
 
 def test_there_are_enough_bad_files() -> None:
-    assert len(STRANGERS) + len(DAMAGED) >= 60
+    assert len(OTHER_FILES) + len(DAMAGED) >= 60
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -19,7 +19,7 @@ from fastfcn_infer.errors import (
     GraphRefused,
 )
 from fastfcn_infer.runtime import backend, gpu
-from models import tiny_answer, tiny_artifact, tiny_model
+from models import tiny_artifact, tiny_model, tiny_output
 
 CLASSES = 5
 
@@ -46,7 +46,7 @@ def test_auto_takes_the_first_installed_backend_and_says_so(artifact: Artifact) 
     assert any(first in note for note in opened.facts.chosen)
     batch = picture(1, 3, 24, 24)
     np.testing.assert_allclose(
-        opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-5, atol=1e-5
+        opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-5, atol=1e-5
     )
     opened.close()
 

@@ -1,4 +1,4 @@
-"""The contract of `backends/`: every file of the folder is held to it, none is named here."""
+"""The contract of `backends/`: every file of the folder is tested, and none is named here."""
 
 import importlib
 import os
@@ -17,7 +17,7 @@ from fastfcn_infer.artifact.artifact import FORMATS, Artifact, open_artifact, se
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime import backend
-from models import tiny_answer, tiny_artifact, tiny_model
+from models import tiny_artifact, tiny_model, tiny_output
 from paddle_models import PADDLE, tiny_paddle
 
 CLASSES = 5
@@ -123,14 +123,14 @@ def test_any_batch_and_any_size_gives_the_right_logits(
     answer = opened.run(batch)
     assert answer.dtype == np.float32
     assert answer.shape == (shape[0], CLASSES, -(-shape[2] // 8), -(-shape[3] // 8))
-    np.testing.assert_allclose(answer, tiny_answer(batch, CLASSES), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(answer, tiny_output(batch, CLASSES), rtol=1e-5, atol=1e-5)
 
 
 def test_one_backend_serves_changing_sizes_without_mixing_them_up(opened: backend.Backend) -> None:
     for height, width in [(16, 16), (40, 24), (16, 16), (24, 40)]:
         batch = picture(1, 3, height, width)
         np.testing.assert_allclose(
-            opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-5, atol=1e-5
+            opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-5, atol=1e-5
         )
 
 
@@ -140,14 +140,14 @@ def test_the_batch_is_not_changed_and_need_not_be_contiguous(opened: backend.Bac
     batch.flags.writeable = False
     answer = opened.run(batch)
     np.testing.assert_array_equal(batch, before)
-    np.testing.assert_allclose(answer, tiny_answer(before, CLASSES), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(answer, tiny_output(before, CLASSES), rtol=1e-5, atol=1e-5)
 
 
 def test_a_graph_that_takes_pixels_is_fed_pixels(name: str, tmp_path: Path) -> None:
     artifact = in_every_format(tmp_path / "pixels", tiny_model(CLASSES, input_name="pixels"))
     opened = backend.open_backend(name, artifact, device="cpu", threads=1)
     batch = np.random.default_rng(1).integers(0, 256, (2, 17, 30, 3), dtype=np.uint8)
-    np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-4)
+    np.testing.assert_allclose(opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-4)
     opened.close()
 
 
@@ -159,7 +159,7 @@ def test_thirty_two_threads_each_get_the_answer_to_their_own_picture(
 
     def work(number: int) -> None:
         batch = np.full((1, 3, 8 * (1 + number % 3), 16), number, np.float32)
-        right = tiny_answer(batch, CLASSES)
+        right = tiny_output(batch, CLASSES)
         start.wait()
         for _ in range(20):
             if not np.allclose(opened.run(batch), right, rtol=1e-4, atol=1e-4):
@@ -193,7 +193,7 @@ def test_a_batch_that_does_not_fit_is_named_by_its_shape_and_the_next_one_works(
         opened.run(np.zeros((1, 3, 8, 8), np.float64))
     batch = picture(1, 3, 8, 8)
     np.testing.assert_allclose(
-        opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-5, atol=1e-5
+        opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-5, atol=1e-5
     )
 
 

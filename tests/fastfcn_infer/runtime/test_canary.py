@@ -16,7 +16,7 @@ from fastfcn_infer.inference.labels import labels_from_logits
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import plan
 from fastfcn_infer.runtime.canary import first_right
-from models import tiny_answer, tiny_artifact, tiny_model, tiny_onnx
+from models import tiny_artifact, tiny_model, tiny_onnx, tiny_output
 
 CLASSES = 5
 RECORD = Verification("algebra", "none", "noise", 0.0, 1e-4, 1.0, 0.999, {})
@@ -31,7 +31,7 @@ class Opened:
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         self.shapes.append(batch.shape)
-        return self.spoil(tiny_answer(batch, CLASSES))
+        return self.spoil(tiny_output(batch, CLASSES))
 
     def close(self) -> None:
         self.closed = True
@@ -86,7 +86,7 @@ def with_golden(tmp_path: Path) -> Artifact:
     tiny_onnx(tmp_path / "model.onnx", model)
     picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
     views = plan(model.procedure, (None, None), (96, 128))
-    logits = tiny_answer(prepare([(picture, view) for view in views], model.input, None), CLASSES)[
+    logits = tiny_output(prepare([(picture, view) for view in views], model.input, None), CLASSES)[
         0
     ]
     labels = labels_from_logits(logits, (96, 128), align_corners=False)

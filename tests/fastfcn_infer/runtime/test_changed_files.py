@@ -24,7 +24,7 @@ from fastfcn_infer.artifact.manifest import FileFacts, Source
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.runtime import backend
 from fastfcn_infer.segmenter import Segmenter
-from models import tiny_answer, tiny_artifact, tiny_model, tiny_onnx, tiny_weights
+from models import tiny_artifact, tiny_model, tiny_onnx, tiny_output, tiny_weights
 from paddle_models import tiny_paddle
 
 CLASSES = 5
@@ -169,7 +169,7 @@ def test_a_graph_that_changes_after_the_opening_does_not_change_the_result(
     artifact, path = made(tmp_path, name, form)
     opened = backend.open_backend(name, artifact, device="cpu", threads=1)
     overwrite(path)
-    np.testing.assert_allclose(opened.run(BATCH), tiny_answer(BATCH, CLASSES), rtol=1e-4)
+    np.testing.assert_allclose(opened.run(BATCH), tiny_output(BATCH, CLASSES), rtol=1e-4)
     opened.close()
 
 
@@ -187,7 +187,7 @@ def test_paddle_does_not_copy_a_predictor_from_files_that_changed(
     artifact, path = made(tmp_path, "paddle_inference", "folder")
     opened = paddle_inference.open(artifact, device=backend.Device("cpu"), threads=1)
     replace(path)
-    right, found = tiny_answer(BATCH, CLASSES), []
+    right, found = tiny_output(BATCH, CLASSES), []
 
     def work() -> None:
         for _ in range(5):

@@ -63,13 +63,13 @@ OPEN = """
 import numpy as np
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.runtime.backend import open_backend
-from models import tiny_answer
+from models import tiny_output
 
 def work(number):
     opened = open_backend(name, open_artifact(folder), device="cpu", threads=1)
     for _ in range(3):
         batch = np.full((1, 3, 16, 8 * (1 + number)), number, np.float32)
-        np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, 5), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(opened.run(batch), tiny_output(batch, 5), rtol=1e-4, atol=1e-4)
     opened.close()
     return opened.facts.backend
 

@@ -1,4 +1,4 @@
-"""What augmentation does to geometry and labels; Pillow, which the original uses, is the judge."""
+"""How augmentation changes geometry and labels, compared with Pillow, which the original uses."""
 
 from dataclasses import replace
 from typing import Literal

@@ -1,4 +1,4 @@
-"""How augmentation blurs and changes colours; Pillow, which both originals use, is the judge."""
+"""How augmentation blurs and changes colours, compared with Pillow, which both originals use."""
 
 import colorsys
 from collections.abc import Mapping

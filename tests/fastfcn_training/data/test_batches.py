@@ -1,4 +1,4 @@
-"""Batches: what is in them, whoever reads them, and what happens where a file is broken."""
+"""Batches: their contents with any number of workers, and what happens if a file is broken."""
 
 import multiprocessing
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Mixed precision where it cannot be, and what it remembers where it can."""
+"""Mixed precision: refused where it is not possible, and its state restored where it is."""
 
 from dataclasses import replace
 from pathlib import Path

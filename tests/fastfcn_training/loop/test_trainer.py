@@ -1,4 +1,4 @@
-"""Whole trainings: they learn, say what they do, keep the best and stop where they must."""
+"""Whole trainings: they learn, log, keep the best checkpoint and stop where they must."""
 
 from collections.abc import Iterator
 from dataclasses import replace

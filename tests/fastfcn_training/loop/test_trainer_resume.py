@@ -1,4 +1,4 @@
-"""A training that was stopped and goes on ends as if it had never stopped, to the last bit."""
+"""A training that was interrupted and resumed ends as if it had never stopped, to the last bit."""
 
 import os
 import shutil

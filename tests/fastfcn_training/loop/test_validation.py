@@ -1,4 +1,4 @@
-"""Scores in the middle of a training, judged by upsampling all logits and by counting by hand."""
+"""Scores during a training, compared with upsampling all logits and counting pixel by pixel."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is minimised, judged by torch, and by NumPy written out where torch is not there."""
+"""The losses, compared with torch, or with NumPy written out if torch is not installed."""
 
 from typing import Any, Literal
 

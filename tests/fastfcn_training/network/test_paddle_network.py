@@ -1,4 +1,4 @@
-"""The live network is the network: judged in NumPy in evaluation, by torch in training."""
+"""The network in Paddle, compared with NumPy in evaluation and with torch in training."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -49,15 +49,17 @@ def check_evaluation(network: Architecture) -> None:
     weights = random_weights(network)
     live = TrainingNetwork(network, weights)
     live.eval()
-    judge = reference.training_outputs(network, weights, image())
-    expected = [part for part in (judge.main, judge.auxiliary, judge.semantic) if part is not None]
+    textbook = reference.training_outputs(network, weights, image())
+    expected = [
+        part for part in (textbook.main, textbook.auxiliary, textbook.semantic) if part is not None
+    ]
     for mine, theirs in zip(outputs(live, image()), expected, strict=True):
         assert difference(mine, theirs) <= FLOAT32
-    assert difference(live.logits(paddle.to_tensor(image())).numpy(), judge.main) <= FLOAT32
+    assert difference(live.logits(paddle.to_tensor(image())).numpy(), textbook.main) <= FLOAT32
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_in_evaluation_all_outputs_are_those_of_the_judge(case: str) -> None:
+def test_in_evaluation_all_outputs_are_those_of_the_reference(case: str) -> None:
     check_evaluation(CASES[case][1])
 
 
@@ -73,7 +75,7 @@ def backbones() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("depth", "form", "stride"), list(backbones()))
-def test_every_backbone_source_a_choice_computes_what_the_judge_computes(
+def test_every_backbone_source_a_choice_computes_what_the_reference_computes(
     depth: Any, form: Any, stride: Any
 ) -> None:
     choice = NetworkChoice(

@@ -1,4 +1,4 @@
-"""The encoding without residuals is as exact as training needs, judged by the textbook in float64."""
+"""The encoding without residuals is exact enough for training, compared with the textbook in float64."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What training computes is judged by torch, in float64: outputs, gradients, running statistics."""
+"""Outputs, gradients and running statistics of training, compared with torch in float64."""
 
 from typing import Any
 
@@ -53,8 +53,8 @@ def compare(network: Architecture, weights: Weights, *, frozen: bool = False) ->
     theirs = {name: torch.from_numpy(array) for name, array in widened(weights).items()}
     for name in live.named_trainable():
         theirs[name].requires_grad_()
-    judge = Textbook(theirs, frozen=frozen)
-    expected = fastfcn_training(judge, network, torch.from_numpy(pixels))
+    textbook = Textbook(theirs, frozen=frozen)
+    expected = fastfcn_training(textbook, network, torch.from_numpy(pixels))
     score(expected, factors, torch).backward()
 
     for one, other in (
@@ -71,7 +71,7 @@ def compare(network: Architecture, weights: Weights, *, frozen: bool = False) ->
         # The bias of a convolution before a norm has no gradient but rounding.
         scale = max(float(np.abs(gradient).max()), 1e-6 * largest)
         assert np.abs(tensor.grad.numpy() - gradient).max() <= FLOAT64 * scale, name
-    for name, moved in judge.statistics.items():
+    for name, moved in textbook.statistics.items():
         assert difference(live.weights()[name], moved) <= FLOAT64, name
 
 

@@ -1,4 +1,4 @@
-"""Learning rates judged by PyTorch's schedulers, and by the originals' formulas at known points."""
+"""Learning rates, compared with PyTorch's schedulers and with the originals' formulas at known points."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The encoding layer alone, where it is hardest: long pixels, many of them, half precision."""
+"""The encoding layer alone, on its hardest inputs: long vectors, many pixels, half precision."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The judge itself is judged by torch, primitive by primitive."""
+"""The reference itself is compared with torch, primitive by primitive."""
 
 from collections.abc import Mapping
 from typing import Any

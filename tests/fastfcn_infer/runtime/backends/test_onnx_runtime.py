@@ -17,7 +17,7 @@ from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import onnx_runtime
 from fastfcn_infer.runtime.engine_cache import Engines
 from fastfcn_infer.runtime.onnx_providers import PROVIDERS
-from models import tiny_answer, tiny_model, tiny_onnx
+from models import tiny_model, tiny_onnx, tiny_output
 
 onnxruntime = pytest.importorskip("onnxruntime")
 H100 = gpu.Gpu("H100", "00", 13000)
@@ -247,7 +247,7 @@ def test_what_cannot_be_kept_is_said_once_and_costs_no_result(
     monkeypatch.setattr(Engines, "keep", full)
     with pytest.warns(RuntimeWarning, match="are not cached.*No space") as caught:
         for _ in range(3):
-            np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, 3), rtol=1e-5)
+            np.testing.assert_allclose(opened.run(batch), tiny_output(batch, 3), rtol=1e-5)
     assert [Path(each.filename) for each in caught] == [Path(__file__)]
     opened.close()
 
@@ -331,6 +331,6 @@ def test_a_gpu_computes_the_right_logits(
     for _ in range(2):  # the second time with the engines of the first
         opened = onnx_runtime.open(lone(path), device=Device(kind), threads=1)
         batch = np.random.default_rng(0).normal(size=(2, 3, 47, 64)).astype(np.float32)
-        right = tiny_answer(batch, len(tiny_model().classes))
+        right = tiny_output(batch, len(tiny_model().classes))
         np.testing.assert_allclose(opened.run(batch), right, rtol=1e-4, atol=1e-5)
         opened.close()

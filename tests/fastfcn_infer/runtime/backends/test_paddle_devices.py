@@ -16,7 +16,7 @@ from fastfcn_infer.errors import DeviceUnavailable
 from fastfcn_infer.runtime import gpu, paddle_settings
 from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import paddle_inference
-from models import tiny_answer, tiny_model
+from models import tiny_model, tiny_output
 from paddle_models import PADDLE, tiny_paddle
 
 if not PADDLE:
@@ -88,7 +88,7 @@ def test_tensorrt_gets_a_program_compiled_in_a_private_folder(
     assert (opened.facts.device, opened.facts.provider) == ("tensorrt", "TensorRT")
     assert os.name == "nt" or seen[0].stat().st_mode & 0o777 == 0o700
     batch = picture(1, 3, 40, 40)
-    np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-4)
+    np.testing.assert_allclose(opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-4)
     opened.close()
     del opened
     gc.collect()
@@ -165,6 +165,6 @@ def test_a_gpu_computes_the_right_logits(folder: Path, kind: Any) -> None:
     for shape in [(1, 3, 64, 64), (2, 3, 47, 33)]:
         batch = picture(*shape)
         np.testing.assert_allclose(
-            opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-4, atol=1e-5
+            opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-4, atol=1e-5
         )
     opened.close()

@@ -14,7 +14,7 @@ from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.runtime import paddle_settings
 from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import paddle_inference
-from models import tiny_answer, tiny_model
+from models import tiny_model, tiny_output
 from paddle_models import PADDLE, tiny_paddle
 
 if not PADDLE:
@@ -58,7 +58,7 @@ def test_paddle_itself_runs_cut_weights_and_answers_garbage(folder: Path) -> Non
     config.disable_mkldnn()
     predictor = inference.create_predictor(config)
     answer = paddle_inference._output(predictor, batch)
-    assert np.abs(answer - tiny_answer(batch, CLASSES)).max() > 1e-3
+    assert np.abs(answer - tiny_output(batch, CLASSES)).max() > 1e-3
 
 
 @pytest.mark.parametrize("count", [1, 4, 8, 19])
@@ -128,7 +128,7 @@ def test_a_setting_that_paddle_stops_on_is_replaced_and_the_user_is_told(
     assert opened.facts.provider == "CPU"
     assert "ConvertPirAttribute" in opened.facts.chosen[0]
     batch = picture(2, 3, 17, 9)
-    np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-4)
+    np.testing.assert_allclose(opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-4)
     opened.close()
 
 
@@ -155,7 +155,7 @@ def test_a_setting_that_computes_wrongly_is_replaced_and_the_user_is_told(
     with pytest.warns(RuntimeWarning, match="CPU, oneDNN: wrong"):
         opened = paddle_inference.open(open_artifact(folder), device=CPU, threads=1)
     assert opened.facts.provider == "CPU"
-    np.testing.assert_allclose(opened.run(batch), tiny_answer(batch, CLASSES), rtol=1e-4)
+    np.testing.assert_allclose(opened.run(batch), tiny_output(batch, CLASSES), rtol=1e-4)
     opened.close()
 
 
