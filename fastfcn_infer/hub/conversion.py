@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -24,6 +25,8 @@ GROUP = "fastfcn_infer.converters"  # of entry points, each a `Converter`
 CHECKPOINT = "checkpoint"  # name of the entry point that converts checkpoints
 
 SUFFIXES = (".pdparams", ".pth", ".pt", ".tar", ".safetensors")
+
+_ONE_AT_A_TIME = threading.Lock()  # threads that need the same conversion share the first one's
 
 _INSTALL = 'Run: pip install "fastfcn-infer[export]"'
 
@@ -76,6 +79,7 @@ class Converter(Protocol):
         Raises:
             CheckpointError: it is refused, damaged or fits no network.
             VerificationError: the graph is not the network.
+            FileExistsError: `folder` exists, or was made meanwhile, and `force` is false.
             BackendMissing: a package that the exporter needs is not installed.
         """
 
@@ -101,6 +105,11 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
         BackendMissing: no exporter is installed, or a package that it needs is missing.
         BackendError: several exporters are installed.
     """
+    with _ONE_AT_A_TIME:
+        return _converted(checkpoint, conversion, cache)
+
+
+def _converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact.Artifact:
     found = _Given(hash_file(checkpoint).sha256, _table(conversion))
     key = hashlib.sha256(repr((found, conversion, __version__)).encode()).hexdigest()
     folder = cache / f"{_stem(checkpoint)}-{key[:16]}"
@@ -114,11 +123,14 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
         _converter().export(
             checkpoint,
             folder,
-            force=True,
+            # Another process may open what it has just made: only what is damaged is replaced.
+            force=os.path.lexists(folder),
             classes=conversion.classes,
             dialect=conversion.dialect,
             output_stride=conversion.output_stride,
         )
+    except FileExistsError:  # another process was quicker
+        pass
     except BackendMissing as error:
         raise BackendMissing(
             f"{checkpoint} is a checkpoint and has to be converted first. {error}"

@@ -87,7 +87,8 @@ def write_folder(folder: Path, *, replace: Ours | None) -> Iterator[Path]:
         The temporary folder, empty, in the same parent.
 
     Raises:
-        FileExistsError: `folder` exists and `replace` is None; raised before the block runs.
+        FileExistsError: `folder` exists and `replace` is None, which is found before the block runs unless
+            another process was quicker.
         ArtifactError: `folder` is not empty and not ours, which is found before the block runs; or a
             file that is not ours has the name of a new one.
         OSError: the file system refused; `folder` is what it was before.
@@ -218,9 +219,7 @@ def _others(folder: Path, replace: Ours | None) -> tuple[str, ...]:
     if not os.path.lexists(folder):
         return ()
     if replace is None:
-        raise FileExistsError(
-            errno.EEXIST, "exists already; give --force (replace=True) to replace it", str(folder)
-        )
+        raise _exists(folder)
     for _ in range(_ATTEMPTS):
         try:
             if not os.listdir(folder):  # noqa: PTH208 - see write_file
@@ -245,12 +244,20 @@ def _take_place(partial: Path, folder: Path, replace: Ours | None) -> None:
             os.rename(partial, folder)  # noqa: PTH104 - see write_file
             return
         except OSError as error:
-            if error.errno not in _IN_THE_WAY or replace is None:
+            if error.errno not in _IN_THE_WAY:
                 raise
+            if replace is None:
+                raise _exists(folder) from error
         _others(folder, replace)  # it may have appeared meanwhile
         if _swap(partial, folder):
             return
     raise _busy(folder)
+
+
+def _exists(folder: Path) -> FileExistsError:
+    return FileExistsError(
+        errno.EEXIST, "exists already; give --force (replace=True) to replace it", str(folder)
+    )
 
 
 def _busy(folder: Path) -> OSError:

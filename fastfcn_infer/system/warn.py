@@ -4,7 +4,8 @@ import sys
 import warnings
 from types import FrameType
 
-_OURS = ("fastfcn_infer", "fastfcn_export", "fastfcn_training")
+# contextlib stands between two functions of ours where one of them is a context manager.
+_PASSED = ("fastfcn_infer", "fastfcn_export", "fastfcn_training", "contextlib")
 
 
 def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
@@ -15,7 +16,7 @@ def warn(message: str, category: type[Warning] = RuntimeWarning) -> None:
         category: of the warning.
     """
     frame = sys._getframe()
-    while frame.f_back is not None and _package(frame) in _OURS:
+    while frame.f_back is not None and _package(frame) in _PASSED:
         frame = frame.f_back
     warnings.warn_explicit(
         message,

@@ -56,7 +56,8 @@ def contiguous(
     needed = math.prod(shape) * dtype.itemsize
     if needed != len(data):
         raise CheckpointError(
-            f"has a tensor of shape {excerpt(shape)} and type {dtype.name}, which takes {needed} bytes, "
+            f"has a tensor of shape {excerpt(shape)} and type {dtype.name}, "
+            f"which takes {excerpt(needed)} bytes, "
             f"but stores {len(data)} bytes for it"
         )
     if not needed:

@@ -1,7 +1,9 @@
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,42 @@ def test_the_second_time_the_cache_answers_also_under_another_name(
     (tmp_path / "other").mkdir()
     moved = Path(shutil.move(checkpoint, tmp_path / "other" / checkpoint.name))
     assert converted(moved, OS32, tmp_path / "cache") == first
+
+
+def test_threads_that_need_a_conversion_at_once_share_the_first_ones(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = count_exports(monkeypatch)
+
+    def predict(_: int) -> int:
+        with Segmenter.from_pretrained(
+            checkpoint, cache_dir=tmp_path / "cache", output_stride=32, threads=1
+        ) as segmenter:
+            return int(segmenter.predict(np.zeros((40, 50, 3), np.uint8)).labels.sum())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(predict, range(8)))) == 1
+    assert len(made) == 1
+
+
+def test_what_another_process_converted_meanwhile_is_used_and_not_replaced(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = fastfcn_export.export
+    first: list[os.stat_result] = []
+
+    def late(checkpoint: Path, folder: Path, *rest: Any, **options: Any) -> Any:
+        def report(stage: str) -> None:
+            if stage == "seal":
+                export(checkpoint, folder, *rest, **options)  # by the other process
+                first.append((folder / "model.onnx").stat())
+
+        return export(checkpoint, folder, *rest, **options, report=report)
+
+    monkeypatch.setattr(fastfcn_export, "export", late)
+    found = converted(checkpoint, OS32, tmp_path / "cache")
+    assert found.files["model.onnx"].stat() == first[0]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [found.folder.name]  # type: ignore[union-attr]
 
 
 def test_a_changed_checkpoint_is_converted_anew_beside_the_old_one(

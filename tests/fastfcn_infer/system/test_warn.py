@@ -3,6 +3,7 @@ import sys
 import threading
 import types
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def test_a_warning_points_at_the_callers_line_however_deep_it_arises(
     assert [Path(each.filename) for each in caught] == [Path(__file__)]
     line = Path(__file__).read_text().splitlines()[caught[0].lineno - 1]
     assert line.strip() == "module.call(depth)"
+
+
+def test_a_warning_in_a_context_manager_of_ours_points_at_the_callers_line() -> None:
+    code = "@contextmanager\ndef guard():\n    yield\n    warn('careful')\n"
+    code += "def call():\n    with guard():\n        pass\n"
+    module = types.ModuleType("fastfcn_infer.somewhere")
+    vars(module).update(warn=warn, contextmanager=contextmanager)
+    exec(compile(code, "/inside.py", "exec"), vars(module))
+    with pytest.warns(RuntimeWarning, match="careful") as caught:
+        module.call()
+    assert [Path(each.filename) for each in caught] == [Path(__file__)]
 
 
 def test_a_package_with_a_similar_name_is_not_ours() -> None:
