@@ -25,7 +25,7 @@ from fastfcn_infer.artifact.class_table import (
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source
 from fastfcn_infer.errors import BackendMissing, CheckpointError
-from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_infer.system.version import __version__
 
 if TYPE_CHECKING:
@@ -176,8 +176,7 @@ def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
 
 def _missing(error: ImportError) -> BackendMissing:
     return BackendMissing(
-        f"Exporting needs a package that cannot be imported: {printable(str(error), 1000)}. "
-        'Run: pip install "fastfcn-infer[export]"'
+        f'Exporting needs {missing_package(error)}. Run: pip install "fastfcn-infer[export]"'
     )
 
 

@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 from fastfcn_infer.errors import BackendMissing, DeviceUnavailable
-from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_training.paddle_setup import launch, processors
 
 _DEVICE = re.compile(r"(?:cuda|gpu)(?::(\d+))?")
@@ -77,6 +77,5 @@ def need(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise BackendMissing(
-            f"training needs a package that cannot be imported: {printable(str(error), 1000)}. "
-            'Run: pip install "fastfcn-infer[training]"'
+            f'training needs {missing_package(error)}. Run: pip install "fastfcn-infer[training]"'
         ) from error

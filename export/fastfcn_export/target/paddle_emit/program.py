@@ -16,7 +16,7 @@ from fastfcn_export.target.target import Options
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.runtime.paddle_settings import quiet_import
-from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.missing_package import missing_package
 
 STEM = "inference"  # the name that PaddleX looks for
 
@@ -35,8 +35,7 @@ def load() -> Any:
             import paddle
     except ImportError as error:
         raise BackendMissing(
-            "The format paddle needs a package that cannot be imported: "
-            f"{printable(str(error), 1000)}. {_INSTALL}"
+            f"The format paddle needs {missing_package(error)}. {_INSTALL}"
         ) from error
     major = str(paddle.__version__).partition(".")[0]
     if major.isdecimal() and 0 < int(major) < _OLDEST:

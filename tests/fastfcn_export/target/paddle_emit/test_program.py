@@ -72,9 +72,7 @@ def test_without_paddle_the_export_says_what_to_install_before_it_reads_anything
 ) -> None:
     monkeypatch.setitem(sys.modules, "paddle", None)
     stages = list[str]()
-    with pytest.raises(
-        BackendMissing, match=r"of paddle halted.*pip install \"fastfcn-infer\[paddle\]\""
-    ):
+    with pytest.raises(BackendMissing, match=r"'paddle'.*pip install \"fastfcn-infer\[paddle\]\""):
         export("none.pth", tmp_path / "out", Request(formats=("paddle",)), report=stages.append)
     assert stages == []
     assert list(tmp_path.iterdir()) == []
@@ -86,7 +84,7 @@ def test_a_package_that_paddle_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.delitem(sys.modules, "paddle", raising=False)
     monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=find)])
-    with pytest.raises(BackendMissing, match="cannot be imported: No module named 'setuptools'"):
+    with pytest.raises(BackendMissing, match="needs the package 'setuptools'"):
         program.load()
 
 
