@@ -18,9 +18,9 @@ from fastfcn_infer.artifact.manifest import (
     Model,
     Network,
     Output,
-    Procedure,
     Source,
 )
+from fastfcn_infer.artifact.procedure import Procedure
 
 STRIDE = 8
 

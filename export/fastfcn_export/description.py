@@ -9,15 +9,8 @@ from fastfcn_export.dialect.procedure import notes, procedure, resize_text
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
 from fastfcn_export.request import Request
 from fastfcn_export.target.targets import cost
-from fastfcn_infer.artifact.manifest import (
-    ClassInfo,
-    Input,
-    Manifest,
-    Model,
-    Network,
-    Output,
-    Procedure,
-)
+from fastfcn_infer.artifact.manifest import ClassInfo, Input, Manifest, Model, Network, Output
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.system import record
 
 SIZE = (

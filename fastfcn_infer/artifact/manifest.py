@@ -8,12 +8,12 @@ Manifests may be written by hand. Each part checks itself, and `Model` checks wh
 make together: a combination that would give wrong labels, or none, is refused when it is read.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from fastfcn_infer.artifact import limits
+from fastfcn_infer.artifact.procedure import LARGEST_NUMBER, Procedure, refuse
 from fastfcn_infer.errors import ArtifactError, ImageError
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import excerpt
@@ -23,13 +23,9 @@ NAME = "manifest.json"
 MOST_CLASSES = 65535  # a label has 16 bits at most
 LONGEST_NAME = 256  # characters; arrays of names are as wide as the longest
 
-_LARGEST_NUMBER = (
-    1 << 31
-) - 1  # of pixels; what a picture makes of it is checked with the picture
 _LARGEST_VALUE = 1e30  # of pixels in float32, with room for the arithmetic
 
 Triple = tuple[float, float, float]
-Interpolation = Literal["linear", "nearest", "cubic", "area", "lanczos4"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class ClassInfo:
             faults.append(_long_name(self.name))
         if any(not 0 <= value <= 255 for value in self.color):
             faults.append(f"color {self.color} is outside 0..255")
-        _refuse(faults)
+        refuse(faults)
 
 
 @dataclass(frozen=True)
@@ -75,11 +71,11 @@ class Input:
             )
         if self.name == "pixels" and not all(0 <= value <= 1 for value in self.padding):
             faults.append(f"padding {self.padding} must be in 0..1 where the input is 'pixels'")
-        if not all(size is None or 1 <= size <= _LARGEST_NUMBER for size in self.shape):
+        if not all(size is None or 1 <= size <= LARGEST_NUMBER for size in self.shape):
             faults.append(f"shape {self.shape} must be positive or null")
         else:
             faults += self._too_large()
-        _refuse(faults)
+        refuse(faults)
 
     def _normalised(self) -> list[float]:
         """Return the scale and the shift of each channel, and its padding before and after."""
@@ -116,7 +112,7 @@ class Output:
 
     def __post_init__(self) -> None:
         """Check the stride."""
-        if not 1 <= self.stride <= _LARGEST_NUMBER:
+        if not 1 <= self.stride <= LARGEST_NUMBER:
             raise ValueError(f"stride {self.stride} must be positive")
         if self.name != "logits" and self.stride != 1:
             raise ValueError(
@@ -134,105 +130,6 @@ class Output:
     def itemsize(self) -> int:
         """Bytes of an element, at most."""
         return 2 if self.name == "labels" else 4
-
-
-@dataclass(frozen=True)
-class Resize:
-    """How a picture is brought to the size that the network sees.
-
-    ``long_side`` and ``short_side`` make that side `size` pixels long; ``fit`` makes the picture
-    as large as it can be with its long side at most `size` and its short side at most `limit`.
-    ``long_within`` changes only pictures whose long side is less than `size` or more than `limit`.
-    These keep the aspect ratio; ``exact`` makes every picture `size` high and `width` wide.
-    `align_corners` is the convention of the bilinear interpolation.
-
-    `arithmetic` says whose: ``authors`` rounds as the rule's authors do and resizes bytes to bytes;
-    ``paddleseg`` rounds sides times a factor to the nearest number, halves to the even one, resizes
-    floats to floats, and its ``short_side`` may have a `limit`, for the long side.
-    """
-
-    rule: Literal["long_side", "short_side", "fit", "long_within", "exact"]
-    size: int
-    align_corners: bool
-    limit: int | None = None
-    width: int | None = field(default=None, metadata=record.OMITTED)
-    divisor: int = field(
-        default=1, metadata=record.OMITTED
-    )  # sides are rounded up to its multiples
-    arithmetic: Literal["authors", "paddleseg"] = field(default="authors", metadata=record.OMITTED)
-    interpolation: Interpolation = field(default="linear", metadata=record.OMITTED)
-
-    def __post_init__(self) -> None:
-        """Check the numbers against the rule, and the interpolation against its convention."""
-        numbers = (self.size, self.limit, self.width, self.divisor)
-        if any(number is not None and number < 1 for number in numbers):
-            raise ValueError("sizes must be positive")
-        faults = []
-        if any(number is not None and number > _LARGEST_NUMBER for number in numbers):
-            faults.append(f"sizes must be at most {_LARGEST_NUMBER}")
-        if self.rule == "fit" and self.limit is None:
-            faults.append("'limit' belongs to the rule 'fit'")
-        if self.limit is not None and self.rule not in self._limited():
-            faults.append(f"'limit' belongs to the rule 'fit', and not to {self.rule!r}")
-        if self.rule == "long_within" and self.limit is not None and self.limit < self.size:
-            faults.append(f"'limit' {self.limit} is less than 'size' {self.size}")
-        if (self.rule == "exact") != (self.width is not None):
-            faults.append("'width' belongs to the rule 'exact', and only to it")
-        if self.arithmetic != "paddleseg" and (
-            self.rule in ("long_within", "exact") or self.divisor > 1
-        ):
-            faults.append("this rule and a divisor need the arithmetic 'paddleseg'")
-        if self.align_corners and self.interpolation != "linear":
-            faults.append(
-                f"'align_corners' belongs to the interpolation 'linear', and not to "
-                f"{self.interpolation!r}"
-            )
-        _refuse(faults)
-
-    def _limited(self) -> tuple[str, ...]:
-        """Name the rules that may have a limit."""
-        paddleseg = self.arithmetic == "paddleseg"
-        return ("fit", "long_within", "short_side") if paddleseg else ("fit",)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """What a picture is padded to, at the right and at the bottom, in `Input.padding`.
-
-    Either `height` and `width`, pixels, or `aspect_ratio`: one side grows until width / height is it.
-    """
-
-    height: int | None = None
-    width: int | None = None
-    aspect_ratio: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check that it is one of the two."""
-        numbers = (self.height, self.width, self.aspect_ratio)
-        if [number is not None for number in numbers] not in (
-            [True, True, False],
-            [False, False, True],
-        ):
-            raise ValueError("a frame is 'height' and 'width', or an 'aspect_ratio'")
-        if any(number is not None and number <= 0 for number in numbers):
-            raise ValueError("sizes must be positive")
-        if self.aspect_ratio is not None and not math.isfinite(self.aspect_ratio):
-            raise ValueError(f"the aspect ratio {self.aspect_ratio} must be a finite number")
-        if any(number is not None and number > _LARGEST_NUMBER for number in numbers[:2]):
-            raise ValueError(f"sizes must be at most {_LARGEST_NUMBER}")
-
-
-@dataclass(frozen=True)
-class Procedure:
-    """How the checkpoint's authors size a picture for the network; `resize` null: its own size.
-
-    `frame` is what a picture is padded to before it is resized, `canvas` what it is padded to after.
-    """
-
-    kind: Literal["whole"]
-    resize: Resize | None
-    frame: Frame | None = field(default=None, metadata=record.OMITTED)
-    canvas: Frame | None = field(default=None, metadata=record.OMITTED)
 
 
 @dataclass(frozen=True)
@@ -284,7 +181,7 @@ class Model:
             faults.append(f"{len(self.classes)} classes; 1 to {MOST_CLASSES} were expected")
         if self.output.name == "labels":
             faults += _faults_of_labels(self.procedure, self.input)
-        _refuse(faults + _faults_of_sizes(self.procedure, self.input))
+        refuse(faults + _faults_of_sizes(self.procedure, self.input))
 
 
 def _faults_of_labels(procedure: Procedure, given: Input) -> list[str]:
@@ -344,12 +241,6 @@ def _in_float32(value: float) -> bool:
 
 def _long_name(name: str) -> str:
     return f"the name {name[:40]!r}... has {len(name)} characters; at most {LONGEST_NAME} were expected"
-
-
-def _refuse(faults: list[str]) -> None:
-    """Raise ValueError with all faults, if there are any."""
-    if faults:
-        raise ValueError("; ".join(faults))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from fastfcn_infer.artifact.artifact import Artifact
-from fastfcn_infer.artifact.manifest import Procedure
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.errors import EvaluationError
 from fastfcn_infer.evaluation.metrics import Confusion

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.limits import LARGEST_ARRAY, check_array
-from fastfcn_infer.artifact.manifest import Input, Output, Procedure
+from fastfcn_infer.artifact.manifest import Input, Output
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
 from fastfcn_infer.inference.labels import Labels, labels_from_logits
 from fastfcn_infer.inference.merge import Merged, merge
 from fastfcn_infer.inference.preprocess import Batch, prepare
+from fastfcn_infer.inference.scores import Scores
 from fastfcn_infer.inference.views import Size, View, plan
 from fastfcn_infer.system.stopwatch import timed
 
@@ -84,21 +86,30 @@ class Job:
     Args:
         pictures: of any sizes.
         model: its conventions.
+        procedure: how they become labels; None: the model's.
         batch: views in one call at most; ignored where the graph fixes the number.
 
     Raises:
+        ValueError: the procedure cannot be had from the model's output.
         ImageError: a picture does not fit the model, see `views.plan`, or its labels would have to
             be resized, or what the network computes for it would be too large.
     """
 
     def __init__(
-        self, pictures: Sequence[Picture], model: Conventions, *, batch: int = BATCH
+        self,
+        pictures: Sequence[Picture],
+        model: Conventions,
+        *,
+        procedure: Procedure | None = None,
+        batch: int = BATCH,
     ) -> None:
         self._pictures, self._model = pictures, model
+        self._procedure = model.procedure if procedure is None else procedure
+        check_procedure(self._procedure, model)
         self.sizes: tuple[Size, ...] = tuple((p.shape[0], p.shape[1]) for p in pictures)
         shape = model.input.shape
         self.views: tuple[tuple[View, ...], ...] = tuple(
-            plan(model.procedure, shape[1:], size) for size in self.sizes
+            plan(self._procedure, shape[1:], size) for size in self.sizes
         )
         for size, views in zip(self.sizes, self.views, strict=True):
             for view in views:
@@ -111,7 +122,7 @@ class Job:
         N is the number of the call's parts, or the one that the graph fixes; then padding follows.
         """
         looks = [(self._pictures[part.picture], self._view(part)) for part in call]
-        return prepare(looks, self._model.input, self._model.procedure.resize)
+        return prepare(looks, self._model.input, self._procedure.resize)
 
     def merged(self, outputs: Sequence[NDArray[Any]]) -> list[Merged]:
         """Merge the outputs of all views of each picture.
@@ -151,6 +162,32 @@ class Job:
                 f"classes, {expected}. Correct the manifest, or export the model again."
             )
         return zip(call, output, strict=False)
+
+    def label(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Labels:
+        """Label a picture from the outputs of all its views, by the index of the view.
+
+        Raises:
+            ArtifactError: the graph computes other classes than the model has.
+            BackendError: some outputs are infinite or not a number.
+        """
+        if self._procedure.is_whole:
+            return labels(self.merge(picture, outputs), self._model)
+        return self.scores(picture, outputs).labels()
+
+    def scores(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Scores:
+        """Merge the outputs of all views of a picture, computed where they are asked for."""
+        views, model = self.views[picture], self._model
+        found = [outputs[index] for index in range(len(views))]
+        for output in found:
+            _check_classes(output, model)
+        return Scores(
+            views,
+            found,
+            self.sizes[picture],
+            self._procedure,
+            align_corners=model.align_corners,
+            probabilities=model.output.name == "probabilities",
+        )
 
     def merge(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Merged:
         """Merge the outputs of all views of one picture, by the index of the view."""
@@ -192,6 +229,7 @@ def segment(
     model: Conventions,
     network: Network,
     *,
+    procedure: Procedure | None = None,
     batch: int = BATCH,
     timings: dict[str, float] | None = None,
 ) -> list[Labels]:
@@ -204,6 +242,7 @@ def segment(
         pictures: (H, W, 3) uint8 RGB, of any sizes.
         model: its conventions.
         network: computes batches.
+        procedure: how pictures become labels; None: the model's.
         batch: views in one call at most; ignored where the graph fixes the number.
         timings: the seconds of each of `STAGES` are added to it.
 
@@ -211,13 +250,14 @@ def segment(
         For each picture (H, W), uint8 or uint16.
 
     Raises:
+        ValueError: the procedure cannot be had from the model's output.
         ImageError: a picture does not fit the model; see `Job`.
         ArtifactError: the network computes something else than the model describes.
         BackendError: the network failed.
     """
     taken = {} if timings is None else timings
     with timed(taken, "preprocess"):
-        job = Job(pictures, model, batch=batch)
+        job = Job(pictures, model, procedure=procedure, batch=batch)
     held: list[dict[int, NDArray[Any]]] = [{} for _ in pictures]
     found: dict[int, Labels] = {}
     for call in job.calls:
@@ -230,9 +270,28 @@ def segment(
                 outputs = held[part.picture]
                 outputs[part.view] = one
                 if len(outputs) == len(job.views[part.picture]):
-                    found[part.picture] = labels(job.merge(part.picture, outputs), model)
+                    found[part.picture] = job.label(part.picture, outputs)
                     outputs.clear()
     return [found[index] for index in range(len(pictures))]
+
+
+def check_procedure(procedure: Procedure, model: Conventions) -> None:
+    """Refuse a procedure that the output of a model cannot give.
+
+    Raises:
+        ValueError: the views would have to be merged from labels, or as logits from probabilities.
+    """
+    output = model.output.name
+    if procedure.is_whole or output == "logits":
+        return
+    if output == "labels" or procedure.merge != "probabilities":
+        kinds = (
+            "--output logits" if output == "labels" else "--output logits, or merge probabilities"
+        )
+        raise ValueError(
+            f"The procedure {procedure.kind!r} merges {procedure.merge} of several views, and "
+            f"{model.name} was exported with --output {output}. Export it with {kinds}."
+        )
 
 
 def labels(merged: Merged, model: Conventions) -> Labels:

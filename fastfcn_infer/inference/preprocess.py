@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.limits import check_array
-from fastfcn_infer.artifact.manifest import Input, Interpolation, Resize, Triple
+from fastfcn_infer.artifact.manifest import Input, Triple
+from fastfcn_infer.artifact.procedure import Interpolation, Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.views import Size, View
 
@@ -76,6 +77,7 @@ def _bytes(
             target[:] = _to_bytes(_colour(padding))
         # Rounding bytes would go through float16; copying them is hundreds of times as fast.
         target[:height, :width] = part if part.dtype == np.uint8 else _to_bytes(part)
+        _mirror(target, view, rows=0)
     batch[len(looks) :] = _to_bytes(_colour(padding))
     return batch
 
@@ -102,6 +104,7 @@ def _normalised(
         for channel, plane in enumerate(split):
             target = planes[channel, :height, :width]
             _normalise(plane, given.mean[channel], given.std[channel], target)
+        _mirror(planes, view, rows=1)
     batch[len(looks) :] = padding
     return batch
 
@@ -125,7 +128,17 @@ def _look(
         part = _framed(part, view.frame, padding, resize)
     if view.size != part.shape[:2]:
         part = _resized(part, view.size, resize)
-    return part[:, ::-1] if view.mirrored else part
+    window = view.window
+    if window is None:
+        return part
+    return part[window.top : window.top + window.height, window.left : window.left + window.width]
+
+
+def _mirror(canvas: NDArray[Any], view: View, *, rows: int) -> None:
+    """Mirror a padded view in place; `rows` is the axis of its rows, the next that of its columns."""
+    axes = [axis for axis, wanted in ((rows, view.flipped), (rows + 1, view.mirrored)) if wanted]
+    if axes:
+        canvas[:] = np.flip(canvas, tuple(axes)).copy()
 
 
 def _framed(part: Pixels, frame: Size, padding: Triple, resize: Resize | None) -> Pixels:

@@ -3,18 +3,36 @@
 Source: reference/fastfcn_semantics.md, section 4, for the sizes.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from fastfcn_infer.artifact.limits import LONGEST_SIDE, check_picture
-from fastfcn_infer.artifact.manifest import Frame, Procedure, Resize
+from fastfcn_infer.artifact.procedure import SMALLEST, Frame, Procedure, Resize, Windows
 from fastfcn_infer.errors import ImageError
 
 Size: TypeAlias = tuple[int, int]  # height, width
 
-SMALLEST = 33  # pixels; the graphs are right for every side from here up
+MOST_WINDOWS = 100_000  # of one picture
 
+_MIRRORS = {  # left and right swapped, top and bottom swapped
+    "none": ((False, False),),
+    "horizontal": ((False, False), (True, False)),
+    "vertical": ((False, False), (False, True)),
+    "both": ((False, False), (True, False), (False, True), (True, True)),
+}
 _BEYOND = 1e12  # pixels; a longer side is as good as this one, which is refused
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a resized picture, pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -28,8 +46,11 @@ class View:
         width: columns.
         size: the part is resized to this.
         canvas: and padded to this, at the right and at the bottom.
-        mirrored: left and right are swapped.
+        mirrored: left and right of the canvas are swapped.
         frame: the part is padded to this before it is resized; None: it is not.
+        window: what is cut from the resized part; None: all of it. It may reach beyond it, at the
+            right and at the bottom, where padding follows.
+        flipped: top and bottom of the canvas are swapped.
     """
 
     top: int
@@ -40,6 +61,8 @@ class View:
     canvas: Size
     mirrored: bool = False
     frame: Size | None = None
+    window: Window | None = None
+    flipped: bool = False
 
 
 def plan(
@@ -53,7 +76,8 @@ def plan(
         picture: height and width, pixels.
 
     Returns:
-        The views; in the procedure "whole" there is one.
+        The views: one of the whole picture, or for each scale each window, in row-major order, each
+        followed by its mirror images.
 
     Raises:
         ImageError: the picture is too long, or so thin that it would be too large when padded or
@@ -64,6 +88,8 @@ def plan(
             f"A picture of {picture[0]} x {picture[1]} pixels is too long; at most {LONGEST_SIDE} "
             "pixels a side were expected. Crop it first."
         )
+    if not procedure.is_whole:
+        return tuple(_views(procedure, shape, picture))
     frame = None
     if procedure.frame is not None:
         frame = framed(procedure.frame, picture)
@@ -79,6 +105,79 @@ def plan(
     canvas = (height or max(padded[0], SMALLEST), width or max(padded[1], SMALLEST))
     check_picture(canvas, picture, "fed to the network as")
     return (View(0, 0, *picture, size, canvas, frame=frame),)
+
+
+def _views(
+    procedure: Procedure, shape: tuple[int | None, int | None], picture: Size
+) -> Iterator[View]:
+    for scale in procedure.scales:
+        size = scaled(procedure.resize, scale, picture)
+        if size != picture:
+            check_picture(size, picture, "resized to")
+        for window in _windows(procedure.windows, size):
+            canvas = _canvas(procedure.windows, window)
+            if any(
+                side is not None and side < need for side, need in zip(shape, canvas, strict=True)
+            ):
+                raise ImageError(
+                    f"The procedure feeds the network {canvas[0]} x {canvas[1]} pixels at a time, and "
+                    f"the graph was exported for {shape[0] or 'any'} x {shape[1] or 'any'}. Choose "
+                    "smaller windows or scales, or export without --shape (height x width)."
+                )
+            canvas = (shape[0] or canvas[0], shape[1] or canvas[1])
+            check_picture(canvas, picture, "fed to the network as")
+            for mirrored, flipped in _MIRRORS[procedure.mirror]:
+                yield View(0, 0, *picture, size, canvas, mirrored, None, window, flipped)
+
+
+def scaled(resize: Resize | None, scale: float, picture: Size) -> Size:
+    """Return the size (height, width) of a picture at one scale of a procedure.
+
+    Source: the original code rounds the long side up; PaddleSeg and mmcv round the sides of the
+    picture times the scale, halves up.
+    """
+    if resize is None or resize.rule == "scale":
+        return picture if scale == 1 else _scaled(picture, scale)
+    if scale == 1:
+        return resized(resize, picture)
+    limit = None if resize.limit is None else math.ceil(resize.limit * scale)
+    return resized(replace(resize, size=math.ceil(resize.size * scale), limit=limit), picture)
+
+
+def _windows(windows: Windows | None, size: Size) -> Iterator[Window]:
+    if windows is None:
+        yield Window(0, 0, *size)
+        return
+    rows, columns = (
+        tuple(_spans(length, crop, stride, windows.border))
+        for length, crop, stride in zip(size, windows.crop, windows.stride, strict=True)
+    )
+    if len(rows) * len(columns) > MOST_WINDOWS:
+        raise ImageError(
+            f"{len(rows) * len(columns)} windows would cover a picture of {size[0]} x {size[1]} "
+            f"pixels; at most {MOST_WINDOWS} were expected. Choose a larger stride."
+        )
+    for top, height in rows:
+        for left, width in columns:
+            yield Window(top, left, height, width)
+
+
+def _spans(length: int, crop: int, stride: int, border: str) -> Iterator[tuple[int, int]]:
+    """Cover one axis: the start and the length of each window."""
+    whole = max(length, crop) if border == "pad" else length
+    count = 1 if whole <= crop else -(-(whole - crop) // stride) + 1
+    for index in range(count):
+        start = index * stride
+        if border == "shift":
+            start = max(0, min(start, whole - crop))
+        yield start, min(crop, whole - start)
+
+
+def _canvas(windows: Windows | None, window: Window) -> Size:
+    """Say what a window is padded to."""
+    if windows is not None and windows.border == "pad":
+        return windows.crop
+    return max(window.height, SMALLEST), max(window.width, SMALLEST)
 
 
 def framed(frame: Frame, picture: Size) -> Size:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fastfcn_infer import segmenter as module
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.artifact.manifest import Input, Model, Procedure, Resize
+from fastfcn_infer.artifact.manifest import Input, Model
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
 from fastfcn_infer.runtime.backend import Backend, open_backend
 from fastfcn_infer.segmenter import Segmenter

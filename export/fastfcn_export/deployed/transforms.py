@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from fastfcn_infer.artifact.manifest import Frame, Interpolation, Procedure, Resize, Triple
+from fastfcn_infer.artifact.manifest import Triple
+from fastfcn_infer.artifact.procedure import Frame, Interpolation, Procedure, Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt, listing, printable
 

@@ -17,7 +17,7 @@ from fastfcn_export.dialect.trained import Trained
 from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.network.primitives import Weights, float_array
 from fastfcn_export.target.targets import cost
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import excerpt, printable

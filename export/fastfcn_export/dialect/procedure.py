@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from fastfcn_export.dialect.dialect import Recognised
 from fastfcn_infer.artifact.class_table import class_table, class_table_names
-from fastfcn_infer.artifact.manifest import ClassInfo, Model, Procedure, Resize
-from fastfcn_infer.inference.views import SMALLEST, resized
+from fastfcn_infer.artifact.manifest import ClassInfo, Model
+from fastfcn_infer.artifact.procedure import SMALLEST, Procedure, Resize
+from fastfcn_infer.inference.views import resized
 
 
 def procedure(

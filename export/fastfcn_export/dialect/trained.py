@@ -10,7 +10,8 @@ from typing import Literal
 
 from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.artifact.manifest import ClassInfo, Input, Resize
+from fastfcn_infer.artifact.manifest import ClassInfo, Input
+from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 

@@ -6,10 +6,11 @@ import pytest
 from deployed_cases import picture
 from deployments import recorded_transforms
 from fastfcn_export.deployed.transforms import preprocessing
-from fastfcn_infer.artifact.manifest import Frame, Input, Resize
+from fastfcn_infer.artifact.manifest import Input
+from fastfcn_infer.artifact.procedure import SMALLEST, Frame, Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.inference.preprocess import prepare
-from fastfcn_infer.inference.views import SMALLEST, plan
+from fastfcn_infer.inference.views import plan
 
 RECORDED = recorded_transforms()
 NORMALIZE = {"type": "Normalize"}

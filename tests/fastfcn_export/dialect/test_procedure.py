@@ -18,7 +18,7 @@ from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.target import Options
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.class_table import class_table, class_table_names, numbered_classes
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 from networks import CASES
 from trained_files import trained, write_trained
 

@@ -19,7 +19,7 @@ from fastfcn_export.target.targets import reference
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.artifact.class_table import class_table
-from fastfcn_infer.artifact.manifest import Procedure
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.inference.replay import replay

@@ -10,17 +10,15 @@ import pytest
 from fastfcn_infer.artifact.manifest import (
     ClassInfo,
     FileFacts,
-    Frame,
     Input,
     Manifest,
     Output,
-    Procedure,
-    Resize,
     Source,
     Verification,
     read_manifest,
     read_model,
 )
+from fastfcn_infer.artifact.procedure import Frame, Procedure, Resize
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system.record import to_data, to_json
 from models import tiny_model

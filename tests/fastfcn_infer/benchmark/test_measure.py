@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from benchmark_reports import STAMP
 from command_line import EMBEDDED
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.artifact.manifest import Model, Procedure, Resize
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.benchmark import measure as module
 from fastfcn_infer.benchmark.measure import (
     WARM_UP,

@@ -11,7 +11,7 @@ import pytest
 
 from camvid_tree import camvid_artifact, camvid_model, camvid_tree
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.artifact.manifest import Procedure, Resize
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.data.dataset import open_dataset
 from fastfcn_infer.errors import EvaluationError
 from fastfcn_infer.evaluation.metrics import Confusion

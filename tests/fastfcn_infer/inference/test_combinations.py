@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import Frame, Input, Model, Output, Procedure, Resize
+from fastfcn_infer.artifact.manifest import Input, Model, Output
+from fastfcn_infer.artifact.procedure import Frame, Procedure, Resize
 from fastfcn_infer.errors import ArtifactError, ImageError
 from fastfcn_infer.inference.pipeline import segment
 from models import tiny_model

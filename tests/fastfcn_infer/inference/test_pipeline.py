@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import Frame, Model, Output, Procedure, Resize
+from fastfcn_infer.artifact.manifest import Model, Output
+from fastfcn_infer.artifact.procedure import Frame, Procedure, Resize
 from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.inference.merge import Merged
 from fastfcn_infer.inference.pipeline import BATCH, STAGES, Job, labels, segment

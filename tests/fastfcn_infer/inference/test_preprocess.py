@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from command_line import python
-from fastfcn_infer.artifact.manifest import Input, Resize
+from fastfcn_infer.artifact.manifest import Input
+from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.preprocess import prepare, resize_align_corners
 from fastfcn_infer.inference.views import View

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfcn_infer.artifact.limits import LARGEST_VIEW, LONGEST_SIDE
-from fastfcn_infer.artifact.manifest import Frame, Procedure, Resize
+from fastfcn_infer.artifact.procedure import SMALLEST, Frame, Procedure, Resize
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.inference.views import SMALLEST, View, framed, plan, resized
+from fastfcn_infer.inference.views import View, framed, plan, resized
 
 Size = tuple[int, int]
 

@@ -7,7 +7,7 @@ from camvid_tree import CLASSES, VOID, write_png
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.class_table import class_table
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.data.dataset import open_dataset
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.inference.replay import replay

@@ -11,7 +11,8 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import Input, Output, Procedure
+from fastfcn_infer.artifact.manifest import Input, Output
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.inference.pipeline import segment

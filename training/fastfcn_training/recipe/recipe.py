@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_infer.evaluation.metrics import Convention
 

@@ -19,7 +19,7 @@ from fastfcn_export.network.architecture import (
     Psp,
     Stage,
 )
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 
 CONVENTIONS = Conventions(
     align_corners=False,

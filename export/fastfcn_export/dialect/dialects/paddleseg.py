@@ -15,7 +15,7 @@ from fastfcn_export.network.architecture import (
     Jpu,
     Stage,
 )
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 
 CONVENTIONS = Conventions(
     align_corners=False,

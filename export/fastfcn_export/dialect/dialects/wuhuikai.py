@@ -9,7 +9,7 @@ from fastfcn_export.dialect import original_names
 from fastfcn_export.dialect.dialect import IMAGENET_MEAN, IMAGENET_STD, TORCH_NORM, Conventions
 from fastfcn_export.dialect.keys import Keys
 from fastfcn_export.network.architecture import Architecture
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 
 CONVENTIONS = Conventions(
     align_corners=True,

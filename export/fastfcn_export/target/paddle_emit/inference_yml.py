@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from fastfcn_infer.artifact.manifest import Model, Resize
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.procedure import Resize
 
 # PaddleX runs models of its table only and compares this name with the one that it is asked for:
 # it chooses the code around the network, which is the same for every plain segmentation network.

@@ -12,7 +12,7 @@ from fastfcn_export.dialect.keys import Keys
 from fastfcn_export.network.architecture import Architecture, EncNet, Jpu
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.targets import cost
-from fastfcn_infer.artifact.manifest import Resize
+from fastfcn_infer.artifact.procedure import Resize
 from networks import CASES
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -10,7 +10,8 @@ from fastfcn_export.deployed.read import read_deployed
 from fastfcn_export.deployed.transforms import preprocessing
 from fastfcn_export.target.paddle_emit.inference_yml import inference_yml
 from fastfcn_export.target.target import Options
-from fastfcn_infer.artifact.manifest import ClassInfo, Procedure, Resize
+from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.inference.views import resized
 from networks import CASES
 

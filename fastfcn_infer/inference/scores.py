@@ -1,0 +1,340 @@
+"""The labels of a picture that was looked at in several views, without a score for every pixel.
+
+Each view has logits at a small size. They are upsampled to the view, turned into what is merged
+(logits, probabilities, exp of logits), averaged where windows overlap, resized to the picture, and
+added up over the scales. All of this but the middle step is linear, and interpolation is separable:
+rows times logits times columns. So the scores of any tile of the picture are computed on their own.
+
+In a tile only a few classes can win. A score is a mean of interpolated values, each between the
+smallest and the largest logit around the tile (exp keeps the order), so a class whose upper bound
+lies below another's lower bound is left out. What remains is computed as the authors compute it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.procedure import Merge, Procedure, Windows
+from fastfcn_infer.errors import BackendError
+from fastfcn_infer.inference.labels import Labels
+from fastfcn_infer.inference.views import Size, View, Window
+
+Floats: TypeAlias = NDArray[np.float32]
+
+TILE = (64, 128)  # pixels of the picture, height and width, that are labelled together
+
+_LARGEST_EXPONENT = 80.0  # exp of it, summed over scales, is far from the largest float32
+
+
+@dataclass(frozen=True)
+class _Map:
+    """The logits of one window, its mirror images joined where the merge allows.
+
+    Args:
+        window: where it lies in the resized picture.
+        logits: (C, h, w), one map, or one for each mirror image.
+        rows: (window height, h), the interpolation from rows of logits to pixels.
+        columns: (window width, w).
+        weights: of the window's rows and columns, where windows overlap.
+    """
+
+    window: Window
+    logits: tuple[Floats, ...]
+    rows: Floats
+    columns: Floats
+    weights: tuple[Floats, Floats]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """All windows of a picture at one scale; `totals` are the sums of their weights."""
+
+    size: Size
+    maps: tuple[_Map, ...]
+    rows: Floats | None  # (picture height, scale height); None: the same size
+    columns: Floats | None
+    totals: tuple[Floats, Floats]
+
+
+class Scores:
+    """The merged scores of a picture, computed where they are asked for.
+
+    Args:
+        views: as `views.plan` plans them.
+        outputs: (C, h, w) for each view: logits, or probabilities for every pixel of the canvas.
+        picture: height and width, pixels.
+        procedure: how they are merged.
+        align_corners: convention of the upsampling from logits to a view.
+        probabilities: the outputs are probabilities already.
+
+    Raises:
+        BackendError: some outputs are infinite or not a number.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        outputs: Sequence[NDArray[Any]],
+        picture: Size,
+        procedure: Procedure,
+        *,
+        align_corners: bool,
+        probabilities: bool = False,
+    ) -> None:
+        self.picture, self.classes = picture, outputs[0].shape[0]
+        self._merge: Merge = "logits" if probabilities else procedure.merge
+        for output in outputs:
+            if not np.isfinite(output).all():
+                raise BackendError(
+                    "The network computed values that are infinite or not a number; there are no "
+                    "labels for them. In half precision, use --precision fp32."
+                )
+        groups: dict[Size, dict[Window, list[int]]] = {}
+        for index, view in enumerate(views):
+            window = view.window or Window(0, 0, *view.size)
+            groups.setdefault(view.size, {}).setdefault(window, []).append(index)
+        # An output for every pixel needs no interpolation; the matrices are then the identity.
+        self._scales = tuple(
+            _scale(
+                size,
+                {
+                    window: _joined([(views[i], outputs[i]) for i in indices], self._merge)
+                    for window, indices in windows.items()
+                },
+                {window: views[indices[0]].canvas for window, indices in windows.items()},
+                picture,
+                procedure,
+                align_corners,
+            )
+            for size, windows in groups.items()
+        )
+        self._offset = 0.0
+        if self._merge == "exp":
+            largest = max(
+                float(one.max()) for s in self._scales for m in s.maps for one in m.logits
+            )
+            self._offset = max(0.0, largest - _LARGEST_EXPONENT)
+
+    def labels(self) -> Labels:
+        """Return the class with the largest score of every pixel, (H, W); ties go to the lowest."""
+        found: Labels = np.empty(self.picture, np.uint8 if self.classes <= 256 else np.uint16)
+        for rows in _pieces(self.picture[0], TILE[0]):
+            for columns in _pieces(self.picture[1], TILE[1]):
+                able = self._able(rows, columns)
+                if len(able) == 1:
+                    found[rows, columns] = able[0]
+                else:
+                    best = self.tile(rows, columns, able).argmax(0)
+                    found[rows, columns] = able[best]
+        return found
+
+    def tile(self, rows: slice, columns: slice, classes: NDArray[np.intp] | None = None) -> Floats:
+        """Return the scores of a tile of the picture.
+
+        Args:
+            rows: of the picture, with start and stop.
+            columns: likewise.
+            classes: whose scores; None: all.
+
+        Returns:
+            (classes, rows, columns): for ``logits`` and ``probabilities`` their mean, for ``exp`` the
+            sum over the scales, which is divided by a power of e where it would be too large.
+        """
+        total: Floats | None = None
+        for scale in self._scales:
+            part = self._of_scale(scale, rows, columns, classes)
+            total = part if total is None else np.add(total, part, out=total)
+        if total is None:
+            raise ValueError("a picture without views has no scores")
+        return total if self._merge == "exp" else total / np.float32(len(self._scales))
+
+    def _of_scale(
+        self, scale: _Scale, rows: slice, columns: slice, classes: NDArray[np.intp] | None
+    ) -> Floats:
+        down, across = _support(scale.rows, rows), _support(scale.columns, columns)
+        count = self.classes if classes is None else len(classes)
+        size = (down.stop - down.start, across.stop - across.start)
+        scores = np.zeros((count, *size), np.float32)
+        for one in scale.maps:
+            mine = _overlap(one.window.top, one.window.height, down)
+            beside = _overlap(one.window.left, one.window.width, across)
+            if mine is None or beside is None:
+                continue
+            weight = np.multiply.outer(
+                one.weights[0][mine[0]] / scale.totals[0][mine[1]],
+                one.weights[1][beside[0]] / scale.totals[1][beside[1]],
+            )
+            values = self._values(one, mine[0], beside[0], classes)
+            values *= weight.astype(np.float32)
+            scores[
+                :,
+                mine[1].start - down.start : mine[1].stop - down.start,
+                beside[1].start - across.start : beside[1].stop - across.start,
+            ] += values
+        if scale.rows is not None:
+            scores = np.matmul(scale.rows[rows, down], scores)
+        if scale.columns is not None:
+            scores = np.matmul(scores, scale.columns[columns, across].T)
+        return scores
+
+    def _values(
+        self, one: _Map, rows: slice, columns: slice, classes: NDArray[np.intp] | None
+    ) -> Floats:
+        """Upsample the logits of a window to some of its pixels and turn them into what is merged."""
+        down, across = _support(one.rows, rows), _support(one.columns, columns)
+        total: Floats | None = None
+        for logits in one.logits:
+            near = logits[:, down, across]
+            if self._merge != "probabilities" and classes is not None:
+                near = near[classes]
+            values = np.matmul(
+                np.matmul(one.rows[rows, down], near), one.columns[columns, across].T
+            )
+            if self._merge == "exp":
+                values -= np.float32(self._offset)
+                np.exp(values, out=values)
+            elif self._merge == "probabilities":
+                values -= values.max(0)
+                np.exp(values, out=values)
+                values /= values.sum(0)
+                if classes is not None:
+                    values = values[classes]
+            total = values if total is None else np.add(total, values, out=total)
+        if total is None:
+            raise ValueError("a window without logits has no scores")
+        return total if len(one.logits) == 1 else total / np.float32(len(one.logits))
+
+    def _able(self, rows: slice, columns: slice) -> NDArray[np.intp]:
+        """List the classes that may win a pixel of a tile, in ascending order."""
+        if self._merge == "probabilities":
+            return np.arange(self.classes)  # the sum under the fraction needs all of them anyway
+        low, high = np.zeros((2, self.classes))
+        for scale in self._scales:
+            down, across = _support(scale.rows, rows), _support(scale.columns, columns)
+            least, most = np.full(self.classes, np.inf), np.full(self.classes, -np.inf)
+            for one in scale.maps:
+                mine = _overlap(one.window.top, one.window.height, down)
+                beside = _overlap(one.window.left, one.window.width, across)
+                if mine is None or beside is None:
+                    continue
+                (logits,) = one.logits
+                near = logits[:, _support(one.rows, mine[0]), _support(one.columns, beside[0])]
+                flat = near.reshape(self.classes, -1)
+                np.minimum(least, flat.min(1), out=least)
+                np.maximum(most, flat.max(1), out=most)
+            if self._merge == "exp":
+                least, most = np.exp(least - self._offset), np.exp(most - self._offset)
+            low += least
+            high += most
+        # Rounding may lift a score above its bound by a few units in the last place.
+        slack = 1e-5 * np.abs(high).max()
+        return np.flatnonzero(high >= low.max() - slack)
+
+
+@lru_cache(64)
+def interpolation(source: int, target: int, *, align_corners: bool) -> Floats:
+    """Return the matrix (target, source) of a bilinear interpolation along one axis.
+
+    Source: ONNX Resize, linear, ``half_pixel`` or ``align_corners``.
+    """
+    at = np.arange(target, dtype=np.float64)
+    if align_corners:
+        at *= (source - 1) / max(target - 1, 1)
+    else:
+        at = np.clip((at + 0.5) * source / target - 0.5, 0, source - 1)
+    low = np.minimum(at.astype(np.intp), source - 1)
+    high = np.minimum(low + 1, source - 1)
+    matrix = np.zeros((target, source), np.float32)
+    matrix[np.arange(target), low] = 1 - (at - low)
+    matrix[np.arange(target), high] += (at - low).astype(np.float32)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def _scale(
+    size: Size,
+    joined: dict[Window, tuple[Floats, ...]],
+    canvases: dict[Window, Size],
+    picture: Size,
+    procedure: Procedure,
+    align_corners: bool,
+) -> _Scale:
+    """Prepare the windows of one scale."""
+    maps = []
+    for window, logits in joined.items():
+        canvas, (height, width) = canvases[window], logits[0].shape[1:]
+        rows = interpolation(height, canvas[0], align_corners=align_corners)
+        columns = interpolation(width, canvas[1], align_corners=align_corners)
+        weights = (
+            _weights(procedure.windows, window.height, 0),
+            _weights(procedure.windows, window.width, 1),
+        )
+        maps.append(_Map(window, logits, rows[: window.height], columns[: window.width], weights))
+    totals = (np.zeros(size[0], np.float32), np.zeros(size[1], np.float32))
+    spans = {(m.window.top, m.window.height): m.weights[0] for m in maps}
+    for (start, length), weight in spans.items():
+        totals[0][start : start + length] += weight[: size[0] - start]
+    spans = {(m.window.left, m.window.width): m.weights[1] for m in maps}
+    for (start, length), weight in spans.items():
+        totals[1][start : start + length] += weight[: size[1] - start]
+    back = [
+        None if a == b else interpolation(a, b, align_corners=procedure.align_corners)
+        for a, b in zip(size, picture, strict=True)
+    ]
+    return _Scale(size, tuple(maps), back[0], back[1], totals)
+
+
+def _joined(found: Sequence[tuple[View, NDArray[Any]]], merge: Merge) -> tuple[Floats, ...]:
+    """Undo the mirroring of a window's views, and join what may be joined before upsampling.
+
+    Both conventions of interpolation are symmetric, so a mirrored canvas has mirrored logits at the
+    same places, and sums of logits can be taken there.
+    """
+    maps = []
+    for view, output in found:
+        axes = tuple(axis for axis, on in ((1, view.flipped), (2, view.mirrored)) if on)
+        maps.append(np.flip(output, axes).astype(np.float32, copy=False) if axes else output)
+    if merge == "probabilities" or len(maps) == 1:
+        return tuple(np.asarray(one, np.float32) for one in maps)
+    total = np.sum(np.stack(maps).astype(np.float32), 0)
+    if merge == "logits":
+        total /= np.float32(len(maps))
+    return (np.asarray(total, np.float32),)
+
+
+def _weights(windows: Windows | None, length: int, axis: int) -> Floats:
+    """Return the weights of a window's pixels along one axis.
+
+    Source: MONAI's importance map for the mode "gaussian", deviation 0.125 of the window.
+    """
+    if windows is None or windows.weight == "coverage":
+        return np.ones(length, np.float32)
+    crop = windows.crop[axis]
+    offsets = np.arange(length) - (crop - 1) / 2
+    bell = np.exp(-0.5 * (offsets / (0.125 * crop)) ** 2)
+    return np.asarray(np.maximum(bell, 1e-3), np.float32)
+
+
+def _pieces(length: int, step: int) -> Iterator[slice]:
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
+
+
+def _support(matrix: Floats | None, rows: slice) -> slice:
+    """Return the part of the source that some rows of an interpolation depend on."""
+    if matrix is None:
+        return rows
+    used = np.flatnonzero(matrix[[rows.start, rows.stop - 1]].any(0))
+    return slice(int(used[0]), int(used[-1]) + 1)
+
+
+def _overlap(start: int, length: int, wanted: slice) -> tuple[slice, slice] | None:
+    """Intersect a window with a span: within the window, and within the picture."""
+    first, last = max(start, wanted.start), min(start + length, wanted.stop)
+    if first >= last:
+        return None
+    return slice(first - start, last - start), slice(first, last)
