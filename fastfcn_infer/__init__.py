@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from fastfcn_infer.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from fastfcn_infer.artifact.procedure import Procedure as Procedure
+    from fastfcn_infer.artifact.procedure import Windows as Windows
     from fastfcn_infer.benchmark.report import Report as Report
     from fastfcn_infer.data.dataset import Dataset as Dataset
     from fastfcn_infer.data.dataset import open_dataset as open_dataset
@@ -35,8 +37,10 @@ _HOME = {
     "Evaluation": "evaluation.evaluate",
     "Report": "benchmark.report",
     "RuntimeFacts": "runtime.backend",
+    "Procedure": "artifact.procedure",
     "Segmentation": "inference.segmentation",
     "Segmenter": "segmenter",
+    "Windows": "artifact.procedure",
     "open_dataset": "data.dataset",
 }
 _ERRORS = (

@@ -11,9 +11,10 @@ import numpy as np
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
-from fastfcn_infer.inference.pipeline import segment
+from fastfcn_infer.inference.pipeline import choose_procedure, segment
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
 class Segmenter:
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``."""
 
-    def __init__(self, artifact: Artifact, backend: Backend) -> None:
+    def __init__(
+        self, artifact: Artifact, backend: Backend, procedure: str | Procedure | None = None
+    ) -> None:
         """Combine a checked artifact and an opened graph; usually called by `from_pretrained`."""
+        self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
-        self._provenance = _provenance(artifact, backend.facts)
+        self._provenance = _provenance(artifact, backend.facts, self.procedure)
         self.model: Model = artifact.model
         self.artifact = artifact
 
@@ -54,6 +58,7 @@ class Segmenter:
         classes: str | os.PathLike[str] | None = None,
         dialect: str | None = None,
         output_stride: int | None = None,
+        procedure: str | Procedure | None = None,
     ) -> "Segmenter":
         """Open a model.
 
@@ -71,8 +76,11 @@ class Segmenter:
             classes: of a checkpoint: name of a class table or path of a JSON file.
             dialect: of a checkpoint; None: found from its keys.
             output_stride: of a checkpoint's backbone; None: its dialect's published default.
+            procedure: how pictures become labels: a `Procedure`, or the name of a preset, such as
+                ``tiles`` or ``fastfcn-ms``; None: as the model's manifest says.
 
         Raises:
+            ValueError: the procedure is unknown, or the model's output cannot give it.
             ArtifactError: no such model, or its files are not those that its manifest lists.
             CheckpointError: the checkpoint is refused or damaged.
             DownloadError: a file could not be downloaded, or the cache cannot be used.
@@ -93,7 +101,11 @@ class Segmenter:
         if threads is None:
             note = f"threads {budget.threads}: {budget.reason}"
             opened = _Noted(opened, note)
-        return cls(artifact, opened)
+        try:
+            return cls(artifact, opened, procedure)
+        except ValueError:
+            opened.close()
+            raise
 
     @property
     def runtime(self) -> RuntimeFacts:
@@ -113,27 +125,36 @@ class Segmenter:
     def predict(
         self,
         picture: PictureSource,
+        procedure: str | Procedure | None = None,
         *,
         color: Literal["rgb", "bgr"] = "rgb",
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Segmentation:
-        """Label every pixel of a picture, by its authors' procedure for whole pictures.
+        """Label every pixel of a picture.
 
         Args:
             picture: path, bytes, open file, PIL image, or array (H, W, 3), (H, W, 4) or (H, W);
                 see `picture.read.read_picture`.
+            procedure: how it becomes labels, for this picture; None: as the segmenter was opened.
             color: order of an array's channels.
             max_pixels: the largest picture to accept, height times width.
 
         Raises:
+            ValueError: the procedure is unknown, or the model's output cannot give it.
             ImageError: the picture cannot be read or is too large.
             BackendError: the runtime failed, or this segmenter was closed.
         """
+        chosen, provenance = self.procedure, self._provenance
+        if procedure is not None:
+            chosen = choose_procedure(procedure, self.model)
+            provenance = {**provenance, "procedure": chosen.kind}
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, max_pixels=max_pixels)
-        (found,) = segment([pixels], self.model, self._backend, timings=timings)
-        return Segmentation(found, self._names, self._colors, pixels, timings, self._provenance)
+        (found,) = segment([pixels], self.model, self._backend, procedure=chosen, timings=timings)
+        return Segmentation(found, self._names, self._colors, pixels, timings, provenance)
+
+    __call__ = predict
 
     def benchmark(
         self,
@@ -239,13 +260,15 @@ class _Noted:
         self.close = backend.close
 
 
-def _provenance(artifact: Artifact, facts: RuntimeFacts) -> Mapping[str, str]:
+def _provenance(
+    artifact: Artifact, facts: RuntimeFacts, procedure: Procedure
+) -> Mapping[str, str]:
     source = {} if artifact.manifest is None else {"checkpoint": artifact.manifest.source.sha256}
     return {
         "model": artifact.model.name,
         **source,
         "dialect": artifact.model.network.dialect,
-        "procedure": artifact.model.procedure.kind,
+        "procedure": procedure.kind,
         "backend": facts.backend,
         "provider": facts.provider,
         "device": facts.device,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.benchmark.environment import environment
 from fastfcn_infer.benchmark.report import Report, Row
 from fastfcn_infer.benchmark.timing import OtherLoad, take_turns, timing
@@ -58,6 +59,7 @@ class Request:
     size: Size
     batch: int
     began: float
+    procedure: Procedure | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Candidate:
                 pictures,
                 self.predictor.model,
                 self._backend,
+                procedure=self.predictor.procedure,
                 batch=len(pictures),
                 timings=taken,
             )
@@ -120,7 +123,7 @@ class Candidate:
         model = self.predictor.model
         if not model.network.multiply_adds:
             return None
-        views = plan(model.procedure, model.input.shape[1:], size)
+        views = plan(self.predictor.procedure, model.input.shape[1:], size)
         pixels = sum(view.canvas[0] * view.canvas[1] for view in views)
         return round(model.network.multiply_adds * pixels / _MEASURED_AT)
 
@@ -129,7 +132,14 @@ class Candidate:
         facts = self.facts
         path = _path(self.predictor.artifact)
         asked = Request(
-            path, facts.backend, facts.device, facts.threads, case.size, case.batch, time.time()
+            path,
+            facts.backend,
+            facts.device,
+            facts.threads,
+            case.size,
+            case.batch,
+            time.time(),
+            self.predictor.procedure,
         )
         return cold_start(asked)
 

@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
     backend = open_backend(
         request.backend, artifact, device=request.device, threads=request.threads
     )
-    segmenter = Segmenter(artifact, backend)
+    segmenter = Segmenter(artifact, backend, request.procedure)
     picture = photograph(request.size)
     segmenter.predict(picture)
     seconds = time.time() - request.began

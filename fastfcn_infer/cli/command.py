@@ -4,9 +4,12 @@ A file of `commands/` imports what it needs inside `run`, so that ``fastfcn --he
 """
 
 import argparse
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastfcn_infer.system import registry
+
+if TYPE_CHECKING:
+    from fastfcn_infer.artifact.procedure import Procedure
 
 _PACKAGE = "fastfcn_infer.cli.commands"
 
@@ -49,6 +52,72 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cache-dir", metavar="DIR", help="keep downloads and conversions there")
     parser.add_argument("--offline", action="store_true", help="download nothing")
+
+
+def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say how pictures become labels; see `procedure_of`."""
+    add = parser.add_argument_group("procedure: how a picture becomes labels").add_argument
+    add(
+        "--procedure",
+        metavar="NAME",
+        help="whole, tiles, or as the authors of a dialect evaluate: paddleseg[-slide|-ms-flip], "
+        "fastfcn[-ms], mmseg[-slide|-tta] (default: as the model's manifest says)",
+    )
+    add("--scales", metavar="S[,S]", help="sizes of the picture to look at, such as 0.75,1,1.25")
+    add(
+        "--mirror",
+        choices=("none", "horizontal", "vertical", "both"),
+        help="mirror images to look at, too",
+    )
+    add("--crop", metavar="HxW", help="height x width of sliding windows")
+    add("--stride", metavar="HxW", help="step between windows (default: two thirds of the crop)")
+    add(
+        "--merge",
+        choices=("logits", "probabilities", "exp"),
+        help="what is averaged over the views",
+    )
+
+
+def procedure_of(arguments: argparse.Namespace) -> "str | Procedure | None":
+    """Return the procedure that was asked for; None: the model's own.
+
+    Raises:
+        ValueError: the options make no sense, or contradict each other.
+    """
+    changes: dict[str, Any] = {}
+    if arguments.scales is not None:
+        changes["scales"] = tuple(_numbers("--scales", arguments.scales))
+    if arguments.mirror is not None:
+        changes["mirror"] = arguments.mirror
+    if arguments.merge is not None:
+        changes["merge"] = arguments.merge
+    if arguments.stride is not None and arguments.crop is None:
+        raise ValueError("--stride needs --crop, the size of the windows")
+    if not changes and arguments.crop is None:
+        name: str | None = arguments.procedure
+        return name
+    from fastfcn_infer.artifact.procedure import Procedure, Windows
+
+    if arguments.crop is not None:
+        stride = None if arguments.stride is None else _sides("--stride", arguments.stride)
+        changes["windows"] = Windows(_sides("--crop", arguments.crop), stride)
+    return Procedure.preset(arguments.procedure or "whole", **changes)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise ValueError(
+            f"{option} {text}: numbers separated by commas were expected, such as 0.75,1,1.25"
+        ) from error
+
+
+def _sides(option: str, text: str) -> tuple[int, int]:
+    words = text.lower().split("x")
+    if len(words) not in (1, 2) or not all(word.isascii() and word.isdecimal() for word in words):
+        raise ValueError(f"{option} {text}: HEIGHTxWIDTH was expected, such as 480x480")
+    return int(words[0]), int(words[-1])
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:

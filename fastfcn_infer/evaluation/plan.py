@@ -81,7 +81,9 @@ def plan(
         )
     _check_classes(predictor.model.classes, dataset, ignore_names=ignore_names)
     _check_samples(dataset)
-    run = describe_run(predictor.artifact, predictor.provenance["backend"], dataset)
+    run = describe_run(
+        predictor.artifact, predictor.procedure, predictor.provenance["backend"], dataset
+    )
     samples = dataset.samples[:limit]
     if predictions is not None:
         state = predictions / STATE_NAME

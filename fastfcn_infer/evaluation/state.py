@@ -98,7 +98,7 @@ class _State:
     counts: tuple[tuple[int, ...], ...]
 
 
-def describe_run(artifact: Artifact, backend: str, dataset: Dataset) -> Run:
+def describe_run(artifact: Artifact, procedure: Procedure, backend: str, dataset: Dataset) -> Run:
     """Describe what the counts of an evaluation depend on.
 
     Raises:
@@ -114,7 +114,7 @@ def describe_run(artifact: Artifact, backend: str, dataset: Dataset) -> Run:
         os.path.commonpath(folders) if folders else "",
         len(names),
         _sha256(names),
-        artifact.model.procedure,
+        procedure,
         backend,
         __version__,
     )

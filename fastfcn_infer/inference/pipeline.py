@@ -275,6 +275,27 @@ def segment(
     return [found[index] for index in range(len(pictures))]
 
 
+def choose_procedure(wanted: str | Procedure | None, model: Conventions) -> Procedure:
+    """Return the procedure that a user asks for.
+
+    Args:
+        wanted: a procedure, the name of a preset, ``whole`` for the one of the model's authors that
+            sees the whole picture once, or None for the model's own.
+        model: its conventions.
+
+    Raises:
+        ValueError: there is no such preset, or the model's output cannot give it.
+    """
+    if wanted is None:
+        return model.procedure
+    if wanted == "whole":
+        own = model.procedure
+        return own if own.is_whole else Procedure("whole", own.resize)
+    found = Procedure.preset(wanted) if isinstance(wanted, str) else wanted
+    check_procedure(found, model)
+    return found
+
+
 def check_procedure(procedure: Procedure, model: Conventions) -> None:
     """Refuse a procedure that the output of a model cannot give.
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.picture.read import PictureSource
 
@@ -19,6 +20,10 @@ class Predictor(Protocol):
     @property
     def artifact(self) -> Artifact:
         """The files that were opened."""
+
+    @property
+    def procedure(self) -> Procedure:
+        """How pictures become labels."""
 
     @property
     def provenance(self) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """From pictures and their views to the input of the graph: cut, resize, normalise, pad."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import cv2
@@ -21,6 +22,8 @@ _MODES: Mapping[Interpolation, int] = {
     "lanczos4": cv2.INTER_LANCZOS4,
 }
 
+# Views that differ in these only are cut from one resized picture.
+_ALIKE: Mapping[str, Any] = {"window": None, "mirrored": False, "flipped": False}
 _BAND = 1 << 16  # pixels that are interpolated together
 _BATCH = "The input of the network"
 
@@ -70,8 +73,9 @@ def _bytes(
 ) -> NDArray[np.uint8]:
     check_array(shape, 1, _BATCH)
     batch = np.empty(shape, np.uint8)
+    parts = _Parts(padding, resize)
     for (picture, view), target in zip(looks, batch, strict=False):
-        part = _look(picture, view, padding, resize)
+        part = parts.look(picture, view)
         height, width = part.shape[:2]
         if (height, width) != view.canvas:
             target[:] = _to_bytes(_colour(padding))
@@ -93,8 +97,9 @@ def _normalised(
             for colour, mean, std in zip(given.padding, given.mean, given.std, strict=True)
         ]
     ).reshape(3, 1, 1)
+    parts = _Parts(given.padding, resize)
     for (picture, view), planes in zip(looks, batch, strict=False):
-        part = _look(picture, view, given.padding, resize)
+        part = parts.look(picture, view)
         height, width = part.shape[:2]
         if (height, width) != view.canvas:
             planes[:] = padding
@@ -120,18 +125,37 @@ def _normalise(plane: Pixels, mean: float, std: float, target: NDArray[np.float3
         target -= np.float32(mean / std)
 
 
-def _look(
-    picture: NDArray[np.uint8], view: View, padding: Triple, resize: Resize | None
-) -> Pixels:
-    part: Pixels = picture[view.top : view.top + view.height, view.left : view.left + view.width]
-    if view.frame is not None:
-        part = _framed(part, view.frame, padding, resize)
-    if view.size != part.shape[:2]:
-        part = _resized(part, view.size, resize)
-    window = view.window
-    if window is None:
+class _Parts:
+    """Cuts views; the windows of a batch share the picture that was resized for the first of them."""
+
+    def __init__(self, padding: Triple, resize: Resize | None) -> None:
+        self._padding, self._resize = padding, resize
+        self._last: tuple[NDArray[np.uint8], View, Pixels] | None = None
+
+    def look(self, picture: NDArray[np.uint8], view: View) -> Pixels:
+        """Return what a view shows, before it is padded and mirrored."""
+        whole = self._whole(picture, view)
+        window = view.window
+        if window is None:
+            return whole
+        return whole[
+            window.top : window.top + window.height, window.left : window.left + window.width
+        ]
+
+    def _whole(self, picture: NDArray[np.uint8], view: View) -> Pixels:
+        if self._last is not None:
+            before, seen, resized = self._last
+            if before is picture and replace(seen, **_ALIKE) == replace(view, **_ALIKE):
+                return resized
+        part: Pixels = picture[
+            view.top : view.top + view.height, view.left : view.left + view.width
+        ]
+        if view.frame is not None:
+            part = _framed(part, view.frame, self._padding, self._resize)
+        if view.size != part.shape[:2]:
+            part = _resized(part, view.size, self._resize)
+        self._last = (picture, view, part)
         return part
-    return part[window.top : window.top + window.height, window.left : window.left + window.width]
 
 
 def _mirror(canvas: NDArray[Any], view: View, *, rows: int) -> None:

@@ -2,8 +2,8 @@
 
 Each view has logits at a small size. They are upsampled to the view, turned into what is merged
 (logits, probabilities, exp of logits), averaged where windows overlap, resized to the picture, and
-added up over the scales. All of this but the middle step is linear, and interpolation is separable:
-rows times logits times columns. So the scores of any tile of the picture are computed on their own.
+added up over the scales. All of this but the middle step is linear, so the scores of any tile of the picture are computed
+on their own.
 
 In a tile only a few classes can win. A score is a mean of interpolated values, each between the
 smallest and the largest logit around the tile (exp keeps the order), so a class whose upper bound
@@ -31,21 +31,30 @@ _LARGEST_EXPONENT = 80.0  # exp of it, summed over scales, is far from the large
 
 
 @dataclass(frozen=True)
+class Taps:
+    """Bilinear interpolation along one axis: the two positions around each pixel, and its share."""
+
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    share: Floats  # of `high`, 0..1
+
+
+@dataclass(frozen=True)
 class _Map:
     """The logits of one window, its mirror images joined where the merge allows.
 
     Args:
         window: where it lies in the resized picture.
         logits: (C, h, w), one map, or one for each mirror image.
-        rows: (window height, h), the interpolation from rows of logits to pixels.
-        columns: (window width, w).
+        rows: where the rows of pixels lie among those of the logits.
+        columns: likewise.
         weights: of the window's rows and columns, where windows overlap.
     """
 
     window: Window
     logits: tuple[Floats, ...]
-    rows: Floats
-    columns: Floats
+    rows: Taps | None
+    columns: Taps | None
     weights: tuple[Floats, Floats]
 
 
@@ -55,8 +64,8 @@ class _Scale:
 
     size: Size
     maps: tuple[_Map, ...]
-    rows: Floats | None  # (picture height, scale height); None: the same size
-    columns: Floats | None
+    rows: Taps | None  # where the rows of the picture lie among those of the scale
+    columns: Taps | None
     totals: tuple[Floats, Floats]
 
 
@@ -97,7 +106,6 @@ class Scores:
         for index, view in enumerate(views):
             window = view.window or Window(0, 0, *view.size)
             groups.setdefault(view.size, {}).setdefault(window, []).append(index)
-        # An output for every pixel needs no interpolation; the matrices are then the identity.
         self._scales = tuple(
             _scale(
                 size,
@@ -164,22 +172,18 @@ class Scores:
             beside = _overlap(one.window.left, one.window.width, across)
             if mine is None or beside is None:
                 continue
-            weight = np.multiply.outer(
-                one.weights[0][mine[0]] / scale.totals[0][mine[1]],
-                one.weights[1][beside[0]] / scale.totals[1][beside[1]],
+            down_weight = one.weights[0][mine[0]] / scale.totals[0][mine[1]]
+            weight = down_weight[:, None] * (
+                one.weights[1][beside[0]] / scale.totals[1][beside[1]]
             )
-            values = self._values(one, mine[0], beside[0], classes)
-            values *= weight.astype(np.float32)
+            values = self._values(one, mine[0], beside[0], classes) * weight
             scores[
                 :,
                 mine[1].start - down.start : mine[1].stop - down.start,
                 beside[1].start - across.start : beside[1].stop - across.start,
             ] += values
-        if scale.rows is not None:
-            scores = np.matmul(scale.rows[rows, down], scores)
-        if scale.columns is not None:
-            scores = np.matmul(scores, scale.columns[columns, across].T)
-        return scores
+        scores = _interpolated(scores, scale.rows, rows, 1)
+        return _interpolated(scores, scale.columns, columns, 2)
 
     def _values(
         self, one: _Map, rows: slice, columns: slice, classes: NDArray[np.intp] | None
@@ -191,19 +195,16 @@ class Scores:
             near = logits[:, down, across]
             if self._merge != "probabilities" and classes is not None:
                 near = near[classes]
-            values = np.matmul(
-                np.matmul(one.rows[rows, down], near), one.columns[columns, across].T
-            )
+            values = _interpolated(near, one.rows, rows, 1)
+            values = _interpolated(values, one.columns, columns, 2)
             if self._merge == "exp":
-                values -= np.float32(self._offset)
-                np.exp(values, out=values)
+                values = np.exp(values - np.float32(self._offset))
             elif self._merge == "probabilities":
-                values -= values.max(0)
-                np.exp(values, out=values)
+                values = np.exp(values - values.max(0))
                 values /= values.sum(0)
                 if classes is not None:
                     values = values[classes]
-            total = values if total is None else np.add(total, values, out=total)
+            total = values if total is None else total + values
         if total is None:
             raise ValueError("a window without logits has no scores")
         return total if len(one.logits) == 1 else total / np.float32(len(one.logits))
@@ -236,8 +237,8 @@ class Scores:
 
 
 @lru_cache(64)
-def interpolation(source: int, target: int, *, align_corners: bool) -> Floats:
-    """Return the matrix (target, source) of a bilinear interpolation along one axis.
+def taps(source: int, target: int, *, align_corners: bool) -> Taps:
+    """Return where each of `target` pixels lies among `source` positions of one axis.
 
     Source: ONNX Resize, linear, ``half_pixel`` or ``align_corners``.
     """
@@ -247,12 +248,7 @@ def interpolation(source: int, target: int, *, align_corners: bool) -> Floats:
     else:
         at = np.clip((at + 0.5) * source / target - 0.5, 0, source - 1)
     low = np.minimum(at.astype(np.intp), source - 1)
-    high = np.minimum(low + 1, source - 1)
-    matrix = np.zeros((target, source), np.float32)
-    matrix[np.arange(target), low] = 1 - (at - low)
-    matrix[np.arange(target), high] += (at - low).astype(np.float32)
-    matrix.flags.writeable = False
-    return matrix
+    return Taps(low, np.minimum(low + 1, source - 1), (at - low).astype(np.float32))
 
 
 def _scale(
@@ -267,13 +263,13 @@ def _scale(
     maps = []
     for window, logits in joined.items():
         canvas, (height, width) = canvases[window], logits[0].shape[1:]
-        rows = interpolation(height, canvas[0], align_corners=align_corners)
-        columns = interpolation(width, canvas[1], align_corners=align_corners)
+        rows = _between(height, canvas[0], align_corners=align_corners)
+        columns = _between(width, canvas[1], align_corners=align_corners)
         weights = (
             _weights(procedure.windows, window.height, 0),
             _weights(procedure.windows, window.width, 1),
         )
-        maps.append(_Map(window, logits, rows[: window.height], columns[: window.width], weights))
+        maps.append(_Map(window, logits, rows, columns, weights))
     totals = (np.zeros(size[0], np.float32), np.zeros(size[1], np.float32))
     spans = {(m.window.top, m.window.height): m.weights[0] for m in maps}
     for (start, length), weight in spans.items():
@@ -282,10 +278,14 @@ def _scale(
     for (start, length), weight in spans.items():
         totals[1][start : start + length] += weight[: size[1] - start]
     back = [
-        None if a == b else interpolation(a, b, align_corners=procedure.align_corners)
+        _between(a, b, align_corners=procedure.align_corners)
         for a, b in zip(size, picture, strict=True)
     ]
     return _Scale(size, tuple(maps), back[0], back[1], totals)
+
+
+def _between(source: int, target: int, *, align_corners: bool) -> Taps | None:
+    return None if source == target else taps(source, target, align_corners=align_corners)
 
 
 def _joined(found: Sequence[tuple[View, NDArray[Any]]], merge: Merge) -> tuple[Floats, ...]:
@@ -324,12 +324,25 @@ def _pieces(length: int, step: int) -> Iterator[slice]:
         yield slice(start, min(start + step, length))
 
 
-def _support(matrix: Floats | None, rows: slice) -> slice:
-    """Return the part of the source that some rows of an interpolation depend on."""
-    if matrix is None:
-        return rows
-    used = np.flatnonzero(matrix[[rows.start, rows.stop - 1]].any(0))
-    return slice(int(used[0]), int(used[-1]) + 1)
+def _support(along: Taps | None, wanted: slice) -> slice:
+    """Return the positions that some pixels lie between; None: pixels and positions are the same."""
+    if along is None:
+        return wanted
+    return slice(int(along.low[wanted.start]), int(along.high[wanted.stop - 1]) + 1)
+
+
+def _interpolated(values: Floats, along: Taps | None, wanted: slice, axis: int) -> Floats:
+    """Interpolate along one axis; `values` begin at the first position of the support."""
+    if along is None:
+        return values
+    first = int(along.low[wanted.start])
+    low = np.take(values, along.low[wanted] - first, axis)
+    high = np.take(values, along.high[wanted] - first, axis)
+    high -= low
+    share = along.share[wanted]
+    high *= share[:, None] if axis == 1 else share
+    high += low
+    return high
 
 
 def _overlap(start: int, length: int, wanted: slice) -> tuple[slice, slice] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes
-from fastfcn_infer.cli.command import add_model_arguments
+from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments, procedure_of
 
 if TYPE_CHECKING:
     from fastfcn_infer.benchmark.measure import Candidate, Case
@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how much slower is accepted (default: 5%%)",
     )
     add("--format", choices=FORMATS, default="table", help="format of the report (default: table)")
+    add_procedure_arguments(parser)
     add_model_arguments(parser)
     parser.epilog = (
         "--backend takes several runtimes, separated by commas, and times them in turn."
@@ -108,7 +109,7 @@ def _candidates(arguments: argparse.Namespace, opened: ExitStack) -> list["Candi
     for name, artifact in zip(names, found, strict=True):
         for asked in _words(arguments.backend):
             backend = open_backend(asked, artifact, device=arguments.device, threads=threads)
-            segmenter = opened.enter_context(Segmenter(artifact, backend))
+            segmenter = opened.enter_context(Segmenter(artifact, backend, procedure_of(arguments)))
             candidates[name, backend.facts.backend] = Candidate(name, segmenter, backend)
     return list(candidates.values())
 

@@ -10,8 +10,10 @@ from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import (
     add_checkpoint_arguments,
     add_model_arguments,
+    add_procedure_arguments,
     checkpoint_options,
     open_options,
+    procedure_of,
 )
 from fastfcn_infer.system import registry
 
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fresh", action="store_true", help="discard the counts of an interrupted run")
     add("--ignore-names", action="store_true", help="accept classes of other names as the same")
     add_checkpoint_arguments(parser)
+    add_procedure_arguments(parser)
     add_model_arguments(parser)
 
 
@@ -72,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     dataset = open_dataset(arguments.dataset, arguments.root, arguments.split)
     options = open_options(arguments) | checkpoint_options(arguments)
+    options["procedure"] = procedure_of(arguments)
     with Segmenter.from_pretrained(arguments.model, **options) as segmenter:
         planned = _plan(segmenter, dataset, arguments)
         try:
@@ -151,6 +155,8 @@ def _state_in_cache(
             file=sys.stderr,
         )
         return None
-    key = describe_run(segmenter.artifact, segmenter.runtime.backend, dataset).key
+    key = describe_run(
+        segmenter.artifact, segmenter.procedure, segmenter.runtime.backend, dataset
+    ).key
     part = f"{dataset.name}-{dataset.split}-{arguments.limit or 'all'}"
     return folder / f"{part}-{key}.json"

@@ -10,8 +10,10 @@ from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import (
     add_checkpoint_arguments,
     add_model_arguments,
+    add_procedure_arguments,
     checkpoint_options,
     open_options,
+    procedure_of,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make results that exist again, and overwrite them",
     )
     add_checkpoint_arguments(parser)
+    add_procedure_arguments(parser)
     add_model_arguments(parser)
 
 
@@ -71,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
     reports = []
     options = open_options(arguments) | checkpoint_options(arguments)
+    options["procedure"] = procedure_of(arguments)
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
         Progress("predict", total=len(found), unit="pictures") as bar,

@@ -23,7 +23,7 @@ from models import tiny_artifact, tiny_onnx
 def run(tmp_path: Path) -> Run:
     dataset = open_dataset("camvid", camvid_tree(tmp_path / "camvid"), "test")
     artifact = open_artifact(camvid_artifact(tmp_path / "tiny"))
-    return describe_run(artifact, "onnx_runtime", dataset)
+    return describe_run(artifact, artifact.model.procedure, "onnx_runtime", dataset)
 
 
 def counts(seed: int) -> Confusion:
@@ -74,18 +74,25 @@ def test_the_same_model_as_a_folder_and_elsewhere_is_the_same_run(
 ) -> None:
     dataset = open_dataset("camvid", tmp_path / "camvid", "test")
     copied = open_artifact(camvid_artifact(tmp_path / "copy"))
-    assert describe_run(copied, "onnx_runtime", dataset) == run
+    assert describe_run(copied, copied.model.procedure, "onnx_runtime", dataset) == run
+
+
+def test_another_procedure_is_another_run(run: Run, tmp_path: Path) -> None:
+    dataset = open_dataset("camvid", tmp_path / "camvid", "test")
+    copied = open_artifact(camvid_artifact(tmp_path / "copy"))
+    assert describe_run(copied, Procedure.preset("tiles"), "onnx_runtime", dataset) != run
 
 
 def test_another_graph_is_another_run(run: Run, tmp_path: Path) -> None:
     dataset = open_dataset("camvid", tmp_path / "camvid", "test")
     tiny_artifact(tmp_path / "other", replace(camvid_model(), align_corners=True))
-    other = describe_run(open_artifact(tmp_path / "other"), "onnx_runtime", dataset)
+    procedure = camvid_model().procedure
+    other = describe_run(open_artifact(tmp_path / "other"), procedure, "onnx_runtime", dataset)
     assert (other.model, other.model_sha256 != run.model_sha256) == (run.model, True)
     tiny_onnx(tmp_path / "one.onnx", camvid_model())
     tiny_onnx(tmp_path / "two.onnx", replace(camvid_model(), align_corners=True))
     one, two = (
-        describe_run(open_artifact(tmp_path / name), "onnx_runtime", dataset)
+        describe_run(open_artifact(tmp_path / name), procedure, "onnx_runtime", dataset)
         for name in ("one.onnx", "two.onnx")
     )
     assert one.model_sha256 != two.model_sha256
