@@ -88,6 +88,8 @@ class Segmenter:
             GraphRefused: the runtime cannot run the graph.
             DeviceUnavailable: the device is not available.
         """
+        if isinstance(procedure, str):
+            Procedure.preset(procedure)  # a wrong name is an error now, not after a conversion
         conversion = Conversion(classes, dialect, output_stride)
         cache = None if cache_dir is None else Path(cache_dir)
         artifact = find_model(model, cache, conversion, local_files_only=local_files_only)

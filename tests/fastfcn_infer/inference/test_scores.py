@@ -1,0 +1,379 @@
+"""Procedures against plain NumPy written from the authors' definitions, nothing of ours in it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.manifest import Model, Output
+from fastfcn_infer.artifact.procedure import PRESETS, Merge, Mirror, Procedure, Resize, Windows
+from fastfcn_infer.errors import BackendError
+from fastfcn_infer.inference.pipeline import Job, choose_procedure, segment
+from fastfcn_infer.inference.scores import TILE
+from fastfcn_infer.inference.views import View, plan
+from models import tiny_model, tiny_output
+from tiny_reference import upsampled
+
+Floats = NDArray[Any]
+Size = tuple[int, int]
+
+CLASSES = 5
+SCORES = 1e-5  # of the largest
+
+
+class Network:
+    """The tiny network in NumPy: every eighth pixel, times a matrix."""
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        return tiny_output(batch, CLASSES)
+
+
+def model_of(*, align_corners: bool = False) -> Model:
+    return replace(tiny_model(CLASSES), align_corners=align_corners)
+
+
+def photograph(height: int, width: int) -> NDArray[np.uint8]:
+    """A smooth picture, in which neighbouring pixels have the same class now and then."""
+    small = np.random.default_rng((height, width)).integers(0, 256, (9, 9, 3), np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def normal(pixels: Floats) -> Floats:
+    """Normalise as `tiny_model` says: mean and deviation of a half; (3, H, W)."""
+    return np.asarray(((pixels / 255 - 0.5) / 0.5).transpose(2, 0, 1), np.float64)
+
+
+def logits_of(image: Floats, *, align_corners: bool) -> Floats:
+    """Run the network on (3, h, w) and upsample its logits to that size."""
+    answer = tiny_output(image[None], CLASSES)[0]
+    size = (image.shape[1], image.shape[2])
+    return np.asarray(upsampled(answer, size, align_corners=align_corners), np.float64)
+
+
+def slide(image: Floats, crop: Size, stride: Size, run: Callable[[Floats], Floats]) -> Floats:
+    """PaddleSeg's and mmsegmentation's windows: shifted back at the border, mean by coverage."""
+    height, width = image.shape[1:]
+    total, count = np.zeros((CLASSES, height, width)), np.zeros((height, width))
+    rows = 1 if height <= crop[0] else math.ceil((height - crop[0]) / stride[0]) + 1
+    columns = 1 if width <= crop[1] else math.ceil((width - crop[1]) / stride[1]) + 1
+    for i in range(rows):
+        for j in range(columns):
+            bottom, right = (
+                min(i * stride[0] + crop[0], height),
+                min(j * stride[1] + crop[1], width),
+            )
+            top, left = max(bottom - crop[0], 0), max(right - crop[1], 0)
+            total[:, top:bottom, left:right] += run(image[:, top:bottom, left:right])
+            count[top:bottom, left:right] += 1
+    return np.asarray(total / count)
+
+
+def original(
+    picture: NDArray[np.uint8], base: int, crop: int, scales: tuple[float, ...], *, flip: bool
+) -> Floats:
+    """The original code's evaluation of several scales: everything is added up as exp."""
+    image = normal(picture)
+    height, width = picture.shape[:2]
+    scores = np.zeros((CLASSES, height, width))
+    stride = int(crop * 2 / 3)
+    blank = -1.0  # of a black pixel, normalised
+
+    def run(part: Floats) -> Floats:
+        padded = np.full((3, crop, crop), blank)
+        padded[:, : part.shape[1], : part.shape[2]] = part
+        total = logits_of(padded, align_corners=True)
+        if flip:
+            total = total + logits_of(padded[:, :, ::-1], align_corners=True)[:, :, ::-1]
+        return np.exp(total)[:, : part.shape[1], : part.shape[2]]
+
+    for scale in scales:
+        long = math.ceil(base * scale)
+        if height > width:
+            size = (long, int(width * long / height + 0.5))
+        else:
+            size = (int(height * long / width + 0.5), long)
+        resized = upsampled(image, size, align_corners=True).astype(np.float64)
+        if long <= crop:
+            found = run(resized)
+        else:
+            full = tuple(max(side, crop) for side in size)
+            padded = np.full((3, *full), blank)
+            padded[:, : size[0], : size[1]] = resized
+            rows, columns = (math.ceil((side - crop) / stride) + 1 for side in full)
+            total, count = np.zeros((CLASSES, *full)), np.zeros(full)
+            for i in range(rows):
+                for j in range(columns):
+                    place = (
+                        slice(i * stride, min(i * stride + crop, full[0])),
+                        slice(j * stride, min(j * stride + crop, full[1])),
+                    )
+                    total[:, place[0], place[1]] += run(padded[:, place[0], place[1]])
+                    count[place] += 1
+            found = (total / count)[:, : size[0], : size[1]]
+        scores += upsampled(found, (height, width), align_corners=True)
+    return scores
+
+
+def merged(picture: NDArray[np.uint8], model: Model, procedure: Procedure) -> tuple[Floats, Any]:
+    job = Job([picture], model, procedure=procedure)
+    outputs: dict[int, NDArray[Any]] = {}
+    for call in job.calls:
+        for part, output in job.split(call, Network().run(job.batch(call))):
+            outputs[part.view] = output
+    height, width = picture.shape[:2]
+    return job.scores(0, outputs).tile(slice(0, height), slice(0, width)), job.label(0, outputs)
+
+
+def check(found: tuple[Floats, Any], expected: Floats) -> None:
+    scores, labels = found
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=SCORES * largest)
+    chosen = np.take_along_axis(expected, labels[None].astype(int), 0)[0]
+    # Where the label differs from the arg max, the two classes tie within rounding.
+    assert (expected.max(0) - chosen).max() <= SCORES * largest
+
+
+@pytest.mark.parametrize("size", [(70, 90), (133, 257), (40, 300)])
+@pytest.mark.parametrize(("crop", "stride"), [((64, 80), (48, 64)), ((40, 40), (40, 27))])
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_sliding_windows_are_paddleseg_s(
+    size: Size, crop: Size, stride: Size, align_corners: bool
+) -> None:
+    picture, model = photograph(*size), model_of(align_corners=align_corners)
+    procedure = Procedure.preset("paddleseg-slide", windows=Windows(crop, stride))
+    expected = slide(
+        normal(picture), crop, stride, lambda part: logits_of(part, align_corners=align_corners)
+    )
+    check(merged(picture, model, procedure), expected)
+
+
+@pytest.mark.parametrize("mirror", ["none", "horizontal", "vertical", "both"])
+def test_scales_and_mirrors_are_paddleseg_s(mirror: Mirror) -> None:
+    picture, scales = photograph(97, 141), (0.5, 1.0, 1.75)
+    procedure = Procedure.preset("paddleseg-ms-flip", scales=scales, mirror=mirror)
+    total = np.zeros((CLASSES, 97, 141))
+    flips: list[tuple[int, ...]] = [
+        axes
+        for axes in [(), (2,), (1,), (1, 2)]
+        if (mirror in ("horizontal", "both") or 2 not in axes)
+        and (mirror in ("vertical", "both") or 1 not in axes)
+    ]
+    for scale in scales:
+        size = (int(97 * scale + 0.5), int(141 * scale + 0.5))
+        image = upsampled(normal(picture), size, align_corners=False).astype(np.float64)
+        for axes in flips:
+            found = np.flip(logits_of(np.flip(image, axes), align_corners=False), axes)
+            total += upsampled(found, (97, 141), align_corners=False)
+    check(merged(picture, model_of(), procedure), total / (len(scales) * len(flips)))
+
+
+@pytest.mark.parametrize("size", [(120, 90), (90, 120), (60, 200)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_scales_windows_and_mirrors_are_those_of_the_original_code(size: Size, flip: bool) -> None:
+    picture, scales = photograph(*size), (0.5, 1.0, 1.75)
+    procedure = Procedure.preset(
+        "fastfcn-ms",
+        resize=Resize("long_side", 104, align_corners=True),
+        windows=Windows(96, 64, "pad"),
+        scales=scales,
+        mirror="horizontal" if flip else "none",
+    )
+    model = model_of(align_corners=True)
+    model = replace(model, input=replace(model.input, padding=(0.0, 0.0, 0.0)))
+    check(merged(picture, model, procedure), original(picture, 104, 96, scales, flip=flip))
+
+
+def test_probabilities_are_averaged_as_mmsegmentation_s_test_time_augmentation_does() -> None:
+    picture, scales = photograph(97, 141), (0.5, 1.0, 1.25)
+    procedure = Procedure.preset("mmseg-tta", scales=scales)
+    total = np.zeros((CLASSES, 97, 141))
+    for scale in scales:
+        size = (int(97 * scale + 0.5), int(141 * scale + 0.5))
+        resized = picture if size == (97, 141) else cv2.resize(picture, size[::-1])
+        for step in (1, -1):
+            image = normal(resized)[:, :, ::step]
+            z = logits_of(image, align_corners=False)[:, :, ::step]
+            share = np.exp(z - z.max(0))
+            total += upsampled(share / share.sum(0), (97, 141), align_corners=False)
+    found = merged(picture, model_of(), procedure)
+    # mmsegmentation resizes logits before the softmax where the picture was resized; see the docs.
+    np.testing.assert_allclose(found[0], total / 6, atol=1e-5)
+
+
+def test_the_two_resizes_of_mmsegmentation_are_two() -> None:
+    picture = photograph(50, 90)
+    procedure = Procedure.preset("mmseg", resize=Resize("fit", 300, False, limit=80))
+    resized = cv2.resize(picture, (144, 80))
+    once = logits_of(normal(resized), align_corners=False)
+    check(merged(picture, model_of(), procedure), upsampled(once, (50, 90), align_corners=False))
+
+
+def test_gaussian_windows_weigh_their_middle_most() -> None:
+    picture, crop, stride = photograph(80, 200), 64, 40
+    procedure = Procedure(windows=Windows(crop, stride, weight="gaussian"))
+    at = np.arange(crop) - (crop - 1) / 2
+    bell = np.maximum(np.exp(-0.5 * (at / (0.125 * crop)) ** 2), 1e-3)
+    weight, image = np.outer(bell, bell), normal(picture)
+    total, count = np.zeros((CLASSES, 80, 200)), np.zeros((80, 200))
+    for top in (0, 16):
+        for left in (0, 40, 80, 120, 136):
+            place = (slice(top, top + crop), slice(left, left + crop))
+            part = logits_of(image[:, place[0], place[1]], align_corners=False)
+            total[:, place[0], place[1]] += weight * part
+            count[place] += weight
+    check(merged(picture, model_of(), procedure), total / count)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@given(height=st.integers(1, 3000), width=st.integers(1, 3000))
+def test_every_pixel_is_in_a_window_and_no_window_leaves_the_padded_picture(
+    name: str, height: int, width: int
+) -> None:
+    procedure = Procedure.preset(name)
+    views = plan(procedure, (None, None), (height, width))
+    sizes = {view.size for view in views}
+    assert len(sizes) == len(procedure.scales) or len(sizes) < len(procedure.scales)
+    for size in sizes:
+        rows, columns = np.zeros(size[0], bool), np.zeros(size[1], bool)
+        for view in views:
+            if view.size != size or view.window is None:
+                continue
+            window = view.window
+            rows[window.top : window.top + window.height] = True
+            columns[window.left : window.left + window.width] = True
+            padded = procedure.windows is not None and procedure.windows.border == "pad"
+            crop = procedure.windows.crop if procedure.windows is not None else size
+            assert padded or window.top + window.height <= size[0]
+            assert padded or window.left + window.width <= size[1]
+            assert window.height <= max(crop[0], size[0] if procedure.windows is None else 0)
+            assert view.canvas[0] >= window.height
+            assert view.canvas[1] >= window.width
+            assert window.top < size[0]
+            assert window.left < size[1]
+        if not procedure.is_whole:
+            assert rows.all()
+            assert columns.all()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_picture_of_one_colour_gets_one_label(name: str) -> None:
+    model = model_of()
+    picture = np.full((71, 95, 3), 200, np.uint8)
+    (found,) = segment([picture], model, Network(), procedure=Procedure.preset(name))
+    padded = name.startswith("fastfcn")  # padding is another colour, and near it labels may differ
+    assert padded or len(np.unique(found)) == 1
+    assert found.shape == (71, 95)
+
+
+@pytest.mark.parametrize("merge", ["logits", "probabilities", "exp"])
+@pytest.mark.parametrize(("mirror", "axes"), [("horizontal", (1,)), ("both", (0, 1))])
+def test_a_mirrored_picture_gets_mirrored_scores_where_the_procedure_mirrors(
+    merge: Merge, mirror: Mirror, axes: tuple[int, ...]
+) -> None:
+    picture = photograph(80, 136)
+    procedure = Procedure(mirror=mirror, merge=merge)
+    scores, _ = merged(picture, model_of(), procedure)
+    mirrored, _ = merged(np.ascontiguousarray(np.flip(picture, axes)), model_of(), procedure)
+    back = np.flip(mirrored, tuple(axis + 1 for axis in axes))
+    np.testing.assert_allclose(back, scores, rtol=0, atol=SCORES * np.abs(scores).max())
+
+
+@pytest.mark.parametrize("name", ["tiles", "fastfcn-ms", "mmseg-tta", "paddleseg-ms-flip"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_size_of_a_batch_changes_no_label(name: str, batch: int) -> None:
+    picture, procedure = photograph(90, 130), Procedure.preset(name)
+    (one,) = segment([picture], model_of(), Network(), procedure=procedure)
+    (other,) = segment([picture], model_of(), Network(), procedure=procedure, batch=batch)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_labels_do_not_depend_on_where_the_tiles_lie() -> None:
+    """The classes left out of a tile cannot have won there."""
+    size = (2 * TILE[0] + 5, TILE[1] + 9)
+    picture, procedure = photograph(*size), Procedure(mirror="horizontal", scales=(1.0, 0.5))
+    scores, labels = merged(picture, model_of(), procedure)
+    best = np.take_along_axis(scores, labels[None].astype(int), 0)[0]
+    assert (scores.max(0) - best).max() <= SCORES * np.abs(scores).max()
+
+
+def test_exp_of_large_logits_does_not_overflow() -> None:
+    class Loud:
+        def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+            return tiny_output(batch, CLASSES) * np.float32(200)
+
+    picture = photograph(64, 64)
+    (found,) = segment([picture], model_of(), Loud(), procedure=Procedure(merge="exp"))
+    (expected,) = segment([picture], model_of(), Network(), procedure=Procedure())
+    # exp keeps the order of logits at their own positions.
+    np.testing.assert_array_equal(found[4::8, 4::8].shape, expected[4::8, 4::8].shape)
+    assert (found == expected).mean() > 0.9
+
+
+def test_outputs_that_are_not_finite_are_an_error() -> None:
+    class Broken:
+        def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+            return np.full_like(tiny_output(batch, CLASSES), np.nan)
+
+    with pytest.raises(BackendError, match="not a number"):
+        segment([photograph(40, 40)], model_of(), Broken(), procedure=Procedure(mirror="both"))
+
+
+@pytest.mark.parametrize(
+    ("output", "procedure", "said"),
+    [
+        ("labels", "tiles", "--output logits"),
+        ("labels", Procedure(mirror="horizontal"), "--output logits"),
+        ("probabilities", "paddleseg-ms-flip", "merge probabilities"),
+        ("probabilities", "fastfcn", "merge probabilities"),
+    ],
+)
+def test_a_merge_that_the_output_cannot_give_is_refused(
+    output: Any, procedure: str | Procedure, said: str
+) -> None:
+    model = replace(model_of(), output=Output(output, 1))
+    with pytest.raises(ValueError, match=said):
+        choose_procedure(procedure, model)
+
+
+def test_probabilities_of_a_graph_are_averaged_as_they_are() -> None:
+    class Shares:
+        def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+            z = np.stack(
+                [
+                    upsampled(one, batch.shape[2:], align_corners=False)
+                    for one in tiny_output(batch, CLASSES)
+                ]
+            )
+            share = np.exp(z - z.max(1, keepdims=True))
+            return np.asarray(share / share.sum(1, keepdims=True), np.float32)
+
+    model = replace(model_of(), output=Output("probabilities", 1))
+    procedure = Procedure(mirror="horizontal", merge="probabilities")
+    picture = photograph(64, 88)
+    (found,) = segment([picture], model, Shares(), procedure=procedure)
+    (expected,) = segment([picture], model_of(), Network(), procedure=procedure)
+    assert (found == expected).mean() > 0.999
+
+
+def test_views_of_a_fixed_graph_must_fit_into_it() -> None:
+    model = model_of()
+    fixed = replace(model, input=replace(model.input, shape=(None, 64, 64)))
+    picture = photograph(100, 100)
+    (found,) = segment([picture], fixed, Network(), procedure=Procedure(windows=Windows(64, 48)))
+    (free,) = segment([picture], model, Network(), procedure=Procedure(windows=Windows(64, 48)))
+    np.testing.assert_array_equal(found, free)
+    with pytest.raises(ValueError, match=r"64 x 64"):
+        segment([picture], fixed, Network(), procedure=Procedure.preset("tiles"))
+
+
+def test_plain_views_are_planned_as_before() -> None:
+    assert plan(Procedure("whole"), (None, None), (50, 60)) == (
+        View(0, 0, 50, 60, (50, 60), (50, 60)),
+    )
