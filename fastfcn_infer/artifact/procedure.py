@@ -194,6 +194,8 @@ class Procedure:
         merge: ``logits``: their mean; ``probabilities``: the mean of the softmax of each view;
             ``exp``: as the original code, exp of the sum over mirror images, the sum over scales.
         align_corners: convention of the resize of a scale's map to the picture.
+        twice: one view of the whole picture is upsampled in two steps, too: to what the network was
+            fed, then to the picture. Otherwise it is upsampled to the picture at once.
     """
 
     kind: Kind = "custom"
@@ -205,6 +207,7 @@ class Procedure:
     mirror: Mirror = field(default="none", metadata=record.OMITTED)
     merge: Merge = field(default="logits", metadata=record.OMITTED)
     align_corners: bool = field(default=False, metadata=record.OMITTED)
+    twice: bool = field(default=False, metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Check that the settings go together; all faults at once."""
@@ -226,7 +229,7 @@ class Procedure:
     def is_whole(self) -> bool:
         """Tell whether one view of the whole picture decides, its logits resized in one step."""
         plain = self.scales == (1.0,) and self.windows is None and self.mirror == "none"
-        return plain and self.merge == "logits" and self.kind in ("whole", "paddleseg", "custom")
+        return plain and self.merge == "logits" and not self.twice
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "Procedure":
@@ -287,7 +290,7 @@ PRESETS: Mapping[str, Procedure] = {
     ),
     "fastfcn": _FASTFCN,
     "fastfcn-ms": replace(_FASTFCN, kind="fastfcn-ms", scales=_SCALES, mirror="horizontal"),
-    "mmseg": Procedure("mmseg", _MMSEG),
+    "mmseg": Procedure("mmseg", _MMSEG, twice=True),
     "mmseg-slide": Procedure("mmseg-slide", _MMSEG, windows=Windows(512, 341)),
     "mmseg-tta": Procedure(
         "mmseg-tta",

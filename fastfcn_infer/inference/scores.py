@@ -120,12 +120,8 @@ class Scores:
             )
             for size, windows in groups.items()
         )
-        self._offset = 0.0
-        if self._merge == "exp":
-            largest = max(
-                float(one.max()) for s in self._scales for m in s.maps for one in m.logits
-            )
-            self._offset = max(0.0, largest - _LARGEST_EXPONENT)
+        largest = max(float(one.max()) for s in self._scales for m in s.maps for one in m.logits)
+        self._overflows = self._merge == "exp" and largest > _LARGEST_EXPONENT
 
     def labels(self) -> Labels:
         """Return the class with the largest score of every pixel, (H, W); ties go to the lowest."""
@@ -152,16 +148,29 @@ class Scores:
             (classes, rows, columns): for ``logits`` and ``probabilities`` their mean, for ``exp`` the
             sum over the scales, which is divided by a power of e where it would be too large.
         """
+        offset = self._offset(rows, columns)
         total: Floats | None = None
         for scale in self._scales:
-            part = self._of_scale(scale, rows, columns, classes)
+            part = self._of_scale(scale, rows, columns, classes, offset)
             total = part if total is None else np.add(total, part, out=total)
         if total is None:
             raise ValueError("a picture without views has no scores")
         return total if self._merge == "exp" else total / np.float32(len(self._scales))
 
+    def _offset(self, rows: slice, columns: slice) -> float:
+        """Return what is taken from the logits of a tile before exp, lest it overflow; mostly 0."""
+        if not self._overflows:
+            return 0.0
+        near = (float(logits.max()) for s in self._scales for logits in _near(s, rows, columns))
+        return max(0.0, max(near) - _LARGEST_EXPONENT)
+
     def _of_scale(
-        self, scale: _Scale, rows: slice, columns: slice, classes: NDArray[np.intp] | None
+        self,
+        scale: _Scale,
+        rows: slice,
+        columns: slice,
+        classes: NDArray[np.intp] | None,
+        offset: float,
     ) -> Floats:
         down, across = _support(scale.rows, rows), _support(scale.columns, columns)
         count = self.classes if classes is None else len(classes)
@@ -176,7 +185,7 @@ class Scores:
             weight = down_weight[:, None] * (
                 one.weights[1][beside[0]] / scale.totals[1][beside[1]]
             )
-            values = self._values(one, mine[0], beside[0], classes) * weight
+            values = self._values(one, mine[0], beside[0], classes, offset) * weight
             scores[
                 :,
                 mine[1].start - down.start : mine[1].stop - down.start,
@@ -186,7 +195,12 @@ class Scores:
         return _interpolated(scores, scale.columns, columns, 2)
 
     def _values(
-        self, one: _Map, rows: slice, columns: slice, classes: NDArray[np.intp] | None
+        self,
+        one: _Map,
+        rows: slice,
+        columns: slice,
+        classes: NDArray[np.intp] | None,
+        offset: float,
     ) -> Floats:
         """Upsample the logits of a window to some of its pixels and turn them into what is merged."""
         down, across = _support(one.rows, rows), _support(one.columns, columns)
@@ -198,7 +212,7 @@ class Scores:
             values = _interpolated(near, one.rows, rows, 1)
             values = _interpolated(values, one.columns, columns, 2)
             if self._merge == "exp":
-                values = np.exp(values - np.float32(self._offset))
+                values = np.exp(values - np.float32(offset))
             elif self._merge == "probabilities":
                 values = np.exp(values - values.max(0))
                 values /= values.sum(0)
@@ -213,27 +227,32 @@ class Scores:
         """List the classes that may win a pixel of a tile, in ascending order."""
         if self._merge == "probabilities":
             return np.arange(self.classes)  # the sum under the fraction needs all of them anyway
+        offset = self._offset(rows, columns)
         low, high = np.zeros((2, self.classes))
         for scale in self._scales:
-            down, across = _support(scale.rows, rows), _support(scale.columns, columns)
             least, most = np.full(self.classes, np.inf), np.full(self.classes, -np.inf)
-            for one in scale.maps:
-                mine = _overlap(one.window.top, one.window.height, down)
-                beside = _overlap(one.window.left, one.window.width, across)
-                if mine is None or beside is None:
-                    continue
-                (logits,) = one.logits
-                near = logits[:, _support(one.rows, mine[0]), _support(one.columns, beside[0])]
-                flat = near.reshape(self.classes, -1)
+            for logits in _near(scale, rows, columns):
+                flat = logits.reshape(self.classes, -1)
                 np.minimum(least, flat.min(1), out=least)
                 np.maximum(most, flat.max(1), out=most)
             if self._merge == "exp":
-                least, most = np.exp(least - self._offset), np.exp(most - self._offset)
+                least, most = np.exp(least - offset), np.exp(most - offset)
             low += least
             high += most
         # Rounding may lift a score above its bound by a few units in the last place.
         slack = 1e-5 * np.abs(high).max()
         return np.flatnonzero(high >= low.max() - slack)
+
+
+def _near(scale: _Scale, rows: slice, columns: slice) -> Iterator[Floats]:
+    """Yield, of each window, the logits that a tile of the picture depends on."""
+    down, across = _support(scale.rows, rows), _support(scale.columns, columns)
+    for one in scale.maps:
+        mine = _overlap(one.window.top, one.window.height, down)
+        beside = _overlap(one.window.left, one.window.width, across)
+        if mine is not None and beside is not None:
+            for logits in one.logits:
+                yield logits[:, _support(one.rows, mine[0]), _support(one.columns, beside[0])]
 
 
 @lru_cache(64)

@@ -20,9 +20,9 @@ def test_a_procedure_is_built_in_a_line() -> None:
         mirror="horizontal",
         merge="probabilities",
     )
+    assert not found.is_whole
     assert found.windows == Windows((480, 480), (320, 320), "shift", "coverage")
     assert found.kind == "custom"
-    assert not found.is_whole
 
 
 def test_the_stride_is_two_thirds_of_the_crop_unless_it_is_given() -> None:
@@ -44,8 +44,7 @@ def test_a_procedure_without_views_is_written_as_it_was_before_views_were_added(
 def test_a_preset_takes_changes_and_is_no_preset_then() -> None:
     found = Procedure.preset("paddleseg-ms-flip", scales=(0.75, 1, 1.5))
     assert found.scales == (0.75, 1, 1.5)
-    assert found.mirror == "horizontal"
-    assert found.kind == "custom"
+    assert (found.mirror, found.kind) == ("horizontal", "custom")
 
 
 @pytest.mark.parametrize(
