@@ -41,7 +41,7 @@ class Segmenter:
         self._backend = backend
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
-        self._provenance = _provenance(artifact, backend.facts, self.procedure)
+        self._provenance = _provenance(artifact, backend.facts)
         self.model: Model = artifact.model
         self.artifact = artifact
 
@@ -122,7 +122,7 @@ class Segmenter:
     @property
     def provenance(self) -> Mapping[str, str]:
         """Model, runtime and versions, as every result carries them."""
-        return self._provenance
+        return {**self._provenance, "procedure": self.procedure.kind}
 
     def predict(
         self,
@@ -146,10 +146,10 @@ class Segmenter:
             ImageError: the picture cannot be read or is too large.
             BackendError: the runtime failed, or this segmenter was closed.
         """
-        chosen, provenance = self.procedure, self._provenance
+        chosen = self.procedure
         if procedure is not None:
             chosen = choose_procedure(procedure, self.model)
-            provenance = {**provenance, "procedure": chosen.kind}
+        provenance = {**self._provenance, "procedure": chosen.kind}
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, max_pixels=max_pixels)
@@ -262,15 +262,12 @@ class _Noted:
         self.close = backend.close
 
 
-def _provenance(
-    artifact: Artifact, facts: RuntimeFacts, procedure: Procedure
-) -> Mapping[str, str]:
+def _provenance(artifact: Artifact, facts: RuntimeFacts) -> Mapping[str, str]:
     source = {} if artifact.manifest is None else {"checkpoint": artifact.manifest.source.sha256}
     return {
         "model": artifact.model.name,
         **source,
         "dialect": artifact.model.network.dialect,
-        "procedure": procedure.kind,
         "backend": facts.backend,
         "provider": facts.provider,
         "device": facts.device,

@@ -4,11 +4,15 @@ A file of `commands/` imports what it needs inside `run`, so that ``fastfcn --he
 """
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastfcn_infer.system import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.artifact.procedure import Procedure
 
 _PACKAGE = "fastfcn_infer.cli.commands"
@@ -55,7 +59,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say how pictures become labels; see `procedure_of`."""
+    """Declare the options that say how pictures become labels; see `choose`."""
     add = parser.add_argument_group("procedure: how a picture becomes labels").add_argument
     add(
         "--procedure",
@@ -78,12 +82,31 @@ def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def procedure_of(arguments: argparse.Namespace) -> "str | Procedure | None":
-    """Return the procedure that was asked for; None: the model's own.
+def choose(arguments: argparse.Namespace) -> "Callable[[Model], Procedure]":
+    """Return what makes the procedure that was asked for, of the one of a model.
 
     Raises:
-        ValueError: the options make no sense, or contradict each other.
+        ValueError: the options make no sense, whatever the model.
     """
+    from fastfcn_infer.artifact.procedure import Procedure
+    from fastfcn_infer.inference.pipeline import check_procedure, choose_procedure
+
+    changes = _changes(arguments)
+    name: str | None = arguments.procedure
+    Procedure.preset(name or "whole", **changes)
+
+    def chosen(model: "Model") -> Procedure:
+        found = choose_procedure(name, model)
+        if changes:
+            found = replace(found, kind="custom", **changes)
+            check_procedure(found, model)
+        return found
+
+    return chosen
+
+
+def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of a procedure that were given apart from its name."""
     changes: dict[str, Any] = {}
     if arguments.scales is not None:
         changes["scales"] = tuple(_numbers("--scales", arguments.scales))
@@ -93,15 +116,12 @@ def procedure_of(arguments: argparse.Namespace) -> "str | Procedure | None":
         changes["merge"] = arguments.merge
     if arguments.stride is not None and arguments.crop is None:
         raise ValueError("--stride needs --crop, the size of the windows")
-    if not changes and arguments.crop is None:
-        name: str | None = arguments.procedure
-        return name
-    from fastfcn_infer.artifact.procedure import Procedure, Windows
-
     if arguments.crop is not None:
+        from fastfcn_infer.artifact.procedure import Windows
+
         stride = None if arguments.stride is None else _sides("--stride", arguments.stride)
         changes["windows"] = Windows(_sides("--crop", arguments.crop), stride)
-    return Procedure.preset(arguments.procedure or "whole", **changes)
+    return changes
 
 
 def _numbers(option: str, text: str) -> list[float]:

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes
-from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments, procedure_of
+from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastfcn_infer.artifact.manifest import Model
+    from fastfcn_infer.artifact.procedure import Procedure
     from fastfcn_infer.benchmark.measure import Candidate, Case
     from fastfcn_infer.benchmark.report import Report
 
@@ -73,8 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     cases = _cases(arguments.size, arguments.batch)
     allowed = _share(arguments.max_regress)
     base = None if arguments.compare is None else _base(arguments.compare)
+    chosen = choose(arguments)
     with ExitStack() as opened:
-        candidates = _candidates(arguments, opened)
+        candidates = _candidates(arguments, chosen, opened)
         total = len(candidates) * len(cases) * arguments.seconds
         with Progress("benchmark", total=round(total), unit="s") as bar:
             report = measure(candidates, cases, seconds=arguments.seconds, advance=bar.advance)
@@ -86,7 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_codes.TOO_SLOW if slower else exit_codes.FINE
 
 
-def _candidates(arguments: argparse.Namespace, opened: ExitStack) -> list["Candidate"]:
+def _candidates(
+    arguments: argparse.Namespace, chosen: "Callable[[Model], Procedure]", opened: ExitStack
+) -> list["Candidate"]:
     """Open every model in every backend; one graph is never opened twice by the same backend."""
     from fastfcn_infer.benchmark.measure import Candidate
     from fastfcn_infer.hub.conversion import Conversion
@@ -109,7 +116,7 @@ def _candidates(arguments: argparse.Namespace, opened: ExitStack) -> list["Candi
     for name, artifact in zip(names, found, strict=True):
         for asked in _words(arguments.backend):
             backend = open_backend(asked, artifact, device=arguments.device, threads=threads)
-            segmenter = opened.enter_context(Segmenter(artifact, backend, procedure_of(arguments)))
+            segmenter = opened.enter_context(Segmenter(artifact, backend, chosen(artifact.model)))
             candidates[name, backend.facts.backend] = Candidate(name, segmenter, backend)
     return list(candidates.values())
 

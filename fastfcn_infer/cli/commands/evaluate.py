@@ -12,8 +12,8 @@ from fastfcn_infer.cli.command import (
     add_model_arguments,
     add_procedure_arguments,
     checkpoint_options,
+    choose,
     open_options,
-    procedure_of,
 )
 from fastfcn_infer.system import registry
 
@@ -75,8 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     dataset = open_dataset(arguments.dataset, arguments.root, arguments.split)
     options = open_options(arguments) | checkpoint_options(arguments)
-    options["procedure"] = procedure_of(arguments)
+    chosen = choose(arguments)
     with Segmenter.from_pretrained(arguments.model, **options) as segmenter:
+        segmenter.procedure = chosen(segmenter.model)
         planned = _plan(segmenter, dataset, arguments)
         try:
             with Progress(

@@ -12,8 +12,8 @@ from fastfcn_infer.cli.command import (
     add_model_arguments,
     add_procedure_arguments,
     checkpoint_options,
+    choose,
     open_options,
-    procedure_of,
 )
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ def run(arguments: argparse.Namespace) -> int:
     found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
     reports = []
     options = open_options(arguments) | checkpoint_options(arguments)
-    options["procedure"] = procedure_of(arguments)
+    chosen = choose(arguments)
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
         Progress("predict", total=len(found), unit="pictures") as bar,
     ):
+        segmenter.procedure = chosen(segmenter.model)
         for job in found:
             reports.append(_one(segmenter, job, kinds, arguments))
             bar.advance()

@@ -43,7 +43,7 @@ def test_a_procedure_without_views_is_written_as_it_was_before_views_were_added(
 
 def test_a_preset_takes_changes_and_is_no_preset_then() -> None:
     found = Procedure.preset("paddleseg-ms-flip", scales=(0.75, 1, 1.5))
-    assert found.scales == (0.75, 1, 1.5)
+    assert list(found.scales) == [0.75, 1, 1.5]
     assert record.to_data(found)["mirror"] == "horizontal"
     assert record.to_data(found)["kind"] == "custom"
 
