@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes
-from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments
+from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments, choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,6 +3,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from command_line import PHOTOGRAPH, fastfcn
 from exports import save_checkpoint, tensors_of
+from fastfcn_infer.artifact.procedure import Procedure, Resize, Windows
 from fastfcn_infer.cli.commands.predict import KINDS
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.segmenter import Segmenter
-from models import tiny_artifact
+from models import tiny_artifact, tiny_model
 
 
 @pytest.fixture
@@ -277,3 +279,59 @@ def test_from_a_shell_results_are_on_standard_output_and_failures_on_standard_er
     assert ended.returncode == 3
     assert [report["status"] for report in json.loads(ended.stdout)] == ["done", "failed"]
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--procedure", "nosuch"], "fastfcn-ms"),
+        (["--scales", "0,1"], "more than 0"),
+        (["--scales", "x"], "0.75,1,1.25"),
+        (["--crop", "20"], "at least 33"),
+        (["--crop", "64", "--stride", "65"], "missed"),
+        (["--crop", "1x2x3"], "HEIGHTxWIDTH"),
+        (["--stride", "10"], "--crop"),
+    ],
+)
+def test_a_procedure_that_makes_no_sense_is_exit_code_2_before_anything_is_opened(
+    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["predict", "in", "-o", "out", "-m", "no such model", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "procedure"),
+    [
+        (["--procedure", "tiles"], Procedure.preset("tiles")),
+        (["--mirror", "horizontal"], Procedure("custom", mirror="horizontal")),
+        (
+            ["--procedure", "tiles", "--crop", "40x48", "--scales", "1,2", "--merge", "exp"],
+            Procedure(windows=Windows((40, 48)), scales=(1.0, 2.0), merge="exp"),
+        ),
+    ],
+)
+def test_the_labels_are_those_of_the_procedure_that_was_asked_for(
+    here: Path, words: list[str], procedure: Procedure
+) -> None:
+    write(here / "in" / "a.png", 3, (90, 120))
+    assert predict("in", "-o", "out", *words) == 0
+    with Segmenter.from_pretrained(here / "tiny") as segmenter:
+        expected = segmenter(here / "in" / "a.png", procedure)
+    assert expected.provenance["procedure"] == procedure.kind
+    np.testing.assert_array_equal(labels_in(here / "out" / "a_labels.png"), expected.labels)
+
+
+def test_options_alone_change_the_models_own_procedure(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Procedure("whole", Resize("short_side", 64, align_corners=False))
+    tiny_artifact(tmp_path / "resizing", replace(tiny_model(), procedure=own))
+    write(here / "in" / "a.png", 3, (90, 120))
+    words = ["predict", "in", "-o", "out", "-m", str(tmp_path / "resizing")]
+    assert main([*words, "--mirror", "horizontal"]) == 0
+    with Segmenter.from_pretrained(tmp_path / "resizing") as segmenter:
+        asked = replace(own, kind="custom", mirror="horizontal")
+        expected = segmenter.predict(here / "in" / "a.png", asked)
+    np.testing.assert_array_equal(labels_in(here / "out" / "a_labels.png"), expected.labels)
