@@ -180,8 +180,8 @@ class Procedure:
 
     A picture is padded to `frame`, resized, once for each of `scales`, and cut into `windows` or
     padded to `canvas`; each of these is fed to the network as it is, and mirrored. The logits of a
-    window are upsampled to the window, turned into what is merged, and averaged where windows
-    overlap; the map of a scale is resized to the picture, and the maps of all scales are merged.
+    window are upsampled to the window and averaged where windows overlap (with ``exp``, exp of
+    them); the map of a scale is resized to the picture, and the maps of all scales are merged.
 
     Args:
         kind: the name of a preset whose settings these are, or ``custom``.
@@ -191,7 +191,8 @@ class Procedure:
         scales: factors of the size that `resize` makes, or with its rule ``scale`` of the picture's.
         windows: None: the whole picture is fed at once.
         mirror: which mirror images are fed, too.
-        merge: ``logits``: their mean; ``probabilities``: the mean of the softmax of each view;
+        merge: ``logits``: their mean; ``probabilities``: the mean of the softmax of each scale and
+            mirror image, of logits at the size of the picture;
             ``exp``: as the original code, exp of the sum over mirror images, the sum over scales.
         align_corners: convention of the resize of a scale's map to the picture.
         twice: one view of the whole picture is upsampled in two steps, too: to what the network was

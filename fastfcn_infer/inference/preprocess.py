@@ -23,7 +23,13 @@ _MODES: Mapping[Interpolation, int] = {
 }
 
 # Views that differ in these only are cut from one resized picture.
-_ALIKE: Mapping[str, Any] = {"window": None, "mirrored": False, "flipped": False}
+_ALIKE: Mapping[str, Any] = {
+    "window": None,
+    "canvas": (0, 0),
+    "mirrored": False,
+    "flipped": False,
+    "scale": 0,
+}
 _BAND = 1 << 16  # pixels that are interpolated together
 _BATCH = "The input of the network"
 

@@ -45,14 +45,14 @@ class _Map:
 
     Args:
         window: where it lies in the resized picture.
-        logits: (C, h, w), one map, or one for each mirror image.
+        logits: (C, h, w).
         rows: where the rows of pixels lie among those of the logits.
         columns: likewise.
         weights: of the window's rows and columns, where windows overlap.
     """
 
     window: Window
-    logits: tuple[Floats, ...]
+    logits: Floats
     rows: Taps | None
     columns: Taps | None
     weights: tuple[Floats, Floats]
@@ -102,25 +102,30 @@ class Scores:
                     "The network computed values that are infinite or not a number; there are no "
                     "labels for them. In half precision, use --precision fp32."
                 )
-        groups: dict[Size, dict[Window, list[int]]] = {}
+        # Views of a scale are averaged before they are merged with others; the softmax is taken of each
+        # mirror image, so there these are merged like scales.
+        apart = self._merge == "probabilities"
+        groups: dict[tuple[int, bool, bool], dict[Window, list[int]]] = {}
         for index, view in enumerate(views):
+            key = (view.scale, apart and view.mirrored, apart and view.flipped)
             window = view.window or Window(0, 0, *view.size)
-            groups.setdefault(view.size, {}).setdefault(window, []).append(index)
+            groups.setdefault(key, {}).setdefault(window, []).append(index)
         self._scales = tuple(
             _scale(
-                size,
-                {
-                    window: _joined([(views[i], outputs[i]) for i in indices], self._merge)
-                    for window, indices in windows.items()
-                },
-                {window: views[indices[0]].canvas for window, indices in windows.items()},
+                [
+                    (
+                        views[indices[0]],
+                        _joined([(views[i], outputs[i]) for i in indices], self._merge),
+                    )
+                    for indices in windows.values()
+                ],
                 picture,
                 procedure,
                 align_corners,
             )
-            for size, windows in groups.items()
+            for windows in groups.values()
         )
-        largest = max(float(one.max()) for s in self._scales for m in s.maps for one in m.logits)
+        largest = max(float(one.logits.max()) for scale in self._scales for one in scale.maps)
         self._overflows = self._merge == "exp" and largest > _LARGEST_EXPONENT
 
     def labels(self) -> Labels:
@@ -151,7 +156,11 @@ class Scores:
         offset = self._offset(rows, columns)
         total: Floats | None = None
         for scale in self._scales:
-            part = self._of_scale(scale, rows, columns, classes, offset)
+            if self._merge == "probabilities":
+                part = _softmax(self._of_scale(scale, rows, columns, None, offset))
+                part = part if classes is None else part[classes]
+            else:
+                part = self._of_scale(scale, rows, columns, classes, offset)
             total = part if total is None else np.add(total, part, out=total)
         if total is None:
             raise ValueError("a picture without views has no scores")
@@ -202,26 +211,12 @@ class Scores:
         classes: NDArray[np.intp] | None,
         offset: float,
     ) -> Floats:
-        """Upsample the logits of a window to some of its pixels and turn them into what is merged."""
-        down, across = _support(one.rows, rows), _support(one.columns, columns)
-        total: Floats | None = None
-        for logits in one.logits:
-            near = logits[:, down, across]
-            if self._merge != "probabilities" and classes is not None:
-                near = near[classes]
-            values = _interpolated(near, one.rows, rows, 1)
-            values = _interpolated(values, one.columns, columns, 2)
-            if self._merge == "exp":
-                values = np.exp(values - np.float32(offset))
-            elif self._merge == "probabilities":
-                values = np.exp(values - values.max(0))
-                values /= values.sum(0)
-                if classes is not None:
-                    values = values[classes]
-            total = values if total is None else total + values
-        if total is None:
-            raise ValueError("a window without logits has no scores")
-        return total if len(one.logits) == 1 else total / np.float32(len(one.logits))
+        """Upsample the logits of a window to some of its pixels; exp of them where that is merged."""
+        near = one.logits[:, _support(one.rows, rows), _support(one.columns, columns)]
+        values = near if classes is None else near[classes]
+        values = _interpolated(values, one.rows, rows, 1)
+        values = _interpolated(values, one.columns, columns, 2)
+        return np.exp(values - np.float32(offset)) if self._merge == "exp" else values
 
     def _able(self, rows: slice, columns: slice) -> NDArray[np.intp]:
         """List the classes that may win a pixel of a tile, in ascending order."""
@@ -251,8 +246,7 @@ def _near(scale: _Scale, rows: slice, columns: slice) -> Iterator[Floats]:
         mine = _overlap(one.window.top, one.window.height, down)
         beside = _overlap(one.window.left, one.window.width, across)
         if mine is not None and beside is not None:
-            for logits in one.logits:
-                yield logits[:, _support(one.rows, mine[0]), _support(one.columns, beside[0])]
+            yield one.logits[:, _support(one.rows, mine[0]), _support(one.columns, beside[0])]
 
 
 @lru_cache(64)
@@ -271,19 +265,17 @@ def taps(source: int, target: int, *, align_corners: bool) -> Taps:
 
 
 def _scale(
-    size: Size,
-    joined: dict[Window, tuple[Floats, ...]],
-    canvases: dict[Window, Size],
+    found: Sequence[tuple[View, Floats]],
     picture: Size,
     procedure: Procedure,
     align_corners: bool,
 ) -> _Scale:
-    """Prepare the windows of one scale."""
-    maps = []
-    for window, logits in joined.items():
-        canvas, (height, width) = canvases[window], logits[0].shape[1:]
-        rows = _between(height, canvas[0], align_corners=align_corners)
-        columns = _between(width, canvas[1], align_corners=align_corners)
+    """Prepare the windows of one scale, each with its joined logits."""
+    size, maps = found[0][0].size, []
+    for view, logits in found:
+        window = view.window or Window(0, 0, *size)
+        rows = _between(logits.shape[1], view.canvas[0], align_corners=align_corners)
+        columns = _between(logits.shape[2], view.canvas[1], align_corners=align_corners)
         weights = (
             _weights(procedure.windows, window.height, 0),
             _weights(procedure.windows, window.width, 1),
@@ -307,22 +299,25 @@ def _between(source: int, target: int, *, align_corners: bool) -> Taps | None:
     return None if source == target else taps(source, target, align_corners=align_corners)
 
 
-def _joined(found: Sequence[tuple[View, NDArray[Any]]], merge: Merge) -> tuple[Floats, ...]:
-    """Undo the mirroring of a window's views, and join what may be joined before upsampling.
+def _joined(found: Sequence[tuple[View, NDArray[Any]]], merge: Merge) -> Floats:
+    """Undo the mirroring of a window's views and join them: their mean, or for exp their sum.
 
-    Both conventions of interpolation are symmetric, so a mirrored canvas has mirrored logits at the
-    same places, and sums of logits can be taken there.
+    Both conventions of interpolation are symmetric, so a mirrored canvas has its logits at the same
+    places, and they can be joined before they are upsampled.
     """
     maps = []
     for view, output in found:
         axes = tuple(axis for axis, on in ((1, view.flipped), (2, view.mirrored)) if on)
-        maps.append(np.flip(output, axes).astype(np.float32, copy=False) if axes else output)
-    if merge == "probabilities" or len(maps) == 1:
-        return tuple(np.asarray(one, np.float32) for one in maps)
-    total = np.sum(np.stack(maps).astype(np.float32), 0)
-    if merge == "logits":
-        total /= np.float32(len(maps))
-    return (np.asarray(total, np.float32),)
+        maps.append(np.flip(output, axes) if axes else output)
+    if len(maps) == 1:
+        return np.asarray(maps[0], np.float32)
+    total = np.sum(np.stack(maps), 0, dtype=np.float32)
+    return np.asarray(total if merge == "exp" else total / np.float32(len(maps)), np.float32)
+
+
+def _softmax(logits: Floats) -> Floats:
+    shares = np.exp(logits - logits.max(0))
+    return np.asarray(shares / shares.sum(0), np.float32)
 
 
 def _weights(windows: Windows | None, length: int, axis: int) -> Floats:

@@ -51,6 +51,7 @@ class View:
         window: what is cut from the resized part; None: all of it. It may reach beyond it, at the
             right and at the bottom, where padding follows.
         flipped: top and bottom of the canvas are swapped.
+        scale: index of the scale of the procedure.
     """
 
     top: int
@@ -63,6 +64,7 @@ class View:
     frame: Size | None = None
     window: Window | None = None
     flipped: bool = False
+    scale: int = 0
 
 
 def plan(
@@ -110,7 +112,7 @@ def plan(
 def _views(
     procedure: Procedure, shape: tuple[int | None, int | None], picture: Size
 ) -> Iterator[View]:
-    for scale in procedure.scales:
+    for index, scale in enumerate(procedure.scales):
         size = scaled(procedure.resize, scale, picture)
         if size != picture:
             check_picture(size, picture, "resized to")
@@ -127,7 +129,7 @@ def _views(
             canvas = (shape[0] or canvas[0], shape[1] or canvas[1])
             check_picture(canvas, picture, "fed to the network as")
             for mirrored, flipped in _MIRRORS[procedure.mirror]:
-                yield View(0, 0, *picture, size, canvas, mirrored, None, window, flipped)
+                yield View(0, 0, *picture, size, canvas, mirrored, None, window, flipped, index)
 
 
 def scaled(resize: Resize | None, scale: float, picture: Size) -> Size:

@@ -270,7 +270,8 @@ def test_a_batch_too_large_for_this_machine_is_an_error_about_the_picture(kind: 
     child = f"""
 import resource
 import numpy as np
-from fastfcn_infer.artifact.manifest import Input, Resize
+from fastfcn_infer.artifact.manifest import Input
+from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import View

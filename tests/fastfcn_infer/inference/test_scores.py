@@ -206,11 +206,16 @@ def test_probabilities_are_averaged_as_mmsegmentation_s_test_time_augmentation_d
         for step in (1, -1):
             image = normal(resized)[:, :, ::step]
             z = logits_of(image, align_corners=False)[:, :, ::step]
+            z = upsampled(z, (97, 141), align_corners=False)
             share = np.exp(z - z.max(0))
-            total += upsampled(share / share.sum(0), (97, 141), align_corners=False)
-    found = merged(picture, model_of(), procedure)
-    # mmsegmentation resizes logits before the softmax where the picture was resized; see the docs.
-    np.testing.assert_allclose(found[0], total / 6, atol=1e-5)
+            total += share / share.sum(0)
+    check(merged(picture, model_of(), procedure), total / 6)
+
+
+def test_two_scales_of_one_size_count_twice() -> None:
+    picture, procedure = photograph(40, 60), Procedure(scales=(1.0, 1.001), merge="exp")
+    logits = logits_of(normal(picture), align_corners=False)
+    check(merged(picture, model_of(), procedure), 2 * np.exp(logits))
 
 
 def test_the_two_resizes_of_mmsegmentation_are_two() -> None:
