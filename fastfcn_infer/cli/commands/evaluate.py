@@ -6,15 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastfcn_infer.cli import exit_codes
-from fastfcn_infer.cli.command import (
-    add_checkpoint_arguments,
-    add_model_arguments,
-    add_procedure_arguments,
-    checkpoint_options,
-    choose,
-    open_options,
-)
+from fastfcn_infer.cli import command, exit_codes
 from fastfcn_infer.system import registry
 
 if TYPE_CHECKING:
@@ -60,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--fresh", action="store_true", help="discard the counts of an interrupted run")
     add("--ignore-names", action="store_true", help="accept classes of other names as the same")
-    add_checkpoint_arguments(parser)
-    add_procedure_arguments(parser)
-    add_model_arguments(parser)
+    command.add_checkpoint_arguments(parser)
+    command.add_procedure_arguments(parser)
+    command.add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.system.progress import Progress
 
     dataset = open_dataset(arguments.dataset, arguments.root, arguments.split)
-    options = open_options(arguments) | checkpoint_options(arguments)
-    chosen = choose(arguments)
+    options = command.open_options(arguments) | command.checkpoint_options(arguments)
+    chosen = command.choose(arguments)
     with Segmenter.from_pretrained(arguments.model, **options) as segmenter:
         segmenter.procedure = chosen(segmenter.model)
         planned = _plan(segmenter, dataset, arguments)

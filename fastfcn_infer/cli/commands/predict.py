@@ -6,15 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.cli import exit_codes
-from fastfcn_infer.cli.command import (
-    add_checkpoint_arguments,
-    add_model_arguments,
-    add_procedure_arguments,
-    checkpoint_options,
-    choose,
-    open_options,
-)
+from fastfcn_infer.cli import command, exit_codes
 
 if TYPE_CHECKING:
     from fastfcn_infer.cli.inputs import Job
@@ -52,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make results that exist again, and overwrite them",
     )
-    add_checkpoint_arguments(parser)
-    add_procedure_arguments(parser)
-    add_model_arguments(parser)
+    command.add_checkpoint_arguments(parser)
+    command.add_procedure_arguments(parser)
+    command.add_model_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,8 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--max-pixels {arguments.max_pixels}: at least 1 was expected")
     found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
     reports = []
-    options = open_options(arguments) | checkpoint_options(arguments)
-    chosen = choose(arguments)
+    options = command.open_options(arguments) | command.checkpoint_options(arguments)
+    chosen = command.choose(arguments)
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
         Progress("predict", total=len(found), unit="pictures") as bar,

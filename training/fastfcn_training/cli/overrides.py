@@ -34,18 +34,8 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Declare the options; their destinations are the fields of `Overrides`."""
     add = group.add_argument
     add("--iterations", "--iters", type=whole, metavar="N", help="steps of the optimiser")
-    add(
-        "--seed",
-        type=natural,
-        metavar="N",
-        help="of initial weights, order, augmentation and dropout",
-    )
-    add(
-        "--accumulate",
-        type=whole,
-        metavar="N",
-        help="batches whose gradients are averaged in one step",
-    )
+    add("--seed", type=natural, metavar="N", help="of weights, order, augmentation and dropout")
+    add("--accumulate", type=whole, metavar="N", help="batches averaged in one step")
     add(
         "--precision",
         type=_precision,

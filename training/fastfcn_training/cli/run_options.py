@@ -74,12 +74,7 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         help="continue an interrupted training, from its last checkpoint or from one you name",
     )
     add("--weights", type=Path, metavar="FILE", help="start from a checkpoint of any dialect")
-    add(
-        "--pretrained",
-        type=Path,
-        metavar="FILE",
-        help="start from a backbone's weights, such as ImageNet's; nothing is downloaded",
-    )
+    add("--pretrained", type=Path, metavar="FILE", help="start from the weights of a backbone")
     add(
         "--workers",
         "--num_workers",

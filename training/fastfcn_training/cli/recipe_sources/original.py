@@ -108,18 +108,8 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     add("--se-loss", action="store_true", help="train with the semantic encoding loss")
     add("--se-weight", type=float, metavar="W", help="weight of that loss, default: 0.2")
     add("--epochs", type=whole, metavar="N", help="default: as published for the data set")
-    add(
-        "--start_epoch",
-        type=natural,
-        metavar="N",
-        help="must be 0: --resume continues where the run stopped",
-    )
-    add(
-        "--batch-size",
-        type=whole,
-        metavar="N",
-        help="pictures per step of all processes together, default: 16",
-    )
+    add("--start_epoch", type=natural, metavar="N", help="must be 0: --resume continues a run")
+    add("--batch-size", type=whole, metavar="N", help="pictures per step in all, default: 16")
     add("--test-batch-size", type=whole, metavar="N", help="accepted, has no effect")
     add(
         "--lr",
