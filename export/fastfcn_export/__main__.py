@@ -131,10 +131,10 @@ def _run(given: argparse.Namespace) -> int:
         print(record.to_json(description) if given.json else description_text(description))
         _print_notes(description.notes)
         return exit_codes.FINE
-    with _Stages(quiet=given.json) as stages:
-        manifest = export(
-            given.checkpoint, given.folder, request, force=given.force, report=stages.begin
-        )
+    stages = _Stages(quiet=given.json)
+    manifest = export(
+        given.checkpoint, given.folder, request, force=given.force, report=stages.begin
+    )
     print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
     _print_notes(manifest.model.notes)
     return exit_codes.FINE
@@ -148,29 +148,16 @@ def _print_notes(notes: Sequence[str]) -> None:
 
 
 class _Stages:
-    """Progress on stderr: the name of each stage, then its seconds."""
+    """Progress on stderr: a line for each stage, after the seconds since the beginning."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._name = ""
-        self._began = 0.0
-
-    def __enter__(self) -> "_Stages":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._end()
+        self._began = time.perf_counter()
 
     def begin(self, name: str) -> None:
-        self._end()
-        self._name, self._began = name, time.perf_counter()
         if not self._quiet:
-            print(f"{name} ...", end="", file=sys.stderr, flush=True)
-
-    def _end(self) -> None:
-        if self._name and not self._quiet:
-            print(f" {time.perf_counter() - self._began:.1f} s", file=sys.stderr, flush=True)
-        self._name = ""
+            passed = time.perf_counter() - self._began
+            print(f"{passed:5.1f} s  {name}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The exit codes of the commands, and which error gives which code."""
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 
 from fastfcn_infer.errors import (
     ArtifactError,
@@ -57,7 +59,8 @@ def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
         more: errors of packages that the SDK does not know, and their codes.
     """
     try:
-        code = command()
+        with _warnings_as_lines():
+            code = command()
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -76,3 +79,18 @@ def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
         else:
             print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - commands print
         return code
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Print warnings as commands print errors, without the line of code that they point at."""
+    before = warnings.formatwarning
+
+    def line(message: Warning | str, *_: object, **__: object) -> str:
+        return f"warning: {message}\n"
+
+    warnings.formatwarning = line
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import warnings
 from pathlib import Path
 
 import cv2
@@ -160,3 +161,16 @@ def test_other_packages_can_give_their_errors_codes_of_their_own() -> None:
     assert (
         exit_codes.run(lambda: failing(errors.FastFCNError("x")), as_json=False, more=codes) == 1
     )
+
+
+def test_a_warning_is_a_line_without_the_code_that_it_points_at() -> None:
+    shown: list[str] = []
+
+    def warns() -> int:
+        shown.append(warnings.formatwarning("files were left", RuntimeWarning, "here.py", 12))
+        return 0
+
+    before = warnings.formatwarning
+    assert exit_codes.run(warns, as_json=False) == 0
+    assert shown == ["warning: files were left\n"]
+    assert warnings.formatwarning is before
