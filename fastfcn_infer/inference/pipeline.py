@@ -90,7 +90,7 @@ class Job:
         batch: views in one call at most; ignored where the graph fixes the number.
 
     Raises:
-        ValueError: the procedure cannot be had from the model's output.
+        ValueError: the model's output does not allow the procedure.
         ImageError: a picture does not fit the model, see `views.plan`, or its labels would have to
             be resized, or what the network computes for it would be too large.
     """
@@ -250,7 +250,7 @@ def segment(
         For each picture (H, W), uint8 or uint16.
 
     Raises:
-        ValueError: the procedure cannot be had from the model's output.
+        ValueError: the model's output does not allow the procedure.
         ImageError: a picture does not fit the model; see `Job`.
         ArtifactError: the network computes something else than the model describes.
         BackendError: the network failed.
