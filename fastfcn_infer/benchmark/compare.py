@@ -29,7 +29,7 @@ def compare(report: Report, base: Report, name: str, max_regress: float) -> Comp
         raise ValueError(
             f"{name} has none of the rows that were measured, so there is nothing to compare. It "
             f"has {listing([row.title for row in base.rows], '; ') or 'no rows at all'}. Rows match "
-            "if model, backend, size, batch and threads are the same."
+            "if model, backend, procedure, size, batch and threads are the same."
         )
     regressed = [change for key in both for change in _slower(now[key], before[key], max_regress)]
     return Comparison(

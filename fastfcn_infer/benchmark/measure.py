@@ -297,6 +297,7 @@ def _row(
         cold_start_seconds=start.seconds,
         peak_memory_bytes=start.peak_memory_bytes,
         others_took=others,
+        procedure=candidate.predictor.procedure.kind,
     )
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from fastfcn_infer.benchmark.environment import Environment
@@ -12,7 +12,7 @@ from fastfcn_infer.system import record
 
 FORMATS = ("table", "json", "csv", "md")
 
-Key: TypeAlias = tuple[str, str, tuple[int, int], int, int]
+Key: TypeAlias = tuple[str, str, str, tuple[int, int], int, int]
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,20 @@ class Row:
     cold_start_seconds: float  # from starting Python to the labels of a first picture
     peak_memory_bytes: int | None  # of that process, one batch included
     others_took: float | None  # share of the processors' time that other processes used
+    procedure: str = field(default="whole", metadata=record.OMITTED)  # its kind
 
     @property
     def key(self) -> Key:
         """What makes rows of two reports comparable."""
-        return self.model, self.backend, self.size, self.batch, self.threads
+        return self.model, self.backend, self.procedure, self.size, self.batch, self.threads
 
     @property
     def title(self) -> str:
         """Name the row for people."""
         height, width = self.size
+        procedure = "" if self.procedure == "whole" else f"{self.procedure}, "
         return (
-            f"{self.model} in {self.backend}, {height}x{width}, batch {self.batch}, "
+            f"{self.model} in {self.backend}, {procedure}{height}x{width}, batch {self.batch}, "
             f"{self.threads} threads"
         )
 
@@ -100,6 +102,7 @@ _TEXT: Mapping[str, Callable[[Row], str]] = {
     "model": lambda row: row.model,
     "backend": lambda row: row.backend,
     "device": lambda row: row.device,
+    "procedure": lambda row: row.procedure,
     "size": lambda row: f"{row.size[0]}x{row.size[1]}",
     "batch": lambda row: str(row.batch),
     "threads": lambda row: str(row.threads),
@@ -117,7 +120,7 @@ _TEXT: Mapping[str, Callable[[Row], str]] = {
     "peak MB": lambda row: _number(row.peak_memory_bytes, 1e-6, ".0f"),
     "runs": lambda row: str(row.end_to_end.runs),
 }
-_WORDS = ("model", "backend", "device", "size")  # left-aligned; the rest are numbers
+_WORDS = ("model", "backend", "device", "procedure", "size")  # left-aligned; the rest are numbers
 
 
 def read_report(text: str | bytes) -> Report:
@@ -159,8 +162,9 @@ def comparison_lines(found: Comparison) -> list[str]:
 
 
 def _columns(report: Report) -> list[str]:
-    """Leave out the percentiles that no row has enough runs for."""
+    """Leave out percentiles that no row has enough runs for, and a procedure that is always whole."""
     known = {
+        "procedure": any(row.procedure != "whole" for row in report.rows),
         "p90": any(row.end_to_end.p90 is not None for row in report.rows),
         "p99": any(row.end_to_end.p99 is not None for row in report.rows),
     }

@@ -27,11 +27,12 @@ def test_the_network_alone_is_held_to_its_own_time() -> None:
     assert "90.0 -> 99.1 ms, +10.1%" in change.title
 
 
-def test_rows_are_the_same_by_model_backend_size_batch_and_threads() -> None:
+def test_rows_are_the_same_by_model_backend_procedure_size_batch_and_threads() -> None:
     one = BASE.rows[0]
     for other in (
         replace(one, model="three"),
         replace(one, backend="open_vino"),
+        replace(one, procedure="tiles"),
         replace(one, size=(640, 480)),
         replace(one, batch=2),
         replace(one, threads=1),
