@@ -126,5 +126,5 @@ def test_paddle_s_log_lines_do_not_mix_with_ours(tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    stages = r"read \.\.\. \S+ s\nwrite paddle \.\.\. \S+ s\nseal \.\.\. \S+ s\n"
+    stages = r" *\S+ s  read\n *\S+ s  write paddle\n *\S+ s  seal\n"
     assert re.fullmatch(stages, done.stderr), done.stderr
