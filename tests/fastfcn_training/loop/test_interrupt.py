@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from arriving_signals import arrive
 from command_line import ROOT
 from fastfcn_training.loop.interrupt import Interrupt
 
@@ -22,22 +23,22 @@ def test_the_first_signal_is_remembered_and_answered(
 ) -> None:
     with Interrupt() as interrupt:
         before = interrupt.requested
-        os.kill(os.getpid(), number)
+        arrive(number)
         assert (before, interrupt.requested) == (False, True)
     assert "again to stop at once" in capfd.readouterr().err
 
 
 def test_an_invisible_one_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with Interrupt(visible=False) as interrupt:
-        os.kill(os.getpid(), signal.SIGINT)
+        arrive(signal.SIGINT)
         assert interrupt.requested
     assert capfd.readouterr().err == ""
 
 
 def test_the_second_one_interrupts_at_once() -> None:
     with Interrupt(visible=False), pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        arrive(signal.SIGINT)
+        arrive(signal.SIGINT)
 
 
 def test_a_launcher_that_repeats_itself_ends_nothing_early(
@@ -45,10 +46,10 @@ def test_a_launcher_that_repeats_itself_ends_nothing_early(
 ) -> None:
     with Interrupt() as interrupt:
         for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
+            arrive(signal.SIGTERM)
         assert interrupt.requested
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            arrive(signal.SIGINT)
     assert capfd.readouterr().err.count("stopping") == 1
 
 
@@ -58,7 +59,7 @@ def test_afterwards_signals_mean_what_they_meant() -> None:
     try:
         with Interrupt(visible=False):
             pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        arrive(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert heard == [signal.SIGTERM]

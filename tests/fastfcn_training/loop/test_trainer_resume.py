@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from arriving_signals import arrive
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_training.recipe.recipe import Optimiser, Recipe
 from small_trainings import RECIPE, log_events, pictures
@@ -49,7 +50,7 @@ class Stopping(TrainingLog):
     def write(self, event: str, text: str, iteration: int, **facts: Any) -> None:
         super().write(event, text, iteration, **facts)
         if (event, iteration) == ("train", self.at):
-            os.kill(os.getpid(), signal.SIGINT)
+            arrive(signal.SIGINT)
 
 
 def options(run: Path, workers: int = 0) -> TrainerOptions:
