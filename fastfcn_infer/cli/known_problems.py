@@ -132,6 +132,14 @@ PROBLEMS = (
         ("openvino",),
         None,
         None,
+        "after two models were closed in the order in which they were opened, the next signal, such as "
+        "Ctrl-C, ends the process with a segmentation fault",
+        "each thread keeps its own stack for signals",
+    ),
+    Problem(
+        ("openvino",),
+        None,
+        None,
         "importing it sends usage data to its vendor (openvino-telemetry)",
         "openvino-telemetry is kept from being imported, unless other code imported OpenVINO before",
     ),

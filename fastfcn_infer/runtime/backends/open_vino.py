@@ -16,6 +16,7 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import ONCE, importing
+from fastfcn_infer.runtime.signal_stack import kept_signal_stack
 from fastfcn_infer.system.excerpt import excerpt, printable
 
 # The fastest on processors (benchmarks/results/runtimes.json), so "auto" tries it first, except
@@ -108,8 +109,9 @@ class OpenVino:
 
     def close(self) -> None:
         """Release the graph; runs in progress still complete."""
-        self._compiled = None
-        self._idle = queue.SimpleQueue()
+        with kept_signal_stack():
+            self._compiled = None
+            self._idle = queue.SimpleQueue()
 
     def _check_names(self, path: Path, model: Model) -> None:
         # A port has several names where a conversion of types stood beside it and was taken in.
@@ -145,7 +147,7 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
     }
     try:
         # Threads that open the first graphs of a process together wait for each other for ever.
-        with ONCE:
+        with ONCE, kept_signal_stack():
             # By name: otherwise OpenVINO offers the file to each of its readers until one takes it.
             reader = frontend.FrontEndManager().load_by_framework("onnx")
             graph = reader.convert(reader.load(str(path)))
