@@ -40,7 +40,10 @@ def test_a_trained_network_of_any_choice_exports_and_is_proven(name: str, tmp_pa
     said = trained(CHOICES[name])
     manifest = export(write_trained(tmp_path / "m.safetensors", said), tmp_path / "out")
     model = manifest.model
-    assert manifest.verification is not None
+    record = manifest.verification
+    assert record is not None
+    assert record.worst_difference <= 1e-4  # of the largest logit, against the unfused network
+    assert record.label_agreement >= 0.999
     assert model.classes == said.classes
     assert (model.input.mean, model.input.std) == (said.mean, said.std)
     assert model.input.padding == said.padding
