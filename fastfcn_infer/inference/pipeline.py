@@ -114,6 +114,12 @@ class Job:
         for size, views in zip(self.sizes, self.views, strict=True):
             for view in views:
                 self._check(view, size)
+            # The outputs of all views are held until the picture is labelled.
+            check_array(
+                (sum(self._output_bytes(view.canvas) for view in views),),
+                1,
+                f"The outputs for all views of a picture of {size[0]} x {size[1]} pixels, in bytes,",
+            )
         self.calls = _calls(self.views, partial(self._most, batch=batch))
 
     def batch(self, call: Call) -> Batch:
@@ -216,9 +222,13 @@ class Job:
         model = self._model
         if model.input.shape[0] is not None:
             return model.input.shape[0]
-        output = prod(model.output.shape(1, len(model.classes), canvas)) * model.output.itemsize
-        fitting = LARGEST_ARRAY // max(output, 12 * canvas[0] * canvas[1])
+        fitting = LARGEST_ARRAY // max(self._output_bytes(canvas), 12 * canvas[0] * canvas[1])
         return max(1, min(batch, fitting))
+
+    def _output_bytes(self, canvas: Size) -> int:
+        """Return the size of the output for one view."""
+        model = self._model
+        return prod(model.output.shape(1, len(model.classes), canvas)) * model.output.itemsize
 
     def _view(self, part: Part) -> View:
         return self.views[part.picture][part.view]

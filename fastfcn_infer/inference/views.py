@@ -138,10 +138,10 @@ def scaled(resize: Resize | None, scale: float, picture: Size) -> Size:
     Source: the original code rounds the long side up; PaddleSeg and mmcv round the sides of the
     picture times the scale, halves up.
     """
-    if resize is None or resize.rule == "scale":
-        return picture if scale == 1 else _scaled(picture, scale)
     if scale == 1:
-        return resized(resize, picture)
+        return picture if resize is None else resized(resize, picture)
+    if resize is None or resize.rule == "scale":
+        return _scaled(picture, scale)
     limit = None if resize.limit is None else math.ceil(resize.limit * scale)
     return resized(replace(resize, size=math.ceil(resize.size * scale), limit=limit), picture)
 
@@ -206,6 +206,8 @@ def framed(frame: Frame, picture: Size) -> Size:
 
 def resized(resize: Resize, picture: Size) -> Size:
     """Return the size (height, width) that a rule brings a picture to; at least 1 x 1."""
+    if resize.rule == "scale":
+        return picture
     if resize.arithmetic == "paddleseg":
         return _resized_by_paddleseg(resize, picture)
     height, width = picture

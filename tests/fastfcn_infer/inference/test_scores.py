@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import Model, Output
 from fastfcn_infer.artifact.procedure import PRESETS, Merge, Mirror, Procedure, Resize, Windows
-from fastfcn_infer.errors import BackendError
+from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.inference.pipeline import Job, choose_procedure, segment
 from fastfcn_infer.inference.scores import TILE
 from fastfcn_infer.inference.views import View, plan
@@ -210,6 +210,21 @@ def test_probabilities_are_averaged_as_mmsegmentation_s_test_time_augmentation_d
             share = np.exp(z - z.max(0))
             total += share / share.sum(0)
     check(merged(picture, model_of(), procedure), total / 6)
+
+
+def test_a_preset_reduced_to_its_first_view_sees_the_picture_at_its_own_size() -> None:
+    picture = photograph(50, 70)
+    procedure = Procedure.preset("paddleseg-ms-flip", scales=(1.0,), mirror="none")
+    (found,) = segment([picture], model_of(), Network(), procedure=procedure)
+    (whole,) = segment([picture], model_of(), Network())
+    np.testing.assert_array_equal(found, whole)
+
+
+def test_outputs_that_together_are_too_large_are_refused_before_any_is_computed() -> None:
+    many = replace(tiny_model(60_000), align_corners=False)
+    picture = np.zeros((2000, 2000, 3), np.uint8)
+    with pytest.raises(ImageError, match=r"all views of a picture of 2000 x 2000.*GiB"):
+        Job([picture], many, procedure=Procedure(windows=Windows(64, 64)))
 
 
 def test_two_scales_of_one_size_count_twice() -> None:
