@@ -232,6 +232,15 @@ class Procedure:
         plain = self.scales == (1.0,) and self.windows is None and self.mirror == "none"
         return plain and self.merge == "logits" and not self.twice
 
+    @property
+    def mirrors_windows(self) -> bool:
+        """Tell whether windows are mirrored where they lie, and not cut from the mirrored picture.
+
+        The original code pads a window and mirrors it. PaddleSeg and mmsegmentation mirror the picture
+        and slide over that; windows that are moved back at its border then lie elsewhere.
+        """
+        return self.windows is None or self.windows.border == "pad" or self.merge == "exp"
+
     @classmethod
     def preset(cls, name: str, **changes: Any) -> "Procedure":
         """Return a preset, with some settings changed.

@@ -10,6 +10,7 @@ smallest and the largest logit around the tile (exp keeps the order), so a class
 lies below another's lower bound is left out. What remains is computed as the authors compute it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,9 +103,9 @@ class Scores:
                     "The network computed values that are infinite or not a number; there are no "
                     "labels for them. In half precision, use --precision fp32."
                 )
-        # Views of a scale are averaged before they are merged with others; the softmax is taken of each
-        # mirror image, so there these are merged like scales.
-        apart = self._merge == "probabilities"
+        # Views of a scale are averaged before they are merged with others. Mirror images are merged like
+        # scales where the softmax is taken of each, or where their windows lie elsewhere.
+        apart = self._merge == "probabilities" or not _share_windows(views)
         groups: dict[tuple[int, bool, bool], dict[Window, list[int]]] = {}
         for index, view in enumerate(views):
             key = (view.scale, apart and view.mirrored, apart and view.flipped)
@@ -237,6 +238,12 @@ class Scores:
         # Rounding may lift a score above its bound by a few units in the last place.
         slack = 1e-5 * np.abs(high).max()
         return np.flatnonzero(high >= low.max() - slack)
+
+
+def _share_windows(views: Sequence[View]) -> bool:
+    """Tell whether every window has all mirror images."""
+    images = {(view.mirrored, view.flipped) for view in views}
+    return set(Counter((view.scale, view.window) for view in views).values()) == {len(images)}
 
 
 def _near(scale: _Scale, rows: slice, columns: slice) -> Iterator[Floats]:

@@ -79,7 +79,8 @@ def plan(
 
     Returns:
         The views: one of the whole picture, or for each scale each window, in row-major order, each
-        followed by its mirror images.
+        followed by its mirror images, or by the windows at that place of the mirrored pictures
+        (`Procedure.mirrors_windows`).
 
     Raises:
         ImageError: the picture is too long, or so thin that it would be too large when padded or
@@ -129,7 +130,17 @@ def _views(
             canvas = (shape[0] or canvas[0], shape[1] or canvas[1])
             check_picture(canvas, picture, "fed to the network as")
             for mirrored, flipped in _MIRRORS[procedure.mirror]:
-                yield View(0, 0, *picture, size, canvas, mirrored, None, window, flipped, index)
+                shown = window
+                if not procedure.mirrors_windows:
+                    shown = _mirrored(window, size, mirrored=mirrored, flipped=flipped)
+                yield View(0, 0, *picture, size, canvas, mirrored, None, shown, flipped, index)
+
+
+def _mirrored(window: Window, size: Size, *, mirrored: bool, flipped: bool) -> Window:
+    """Say where a window of the mirrored picture lies in the picture."""
+    top = size[0] - window.top - window.height if flipped else window.top
+    left = size[1] - window.left - window.width if mirrored else window.left
+    return replace(window, top=top, left=left)
 
 
 def scaled(resize: Resize | None, scale: float, picture: Size) -> Size:

@@ -26,6 +26,12 @@ Size = tuple[int, int]
 
 CLASSES = 5
 SCORES = 1e-5  # of the largest
+FLIPS: dict[Mirror, list[tuple[int, ...]]] = {  # axes of (3, H, W)
+    "none": [()],
+    "horizontal": [(), (2,)],
+    "vertical": [(), (1,)],
+    "both": [(), (2,), (1,), (1, 2)],
+}
 
 
 class Network:
@@ -165,12 +171,7 @@ def test_scales_and_mirrors_are_paddleseg_s(mirror: Mirror) -> None:
     picture, scales = photograph(97, 141), (0.5, 1.0, 1.75)
     procedure = Procedure.preset("paddleseg-ms-flip", scales=scales, mirror=mirror)
     total = np.zeros((CLASSES, 97, 141))
-    flips: list[tuple[int, ...]] = [
-        axes
-        for axes in [(), (2,), (1,), (1, 2)]
-        if (mirror in ("horizontal", "both") or 2 not in axes)
-        and (mirror in ("vertical", "both") or 1 not in axes)
-    ]
+    flips = FLIPS[mirror]
     for scale in scales:
         size = (int(97 * scale + 0.5), int(141 * scale + 0.5))
         image = upsampled(normal(picture), size, align_corners=False).astype(np.float64)
@@ -178,6 +179,30 @@ def test_scales_and_mirrors_are_paddleseg_s(mirror: Mirror) -> None:
             found = np.flip(logits_of(np.flip(image, axes), align_corners=False), axes)
             total += upsampled(found, (97, 141), align_corners=False)
     check(merged(picture, model_of(), procedure), total / (len(scales) * len(flips)))
+
+
+@pytest.mark.parametrize("mirror", ["none", "horizontal", "vertical", "both"])
+@pytest.mark.parametrize("size", [(97, 141), (50, 211), (64, 64)])
+def test_windows_of_several_scales_are_cut_from_the_mirrored_picture_as_paddleseg_does(
+    mirror: Mirror, size: Size
+) -> None:
+    picture, scales, crop, stride = photograph(*size), (0.75, 1.0, 1.5), (64, 56), (40, 48)
+    procedure = Procedure.preset(
+        "paddleseg-ms-flip", scales=scales, mirror=mirror, windows=Windows(crop, stride)
+    )
+    total = np.zeros((CLASSES, *size))
+    for scale in scales:
+        scaled = (int(size[0] * scale + 0.5), int(size[1] * scale + 0.5))
+        image = upsampled(normal(picture), scaled, align_corners=False).astype(np.float64)
+        for axes in FLIPS[mirror]:
+            found = slide(
+                np.flip(image, axes),
+                crop,
+                stride,
+                lambda part: logits_of(part, align_corners=False),
+            )
+            total += upsampled(np.flip(found, axes), size, align_corners=False)
+    check(merged(picture, model_of(), procedure), total / (len(scales) * len(FLIPS[mirror])))
 
 
 @pytest.mark.parametrize("size", [(120, 90), (90, 120), (60, 200)])
