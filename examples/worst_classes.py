@@ -7,7 +7,7 @@ import numpy as np
 from fastfcn_infer import Segmenter, open_dataset
 
 
-def main(name: str, root: str, split: str = "val") -> None:
+def main(name: str, root: str, split: str = "test") -> None:
     """Print the five worst classes, and what each was mostly taken for."""
     with Segmenter.from_pretrained() as segmenter:
         found = segmenter.evaluate(open_dataset(name, root, split))

@@ -191,6 +191,7 @@ class Segmenter:
         state: str | os.PathLike[str] | None = None,
         fresh: bool = False,
         ignore_names: bool = False,
+        allow_trained: bool = False,
     ) -> "Evaluation":
         """Score this model: every picture is labelled and compared with its label map.
 
@@ -205,12 +206,15 @@ class Segmenter:
                 file continues where this one was interrupted.
             fresh: discard the counts of an earlier run.
             ignore_names: accept classes of other names; their order has to be the same.
+            allow_trained: score the model even on pictures that it was trained on; the result then
+                carries a warning.
 
         Returns:
             Scores, speed, and the pictures that could not be read.
 
         Raises:
-            EvaluationError: model, data set and an earlier run's counts do not match.
+            EvaluationError: model, data set and an earlier run's counts do not match, or the model
+                was trained on some of the pictures.
             BackendError: the runtime failed, or this segmenter was closed.
         """
         from fastfcn_infer.evaluation.evaluate import evaluate
@@ -224,6 +228,7 @@ class Segmenter:
             state=None if state is None else Path(state),
             fresh=fresh,
             ignore_names=ignore_names,
+            allow_trained=allow_trained,
         )
         return evaluate(self, dataset, planned, convention)
 

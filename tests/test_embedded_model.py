@@ -8,7 +8,9 @@ import pytest
 from command_line import EMBEDDED, PHOTOGRAPH, ROOT
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
 from fastfcn_infer.artifact.class_table import class_table
+from fastfcn_infer.artifact.onnx_metadata import read_model_of
 from fastfcn_infer.data.dataset import open_dataset
+from fastfcn_infer.data.trained_on import describe_training, recognised
 from fastfcn_infer.segmenter import Segmenter
 
 CARD = EMBEDDED.with_name(f"{EMBEDDED.name}.md")
@@ -32,6 +34,23 @@ def test_it_is_proven_equal_to_the_network_that_was_trained(artifact: Artifact) 
     assert artifact.manifest.verification.label_agreement >= 0.999
     assert artifact.model.network.dialect == "fastfcn"
     assert artifact.model.classes == class_table("camvid")
+
+
+def test_its_manifest_and_its_card_say_what_it_was_trained_on(artifact: Artifact) -> None:
+    (trained,) = artifact.model.trained_on
+    assert (trained.dataset, trained.parts, trained.pictures) == ("camvid", ("train", "val"), 468)
+    assert read_model_of(EMBEDDED / "model.onnx").trained_on == (trained,)
+    assert "CamVid's train and val parts (468 road" in CARD.read_text(encoding="utf-8")
+    assert ACCURACY["split"] not in trained.parts
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="CamVid is not there")
+def test_its_training_pictures_are_recognised_by_their_content(artifact: Artifact) -> None:
+    assert (
+        describe_training(open_dataset("camvid", CAMVID, "trainval")) == artifact.model.trained_on
+    )
+    test = open_dataset("camvid", CAMVID, "test")
+    assert recognised(artifact.model.trained_on, test.samples) == ()
 
 
 def test_its_card_has_the_figures_of_the_committed_evaluation() -> None:

@@ -136,6 +136,7 @@ def model_of(
             recognised, classes, request.output, accept_own_size=request.accept_own_size
         ),
         network=network_facts(recognised),
+        trained_on=() if recognised.trained is None else recognised.trained.learned_from,
     )
     return replace(model, notes=notes(recognised, model, request.formats))
 

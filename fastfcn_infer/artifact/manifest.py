@@ -158,6 +158,24 @@ class Network:
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """Pictures that the weights were trained on: scores on them say little about other pictures.
+
+    Args:
+        dataset: name of the data set, as `fastfcn datasets` lists it.
+        parts: names of its parts.
+        pictures: their number; 0: unknown.
+        sample: fingerprints of some of the pictures, which recognise them in any folder and under
+            any name; see `fastfcn_infer.data.trained_on`.
+    """
+
+    dataset: str
+    parts: tuple[str, ...]
+    pictures: int = 0
+    sample: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
+
+
+@dataclass(frozen=True)
 class Model:
     """Everything needed to run the graph correctly."""
 
@@ -171,6 +189,8 @@ class Model:
     network: Network
     # How labels may differ from those of a plain export of the same checkpoint, in sentences.
     notes: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
+    # What the weights were trained on, pretraining of a backbone left out; empty: unknown.
+    trained_on: tuple[TrainedOn, ...] = field(default=(), metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be combined; the parts were checked each by itself."""

@@ -46,6 +46,8 @@ class Evaluation:
         failed: names of the pictures that could not be counted -> why.
         seconds: from reading the first file to the last count, earlier parts of the run included.
         provenance: model, runtime, versions.
+        trained: whether the model was trained on some of the pictures; None: unknown.
+        warnings: what a reader of the scores has to know, one sentence each.
     """
 
     model: str
@@ -58,6 +60,8 @@ class Evaluation:
     failed: Mapping[str, str]
     seconds: float
     provenance: Mapping[str, str] = field(default_factory=dict)
+    trained: bool | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def scores(self) -> Scores:
@@ -135,6 +139,8 @@ def evaluate(
         tally.failed,
         tally.seconds,
         predictor.provenance,
+        planned.trained,
+        planned.warnings,
     )
 
 

@@ -9,6 +9,7 @@ from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.errors import EvaluationError
 from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.evaluation.state import Run, Tally, describe_run, read_state
+from fastfcn_infer.evaluation.trained_parts import trained_warnings
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.system.atomic import has_content
 from fastfcn_infer.system.excerpt import excerpt, listing, printable
@@ -28,6 +29,8 @@ class Plan:
         predictions: folder to save predicted labels in; None: they are not saved.
         state: file to keep the counts in; None: they are not kept.
         tally: what an earlier run counted.
+        trained: whether the model was trained on some of the pictures; None: unknown.
+        warnings: what a reader of the scores has to know, one sentence each.
     """
 
     run: Run
@@ -35,6 +38,8 @@ class Plan:
     predictions: Path | None
     state: Path | None
     tally: Tally
+    trained: bool | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def todo(self) -> list[tuple[int, Sample]]:
@@ -63,13 +68,15 @@ def plan(
     state: Path | None = None,
     fresh: bool = False,
     ignore_names: bool = False,
+    allow_trained: bool = False,
 ) -> Plan:
     """Check that model and data set match, and find what an earlier run counted.
 
     Args: as of `Segmenter.evaluate`.
 
     Raises:
-        EvaluationError: they do not match, or an earlier run's state is of another evaluation.
+        EvaluationError: they do not match, an earlier run's state is of another evaluation, or the
+            model was trained on some of the pictures and `allow_trained` is false.
         ValueError: `limit` is not positive, or both `predictions` and `state` are given.
         OSError: the state cannot be read.
     """
@@ -81,10 +88,11 @@ def plan(
         )
     _check_classes(predictor.model.classes, dataset, ignore_names=ignore_names)
     _check_samples(dataset)
+    samples = dataset.samples[:limit]
+    warnings = trained_warnings(predictor.model, dataset, samples, allowed=allow_trained)
     run = describe_run(
         predictor.artifact, predictor.procedure, predictor.provenance["backend"], dataset
     )
-    samples = dataset.samples[:limit]
     if predictions is not None:
         state = predictions / STATE_NAME
     found = None
@@ -97,7 +105,15 @@ def plan(
             f"{state} has counted {found.seen} pictures already, more than the limit of {limit}. "
             "Raise the limit, or give --fresh (fresh=True) to start again."
         )
-    return Plan(run, samples, predictions, state, found or Tally(Confusion(len(dataset.classes))))
+    return Plan(
+        run,
+        samples,
+        predictions,
+        state,
+        found or Tally(Confusion(len(dataset.classes))),
+        trained=bool(warnings) if predictor.model.trained_on else None,
+        warnings=warnings,
+    )
 
 
 def _check_classes(model: Sequence[ClassInfo], dataset: Dataset, *, ignore_names: bool) -> None:

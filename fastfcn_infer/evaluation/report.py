@@ -47,6 +47,8 @@ def to_data(found: Evaluation) -> dict[str, Any]:
         "dataset": found.dataset,
         "split": found.split,
         "convention": found.convention,
+        "trained_on": found.trained,
+        "warnings": list(found.warnings),
         "mean_iou": _number(scores.mean_iou),
         "pixel_accuracy": _number(scores.pixel_accuracy),
         "mean_accuracy": _number(scores.mean_accuracy),
@@ -99,6 +101,7 @@ def _summary(found: Evaluation) -> list[str]:
             f"{nowhere} of {len(found.names)} classes are neither in the labels nor predicted; by "
             f"this convention {_NOWHERE[found.convention]}"
         )
+    lines += [f"WARNING: {warning}" for warning in found.warnings]
     return lines
 
 

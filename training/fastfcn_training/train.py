@@ -149,6 +149,7 @@ def _train(
             TrainerOptions(run, workers, options.keep, options.log_every),
             processes,
             weights=initial.weights or None,
+            earlier=initial.trained_on,
             resume=resumed,
         )
         text = "\n".join((*lines, f"worker processes: {workers}", *notes))

@@ -5,12 +5,12 @@ nothing is. The tensors have our names.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.artifact.manifest import ClassInfo, Input
+from fastfcn_infer.artifact.manifest import ClassInfo, Input, TrainedOn
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
@@ -35,6 +35,8 @@ class Trained:
         iterations: steps that the optimiser has made.
         convention: of the scores that validation reported.
         resize: how a picture is sized for the network; None: not at all.
+        trained_on: the pictures that this training and those before it learned from; empty in the
+            files of older versions, see `learned_from`.
 
     Raises:
         ValueError: values that no training has; lists all of them.
@@ -51,6 +53,7 @@ class Trained:
     iterations: int
     convention: Literal["paddleseg", "fastfcn", "mmseg"] = "paddleseg"
     resize: Resize | None = None
+    trained_on: tuple[TrainedOn, ...] = field(default=(), metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Check what the types leave open."""
@@ -65,6 +68,14 @@ class Trained:
             faults.append(f"iterations is {self.iterations}; 0 or more was expected")
         if faults:
             raise ValueError("; ".join(faults))
+
+    @property
+    def learned_from(self) -> tuple[TrainedOn, ...]:
+        """The pictures that the weights learned from; empty if unknown."""
+        if self.trained_on:
+            return self.trained_on
+        name, _, part = self.dataset.partition(" ")
+        return (TrainedOn(name, (part,)),) if part else ()
 
 
 def read_trained(checkpoint: str | os.PathLike[str] | CheckpointFile) -> Trained | None:

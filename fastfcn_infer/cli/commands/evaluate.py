@@ -28,7 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--dataset", required=True, metavar="NAME", help=f"data set: {names}")
     add("--root", required=True, type=Path, metavar="DIR", help="folder of the data set")
-    add("--split", default="val", help="part of the data set (default: val)")
+    add(
+        "--split",
+        metavar="PART",
+        help="part of the data set (default: val, or test if the model was trained on val)",
+    )
+    add(
+        "--allow-trained",
+        action="store_true",
+        help="score the model even on pictures that it was trained on",
+    )
     add(
         "--convention",
         choices=("paddleseg", "fastfcn", "mmseg"),
@@ -59,17 +68,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the pictures one by one; a bad one is reported and left out (exit 3)."""
-    from fastfcn_infer.data.dataset import open_dataset
     from fastfcn_infer.evaluation.evaluate import evaluate
     from fastfcn_infer.evaluation.report import table, to_data
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
-    dataset = open_dataset(arguments.dataset, arguments.root, arguments.split)
+    opened = _named_part(arguments)
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
     chosen = command.choose(arguments)
     with Segmenter.from_pretrained(arguments.model, **options) as segmenter:
         segmenter.procedure = chosen(segmenter.model)
+        dataset = opened or _default_part(segmenter, arguments)
         planned = _plan(segmenter, dataset, arguments)
         try:
             with Progress(
@@ -99,6 +108,33 @@ def run(arguments: argparse.Namespace) -> int:
     return exit_codes.SOME_FAILED if found.failed else exit_codes.FINE
 
 
+def _named_part(arguments: argparse.Namespace) -> "Dataset | None":
+    """Open the part that was asked for, before the model is; None if none was."""
+    from fastfcn_infer.data.dataset import layout, open_dataset
+
+    if arguments.split is None:
+        layout(arguments.dataset)  # a wrong name is an error now
+        return None
+    return open_dataset(arguments.dataset, arguments.root, arguments.split)
+
+
+def _default_part(segmenter: "Segmenter", arguments: argparse.Namespace) -> "Dataset":
+    from fastfcn_infer.data.dataset import open_dataset
+    from fastfcn_infer.evaluation.trained_parts import DEFAULT_SPLITS, open_default_part
+
+    found = open_default_part(
+        segmenter.model,
+        arguments.dataset,
+        lambda split: open_dataset(arguments.dataset, arguments.root, split),
+    )
+    if found.split != DEFAULT_SPLITS[0]:
+        print(
+            f"note: scoring the part {found.split}: the model was trained on {DEFAULT_SPLITS[0]}",
+            file=sys.stderr,
+        )
+    return found
+
+
 def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namespace) -> "Plan":
     """Plan the run; its state is kept, if it can be, as any run may be interrupted."""
     from fastfcn_infer.evaluation.plan import plan
@@ -114,6 +150,7 @@ def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namesp
         state=state,
         fresh=arguments.fresh,
         ignore_names=arguments.ignore_names,
+        allow_trained=arguments.allow_trained,
     )
     if planned.tally.seen:
         left = len(planned.todo)

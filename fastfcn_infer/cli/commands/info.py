@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 from fastfcn_infer.cli import exit_codes
 
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         model = data.get("model", data)
         model["classes"] = _short([entry["name"] for entry in model["classes"]])
+        if "trained_on" in model:
+            model["trained_on"] = [_trained(entry) for entry in model["trained_on"]]
     _print(data, as_json=arguments.json)
     return exit_codes.FINE
 
@@ -50,6 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _short(names: list[str]) -> str:
     shown = names if len(names) <= SHOWN else [*names[:SHOWN], "..."]
     return f"{len(names)}: {', '.join(shown)}"
+
+
+def _trained(entry: dict[str, Any]) -> str:
+    count = f" ({entry['pictures']} pictures)" if entry["pictures"] else ""
+    return f"{entry['dataset']}: {', '.join(entry['parts'])}{count}"
 
 
 def _print(data: dict[str, object], *, as_json: bool) -> None:

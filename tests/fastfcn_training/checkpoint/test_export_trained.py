@@ -9,7 +9,8 @@ from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.class_table import class_table
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.data.dataset import open_dataset
-from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.data.trained_on import describe_training
+from fastfcn_infer.errors import CheckpointError, EvaluationError
 from fastfcn_infer.inference.replay import replay
 from fastfcn_training.checkpoint.export_trained import check_export, export_trained, final_weights
 from fastfcn_training.recipe.recipe import Augmentation, Data, Losses, Optimiser, Recipe, Schedule
@@ -77,8 +78,11 @@ def test_the_artifact_scores_on_a_data_set_what_the_training_network_scores(
     manifest = export_trained(run, tmp_path / "model")
     assert manifest.model.classes == class_table("camvid")
     assert manifest.model.procedure.resize == resize
+    assert manifest.model.trained_on == describe_training(data)
     with Segmenter.from_pretrained(tmp_path / "model", device="cpu") as segmenter:
-        found = segmenter.evaluate(data)
+        with pytest.raises(EvaluationError, match="was trained on camvid, part train"):
+            segmenter.evaluate(data)
+        found = segmenter.evaluate(data, allow_trained=True)
         assert replay(segmenter).passed
     assert found.convention == "fastfcn"
     assert found.pictures == 5

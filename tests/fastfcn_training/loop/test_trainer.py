@@ -12,7 +12,9 @@ import pytest
 from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.network.choice import architecture
 from fastfcn_export.target.random_weights import random_weights
+from fastfcn_infer.artifact.manifest import TrainedOn
 from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.data.trained_on import describe_training
 from fastfcn_infer.errors import CheckpointError, DatasetError
 from fastfcn_infer.evaluation.metrics import Confusion, Convention
 from fastfcn_training.recipe.recipe import Losses, Recipe, Schedule
@@ -29,6 +31,7 @@ from fastfcn_training.errors import TrainingError  # noqa: E402
 from fastfcn_training.loop import step, trainer  # noqa: E402
 from fastfcn_training.loop.log import TrainingLog  # noqa: E402
 from fastfcn_training.loop.trainer import Trainer, TrainerOptions  # noqa: E402
+from fastfcn_training.network.pretrained import initial_network  # noqa: E402
 from fastfcn_training.paddle_setup.distributed import ProcessGroup  # noqa: E402
 
 
@@ -213,6 +216,33 @@ def test_given_weights_are_where_it_begins(data: Dataset, tmp_path: Path) -> Non
     network = Trainer(RECIPE, data, None, given, ProcessGroup(), weights=weights).network
     for name, array in network.weights().items():
         assert np.array_equal(array, weights[name])
+
+
+def test_its_files_say_what_it_and_the_trainings_before_it_learned_from(
+    data: Dataset, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, iterations=2)
+    earlier = TrainedOn("camvid", ("train",))
+    weights = random_weights(architecture(RECIPE.network, 3))
+    given = TrainerOptions(tmp_path, workers=0)
+    with TrainingLog(tmp_path, visible=False) as writer:
+        Trainer(recipe, data, None, given, ProcessGroup(), weights=weights, earlier=[earlier]).run(
+            writer
+        )
+    expected = describe_training(data, [earlier])
+    assert [entry.dataset for entry in expected] == ["camvid", "made"]
+    resumed = open_checkpoint(tmp_path)
+    assert resumed.progress.trained_on == expected
+    again = Trainer(recipe, data, None, given, ProcessGroup(), resume=resumed)
+    assert again.trained().trained_on == expected
+    described = read_trained(tmp_path / "model.safetensors")
+    assert described is not None
+    assert described.learned_from == expected
+    for given_as in ("network", "backbone"):
+        start = initial_network(
+            architecture(RECIPE.network, 3), 0, **{given_as: tmp_path / "model.safetensors"}
+        )
+        assert start.trained_on == expected
 
 
 def test_weights_of_another_network_are_refused(data: Dataset, tmp_path: Path) -> None:

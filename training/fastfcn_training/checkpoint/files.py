@@ -30,7 +30,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fastfcn_export.dialect.trained import KEY, Trained
-from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo, TrainedOn
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import sweep, write_file, write_folder
@@ -80,6 +80,7 @@ class Progress:
         samples: pictures in the training part; None if unknown.
         loss_scale: of mixed precision.
         sha256: of the other two files, hexadecimal; empty in old checkpoints, which are not checked.
+        trained_on: the pictures that the weights learned from; empty in old checkpoints.
     """
 
     recipe: Recipe
@@ -89,6 +90,7 @@ class Progress:
     samples: int | None = None
     loss_scale: LossScale | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    trained_on: tuple[TrainedOn, ...] = field(default=(), metadata=record.OMITTED)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,12 @@ class Checkpoint:
     optimiser: Tensors
 
 
-def describe(recipe: Recipe, classes: tuple[ClassInfo, ...], iterations: int) -> Trained:
+def describe(
+    recipe: Recipe,
+    classes: tuple[ClassInfo, ...],
+    iterations: int,
+    trained_on: tuple[TrainedOn, ...] = (),
+) -> Trained:
     """Describe the network of a recipe after some iterations, with its conventions."""
     return Trained(
         format_version=1,
@@ -114,6 +121,7 @@ def describe(recipe: Recipe, classes: tuple[ClassInfo, ...], iterations: int) ->
         iterations=iterations,
         convention=recipe.convention,
         resize=recipe.resize,
+        trained_on=trained_on,
     )
 
 

@@ -1,6 +1,6 @@
 """The training loop: step, log, validate, save, and repeat."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from fastfcn_export.dialect.trained import Trained
 from fastfcn_export.network import choice
 from fastfcn_export.network.primitives import Weights
+from fastfcn_infer.artifact.manifest import TrainedOn
 from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.data.trained_on import describe_training
 from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
 from fastfcn_training.checkpoint.files import Best, Checkpoint, Progress, describe
 from fastfcn_training.checkpoint.resume_checks import check_classes, check_resumed
@@ -65,6 +67,7 @@ class Trainer:
         options: how to run it.
         processes: the processes that train together; only the first one writes.
         weights: initial weights, by our names; None: drawn from the recipe's seed.
+        earlier: what the initial weights were trained on.
         resume: checkpoint to continue from instead.
 
     Attributes:
@@ -87,6 +90,7 @@ class Trainer:
         processes: ProcessGroup,
         *,
         weights: Weights | None = None,
+        earlier: Sequence[TrainedOn] = (),
         resume: Checkpoint | None = None,
     ) -> None:
         self._recipe, self._data, self._validation = recipe, data, validation
@@ -108,6 +112,8 @@ class Trainer:
         if resume is not None:
             self._training_step.load(resume.optimiser, resume.progress.loss_scale)
             self.iteration, self._best = resume.progress.iteration, resume.progress.best
+        known = () if resume is None else resume.progress.trained_on
+        self._trained_on = known or describe_training(data, earlier)
 
     @property
     def network(self) -> TrainingNetwork:
@@ -177,6 +183,7 @@ class Trainer:
             self._best,
             samples=len(self._data.samples),
             loss_scale=scale,
+            trained_on=self._trained_on,
         )
         self._run_folder.save(
             Checkpoint(progress, self.network.weights(), optimiser), self.trained()
@@ -184,7 +191,7 @@ class Trainer:
 
     def trained(self) -> Trained:
         """Describe the network and its conventions."""
-        return describe(self._recipe, self._data.classes, self.iteration)
+        return describe(self._recipe, self._data.classes, self.iteration, self._trained_on)
 
     def _due(self, every: int) -> bool:
         at_end = self.iteration == self._recipe.iterations

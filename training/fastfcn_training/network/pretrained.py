@@ -25,6 +25,7 @@ from fastfcn_export.network.architecture import (
 from fastfcn_export.network.primitives import Weights
 from fastfcn_export.request import PathLike
 from fastfcn_export.target.targets import cost
+from fastfcn_infer.artifact.manifest import TrainedOn
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_training.network.backbone_names import namings
@@ -41,10 +42,12 @@ class Pretrained:
     Args:
         weights: by our names, float32; the network's other tensors start from random values.
         notes: what was not used or starts from random values, and why; one sentence each.
+        trained_on: the pictures that the file's weights learned from, if it says so.
     """
 
     weights: Weights
     notes: tuple[str, ...]
+    trained_on: tuple[TrainedOn, ...] = ()
 
 
 def initial_network(
@@ -73,12 +76,12 @@ def initial_network(
         )
     drawn = initial_weights(architecture, seed)
     if backbone is not None:
-        found = backbone_weights(backbone, architecture)
+        found, learned_from = backbone_weights(backbone, architecture), _learned_from(backbone)
     elif network is not None:
-        found = network_weights(network, architecture)
+        found, learned_from = network_weights(network, architecture), _learned_from(network)
     else:
         return Pretrained(drawn, ())
-    return Pretrained({**drawn, **found.weights}, found.notes)
+    return Pretrained({**drawn, **found.weights}, found.notes, learned_from)
 
 
 def backbone_weights(path: PathLike, architecture: Architecture) -> Pretrained:
@@ -151,6 +154,11 @@ def network_weights(path: PathLike, architecture: Architecture) -> Pretrained:
         if name in wanted and not name.startswith(tuple(random))
     }
     return Pretrained(_float32(weights), tuple(dict.fromkeys(random.values())))
+
+
+def _learned_from(path: PathLike) -> tuple[TrainedOn, ...]:
+    trained = read_trained(path)
+    return () if trained is None else trained.learned_from
 
 
 def _recognised(path: PathLike) -> Recognised:

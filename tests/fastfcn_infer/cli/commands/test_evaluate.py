@@ -217,6 +217,31 @@ def test_what_makes_no_sense_has_its_exit_code_before_anything_is_written(
     assert not (here / "b").exists()
 
 
+def test_the_embedded_model_is_scored_on_test_and_elsewhere_only_on_demand(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "val"):
+        camvid_tree(here / "camvid", split=split, pictures=1)
+    words = ["evaluate", "--dataset", "camvid", "--root", "camvid", "--limit", "1"]
+    assert main([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    assert (data["split"], data["trained_on"], data["warnings"]) == ("test", False, [])
+    assert err == "note: scoring the part test: the model was trained on val\n"
+    for split in ("train", "val"):
+        assert main([*words, "--split", split]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert f"was trained on camvid, part {split}" in err
+        assert "--allow-trained" in err
+    assert main([*words, "--split", "val", "--allow-trained"]) == 0
+    assert "WARNING: the model was trained on camvid, part val" in capsys.readouterr().out
+    assert main([*words, "--split", "val", "--allow-trained", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["trained_on"] is True
+    assert "trained on camvid, part val" in data["warnings"][0]
+
+
 def test_other_classes_are_exit_code_2(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = save_checkpoint(here, "paddleseg", tensors_of("paddleseg_os32"))
     given = ["evaluate", str(path), *DATA, "--output-stride", "32", "--json"]
