@@ -21,14 +21,13 @@ from fastfcn_infer.artifact.limits import LARGEST_ARRAY, check_array
 from fastfcn_infer.artifact.manifest import Input, Output
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
+from fastfcn_infer.inference.bands import Band, bands
 from fastfcn_infer.inference.labels import Labels, labels_from_logits
 from fastfcn_infer.inference.merge import Merged, merge
-from fastfcn_infer.inference.preprocess import Batch, prepare
-from fastfcn_infer.inference.scores import Scores
+from fastfcn_infer.inference.preprocess import Batch, Picture, prepare
+from fastfcn_infer.inference.scores import TILE, Scores
 from fastfcn_infer.inference.views import Size, View, plan
 from fastfcn_infer.system.stopwatch import timed
-
-Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3), RGB
 
 STAGES = ("preprocess", "network", "labels")  # keys of the timings of `segment`
 BATCH = 8  # views in one call of the network, where the graph does not fix the number
@@ -114,13 +113,25 @@ class Job:
         for size, views in zip(self.sizes, self.views, strict=True):
             for view in views:
                 self._check(view, size)
-            # The outputs of all views are held until the picture is labelled.
+        self.bands: tuple[tuple[Band, ...], ...] = tuple(
+            bands(views, size, TILE[0]) for size, views in zip(self.sizes, self.views, strict=True)
+        )
+        for picture, size in enumerate(self.sizes):
             check_array(
-                (sum(self._output_bytes(view.canvas) for view in views),),
+                (self.held_bytes(picture),),
                 1,
-                f"The outputs for all views of a picture of {size[0]} x {size[1]} pixels, in bytes,",
+                "The outputs that are held at a time to label a picture of "
+                f"{size[0]} x {size[1]} pixels, in bytes,",
             )
         self.calls = _calls(self.views, partial(self._most, batch=batch))
+
+    def held_bytes(self, picture: int) -> int:
+        """Return the size of the outputs that the labels of a band of a picture depend on, at most."""
+        views = self.views[picture]
+        each = {canvas: self._output_bytes(canvas) for canvas in {view.canvas for view in views}}
+        return max(
+            sum(each[views[index].canvas] for index in band.views) for band in self.bands[picture]
+        )
 
     def batch(self, call: Call) -> Batch:
         """Make the batch of a call, float32 (N, 3, h, w) or uint8 (N, h, w, 3).
@@ -176,23 +187,37 @@ class Job:
             ArtifactError: the graph computes other classes than the model has.
             BackendError: some outputs are infinite or not a number.
         """
+        whole = Band(slice(0, self.sizes[picture][0]), range(len(self.views[picture])))
+        return self.label_band(picture, whole, outputs)
+
+    def label_band(self, picture: int, band: Band, outputs: Mapping[int, NDArray[Any]]) -> Labels:
+        """Label some rows of a picture from the outputs of the views that they depend on.
+
+        Raises:
+            ArtifactError: the graph computes other classes than the model has.
+            BackendError: some outputs are infinite or not a number.
+        """
         if self._procedure.is_whole:
             return labels(self.merge(picture, outputs), self._model)
-        return self.scores(picture, outputs).labels()
+        return self._scores(picture, outputs, band.views).labels(band.rows)
 
     def scores(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Scores:
         """Merge the outputs of all views of a picture, computed where they are asked for."""
+        return self._scores(picture, outputs, range(len(self.views[picture])))
+
+    def _scores(self, picture: int, outputs: Mapping[int, NDArray[Any]], needed: range) -> Scores:
         views, model = self.views[picture], self._model
-        found = [outputs[index] for index in range(len(views))]
+        found = [outputs[index] for index in needed]
         for output in found:
             _check_classes(output, model)
         return Scores(
-            views,
+            [views[index] for index in needed],
             found,
             self.sizes[picture],
             self._procedure,
             align_corners=model.align_corners,
             probabilities=model.output.name == "probabilities",
+            planned=views,
         )
 
     def merge(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Merged:
@@ -268,21 +293,70 @@ def segment(
     taken = {} if timings is None else timings
     with timed(taken, "preprocess"):
         job = Job(pictures, model, procedure=procedure, batch=batch)
-    held: list[dict[int, NDArray[Any]]] = [{} for _ in pictures]
     found: dict[int, Labels] = {}
-    for call in job.calls:
-        with timed(taken, "preprocess"):
-            fed = job.batch(call)
-        with timed(taken, "network"):
-            output = network.run(fed)
-        with timed(taken, "labels"):
-            for part, one in job.split(call, output):
-                outputs = held[part.picture]
-                outputs[part.view] = one
-                if len(outputs) == len(job.views[part.picture]):
-                    found[part.picture] = job.label(part.picture, outputs)
-                    outputs.clear()
+    for picture, band, rows in labelled(job, network, timings=taken):
+        if len(job.bands[picture]) == 1:
+            found[picture] = rows
+        else:
+            whole = found.setdefault(picture, np.empty(job.sizes[picture], rows.dtype))
+            whole[band.rows] = rows
     return [found[index] for index in range(len(pictures))]
+
+
+def labelled(
+    job: Job, network: Network, *, timings: dict[str, float], first: int = 0
+) -> Iterator[tuple[int, Band, Labels]]:
+    """Label the bands of all pictures of a job as their views are computed.
+
+    Outputs are released as soon as no later band depends on them.
+
+    Args:
+        job: pictures and calls.
+        network: computes batches.
+        timings: the seconds of each of `STAGES` are added to it.
+        first: index of the band of each picture to begin with.
+
+    Yields:
+        Picture, band, and the labels of its rows, uint8 or uint16; the bands of each picture in order.
+
+    Raises:
+        ImageError, ArtifactError, BackendError: as `segment`.
+    """
+    held: list[dict[int, NDArray[Any]]] = [{} for _ in job.bands]
+    waiting = [list(reversed(bands[first:])) for bands in job.bands]
+    for call in job.calls:
+        if not any(_is_needed(part, waiting) for part in call):
+            continue
+        with timed(timings, "preprocess"):
+            fed = job.batch(call)
+        with timed(timings, "network"):
+            output = network.run(fed)
+        for part, one in job.split(call, output):
+            outputs, bands = held[part.picture], waiting[part.picture]
+            outputs[part.view] = one
+            while bands and _is_complete(bands[-1], outputs):
+                band = bands.pop()
+                with timed(timings, "labels"):
+                    rows = job.label_band(part.picture, band, outputs)
+                needed = bands[-1].views.start if bands else len(job.views[part.picture])
+                for index in [index for index in outputs if index < needed]:
+                    del outputs[index]
+                yield part.picture, band, rows
+
+
+def _is_needed(part: Part, waiting: Sequence[Sequence[Band]]) -> bool:
+    """Tell whether a band that is not labelled yet depends on a view."""
+    bands = waiting[part.picture]
+    return bool(bands) and part.view >= bands[-1].views.start
+
+
+def _is_complete(band: Band, outputs: Mapping[int, object]) -> bool:
+    """Tell whether all views of a band are computed; what is held begins with the first of them.
+
+    The windows of several bands are computed in order. Those of several sizes are not, but make one
+    band.
+    """
+    return len(outputs) >= len(band.views) and band.views[-1] in outputs
 
 
 def choose_procedure(wanted: str | Procedure | None, model: Conventions) -> Procedure:

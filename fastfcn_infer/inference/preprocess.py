@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -35,7 +35,20 @@ _BATCH = "The input of the network"
 
 Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
 Pixels: TypeAlias = NDArray[Any]  # (h, w, 3), uint8 or float32 on the scale 0..255
-Look: TypeAlias = tuple[NDArray[np.uint8], View]  # a picture (H, W, 3), RGB, and a view of it
+
+
+class Picture(Protocol):
+    """A picture (H, W, 3), uint8 RGB: an array, or a file whose parts are read when they are cut."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width, 3."""
+
+    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.uint8]:
+        """Return some rows and columns."""
+
+
+Look: TypeAlias = tuple[Picture, View]  # a picture, and a view of it
 
 
 def prepare(looks: Sequence[Look], given: Input, resize: Resize | None) -> Batch:
@@ -136,19 +149,20 @@ class _Parts:
 
     def __init__(self, padding: Triple, resize: Resize | None) -> None:
         self._padding, self._resize = padding, resize
-        self._last: tuple[NDArray[np.uint8], View, Pixels] | None = None
+        self._last: tuple[Picture, View, Pixels] | None = None
 
-    def look(self, picture: NDArray[np.uint8], view: View) -> Pixels:
+    def look(self, picture: Picture, view: View) -> Pixels:
         """Return what a view shows, before it is padded and mirrored."""
-        whole = self._whole(picture, view)
         window = view.window
         if window is None:
-            return whole
-        return whole[
-            window.top : window.top + window.height, window.left : window.left + window.width
-        ]
+            return self._whole(picture, view)
+        rows = slice(window.top, window.top + window.height)
+        columns = slice(window.left, window.left + window.width)
+        if (view.top, view.left, *view.size) == (0, 0, *picture.shape[:2]) and view.frame is None:
+            return picture[rows, columns]  # no more of it is read than the window
+        return self._whole(picture, view)[rows, columns]
 
-    def _whole(self, picture: NDArray[np.uint8], view: View) -> Pixels:
+    def _whole(self, picture: Picture, view: View) -> Pixels:
         if self._last is not None:
             before, seen, resized = self._last
             if before is picture and replace(seen, **_ALIKE) == replace(view, **_ALIKE):

@@ -80,6 +80,7 @@ class Scores:
         procedure: how they are merged.
         align_corners: convention of the upsampling from logits to a view.
         probabilities: the outputs are probabilities already.
+        planned: all views of the picture, where `views` are only those that some rows depend on.
 
     Raises:
         BackendError: some outputs are infinite or not a number.
@@ -94,6 +95,7 @@ class Scores:
         *,
         align_corners: bool,
         probabilities: bool = False,
+        planned: Sequence[View] | None = None,
     ) -> None:
         self.picture, self.classes = picture, outputs[0].shape[0]
         self._merge: Merge = "logits" if probabilities else procedure.merge
@@ -105,7 +107,7 @@ class Scores:
                 )
         # Views of a scale are averaged before they are merged with others. Mirror images are merged like
         # scales where the softmax is taken of each, or where their windows lie elsewhere.
-        apart = self._merge == "probabilities" or not _share_windows(views)
+        apart = self._merge == "probabilities" or not _share_windows(planned or views)
         groups: dict[tuple[int, bool, bool], dict[Window, list[int]]] = {}
         for index, view in enumerate(views):
             key = (view.scale, apart and view.mirrored, apart and view.flipped)
@@ -129,17 +131,24 @@ class Scores:
         largest = max(float(one.logits.max()) for scale in self._scales for one in scale.maps)
         self._overflows = self._merge == "exp" and largest > _LARGEST_EXPONENT
 
-    def labels(self) -> Labels:
-        """Return the class with the largest score of every pixel, (H, W); ties go to the lowest."""
-        found: Labels = np.empty(self.picture, np.uint8 if self.classes <= 256 else np.uint16)
-        for rows in _pieces(self.picture[0], TILE[0]):
+    def labels(self, band: slice | None = None) -> Labels:
+        """Return the class with the largest score of every pixel, (H, W); ties go to the lowest.
+
+        Args:
+            band: rows of the picture, with a start that is a multiple of `TILE`'s height; None: all.
+        """
+        band = slice(0, self.picture[0]) if band is None else band
+        shape = (band.stop - band.start, self.picture[1])
+        found: Labels = np.empty(shape, np.uint8 if self.classes <= 256 else np.uint16)
+        for into in _pieces(shape[0], TILE[0]):
+            rows = slice(band.start + into.start, band.start + into.stop)
             for columns in _pieces(self.picture[1], TILE[1]):
                 able = self._able(rows, columns)
                 if len(able) == 1:
-                    found[rows, columns] = able[0]
+                    found[into, columns] = able[0]
                 else:
                     best = self.tile(rows, columns, able).argmax(0)
-                    found[rows, columns] = able[best]
+                    found[into, columns] = able[best]
         return found
 
     def tile(self, rows: slice, columns: slice, classes: NDArray[np.intp] | None = None) -> Floats:

@@ -80,7 +80,7 @@ def plan(
     Returns:
         The views: one of the whole picture, or for each scale each window, in row-major order, each
         followed by its mirror images, or by the windows at that place of the mirrored pictures
-        (`Procedure.mirrors_windows`).
+        (`Procedure.mirrors_windows`). Windows of a scale are ordered from top to bottom even then.
 
     Raises:
         ImageError: the picture is too long, or so thin that it would be too large when padded or
@@ -92,7 +92,7 @@ def plan(
             "pixels a side were expected. Crop it first."
         )
     if not procedure.is_whole:
-        return tuple(_views(procedure, shape, picture))
+        return tuple(sorted(_views(procedure, shape, picture), key=_from_top_to_bottom))
     frame = None
     if procedure.frame is not None:
         frame = framed(procedure.frame, picture)
@@ -134,6 +134,10 @@ def _views(
                 if not procedure.mirrors_windows:
                     shown = _mirrored(window, size, mirrored=mirrored, flipped=flipped)
                 yield View(0, 0, *picture, size, canvas, mirrored, None, shown, flipped, index)
+
+
+def _from_top_to_bottom(view: View) -> tuple[int, int]:
+    return view.scale, 0 if view.window is None else view.window.top
 
 
 def _mirrored(window: Window, size: Size, *, mirrored: bool, flipped: bool) -> Window:
