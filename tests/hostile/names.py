@@ -31,15 +31,20 @@ ATTACKS = (
     ("pip", "main"), ("pip._internal", "main"), ("runpy", "run_path"), ("runpy", "_run_code"),
     ("cProfile", "run"), ("profile", "Profile.run"), ("pdb", "run"), ("timeit", "timeit"), ("code", "InteractiveInterpreter"),
     ("ctypes", "CDLL"), ("ctypes.util", "find_library"), ("importlib", "import_module"), ("imp", "load_source"),
-    ("operator", "attrgetter"), ("functools", "partial"), ("types", "CodeType"), ("marshal", "loads"),
+    ("operator", "attrgetter"), ("operator", "methodcaller"), ("types", "CodeType"), ("marshal", "loads"),
     ("pickle", "loads"), ("_pickle", "loads"), ("dill", "loads"), ("joblib", "load"), ("shutil", "rmtree"),
     ("socket", "create_connection"), ("urllib.request", "urlopen"), ("webbrowser", "open"), ("logging.config", "listen"),
     ("torch.storage", "_load_from_bytes"), ("torch.jit.unsupported_tensor_ops", "execWrapper"),
-    ("torch._utils", "_rebuild_from_type_v2"), ("torch._utils", "_rebuild_sparse_tensor"), ("torch", "load"),
-    ("torch", "Tensor"), ("torch.hub", "load"), ("numpy", "load"), ("numpy", "fromfile"), ("numpy", "ndarray.tofile"),
+    ("torch", "load"), ("torch.hub", "load"), ("numpy", "load"), ("numpy", "fromfile"), ("numpy", "ndarray.tofile"),
     ("numpy.testing._private.utils", "runstring"), ("numpy.f2py.crackfortran", "getlincoef"), ("paddle", "load"),
-    ("paddle.framework.io", "_legacy_load"), ("collections", "defaultdict"), ("collections", "OrderedDict.fromkeys"),
+    ("paddle.framework.io", "_legacy_load"), ("collections", "OrderedDict.fromkeys"),
     ("lib2to3.pgen2.grammar", "Grammar.loadgrammar"), ("idlelib.run", "Executive.runcode"), ("asyncio.unix_events", "_UnixSubprocessTransport._start"),
+)  # fmt: skip
+# Harmless beside the tensors, where they are skipped; refused where a tensor, or a part of one, is read from.
+FOREIGN = (
+    ("functools", "partial"), ("torch._utils", "_rebuild_from_type_v2"), ("torch._utils", "_rebuild_sparse_tensor"),
+    ("torch", "Tensor"), ("mmengine.logging.history_buffer", "HistoryBuffer"), ("argparse", "Namespace"),
+    ("__main__", "Weights"), ("collections", "Counter"),
 )  # fmt: skip
 COMMAND = text("echo harm")
 
@@ -47,6 +52,8 @@ COMMAND = text("echo harm")
 def cases() -> Iterator[Hostile]:
     for module, attribute in ATTACKS:
         yield from _one_name(module, attribute)
+    for module, attribute in FOREIGN:
+        yield from _in_place_of_tensors(module, attribute)
     yield from _ways_of_naming()
     yield from _allowed_names_misused()
 
@@ -61,6 +68,43 @@ def _one_name(module: str, attribute: str) -> Iterator[Hostile]:
         yield Hostile(f"{full} in a Paddle file of protocol {protocol}", data, (full,))
     yield Hostile(f"{full} in a legacy file", legacy(within, {"0": STORAGE}), (full,))
     yield Hostile(f"{full} in an archive", zipped(within, {"0": STORAGE}), (full,))
+
+
+def _in_place_of_tensors(module: str, attribute: str) -> Iterator[Hostile]:
+    full = f"{module}.{attribute}"
+    made = called(named(module, attribute), COMMAND)
+    eight, pair = raw_bytes(b"12345678"), group(integer(2))
+    rebuild = named("numpy._core.multiarray", "_reconstruct")
+    other_class = called(rebuild, made, group(integer(0)), b"C\x01b")
+    parts_of_arrays = {
+        "the whole checkpoint": made,
+        "the only tensor": mapping({"w": made}),
+        "the shape of an array": mapping({"w": numpy_array(made, eight)}),
+        "the bytes of an array": mapping({"w": numpy_array(pair, made)}),
+        "the type of an array": mapping({"w": numpy_array(pair, eight, made)}),
+        "the class of an array": mapping({"w": other_class}),
+        "an object with tensors": made + mapping({"w": array()}) + b"b",
+        "a list of tensors": mapping({"w": made + array() + b"a"}),
+        "a new object": mapping({"w": named(module, attribute) + group(COMMAND) + b"\x81"}),
+    }
+    for what, body in parts_of_arrays.items():
+        yield Hostile(f"{full} for {what} in a Paddle file", bare(body), (full,))
+    rebuild = named("torch._utils", "_rebuild_tensor_v2")
+    place, size, step = storage(), group(integer(4)), group(integer(1))
+    arguments = (place, integer(0), size, step, b"\x89", b"}")
+    parts = {
+        "a storage": called(rebuild, made, *arguments[1:]),
+        "a shape": called(rebuild, *arguments[:2], made, *arguments[3:]),
+        "strides": called(rebuild, *arguments[:3], made, *arguments[4:]),
+        "an offset": called(rebuild, place, made, *arguments[2:]),
+        "the data of a parameter": called(named("torch._utils", "_rebuild_parameter"), made, b"\x88", b"}"),
+        "the only tensor": made,
+    }  # fmt: skip
+    for what, body in parts.items():
+        for kind in (zipped, legacy):
+            # Two tensors, so that the legacy file's list of storages is right in every case.
+            data = kind(mapping({"a": body, "nested": listed(tensor(storage()))}), {"0": STORAGE})
+            yield Hostile(f"{full} for {what} in {kind.__name__}", data, (full,))
 
 
 def _ways_of_naming() -> Iterator[Hostile]:
@@ -160,7 +204,12 @@ def _allowed_names_misused() -> Iterator[Hostile]:
         "a call of an array": (array() + group(integer(1)) + b"R", "not a name"),
         "a call without a tuple": (evaluate + b"]R", "not a name"),
         "a storage in a Paddle file": (group(text("storage")) + b"Q", "storage"),
-        "a key that is a tuple": (b"}(" + b")N" + b"u", "key of type tuple"),
+        "code in what is skipped": (called(named("functools", "partial"), evaluate, text("harm()")), "eval"),
+        "code in a skipped state": (called(named("a", "B")) + group(evaluate) + b"b", "eval"),
+        "an attribute of text": (called(named("builtins", "getattr"), text("x"), text("y")), "getattr"),
+        "a hidden attribute": (called(named("builtins", "getattr"), named("a", "B"), text("__globals__")), "getattr"),
+        "an attribute that acts": (called(named("builtins", "getattr"), named("a", "B"), text("system")), "a.B.system"),
+        "a function that gets attributes, uncalled": (named("builtins", "getattr"), "getattr"),
         "a key that is code": (b"}(" + evaluate + b"Nu", "key of type Name"),
         "a key twice": (b"}(" + (text("k") + b"N") * 2 + b"u", "twice"),
     }  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.checkpoint import unknown_files
-from fastfcn_export.checkpoint.container import HEAD_BYTES, Annotated, Container
+from fastfcn_export.checkpoint.container import HEAD_BYTES, Annotated, Container, Contents
 from fastfcn_export.checkpoint.state_dict import tensors_of
 from fastfcn_infer.artifact.manifest import FileFacts
 from fastfcn_infer.errors import CheckpointError
@@ -43,7 +43,9 @@ _DAMAGE = (
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
     """Read the tensors of a `.pdparams`, `.pth`, `.pth.tar` or `.safetensors` file.
 
-    The file is mapped, not loaded: arrays are read-only views of it and keep it open. They hold what the
+    What stands beside the model's tensors is neither built nor called, whatever it is; a file that names
+    code which could do harm (`os.system`, `eval`, ...) is refused wherever the name stands. The file is
+    mapped, not loaded: arrays are read-only views of it and keep it open. They hold what the
     file holds, with its types; only torch's and safetensors' bfloat16 becomes float32, exactly, because NumPy has
     no such type. (Paddle stores bfloat16 as uint16 and does not say so: it stays uint16.) Of a training
     checkpoint the model's tensors are given, and neither optimizer nor epoch. Do not write to the file
@@ -56,8 +58,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generi
         Name -> read-only array, in the file's order; a `module.` before every name is taken off.
 
     Raises:
-        CheckpointError: no such file, not a checkpoint, damaged, it names code (all names are listed and
-            nothing was run), or it holds no tensors.
+        CheckpointError: no such file, not a checkpoint, damaged, it names code that could do harm or
+            stands where tensors are read from (all names are listed and nothing was run), or it holds no
+            tensors.
     """
     return CheckpointFile(path).tensors()
 
@@ -80,6 +83,21 @@ class CheckpointFile:
         self.path = Path(path)
         self._data = self._reading(lambda: _mapped(self.path))
         self._container = self._reading(lambda: _container(bytes(self._data[:HEAD_BYTES])))
+        self._contents: Contents | None = None
+
+    def reading(self, read: Callable[[Contents], T]) -> T:
+        """Read something of what the file holds; errors name the file.
+
+        Raises:
+            CheckpointError: damaged, or it names code that could do harm.
+        """
+
+        def of_contents() -> T:
+            if self._contents is None:
+                self._contents = self._container.read(self._data)
+            return read(self._contents)
+
+        return self._reading(of_contents)
 
     def tensors(self) -> dict[str, NDArray[np.generic]]:
         """Read the tensors; see `read_checkpoint`.
@@ -87,7 +105,7 @@ class CheckpointFile:
         Raises:
             CheckpointError: damaged, it names code, or it holds no tensors.
         """
-        return self._reading(lambda: tensors_of(self._container.read(self._data)))
+        return self.reading(tensors_of)
 
     def note(self, name: str) -> str | None:
         """Read a text that the checkpoint carries beside its tensors; None if absent.

@@ -6,16 +6,23 @@ Source: Paddle's `framework/io.py` and `io_utils.py` (reference/reliability.md, 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.checkpoint.arrays import sizes
+from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.pickle_reader.interpreter import first_opcode, read_pickle
-from fastfcn_export.checkpoint.pickle_reader.numpy_values import ARRAYS, DTYPE, NDARRAY, NUMBERS
+from fastfcn_export.checkpoint.pickle_reader.numpy_values import ARRAY_NAMES, ARRAYS, NUMBERS
 from fastfcn_export.checkpoint.pickle_reader.records import Call, Name
-from fastfcn_export.checkpoint.pickle_reader.values import Conversion, PickleTree, arguments
+from fastfcn_export.checkpoint.pickle_reader.values import (
+    Conversion,
+    PickleTree,
+    arguments,
+    require_read,
+)
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt
 
@@ -29,14 +36,16 @@ def matches(head: bytes) -> bool:
     return first_opcode(head) not in (None, _LONG_INTEGER)
 
 
-def read(data: memoryview) -> object:
+def read(data: memoryview) -> Contents:
     """Read the pickle and put arrays together that Paddle had to split."""
-    allowed = {*_CONVERSIONS, NDARRAY, DTYPE, Name("collections", "OrderedDict")}
+    allowed = {*_CONVERSIONS, *ARRAY_NAMES, Name("collections", "OrderedDict")}
     pickle = read_pickle(data, 0, allowed)
     if pickle.end != len(data):
         raise CheckpointError(f"continues after its end: {len(data) - pickle.end} bytes too many")
-    tree = PickleTree(_CONVERSIONS, len(data)).convert(pickle.value)
-    return _joined(tree, len(data)) if isinstance(tree, dict) and _SPLIT in tree else tree
+    contents = PickleTree(_CONVERSIONS, len(data)).contents(pickle, _TENSORS)
+    if not isinstance(contents.tree, dict) or _SPLIT not in contents.tree:
+        return contents
+    return replace(contents, tree=_joined(contents.tree, contents.convert, len(data)))
 
 
 def _tuple(tree: PickleTree, call: Call, depth: int) -> object:
@@ -65,14 +74,17 @@ def _evaluated(tree: PickleTree, call: Call, depth: int) -> object:
 
 
 def _only_array(value: object) -> object:
+    require_read(value)
     if not isinstance(value, np.ndarray):
         raise CheckpointError("makes a tensor of something that is not an array")
     return value
 
 
-def _joined(state: dict[object, object], file_bytes: int) -> dict[object, object]:
+def _joined(
+    state: dict[object, object], convert: Callable[[object], object], file_bytes: int
+) -> dict[object, object]:
     """Put split arrays together at the end of the dict, where Paddle puts them."""
-    notes = state[_SPLIT]
+    notes = convert(state[_SPLIT])
     if not isinstance(notes, dict):
         raise CheckpointError(f"has {type(notes).__name__} for {_SPLIT}; expected a dict")
     rest = {key: value for key, value in state.items() if key != _SPLIT}
@@ -80,7 +92,7 @@ def _joined(state: dict[object, object], file_bytes: int) -> dict[object, object
     for name, note in notes.items():
         if name in rest:
             raise CheckpointError(f"holds {excerpt(name)} both whole and in parts")
-        shape, parts = _parts(rest, name, note)
+        shape, parts = _parts(rest, convert, name, note)
         # Parts under different names may be the same array in the file.
         file_bytes -= sum(part.nbytes for part in parts)
         if file_bytes < 0:
@@ -90,7 +102,7 @@ def _joined(state: dict[object, object], file_bytes: int) -> dict[object, object
 
 
 def _parts(
-    rest: dict[object, object], name: object, note: object
+    rest: dict[object, object], convert: Callable[[object], object], name: object, note: object
 ) -> tuple[tuple[int, ...], list[NDArray[np.generic]]]:
     """Take the parts of an array out of the dict; give its shape and them."""
     if not isinstance(note, dict) or not {"OriginShape", "slices"} <= note.keys():
@@ -101,7 +113,7 @@ def _parts(
     parts: list[NDArray[np.generic]] = []
     for key in keys:
         # Taken out, so that a part that is named twice is missing the second time.
-        part = rest.pop(key, None) if isinstance(key, str) else None
+        part = convert(rest.pop(key, None)) if isinstance(key, str) else None
         if not isinstance(part, np.ndarray) or part.ndim != 1:
             raise CheckpointError(f"lacks the part {excerpt(key)} of {excerpt(name)}")
         parts.append(part)
@@ -129,3 +141,5 @@ _CONVERSIONS: Mapping[Name, Conversion] = {
     Name("__builtin__", "eval"): _evaluated,
     Name("paddle.framework.io_utils", "_reconstruct_dense_tensor_data"): _array_itself,
 }
+_PAIRS = frozenset({Name("builtins", "tuple"), Name("__builtin__", "tuple")})
+_TENSORS = frozenset(_CONVERSIONS) - frozenset(NUMBERS) - _PAIRS

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.checkpoint.arrays import contiguous, float32_of_bfloat16, sizes
+from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.safetensors_header import TensorEntry, read_header
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt
@@ -33,13 +34,14 @@ def matches(head: bytes) -> bool:
     )
 
 
-def read(data: memoryview) -> object:
+def read(data: memoryview) -> Contents:
     """Read the header, check that the tensors cover the rest of the file exactly, and view them."""
     header = _header(data)
     body = data[8 + len(header) :]
     entries, _ = read_header(header)
     _check_cover(entries, len(body))
-    return {entry.name: _tensor(body, entry) for entry in entries}
+    tensors = {entry.name: _tensor(body, entry) for entry in entries}
+    return Contents(tensors, lambda part: part, lambda part: isinstance(part, np.ndarray))
 
 
 def note(data: memoryview, name: str) -> str | None:

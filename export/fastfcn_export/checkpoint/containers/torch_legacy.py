@@ -6,10 +6,12 @@ Source: PyTorch's `serialization.py` (reference/reliability.md, 3.2).
 import struct
 from collections.abc import Sequence
 
+from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.pickle_reader.interpreter import first_opcode, read_pickle
 from fastfcn_export.checkpoint.pickle_reader.records import Persistent
 from fastfcn_export.checkpoint.pickle_reader.torch_values import (
     ALLOWED,
+    TENSORS,
     Storages,
     conversions,
     storage_of,
@@ -29,7 +31,7 @@ def matches(head: bytes) -> bool:
     return first_opcode(head) == _LONG_INTEGER
 
 
-def read(data: memoryview) -> object:
+def read(data: memoryview) -> Contents:
     """Read the header's three pickles, the tree, the order of the storages, and the storages."""
     position = 0
     for what, expected in (("magic number", _MAGIC), ("version", _VERSION)):
@@ -51,7 +53,7 @@ def read(data: memoryview) -> object:
             raise CheckpointError(f"describes storage {excerpt(key)} in two ways")
         return members[key]
 
-    return PickleTree(conversions(Storages(storage)), len(data)).convert(pickle.value)
+    return PickleTree(conversions(Storages(storage)), len(data)).contents(pickle, TENSORS)
 
 
 def _cut(

@@ -3,8 +3,14 @@
 Source: PyTorch's `serialization.py` (reference/reliability.md, 3.2).
 """
 
+from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.pickle_reader.interpreter import read_pickle
-from fastfcn_export.checkpoint.pickle_reader.torch_values import ALLOWED, Storages, conversions
+from fastfcn_export.checkpoint.pickle_reader.torch_values import (
+    ALLOWED,
+    TENSORS,
+    Storages,
+    conversions,
+)
 from fastfcn_export.checkpoint.pickle_reader.values import PickleTree
 from fastfcn_export.checkpoint.zip_members import read_members
 from fastfcn_infer.errors import CheckpointError
@@ -18,7 +24,7 @@ def matches(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04")
 
 
-def read(data: memoryview) -> object:
+def read(data: memoryview) -> Contents:
     """Read the archive's directory, the pickle, and the storages that its tensors refer to."""
     members = _below_one_folder(read_members(data))
     if members.get("byteorder", b"little") != b"little":
@@ -35,7 +41,7 @@ def read(data: memoryview) -> object:
     left = len(members[_PICKLE]) - pickle.end
     if left:
         raise CheckpointError(f"has {left} bytes after the end of its {_PICKLE}")
-    return PickleTree(conversions(Storages(storage)), len(data)).convert(pickle.value)
+    return PickleTree(conversions(Storages(storage)), len(data)).contents(pickle, TENSORS)
 
 
 def _below_one_folder(members: dict[str, memoryview]) -> dict[str, memoryview]:

@@ -1,8 +1,9 @@
 """Walk the opcodes of a pickle without running anything it names.
 
 A pickle is a program for a stack machine. This is such a machine without the dangerous half: a name
-becomes an inert `Name`, a call an inert `Call`. It knows the opcodes that checkpoints are written
-with and refuses the rest. Python's own unpickler is not used at all, not even subclassed: nine bytes make
+becomes an inert `Name`, a call that tensors need an inert `Call`, and whatever else would be built an
+`Opaque`, of which only the name is kept. It knows the opcodes that checkpoints are written with and
+refuses the rest. Python's own unpickler is not used at all, not even subclassed: nine bytes make
 it ask for gigabytes (a memo index of 2^32).
 """
 
@@ -19,10 +20,9 @@ _STOP = ord(".")
 _PROTO = 0x80
 
 _REFUSED_OPCODES = {
-    "0": "POP", "1": "POP_MARK", "2": "DUP", "F": "FLOAT", "I": "INT", "L": "LONG", "P": "PERSID",
+    "2": "DUP", "F": "FLOAT", "I": "INT", "L": "LONG", "P": "PERSID",
     "S": "STRING", "V": "UNICODE", "d": "DICT", "g": "GET", "l": "LIST", "p": "PUT",
-    "\x80": "PROTO", "\x8b": "LONG4", "\x8d": "BINUNICODE8", "\x8f": "EMPTY_SET", "\x90": "ADDITEMS",
-    "\x91": "FROZENSET", "\x97": "NEXT_BUFFER", "\x98": "READONLY_BUFFER",
+    "\x80": "PROTO", "\x8d": "BINUNICODE8", "\x97": "NEXT_BUFFER", "\x98": "READONLY_BUFFER",
 }  # fmt: skip
 
 
@@ -35,17 +35,20 @@ def read_pickle(data: memoryview, start: int, allowed: Collection[Name]) -> Pick
         allowed: the names that this kind of file needs.
 
     Returns:
-        What the pickle describes, with a record (`Name`, `Call`, `Persistent`, `LongText`) where it names
-        code, calls it, refers to a storage or holds long text.
+        What the pickle describes, with a record (`Name`, `Call`, `Persistent`, `Opaque`, `LongText`) where
+        it names code, calls it, refers to a storage, builds anything else or holds long text.
 
     Raises:
-        CheckpointError: it names something else (all such names are listed), uses an opcode that no
-            checkpoint needs, is cut off, contradicts itself or is larger than any checkpoint.
+        CheckpointError: it names code that could do harm (all such names are listed; see `names`), uses
+            an opcode that no checkpoint needs, is cut off, contradicts itself or is larger than any
+            checkpoint.
     """
     machine = PickleMachine(data, start, allowed)
     try:
         value = _walk(machine)
+        machine.refused.update(dict.fromkeys(map(str, machine.unexplained)))
     except CheckpointError as error:
+        machine.refused.update(dict.fromkeys(map(str, machine.unexplained)))
         if machine.refused:
             raise CheckpointError(
                 f"{_refusal(list(machine.refused))} Besides, it {error}"
@@ -53,7 +56,7 @@ def read_pickle(data: memoryview, start: int, allowed: Collection[Name]) -> Pick
         raise
     if machine.refused:
         raise CheckpointError(_refusal(list(machine.refused)))
-    return Pickle(value, machine.position, tuple(machine.references))
+    return Pickle(value, machine.position, tuple(machine.references), tuple(machine.skipped))
 
 
 def first_opcode(head: bytes) -> int | None:

@@ -4,9 +4,10 @@ What each opcode does is in `opcodes`; here values are taken, kept or refused.
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from fastfcn_export.checkpoint.pickle_reader.records import LongText, Name, Persistent
+from fastfcn_export.checkpoint.pickle_reader.names import GETATTR, refuses
+from fastfcn_export.checkpoint.pickle_reader.records import LongText, Name, Opaque, Persistent
 from fastfcn_infer.errors import CheckpointError
 
 MAX_OPCODES = 250_000
@@ -18,6 +19,7 @@ MAX_MARKS = 64
 MAX_NAME = 1024
 """Longest text, bytes, that may be a name; longer text stays in the file, undecoded."""
 _MAX_WIDE_TEXT = 1 << 24
+_MOST_PARTS = 16
 
 
 class PickleMachine:
@@ -28,7 +30,9 @@ class PickleMachine:
         position: of the next byte to read.
         allowed: the names that this kind of file needs.
         references: all that the pickle refers to outside itself, in order.
-        refused: all other names met so far, in order (a dict as a set that keeps the order).
+        refused: names met so far for which the file is refused, in order (a dict as a set that keeps
+            the order).
+        skipped: other names met so far that no tensor needs, likewise.
     """
 
     def __init__(self, data: memoryview, start: int, allowed: Collection[Name]) -> None:
@@ -41,6 +45,8 @@ class PickleMachine:
         self.memo: dict[int, object] = {}
         self.references: list[Persistent] = []
         self.refused: dict[str, None] = {}
+        self.skipped: dict[str, None] = {}
+        self.unexplained: dict[Name, None] = {}
         self.steps = 0
         self._wide_text = 0
 
@@ -116,10 +122,27 @@ class PickleMachine:
         return str(self.text(self.take(len(line) + 1)[:-1], "utf-8"))
 
     def name(self, module: object, attribute: object) -> Name:
-        """Make an inert name, and note it where it is not allowed."""
+        """Make an inert name, and note it where no tensor needs it."""
         if type(module) is not str or type(attribute) is not str:
             raise self.fault("has a name that is not text")
         name = Name(module, attribute)
-        if name not in self.allowed:
-            self.refused[str(name)] = None
+        if name in GETATTR:
+            # Refused at the end, unless a call of it spells a harmless name.
+            self.unexplained.setdefault(name)
+        elif name not in self.allowed:
+            (self.refused if refuses(name) else self.skipped)[str(name)] = None
         return name
+
+    def opaque(self, name: Name, parts: Sequence[object] = ()) -> Opaque:
+        """Make an opaque value of what `name` would build from `parts`, which are dropped.
+
+        A name among the parts that would be refused elsewhere is refused here, too, even if tensors
+        need it: ``functools.partial(eval, ...)``.
+        """
+        if name in self.allowed:
+            self.skipped[str(name)] = None
+        # Not all of them: a file could build from the same long tuple again and again.
+        for part in parts[:_MOST_PARTS]:
+            if isinstance(part, Name) and refuses(part):
+                self.refused[str(part)] = None
+        return Opaque(name)

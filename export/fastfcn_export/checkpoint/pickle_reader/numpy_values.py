@@ -10,18 +10,25 @@ from numpy.typing import NDArray
 
 from fastfcn_export.checkpoint.arrays import contiguous, sizes
 from fastfcn_export.checkpoint.pickle_reader.records import Call, LongText, Name
-from fastfcn_export.checkpoint.pickle_reader.values import Conversion, PickleTree, arguments
+from fastfcn_export.checkpoint.pickle_reader.values import (
+    Conversion,
+    PickleTree,
+    arguments,
+    require_read,
+)
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt
 
 NDARRAY = Name("numpy", "ndarray")
 DTYPE = Name("numpy", "dtype")
 _CODES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+_OTHER_NUMBERS = ("U", "S", "M", "m", "c")
 # NumPy 2 moved these modules behind an underscore.
 _CORES = ("numpy.core", "numpy._core")
 
 
 def _dtype(record: object) -> np.dtype[np.generic]:
+    require_read(record)
     if not isinstance(record, Call) or record.function != DTYPE:
         raise CheckpointError("has an array without a NumPy type")
     code, *flags = arguments(record, 3)
@@ -51,6 +58,7 @@ def _reconstructed(tree: PickleTree, call: Call, depth: int) -> NDArray[np.gener
         raise CheckpointError(
             "has an array without shape, type and data, or of an unknown version"
         )
+    require_read(*state)
     _, shape, dtype, by_columns, data = state
     if type(by_columns) not in (bool, int):
         raise CheckpointError("has an array that does not say how its axes are ordered")
@@ -76,6 +84,9 @@ def _from_buffer(tree: PickleTree, call: Call, depth: int) -> NDArray[np.generic
 
 def _scalar(tree: PickleTree, call: Call, depth: int) -> object:
     dtype, data = arguments(call, 2)
+    code = dtype.arguments[0] if isinstance(dtype, Call) and dtype.arguments else None
+    if type(code) is str and code[:1] in _OTHER_NUMBERS and code[1:].isdecimal():
+        return None  # text, a date or a complex number: nothing that a tensor has
     return contiguous(tree.raw_bytes(data, depth), _dtype(dtype), ()).item()
 
 
@@ -93,12 +104,19 @@ def _no_bytes(tree: PickleTree, call: Call, depth: int) -> bytes:
     return b""
 
 
+def _type(tree: PickleTree, call: Call, depth: int) -> None:
+    """A type that belongs to no array says nothing about tensors."""
+
+
+ARRAY_NAMES = (NDARRAY, DTYPE)
+"""Names that stand in calls of `ARRAYS` and are never called themselves, or only in one of those."""
 ARRAYS: Mapping[Name, Conversion] = {
     **{Name(f"{core}.multiarray", "_reconstruct"): _reconstructed for core in _CORES},
     **{Name(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _CORES},
 }
 NUMBERS: Mapping[Name, Conversion] = {
     **{Name(f"{core}.multiarray", "scalar"): _scalar for core in _CORES},
+    DTYPE: _type,
     Name("_codecs", "encode"): _encoded,
     Name("builtins", "bytes"): _no_bytes,
     Name("__builtin__", "bytes"): _no_bytes,

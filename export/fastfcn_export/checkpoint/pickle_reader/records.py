@@ -36,6 +36,17 @@ class Call:
 
 
 @dataclass(eq=False, frozen=True, slots=True)
+class Opaque:
+    """Stands for what some other program would build. What it is built from is dropped unread.
+
+    Attributes:
+        name: of the class or function that would build it.
+    """
+
+    name: Name
+
+
+@dataclass(eq=False, frozen=True, slots=True)
 class Persistent:
     """A reference to something outside the pickle; torch refers to its storages so."""
 
@@ -50,11 +61,14 @@ class Pickle:
         value: what it describes, with records in it.
         end: position of the byte after it.
         references: all that it refers to outside itself, in order.
+        skipped: what it holds that no tensor needs and that is therefore not read: names of classes
+            and functions.
     """
 
     value: object
     end: int
     references: tuple[Persistent, ...]
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(eq=False, frozen=True, slots=True)

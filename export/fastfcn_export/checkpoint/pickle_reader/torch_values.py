@@ -14,9 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.checkpoint.arrays import contiguous, float32_of_bfloat16, sizes, strided
-from fastfcn_export.checkpoint.pickle_reader.numpy_values import DTYPE, NUMBERS
+from fastfcn_export.checkpoint.pickle_reader.numpy_values import ARRAY_NAMES, ARRAYS, NUMBERS
 from fastfcn_export.checkpoint.pickle_reader.records import Call, Name, Persistent
-from fastfcn_export.checkpoint.pickle_reader.values import Conversion, PickleTree, arguments
+from fastfcn_export.checkpoint.pickle_reader.values import (
+    Conversion,
+    PickleTree,
+    arguments,
+    require_read,
+)
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt
 
@@ -32,8 +37,21 @@ _TYPES = {
     "CharStorage": "i1",
     "ByteStorage": "u1",
     "BoolStorage": "?",
+    "ComplexFloatStorage": "<c8",
+    "ComplexDoubleStorage": "<c16",
 }
-_STORAGES = {Name("torch", kind): np.dtype(code) for kind, code in _TYPES.items()}
+# Of these only the size is known: files of before 1.6 must be walked over them.
+_UNREAD: dict[Name, np.dtype[np.generic]] = {
+    Name("torch.storage", "UntypedStorage"): np.dtype("u1"),
+    Name("torch", "UntypedStorage"): np.dtype("u1"),
+    Name("torch", "QInt8Storage"): np.dtype("i1"),
+    Name("torch", "QUInt8Storage"): np.dtype("u1"),
+    Name("torch", "QInt32Storage"): np.dtype("<i4"),
+}
+_STORAGES: dict[Name, np.dtype[np.generic]] = {
+    **{Name("torch", kind): np.dtype(code) for kind, code in _TYPES.items()},
+    **_UNREAD,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +84,12 @@ def storage_of(reference: object) -> Storage:
     Raises:
         CheckpointError: it is something else, or the class is none that is read.
     """
+    require_read(reference)
     fields = reference.key if isinstance(reference, Persistent) else None
     if type(fields) is not tuple or len(fields) not in (5, 6) or fields[0] != "storage":
         raise CheckpointError(f"has a tensor without a storage, but with {excerpt(fields)}")
     _, kind, key, _, elements, *part = fields
+    require_read(kind)
     if not isinstance(kind, Name) or kind not in _STORAGES:
         raise CheckpointError(
             f"has a storage of type {excerpt(kind.attribute if isinstance(kind, Name) else kind)}; supported: {', '.join(_TYPES)}"
@@ -121,6 +141,10 @@ class Storages:
         return array[offset : offset + elements]
 
     def _load(self, storage: Storage) -> NDArray[np.generic]:
+        if storage.kind in _UNREAD:
+            raise CheckpointError(
+                f"has a tensor in a {storage.kind.attribute}; supported: {', '.join(_TYPES)}"
+            )
         data = self._bytes_of(storage.key, storage.size)
         stored = contiguous(data, _STORAGES[storage.kind], (storage.elements,))
         return float32_of_bfloat16(stored) if storage.kind.attribute == _BFLOAT16 else stored
@@ -140,6 +164,7 @@ def conversions(storages: Storages) -> Mapping[Name, Conversion]:
         if type(offset) is not int:
             raise CheckpointError(f"has a tensor with the offset {excerpt(offset)}")
         storage = storages.array(reference)
+        require_read(size, strides)
         shape = sizes(tree.convert(size, depth), "shape")
         elements = math.prod(shape)
         if elements > len(storage):
@@ -148,15 +173,18 @@ def conversions(storages: Storages) -> Mapping[Name, Conversion]:
 
     return {
         **NUMBERS,
+        **ARRAYS,
         Name("torch._utils", "_rebuild_tensor"): tensor,
         Name("torch._utils", "_rebuild_tensor_v2"): tensor,
         Name("torch._utils", "_rebuild_parameter"): _parameter,
+        Name("torch._utils", "_rebuild_parameter_with_state"): _parameter,
         Name("torch", "Size"): _size,
     }
 
 
 def _parameter(tree: PickleTree, call: Call, depth: int) -> object:
-    data, _, _ = arguments(call, 3)
+    data, *_ = arguments(call, 3, 4)
+    require_read(data)
     return tree.convert(data, depth)
 
 
@@ -166,7 +194,12 @@ def _size(tree: PickleTree, call: Call, depth: int) -> tuple[int, ...]:
 
 
 ALLOWED = frozenset(
-    {*conversions(Storages(lambda key, size: memoryview(b""))), *_STORAGES, DTYPE}
+    {*conversions(Storages(lambda key, size: memoryview(b""))), *_STORAGES, *ARRAY_NAMES}
     | {Name("collections", "OrderedDict")}
 )
 """Every name that a torch checkpoint needs."""
+TENSORS = frozenset(ARRAYS) | {
+    Name("torch._utils", f"_rebuild_{kind}")
+    for kind in ("tensor", "tensor_v2", "parameter", "parameter_with_state")
+}
+"""Those whose calls make tensors."""

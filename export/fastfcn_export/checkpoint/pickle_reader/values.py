@@ -1,15 +1,18 @@
 """Convert the inert records of a pickle to plain values and arrays, by a fixed table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from fastfcn_export.checkpoint.arrays import MAX_TENSORS
+from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.pickle_reader.records import (
     Call,
     LongText,
     Name,
+    Opaque,
     Persistent,
+    Pickle,
     latin1_bytes,
 )
 from fastfcn_infer.errors import CheckpointError
@@ -32,6 +35,7 @@ class PickleTree:
         self._conversions = conversions
         self._budget = file_bytes + _SLACK
         self._tensors = 0
+        self._pickle: Pickle | None = None
         # Values stay alive as long as the tree they hang in, so their ids stay unique.
         self._converted: dict[int, object] = {}
 
@@ -48,6 +52,28 @@ class PickleTree:
                 raise CheckpointError(f"nests values more than {MAX_DEPTH} deep")
             self._converted[id(value)] = self._convert(value, depth + 1)
         return self._converted[id(value)]
+
+    def contents(self, pickle: Pickle, tensors: Collection[Name]) -> Contents:
+        """Describe a whole file.
+
+        Args:
+            pickle: of which this tree converts the parts.
+            tensors: the functions whose calls make tensors.
+        """
+        self._pickle = (
+            pickle  # kept alive, so that no other value gets the id of one of its values
+        )
+
+        def is_tensor(part: object) -> bool:
+            if isinstance(part, Call) and part.function.attribute == "tuple" and part.arguments:
+                part = part.arguments[0]
+            if type(part) is tuple and len(part) == 2 and isinstance(part[0], str):
+                part = part[1]  # the pair (name, array) that Paddle nests
+            return isinstance(part, np.ndarray) or (
+                isinstance(part, Call) and part.function in tensors
+            )
+
+        return Contents(pickle.value, self.convert, is_tensor, pickle.skipped)
 
     def _convert(self, value: object, depth: int) -> object:
         if isinstance(value, dict):
@@ -80,6 +106,7 @@ class PickleTree:
             CheckpointError: not bytes, or the copies become larger than the file.
         """
         value = self.convert(value, depth)
+        require_read(value)
         if isinstance(value, str | LongText):
             value = self.recoded(value)
         if not isinstance(value, memoryview | bytes):
@@ -112,6 +139,21 @@ class PickleTree:
             raise CheckpointError("describes more data than the file holds")
 
 
+def require_read(*values: object) -> None:
+    """Refuse values of which a tensor would be made if they were not opaque.
+
+    Raises:
+        CheckpointError: one is opaque; names what would build it.
+    """
+    for value in values:
+        if isinstance(value, Opaque):
+            raise CheckpointError(
+                f"names code where a tensor is read from: {printable(str(value.name))}. Nothing was run. "
+                "If you trust the file's origin, load it where it was made, save the model's state_dict "
+                "alone, and read that."
+            )
+
+
 Conversion = Callable[[PickleTree, Call, int], object]
 """Makes a value of a call: gets the tree for nested values, the call, and how deep it lies."""
 
@@ -120,8 +162,9 @@ def arguments(call: Call, *counts: int) -> tuple[object, ...]:
     """Arguments of a call, after a check of how many there are.
 
     Raises:
-        CheckpointError: there are more or fewer.
+        CheckpointError: there are more or fewer, or one of the first is opaque.
     """
+    require_read(*call.arguments[: min(counts)])
     if len(call.arguments) not in counts:
         raise CheckpointError(
             f"calls {printable(str(call.function))} with {len(call.arguments)} arguments; expected "
