@@ -1,12 +1,16 @@
 """Are the scores of `fastfcn evaluate` right? Computes them independently, from the manifest alone.
 
     python -m benchmarks.accuracy MODEL --dataset camvid --root DIR [--split test]
-        [--limit N] [--against EVALUATION.json] [--output benchmarks/results/accuracy.json]
+        [--procedure "--scales 0.75,1,1.25 --mirror horizontal"] [--limit N]
+        [--against EVALUATION.json] [--output benchmarks/results/accuracy.json]
 
 It shares no code with `fastfcn evaluate`: it reads the data set itself, calls ONNX Runtime directly,
-upsamples every class to the picture in float64 before the arg max, and scores by scikit-learn. MODEL is
-the folder of an artifact whose procedure leaves the data set's pictures as they are: whole, not resized.
-With --against it compares its scores with what ``fastfcn evaluate --json`` wrote, and fails if a score differs by more than 1e-4.
+upsamples every class to the picture in float64 before the arg max, merges views by
+`plain_procedures`, and scores by scikit-learn. MODEL is the folder of an artifact whose procedure
+leaves the data set's pictures as they are: whole, not resized. --procedure is what ``fastfcn evaluate``
+is given, a key of `PROCEDURES`. With --against it compares its scores with what ``fastfcn evaluate
+--json`` wrote, and fails if a score differs by more than 1e-4. The scores of the model's own procedure
+are the top of the file, those of the others are under ``procedures``; other runs' are kept.
 """
 
 import argparse
@@ -22,8 +26,11 @@ import onnxruntime
 import sklearn.metrics
 from numpy.typing import NDArray
 
+from benchmarks.plain_procedures import PROCEDURES, stretched
+
 IGNORED = -1
 ALLOWED = 1e-4  # between two ways to the same score
+WHOLE = "--procedure whole"
 # Of each data set: folders of its parts, of pictures and labels; the number that the first class
 # has in a label file; the numbers that are in no class.
 FOLDERS = {
@@ -54,33 +61,25 @@ def read(dataset: str, picture: Path, labels: Path) -> tuple[NDArray[Any], NDArr
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), truth
 
 
-def weights(short: int, long: int, *, align_corners: bool) -> NDArray[np.float64]:
-    """Build the matrix (long, short) that stretches a line bilinearly."""
-    pixels = np.arange(long)
-    if align_corners:
-        places = pixels * (short - 1) / max(long - 1, 1)
-    else:
-        places = np.clip((pixels + 0.5) * short / long - 0.5, 0, short - 1)
-    low = np.minimum(places.astype(int), max(short - 2, 0))
-    matrix = np.zeros((long, short))
-    matrix[pixels, low] = 1 - (places - low)
-    matrix[pixels, np.minimum(low + 1, short - 1)] += places - low
-    return matrix
-
-
 def predict(
-    session: onnxruntime.InferenceSession, model: Mapping[str, Any], picture: NDArray[Any]
+    session: onnxruntime.InferenceSession,
+    model: Mapping[str, Any],
+    picture: NDArray[np.uint8],
+    procedure: str,
 ) -> NDArray[np.int64]:
-    """Label every pixel of a picture (H, W, 3); returns (H, W)."""
+    """Label every pixel of a picture (H, W, 3) by a key of `PROCEDURES`; returns (H, W)."""
     mean, std = (np.array(model["input"][name], np.float32) for name in ("mean", "std"))
-    batch = ((picture / np.float32(255) - mean) / std).transpose(2, 0, 1)[None]
-    (logits,) = session.run(["logits"], {"image": batch.astype(np.float32)})
-    rows, columns = (
-        weights(short, long, align_corners=model["align_corners"])
-        for short, long in zip(logits.shape[2:], picture.shape, strict=False)
-    )
-    stretched = rows @ logits[0].astype(np.float64) @ columns.T
-    return np.asarray(stretched.argmax(axis=0), np.int64)
+
+    def normal(pixels: NDArray[Any]) -> NDArray[np.float32]:
+        scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+        return np.asarray(scaled.transpose(2, 0, 1), np.float32)
+
+    def run(image: NDArray[np.float32]) -> NDArray[np.float64]:
+        (logits,) = session.run(["logits"], {"image": np.ascontiguousarray(image[None])})
+        size = (image.shape[1], image.shape[2])
+        return stretched(logits[0], size, align_corners=model["align_corners"])
+
+    return np.asarray(PROCEDURES[procedure](picture, normal, run).argmax(axis=0), np.int64)
 
 
 def left_alone(procedure: Mapping[str, Any], size: tuple[int, ...]) -> bool:
@@ -93,7 +92,7 @@ def left_alone(procedure: Mapping[str, Any], size: tuple[int, ...]) -> bool:
 
 
 def confusion(
-    folder: Path, dataset: str, pairs: Sequence[tuple[Path, Path]], classes: int
+    folder: Path, dataset: str, pairs: Sequence[tuple[Path, Path]], classes: int, procedure: str
 ) -> Iterator[NDArray[np.int64]]:
     """Count the pixels of one picture after the other, (true class, predicted class)."""
     model = json.loads((folder / "manifest.json").read_text())["model"]
@@ -107,7 +106,7 @@ def confusion(
         if not left_alone(model["procedure"], pixels.shape[:2]):
             raise ValueError(f"{folder} resizes or pads {picture}, which this script does not do")
         kept = truth != IGNORED
-        found = predict(session, model, pixels)
+        found = predict(session, model, pixels, procedure)
         yield (
             sklearn.metrics.confusion_matrix(truth[kept], found[kept], labels=np.arange(classes))
             if kept.any()
@@ -151,6 +150,19 @@ def differences(found: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     return {name: abs(ours[name] - theirs[name]) for name in theirs}
 
 
+def save(file: Path, procedure: str, results: Mapping[str, Any]) -> None:
+    """Add the results of a procedure to a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    held = json.loads(file.read_text()) if file.exists() else {}
+    others = held.get("procedures", {})
+    if procedure == WHOLE:
+        held = dict(results)
+    else:
+        others[procedure] = dict(results)
+    held["procedures"] = others
+    file.write_text(json.dumps(held, indent=2) + "\n")
+
+
 def main() -> int:
     """Score a model; 1 if it was compared and differs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -159,6 +171,7 @@ def main() -> int:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--split", default="val")
     parser.add_argument("--convention", default="paddleseg")
+    parser.add_argument("--procedure", choices=PROCEDURES, default=WHOLE, metavar="OPTIONS")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--against", type=Path, help="what fastfcn evaluate --json wrote")
     parser.add_argument("--output", type=Path, help="write the results to this JSON file")
@@ -167,7 +180,7 @@ def main() -> int:
     names = json.loads((given.model / "manifest.json").read_text())["model"]["classes"]
     pairs = files(given.dataset, given.root, given.split)[: given.limit]
     counts = np.zeros((len(names), len(names)), np.int64)
-    for one in confusion(given.model, given.dataset, pairs, len(names)):
+    for one in confusion(given.model, given.dataset, pairs, len(names), given.procedure):
         counts += one
     found = score(counts, given.convention)
     facts = {"dataset": given.dataset, "split": given.split, "convention": given.convention}
@@ -181,8 +194,7 @@ def main() -> int:
         worst = max(results["differences"].values())
         print(f"worst difference from {given.against}: {worst:.2e}")
     if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps(results, indent=2) + "\n")
+        save(given.output, given.procedure, results)
     return int(worst > ALLOWED)
 
 
