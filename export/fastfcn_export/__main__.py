@@ -2,9 +2,11 @@
 
 import argparse
 import re
+import shlex
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.system.version import __version__
@@ -19,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; returns the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    given.typed = list(sys.argv[1:] if arguments is None else arguments)
     if not given.dry_run and given.folder is None:
         parser.error("-o FOLDER is missing (only --dry-run needs none)")
     return exit_codes.run(lambda: _run(given), as_json=given.json)
@@ -50,9 +53,16 @@ def _parser() -> argparse.ArgumentParser:
         "--classes",
         metavar="NAME|FILE.json",
         help="names and colours: ade20k, cityscapes, voc, pascal_context_59, pascal_context_60, "
-        'camvid, or a JSON list of {"name", "color": [r, g, b]} (default: those named by a '
-        "checkpoint of fastfcn-train, else numbers)",
+        'camvid, or a JSON list of {"name", "color": [r, g, b]} (default: those that '
+        "the checkpoint names, else numbers)",
     )
+    add(
+        "--weights-key",
+        metavar="KEY",
+        help="which of several sets of weights in the file, such as ema_state_dict or "
+        "state_dict.student (default: the only one that fits a network)",
+    )
+    add("--use-ema", action="store_true", help="take the moving average (EMA) of the weights")
     add("--dialect", help="wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the keys)")
     add(
         "--output-stride",
@@ -125,10 +135,14 @@ def _run(given: argparse.Namespace) -> int:
         verify=given.verify == "strict",
         via=given.via,
         accept_own_size=given.accept_own_size,
+        weights_key=given.weights_key,
+        use_ema=given.use_ema,
     )
     if given.dry_run:
         description = describe_checkpoint(given.checkpoint, request)
         print(record.to_json(description) if given.json else description_text(description))
+        if not given.json:
+            print(f"next     {_next_command(given, description.class_names)}")
         _print_notes(description.notes)
         return exit_codes.FINE
     stages = _Stages(quiet=given.json)
@@ -138,6 +152,22 @@ def _run(given: argparse.Namespace) -> int:
     print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
     _print_notes(manifest.model.notes)
     return exit_codes.FINE
+
+
+def _next_command(given: argparse.Namespace, class_names: Sequence[str]) -> str:
+    """The command that exports what a dry run described."""
+    from fastfcn_export.description import suggested_table
+
+    words = [
+        word for word in given.typed if not "--dry-run".startswith(word) or word in ("-", "--")
+    ]
+    if given.folder is None:
+        stem = Path(given.checkpoint).name.split(".")[0]
+        words += ["-o", stem if stem != given.checkpoint else f"{stem}-artifact"]
+    table = suggested_table(class_names)
+    if given.classes is None and table is not None:
+        words += ["--classes", table]
+    return shlex.join(["fastfcn-export", *words])
 
 
 def _print_notes(notes: Sequence[str]) -> None:

@@ -2,16 +2,20 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.deployed.read import is_deployed
 from fastfcn_export.description import Description, describe, model_of
 from fastfcn_export.dialect.dialect import Recognised, recognise
+from fastfcn_export.dialect.meta import named_classes
 from fastfcn_export.dialect.own import is_own, recognise_own
 from fastfcn_export.dialect.trained import read_trained
+from fastfcn_export.dialect.weights import Chosen, choose
 from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target.target import Writer, writers
 from fastfcn_export.verify import Proof, joined, prove
@@ -21,6 +25,7 @@ from fastfcn_infer.artifact.class_table import (
     class_table_names,
     numbered_classes,
     read_class_table,
+    tables_of,
 )
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source
@@ -164,14 +169,45 @@ def describe_checkpoint(
 
 def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
     try:
-        tensors, trained = checkpoint.tensors(), read_trained(checkpoint)
+        chosen = checkpoint.reading(
+            lambda contents: choose(
+                contents,
+                dialect=request.dialect,
+                weights_key=request.weights_key,
+                use_ema=request.use_ema,
+            )
+        )
+        trained = read_trained(checkpoint)
         said: dict[str, Any] = {"dialect": request.dialect, "output_stride": request.output_stride}
-        if trained is not None or is_own(tensors):
-            return recognise_own(tensors, trained, **said)
-        return recognise(tensors, **said)
+        if trained is not None or is_own(chosen.tensors):
+            found = recognise_own(chosen.tensors, trained, **said)
+        else:
+            found = recognise(chosen.tensors, unread=chosen.unread, **said)
+        return checkpoint.reading(lambda contents: _with_facts(found, chosen, contents))
     except CheckpointError as error:
         name = str(checkpoint.path)
         raise error if name in str(error) else CheckpointError(f"{name}: {error}") from error
+
+
+def _with_facts(recognised: Recognised, chosen: Chosen, contents: Contents) -> Recognised:
+    """Add what the file says beside the weights."""
+    named, found = named_classes(contents), list(chosen.found)
+    count = recognised.architecture.classes
+    if named is not None and len(named) != count:
+        found.append(
+            f"names of the classes: the checkpoint's meta names {len(named)}, the network has {count}; "
+            "they are not used"
+        )
+        named = None
+    elif named is not None:
+        found.append("names and colours of the classes: those of the checkpoint's meta")
+    return replace(
+        recognised,
+        found=tuple(found),
+        named=named,
+        unused={**recognised.unused, **chosen.unused},
+        skipped=contents.skipped,
+    )
 
 
 def _missing(error: ImportError) -> BackendMissing:
@@ -207,6 +243,8 @@ def _writers(request: Request) -> dict[str, Writer]:
 def _model(recognised: Recognised, name: str, request: Request) -> Model:
     if recognised.trained is not None and request.classes is None:
         classes = recognised.trained.classes
+    elif recognised.named is not None and request.classes is None:
+        classes = recognised.named
     else:
         classes = _classes(request.classes, recognised.architecture.classes)
     return model_of(recognised, name, classes, request)
@@ -220,7 +258,7 @@ def _classes(asked: PathLike | None, count: int) -> tuple[ClassInfo, ...]:
     else:
         found = read_class_table(os.fspath(asked))
     if len(found) != count:
-        fitting = [name for name in class_table_names() if len(class_table(name)) == count]
+        fitting = tables_of(count)
         hint = f" Tables of {count} classes: {', '.join(fitting)}." if fitting else ""
         raise CheckpointError(
             f"The network has {count} classes, but {os.fspath(asked)} has {len(found)}.{hint}"

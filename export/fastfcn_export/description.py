@@ -1,6 +1,6 @@
 """Describe a checkpoint: facts about its network for the manifest, and what running it costs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -9,14 +9,18 @@ from fastfcn_export.dialect.procedure import notes, procedure, resize_text
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
 from fastfcn_export.request import Request
 from fastfcn_export.target.targets import cost
+from fastfcn_infer.artifact.class_table import numbered_classes, tables_of
 from fastfcn_infer.artifact.manifest import ClassInfo, Input, Manifest, Model, Network, Output
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.system import record
+from fastfcn_infer.system.excerpt import listing, printable
 
 SIZE = (
     480,
     480,
 )  # height and width, pixels: the crop that most FastFCN networks were trained with
+
+_MOST_SKIPPED = 20  # names
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class Description:
         trained: data set and iterations, if the checkpoint says them; None: unknown.
         procedure: how an export would size pictures; None: not asked.
         notes: how the labels of an export may differ from those of a plain one, in sentences.
+        class_names: in the order of the labels; empty: not asked.
+        skipped: names of classes and functions that the file has beside the weights; nothing of them
+            was built or called.
     """
 
     network: Network
@@ -54,6 +61,8 @@ class Description:
     trained: str | None = field(default=None, metadata=record.OMITTED)
     procedure: Procedure | None = field(default=None, metadata=record.OMITTED)
     notes: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
+    class_names: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
+    skipped: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
 
 
 def describe(recognised: Recognised, model: Model | None = None) -> Description:
@@ -82,6 +91,8 @@ def describe(recognised: Recognised, model: Model | None = None) -> Description:
         trained=None if trained is None else f"{trained.dataset}, {trained.iterations} iterations",
         procedure=None if model is None else model.procedure,
         notes=() if model is None else model.notes,
+        class_names=() if model is None else tuple(entry.name for entry in model.classes),
+        skipped=recognised.skipped,
     )
 
 
@@ -98,7 +109,7 @@ def network_facts(recognised: Recognised) -> Network:
         laterals=isinstance(architecture.head, EncNet) and bool(architecture.head.laterals),
         parameters=sum(layer.parameters for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
-        assumed=recognised.assumed,
+        assumed=recognised.assumed + recognised.found,
         convention=None if recognised.trained is None else recognised.trained.convention,
     )
 
@@ -148,6 +159,7 @@ def description_text(description: Description) -> str:
         network_text(description.network, description.classes),
         *([f"trained  {description.trained}"] if description.trained else []),
         *([_pictures(description.procedure)] if description.procedure else []),
+        *([classes_text(description.class_names)] if description.class_names else []),
         "",
         f"{'part':<18}{'parameters':>14}{'multiply-adds':>18}   (one picture of {height} x {width})",
     ]
@@ -163,6 +175,9 @@ def description_text(description: Description) -> str:
     lines += [
         f"unused   {count} tensors: {reason}" for reason, count in description.unused.items()
     ]
+    if description.skipped:
+        names = listing([printable(name, 100) for name in description.skipped], most=_MOST_SKIPPED)
+        lines.append(f"skipped  beside the weights, neither built nor called: {names}")
     return "\n".join(lines)
 
 
@@ -172,6 +187,7 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
     size = sum(facts.size for facts in manifest.files.values())
     lines = [
         network_text(model.network, len(model.classes)),
+        classes_text([entry.name for entry in model.classes]),
         f"artifact {folder}, {len(manifest.files)} files, {size / 1e6:.1f} MB",
     ]
     proof = manifest.verification
@@ -188,6 +204,29 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
             f"{proof.label_agreement:.3%} of the labels agree"
         )
     return "\n".join(lines)
+
+
+def classes_text(names: Sequence[str]) -> str:
+    """Say what the classes are called, and if they are only numbered, how to name them."""
+    if not _numbered(names):
+        return f"classes  {listing([printable(name, 40) for name in names], most=6)}"
+    fitting = tables_of(len(names))
+    hint = "--classes FILE.json names them"
+    if fitting:
+        verb = "has" if len(fitting) == 1 else "have"
+        hint = f"{' and '.join(fitting)} {verb} as many (--classes {fitting[0]})"
+    last = f' to "{names[-1]}"' if len(names) > 1 else ""
+    return f'classes  called "{names[0]}"{last}; {hint}'
+
+
+def suggested_table(names: Sequence[str]) -> str | None:
+    """The one class table that fits classes which are only numbered; None if none or several do."""
+    fitting = tables_of(len(names)) if _numbered(names) else ()
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    return bool(names) and tuple(names) == tuple(c.name for c in numbered_classes(len(names)))
 
 
 def network_text(network: Network, classes: int) -> str:

@@ -27,6 +27,8 @@ class ExportOptions(TypedDict, total=False):
     verify: bool
     via: Literal["direct", "paddle2onnx"]
     accept_own_size: bool
+    weights_key: str | None
+    use_ema: bool
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Request:
 
     Args:
         formats: of the graph, as `--format` names them.
-        classes: name of a class table, path of a JSON file, or None: the classes that a checkpoint of
-            fastfcn-train names, else numbered ones.
+        classes: name of a class table, path of a JSON file, or None: the classes that the checkpoint
+            names, else numbered ones.
         dialect: None: found from the keys.
         output_stride: of the backbone; None: what a checkpoint of fastfcn-train says, else the
             dialect's published default.
@@ -47,6 +49,9 @@ class Request:
         via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
         accept_own_size: of labels as the output: export even if the authors resize pictures, which
             such a graph cannot undo; it labels pictures at their own size, and differently.
+        weights_key: which of several sets of weights in the file, such as "ema_state_dict" or
+            "state_dict.student"; None: the only one that fits.
+        use_ema: take the moving average of the weights.
     """
 
     formats: Sequence[str] = ("onnx",)
@@ -59,6 +64,8 @@ class Request:
     verify: bool = True
     via: Literal["direct", "paddle2onnx"] = "direct"
     accept_own_size: bool = False
+    weights_key: str | None = None
+    use_ema: bool = False
 
     @classmethod
     def of(cls, **options: "Unpack[ExportOptions]") -> "Request":

@@ -30,6 +30,11 @@ def class_table(name: str) -> tuple[ClassInfo, ...]:
     return _read((_FOLDER / f"{name}.json").read_bytes(), name)
 
 
+def tables_of(count: int) -> tuple[str, ...]:
+    """List the tables that come with the package and have `count` classes."""
+    return tuple(name for name in class_table_names() if len(class_table(name)) == count)
+
+
 def read_class_table(path: str | Path) -> tuple[ClassInfo, ...]:
     """Read a user's table: a JSON list of ``{"name": "road", "color": [128, 64, 128]}``.
 

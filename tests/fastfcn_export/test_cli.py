@@ -1,10 +1,14 @@
+import argparse
 import json
 import os
+import pickle
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from command_line import SEARCH_PATH
@@ -18,6 +22,7 @@ from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.artifact.manifest import Source, read_manifest
 from fastfcn_infer.runtime import backend
 from fastfcn_infer.system.record import from_json
+from hostile.assembler import array, bare, called, listed, mapping, named
 
 pytest.importorskip("onnxruntime")
 
@@ -72,7 +77,7 @@ def test_help_names_every_option_and_exit_code() -> None:
     for option in (
         "--output-folder", "--format", "--classes", "--dialect", "--output-stride", "--output ",
         "--accept-own-size", "--with-preprocess", "--shape", "--precision", "--verify", "--dry-run", "--force",
-        "--json", "--version",
+        "--json", "--version", "--weights-key", "--use-ema",
     ):  # fmt: skip
         assert option in done.stdout
     for code in ("0 fine", "1 a bug", "2 usage", "4 the graph", "5 a runtime", "6 the checkpoint"):
@@ -322,3 +327,73 @@ def test_a_missing_runtime_is_code_5(
     assert found["error"] == "BackendMissing"
     assert "pip install" in found["message"]
     assert not Path(out).exists()
+
+
+@pytest.fixture
+def wild(tmp_path: Path) -> str:
+    """A checkpoint with two sets of weights for ADE20K and objects beside them."""
+    tensors = dict(tensors_of("mmseg_psp"))
+    for name in ("decode_head.conv_seg.weight", "decode_head.conv_seg.bias"):
+        tensors[name] = np.resize(tensors[name], (150, *tensors[name].shape[1:]))
+    tree = {
+        "args": argparse.Namespace(lr=0.1), "state_dict": {f"model.{k}": v for k, v in tensors.items()},
+        "ema_state_dict": {name: 2 * value for name, value in tensors.items()},
+    }  # fmt: skip
+    path = tmp_path / "my model.pth"
+    path.write_bytes(pickle.dumps(tree, 4))
+    return str(path)
+
+
+def test_a_dry_run_names_what_is_skipped_and_which_weights_and_classes_there_are(
+    wild: str, capsys: Captured
+) -> None:
+    assert main([wild, "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    for line in (
+        "the weights are those under 'state_dict' whose names begin with 'model.'",
+        "the file holds a moving average, too: --use-ema takes it",
+        'classes  called "class 0" to "class 149"; ade20k has as many (--classes ade20k)',
+        "skipped  beside the weights, neither built nor called: argparse.Namespace",
+    ):
+        assert line in text
+    assert main([wild, "--dry-run", "--json"]) == 0
+    assert from_json(Description, capsys.readouterr().out).skipped == ("argparse.Namespace",)
+
+
+def test_what_is_skipped_is_listed_in_bounded_text(tmp_path: Path, capsys: Captured) -> None:
+    names = listed(*(called(named("a" * 300, f"B{i}")) for i in range(3000)))
+    tensors = {name: array(value) for name, value in tensors_of("mmseg_psp").items()}
+    (tmp_path / "x.pth").write_bytes(
+        bare(mapping({"notes": names, "state_dict": mapping(tensors)}))
+    )
+    assert main([str(tmp_path / "x.pth"), "--dry-run"]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("skipped"))
+    assert len(line) < 3000
+    assert line.endswith("and 2980 more")
+
+
+def test_the_command_that_a_dry_run_suggests_exports_the_checkpoint(
+    wild: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([wild, "--dry-run", "--use-ema", "--verify", "off"]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("next "))
+    command, *words = shlex.split(line.removeprefix("next"))
+    assert (command, words[-4:]) == ("fastfcn-export", ["-o", "my model", "--classes", "ade20k"])
+    assert main(words) == 0
+    assert "classes  wall, building, sky" in capsys.readouterr().out
+    assert open_artifact(tmp_path / "my model").model.classes[0].name == "wall"
+
+
+def test_an_export_says_that_classes_are_only_numbered_and_how_to_name_them(
+    wild: str, checkpoint: str, out: str, capsys: Captured
+) -> None:
+    assert main([checkpoint, "-o", out, "--verify", "off"]) == 0
+    assert '"class 5"; --classes FILE.json names them' in capsys.readouterr().out
+    assert (
+        main([wild, "-o", out, "--verify", "off", "--force", "--weights-key", "ema_state_dict"])
+        == 0
+    )
+    printed = capsys.readouterr().out
+    assert "ade20k has as many (--classes ade20k)" in printed
+    assert "the weights are those under 'ema_state_dict'" in printed

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ def check_shapes(
     expected: Mapping[str, Shape],
     unused: Mapping[str, str],
     network: str,
+    unread: Mapping[str, str] = MappingProxyType({}),
 ) -> Counter[str]:
     """Check that no tensor is missing, that all are floats of their shapes, and that there is no other.
 
@@ -30,6 +32,7 @@ def check_shapes(
         expected: key -> shape, as the checkpoint stores it.
         unused: regular expression of other keys that may be there -> why they are not used.
         network: which, for the message: "wuhuikai network that its names describe".
+        unread: name of a tensor that cannot be read -> why.
 
     Returns:
         Why tensors are not used -> how many.
@@ -39,7 +42,9 @@ def check_shapes(
     """
     faults = []
     for key, shape in expected.items():
-        if key not in tensors:
+        if key not in tensors and key in unread:
+            faults.append(f"not readable: {key} {shape}: {unread[key]}; nothing was run")
+        elif key not in tensors:
             faults.append(f"missing: {key} {shape}")
         elif tensors[key].shape != shape:
             faults.append(
@@ -48,8 +53,9 @@ def check_shapes(
         elif tensors[key].dtype.kind != "f" and tensors[key].dtype != np.uint16:
             faults.append(f"no floats: {key} is {tensors[key].dtype}, expected a float type")
     counts: Counter[str] = Counter()
+    patterns = [(re.compile(pattern), reason) for pattern, reason in unused.items()]
     for key in (key for key in tensors if key not in expected):
-        reason = next((r for p, r in unused.items() if re.fullmatch(p, key)), None)
+        reason = next((r for pattern, r in patterns if pattern.fullmatch(key)), None)
         if reason is None:
             faults.append(f"unexpected: {printable(key, 100)} {excerpt(tensors[key].shape, 60)}")
         else:

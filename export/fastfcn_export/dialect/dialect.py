@@ -4,8 +4,10 @@ A dialect is names *and* conventions: checkpoints that load into each other's ne
 word still mean different arithmetic. A file in `dialects/` offers what `Dialect` lists.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -17,6 +19,7 @@ from fastfcn_export.dialect.trained import Trained
 from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.network.primitives import Weights, float_array
 from fastfcn_export.target.targets import cost
+from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import registry
@@ -27,6 +30,16 @@ _PACKAGE = "fastfcn_export.dialect.dialects"
 Shape = tuple[int, ...]
 Triple = tuple[float, float, float]
 Tensors = Mapping[str, NDArray[Any]]
+NOTHING: Mapping[str, str] = MappingProxyType({})
+UNUSED_ANYWHERE = {
+    r".*\.num_batches_tracked": "batch counters of training",
+    r"(auxiliary_head|aux_head|auxlayer|aux_layer|aux_classifier|fcn_head)s?(\.\d+)?\..*": "auxiliary head (training only)",
+    r"ema_.*": "moving average of the weights (--use-ema takes it)",
+    r"(.*\.)?(criterion|criterions|loss|losses|loss_\w+|\w+_loss)(\..*)?": "loss functions (training only)",
+    r"(data_preprocessor\..*|(pixel_)?(mean|std))": "normalisation of the training program",
+    r"(epoch|iter|iteration|step|steps|global_step|n_averaged|best_\w+)": "counters of training",
+}
+"""Regular expression of a key that inference never uses, whatever the dialect -> why."""
 TRAINING_ONLY = {
     "auxiliary": "auxiliary head (training only)",
     "head.semantic": "semantic encoding layer (training only)",
@@ -104,6 +117,11 @@ class Recognised:
         unused: why keys were left out -> how many.
         resize: how the authors size pictures of a data set; see `Dialect`.
         trained: the checkpoint's own description; None if absent.
+        found: which of several sets of weights was taken, and other choices that the file left open,
+            in sentences.
+        named: names and colours of the classes in the checkpoint's meta, as many as the network has.
+        skipped: names of classes and functions that the file has beside the weights; they were
+            neither built nor called.
     """
 
     dialect: str
@@ -115,6 +133,9 @@ class Recognised:
     unused: Mapping[str, int]
     resize: Callable[[str | None], Resize | None]
     trained: Trained | None = None
+    found: tuple[str, ...] = ()
+    named: tuple[ClassInfo, ...] | None = None
+    skipped: tuple[str, ...] = ()
 
 
 def dialect_names() -> tuple[str, ...]:
@@ -141,6 +162,7 @@ def recognise(
     dialect: str | None = None,
     output_stride: int | None = None,
     training: bool = False,
+    unread: Mapping[str, str] = NOTHING,
 ) -> Recognised:
     """Find a checkpoint's dialect and network, and give its tensors our names.
 
@@ -149,6 +171,7 @@ def recognise(
         dialect: name of the dialect; None: found from the keys.
         output_stride: of the backbone, 8, 16 or 32; None: the dialect's published default.
         training: the weights hold the tensors of training, too.
+        unread: name of a tensor of the checkpoint that cannot be read -> why.
 
     Raises:
         CheckpointError: no dialect or several fit; tensors are missing, unexpected, misshapen or
@@ -163,10 +186,11 @@ def recognise(
         tensors,
         architecture,
         names_in(file, architecture),
-        file.UNUSED,
+        {**file.UNUSED, **UNUSED_ANYWHERE},
         matrices_transposed=file.CONVENTIONS.matrices_transposed,
         network=f"{name} network that its names describe",
         training=training,
+        unread=unread,
     )
     assumed = () if output_stride else (_assumed(name, architecture.backbone),)
     return Recognised(
@@ -183,8 +207,11 @@ def renamed(
     matrices_transposed: bool,
     network: str,
     training: bool,
+    unread: Mapping[str, str] = NOTHING,
 ) -> tuple[Weights, Mapping[str, int]]:
     """Give a checkpoint's tensors our names.
+
+    Unless `training`, tensors of training play no part: they may be missing or have any shape.
 
     Args:
         tensors: a checkpoint as `read_checkpoint` gives it.
@@ -194,6 +221,7 @@ def renamed(
         matrices_transposed: as of `Conventions`.
         network: for the message.
         training: give the tensors of training, too.
+        unread: name of a tensor of the checkpoint that cannot be read -> why.
 
     Returns:
         Tensors by our names, floats; and why others were left out -> how many.
@@ -204,19 +232,30 @@ def renamed(
     """
     wanted = cost.tensors(architecture)
     turned = {ours for ours in keys if matrices_transposed and _is_matrix(ours, wanted[ours])}
-    expected = {
+    shapes = {
         key: wanted[ours][::-1] if ours in turned else wanted[ours] for ours, key in keys.items()
     }
-    counts = check_shapes(tensors, expected, unused, network)
-    weights = {}
-    for ours, key in keys.items():
-        reason = next((r for p, r in TRAINING_ONLY.items() if ours.startswith(p)), None)
-        if training or reason is None:
-            weights[ours] = _prepared(tensors[key], transpose=ours in turned)
-        else:
-            counts[reason] += 1
+    of_training = {} if training else {key: _reason(ours) for ours, key in keys.items()}
+    needed = {ours: key for ours, key in keys.items() if not of_training.get(key)}
+    # A matrix of training that lies the other way round betrays that the square ones do, too.
+    expected = {
+        key: shape
+        for key, shape in shapes.items()
+        if not of_training.get(key)
+        or (key in tensors and len(shape) == 2 and tensors[key].shape == shape[::-1] != shape)
+    }
+    reasons = {re.escape(key): reason for key, reason in of_training.items() if reason}
+    counts = check_shapes(tensors, expected, {**reasons, **unused}, network, unread)
+    weights = {
+        ours: _prepared(tensors[key], transpose=ours in turned) for ours, key in needed.items()
+    }
     check_values(weights, keys)
     return weights, dict(counts)
+
+
+def _reason(ours: str) -> str | None:
+    """Say why inference has no need of a tensor; None if it has."""
+    return next((why for part, why in TRAINING_ONLY.items() if ours.startswith(part)), None)
 
 
 def _only_match(keys: Keys, tensors: Tensors) -> str:
