@@ -15,7 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ ROOT = Path(__file__).parents[1]
 THREADS = 2
 SCORES, LABELS = 1e-4, 0.999  # largest difference of the maps, least share of equal labels
 SMALL, LARGE = "resnet18_vd", "resnet50_vd"
-NETWORKS = {
+NETWORKS: Mapping[str, Mapping[str, Any]] = {
     SMALL: {"backbone": "ResNet18_vd", "classes": 19, "codes": 8, "width": 32},
     LARGE: {"backbone": "ResNet50_vd", "classes": 150, "codes": 32, "width": 512},
 }
@@ -106,11 +106,8 @@ def architecture(name: str) -> Architecture:
     if name == LARGE:
         return random_checkpoint.NETWORKS[random_checkpoint.MAIN].architecture
     settings = NETWORKS[name]
-    stages = tuple(
-        Stage(2, width, stride)
-        for width, stride in zip((64, 128, 256, 512), (1, 2, 2, 2), strict=True)
-    )
-    backbone = Backbone((32, 32, 64), "basic", stages, pooled_shortcut=True)  # type: ignore[arg-type]
+    stages = (Stage(2, 64), Stage(2, 128, 2), Stage(2, 256, 2), Stage(2, 512, 2))
+    backbone = Backbone((32, 32, 64), "basic", stages, pooled_shortcut=True)
     width = settings["width"]
     head = EncNet(width, codes=settings["codes"], project_bias=True, dropout=0.0)
     auxiliary = Auxiliary(width, bias=True)
