@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import VerificationError as VerificationError
     from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
     from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
+    from fastfcn_infer.raster.predict import RasterResult as RasterResult
     from fastfcn_infer.runtime.backend import RuntimeFacts as RuntimeFacts
     from fastfcn_infer.segmenter import Segmenter as Segmenter
 
 _HOME = {
     "Dataset": "data.dataset",
     "Evaluation": "evaluation.evaluate",
+    "RasterResult": "raster.predict",
     "Report": "benchmark.report",
     "RuntimeFacts": "runtime.backend",
     "Procedure": "artifact.procedure",

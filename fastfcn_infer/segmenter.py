@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.data.dataset import Dataset
     from fastfcn_infer.evaluation.evaluate import Evaluation
     from fastfcn_infer.evaluation.metrics import Convention
+    from fastfcn_infer.raster.predict import RasterResult
 
 
 class Segmenter:
@@ -157,6 +158,53 @@ class Segmenter:
         return Segmentation(found, self._names, self._colors, pixels, timings, provenance)
 
     __call__ = predict
+
+    def predict_raster(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        procedure: str | Procedure = "tiles",
+        *,
+        max_memory: str | int = "1GiB",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> "RasterResult":
+        """Label a raster of any size, at flat memory, and write the labels as a (Geo)TIFF.
+
+        A TIFF is read in bands of rows, other pictures are decoded once. The labels are those that
+        `predict` gives with the same procedure. They are kept beside the target as they become
+        final, so that the same call continues where an earlier one was interrupted. Needs
+        ``fastfcn-infer[geo]``.
+
+        Args:
+            source: path of the raster.
+            target: path of the result, ``.tif``; replaced in one step when all is labelled. It is tiled
+                and compressed, has the place on the ground of the source, the colours of the classes as
+                its palette and their names, as JSON, in the tag ``CLASS_NAMES``.
+            procedure: one with windows at the raster's own size, such as ``tiles``.
+            max_memory: that this call may use beyond the opened model: bytes, or text such as "1GiB".
+            max_pixels: the largest picture to decode at once, where it is not a TIFF.
+
+        Raises:
+            ValueError: the procedure cannot be computed in parts, or `max_memory` is not an amount.
+            ImageError: the raster cannot be read, or needs more memory than allowed; says how much.
+            BackendMissing: rasterio is not installed.
+            BackendError: the runtime failed, or this segmenter was closed.
+            OSError: the result could not be written; a file of that name is what it was before.
+        """
+        from fastfcn_infer.raster.memory import parse_memory
+        from fastfcn_infer.raster.predict import predict_raster
+
+        chosen = choose_procedure(procedure, self.model)
+        return predict_raster(
+            Path(source),
+            Path(target),
+            self.artifact,
+            self._backend,
+            chosen,
+            max_memory=parse_memory(max_memory),
+            max_pixels=max_pixels,
+            provenance={**self._provenance, "procedure": chosen.kind},
+        )
 
     def benchmark(
         self,

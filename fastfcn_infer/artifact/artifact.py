@@ -72,6 +72,20 @@ class Artifact:
             )
         return self.files[file]
 
+    @property
+    def fingerprint(self) -> str:
+        """Identify the content of all files by a SHA-256, hexadecimal.
+
+        Raises:
+            OSError: as `sha256`.
+        """
+        if self.manifest is None:
+            lines = [self.sha256(name) for name in self.files]
+        else:
+            files = self.manifest.files
+            lines = [part for name in sorted(files) for part in (name, files[name].sha256)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
     def read(self, name: str) -> bytes:
         """Read a file of the artifact.
 

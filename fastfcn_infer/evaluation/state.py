@@ -108,7 +108,7 @@ def describe_run(artifact: Artifact, procedure: Procedure, backend: str, dataset
     folders = [os.path.realpath(path) for path in {s.picture.parent for s in dataset.samples}]
     return Run(
         artifact.model.name,
-        _fingerprint(artifact),
+        artifact.fingerprint,
         dataset.name,
         dataset.split,
         os.path.commonpath(folders) if folders else "",
@@ -164,13 +164,6 @@ def write_state(path: Path, run: Run, tally: Tally) -> None:
     counts = tuple(tuple(row) for row in tally.confusion.counts.tolist())
     state = _State(1, run, tally.seen, tally.failed, tally.seconds, counts)
     write_file(path, record.to_json(state, indent=None).encode())
-
-
-def _fingerprint(artifact: Artifact) -> str:
-    if artifact.manifest is None:
-        return _sha256([artifact.sha256(name) for name in artifact.files])
-    files = artifact.manifest.files
-    return _sha256([part for name in sorted(files) for part in (name, files[name].sha256)])
 
 
 def _sha256(lines: Sequence[str]) -> str:

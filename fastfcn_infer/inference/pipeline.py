@@ -116,12 +116,10 @@ class Job:
         self.bands: tuple[tuple[Band, ...], ...] = tuple(
             bands(views, size, TILE[0]) for size, views in zip(self.sizes, self.views, strict=True)
         )
-        for picture, size in enumerate(self.sizes):
+        for picture, (height, width) in enumerate(self.sizes):
+            what = f"to label a picture of {height} x {width} pixels, in bytes,"
             check_array(
-                (self.held_bytes(picture),),
-                1,
-                "The outputs that are held at a time to label a picture of "
-                f"{size[0]} x {size[1]} pixels, in bytes,",
+                (self.held_bytes(picture),), 1, f"The outputs that are held at a time {what}"
             )
         self.calls = _calls(self.views, partial(self._most, batch=batch))
 
@@ -351,11 +349,8 @@ def _is_needed(part: Part, waiting: Sequence[Sequence[Band]]) -> bool:
 
 
 def _is_complete(band: Band, outputs: Mapping[int, object]) -> bool:
-    """Tell whether all views of a band are computed; what is held begins with the first of them.
-
-    The windows of several bands are computed in order. Those of several sizes are not, but make one
-    band.
-    """
+    """Tell whether all views of a band are computed; what is held begins with its first one."""
+    # The windows of several bands are computed in order; those of several sizes make one band.
     return len(outputs) >= len(band.views) and band.views[-1] in outputs
 
 

@@ -5,11 +5,22 @@ Source: TIFF 6.0, section 2; BigTIFF; EXIF 2.32, 4.6.2.
 
 import struct
 from dataclasses import dataclass
+from typing import Protocol
 
 ORIENTATION = 274
 
 # Type number -> struct code, of the types that hold whole numbers; others are not needed.
 _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
+
+
+class Data(Protocol):
+    """The bytes of a file: in memory, or read when they are asked for."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        """Return some of them; fewer where the part reaches beyond the end."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ class Field:
 class Directory:
     """The first directory of a TIFF; only fields of whole numbers are kept."""
 
-    data: bytes
+    data: Data
     order: str  # of bytes: "<" little endian, ">" big endian
     fields: dict[int, Field]
     next: Field  # where the position of the next directory is written
@@ -42,7 +53,7 @@ class Directory:
         return _unpack(f"{self.order}{field.count}{field.code}", self.data, field.position)
 
 
-def read_directory(data: bytes) -> Directory:
+def read_directory(data: Data) -> Directory:
     """Read the first directory of a TIFF or BigTIFF, of either byte order.
 
     Raises:
@@ -87,8 +98,9 @@ def orientation(data: bytes) -> int:
     return found[0] if len(found) == 1 and 1 <= found[0] <= 8 else 1
 
 
-def _unpack(code: str, data: bytes, at: int) -> tuple[int, ...]:
+def _unpack(code: str, data: Data, at: int) -> tuple[int, ...]:
     # An offset of 64 bits may be more than `struct` can even refuse.
-    if at > len(data):
-        raise struct.error(f"byte {at} lies beyond the end")
-    return struct.unpack_from(code, data, at)
+    end = at + struct.calcsize(code)
+    if end > len(data):
+        raise struct.error(f"byte {end} lies beyond the end")
+    return struct.unpack(code, data[at:end])

@@ -1,11 +1,14 @@
 """Walk through a TIFF: its size, its layout, and whether every strip or tile of page one is complete.
 
+`tiff` is for files that are decoded at once, `survey` for those that are read in parts.
+
 OpenCV's TIFF reader always turns pictures upright, whatever its flags say, and multiplies colours by
 a stored alpha. To prevent that it is given a copy whose directory says "upright, already multiplied,
 no further page".
 """
 
 import struct
+from dataclasses import dataclass
 
 from fastfcn_infer.picture import exif
 from fastfcn_infer.picture.formats import DamagedError, Header
@@ -14,7 +17,7 @@ from fastfcn_infer.system.excerpt import excerpt
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_LENGTHS, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
-_ALPHA, _SAMPLE_FORMAT = 338, 339
+_ALPHA, _SAMPLE_FORMAT, _GEO_KEYS = 338, 339, 34735
 
 _COMPRESSIONS = {
     1: "none", 2: "CCITT RLE", 3: "CCITT G3", 4: "CCITT G4", 5: "LZW", 7: "JPEG",
@@ -33,18 +36,64 @@ _PHOTOMETRICS = {
 }
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What the directory of a TIFF says of page one.
+
+    Args:
+        width: pixels, as stored.
+        height: pixels, as stored.
+        orientation: as in EXIF, 1..8.
+        photometric: number of the colour space, as in the file.
+        georeferenced: it has the keys of a GeoTIFF.
+    """
+
+    width: int
+    height: int
+    orientation: int
+    photometric: int
+    georeferenced: bool
+
+
+def survey(data: exif.Data) -> Survey:
+    """Read the directory of a TIFF or BigTIFF, and check that the file holds all that it lists.
+
+    Strips and tiles that were left out, as GeoTIFF allows, are not missed.
+
+    Raises:
+        DamagedError, struct.error: as `formats` says.
+    """
+    directory = _directory(data)
+    width, height = _one(directory, _WIDTH), _one(directory, _HEIGHT)
+    _check_pieces(directory, width, height, sparse=True)
+    return Survey(
+        width,
+        height,
+        _orientation(directory),
+        _one(directory, _PHOTOMETRIC),
+        _GEO_KEYS in directory.fields,
+    )
+
+
 def tiff(data: bytes) -> Header:
     """Read page one of a TIFF or BigTIFF; see `formats` for what is raised."""
-    try:
-        directory = exif.read_directory(data)
-    except ValueError as error:
-        raise DamagedError(f"its directory cannot be read: {error}") from error
+    directory = _directory(data)
     width, height = _one(directory, _WIDTH), _one(directory, _HEIGHT)
     _check_kind(directory)
     _check_pieces(directory, width, height)
-    orientation = _one(directory, exif.ORIENTATION, 1)
-    orientation = orientation if 1 <= orientation <= 8 else 1
-    return Header("TIFF", width, height, orientation, _plain(directory))
+    return Header("TIFF", width, height, _orientation(directory), _plain(directory, data))
+
+
+def _directory(data: exif.Data) -> exif.Directory:
+    try:
+        return exif.read_directory(data)
+    except ValueError as error:
+        raise DamagedError(f"its directory cannot be read: {error}") from error
+
+
+def _orientation(directory: exif.Directory) -> int:
+    found = _one(directory, exif.ORIENTATION, 1)
+    return found if 1 <= found <= 8 else 1
 
 
 def _one(directory: exif.Directory, tag: int, default: int | None = None) -> int:
@@ -79,7 +128,9 @@ def _check_kind(directory: exif.Directory) -> None:
         )
 
 
-def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
+def _check_pieces(
+    directory: exif.Directory, width: int, height: int, *, sparse: bool = False
+) -> None:
     """Check that every strip or tile is complete, from the first byte to the last."""
     if min(width, height) < 1:
         return  # refused by read_header
@@ -100,7 +151,7 @@ def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
     if not needed == len(offsets) == len(lengths):
         raise DamagedError(f"it lists {len(offsets)} of {needed} strips or tiles")
     end = max(at + length for at, length in zip(offsets, lengths, strict=True))
-    if end > len(directory.data) or 0 in lengths:
+    if end > len(directory.data) or (0 in lengths and not sparse):
         raise DamagedError(f"it has {len(directory.data)} of {end} bytes: it was cut off")
     if _one(directory, _COMPRESSION, 1) == 1 and _one(directory, _PHOTOMETRIC) != 6:
         row = (columns * channels * directory.numbers(_BITS, (1,))[0] + 7) // 8
@@ -108,15 +159,16 @@ def _check_pieces(directory: exif.Directory, width: int, height: int) -> None:
         short = [
             piece
             for piece, length in enumerate(lengths)
-            if length < row * (last if piece % down == down - 1 and not tiled else rows)
+            if (length or not sparse)
+            and length < row * (last if piece % down == down - 1 and not tiled else rows)
         ]
         if short:
             raise DamagedError(f"its strip or tile {short[0]} has too few bytes")
 
 
-def _plain(directory: exif.Directory) -> bytes:
+def _plain(directory: exif.Directory, data: bytes) -> bytes:
     """Copy the file with a directory that makes the decoder return the pixels as they are stored."""
-    copy = bytearray(directory.data)
+    copy = bytearray(data)
     for tag in (exif.ORIENTATION, _ALPHA):
         for number in range(len(directory.numbers(tag))):
             field = directory.fields[tag]

@@ -1,0 +1,1 @@
+"""Rasters of any size: read, labelled and written in bands of rows."""

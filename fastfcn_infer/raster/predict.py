@@ -1,0 +1,253 @@
+"""Label a raster of any size: in bands of rows, at flat memory, resumed where it was interrupted."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.procedure import PRESETS, Procedure
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.pipeline import Job, labelled
+from fastfcn_infer.inference.views import Size
+from fastfcn_infer.raster import geo, memory
+from fastfcn_infer.raster.journal import Progress, Run, identify
+from fastfcn_infer.raster.rows import Rows
+from fastfcn_infer.raster.source import Opened, open_raster
+from fastfcn_infer.raster.target import TILE, check_target, write_raster
+from fastfcn_infer.runtime.backend import Backend
+from fastfcn_infer.system import record
+from fastfcn_infer.system.progress import Progress as Bar
+from fastfcn_infer.system.stopwatch import timed
+from fastfcn_infer.system.version import __version__
+
+
+@dataclass(frozen=True)
+class RasterResult:
+    """What `Segmenter.predict_raster` wrote.
+
+    Args:
+        path: of the labels.
+        size: height and width, pixels.
+        nodata: the label of pixels without data; None: there are none.
+        areas: name of each class that is present -> its share of the pixels with data, the largest
+            first.
+        resumed: rows that an interrupted run had labelled already.
+        batch: windows that the network computed at a time.
+        memory: bytes that were estimated to be needed beyond the opened model.
+        timings: stage -> seconds.
+        provenance: model, runtime and versions.
+    """
+
+    path: Path
+    size: Size
+    nodata: int | None
+    areas: Mapping[str, float]
+    resumed: int
+    batch: int
+    memory: int
+    timings: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_raster_procedure(procedure: Procedure) -> None:
+    """Refuse a procedure that has to see the whole raster.
+
+    Raises:
+        ValueError: its windows are not cut from the picture at its own size.
+    """
+    if procedure.windows is None or procedure.resize is not None or procedure.scales != (1.0,):
+        able = [name for name, one in PRESETS.items() if one.windows and one.resize is None]
+        raise ValueError(
+            f"The procedure {procedure.kind!r} cannot label a raster in parts: windows at the "
+            f"raster's own size are needed, without a resize and at the scale 1. Choose "
+            f"{' or '.join(able)}, or Procedure(windows=Windows(480, 320)) with any mirrors, merge "
+            "and border (--crop and --stride)."
+        )
+
+
+def predict_raster(
+    source: Path,
+    target: Path,
+    artifact: Artifact,
+    backend: Backend,
+    procedure: Procedure,
+    *,
+    max_memory: int,
+    max_pixels: int,
+    provenance: Mapping[str, str],
+) -> RasterResult:
+    """Label a raster.
+
+    Args:
+        source: of any picture; a TIFF is read in bands.
+        target: a ``.tif``, replaced in one step when all is labelled.
+        artifact: the model.
+        backend: the same, opened.
+        procedure: windows at the raster's own size.
+        max_memory: bytes beyond the opened model.
+        max_pixels: the largest picture to decode at once, where it is not a TIFF.
+        provenance: of the labels, stored in the target.
+
+    Raises:
+        As `Segmenter.predict_raster`.
+    """
+    check_raster_procedure(procedure)
+    check_target(target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ValueError(f"{target} is the raster itself; choose another target")
+    geo.rasterio(f"The raster {target}")
+    timings: dict[str, float] = {}
+    try:
+        with open_raster(source, max_pixels, max_memory) as opened:
+            labelling = _Labelling(source, target, artifact, backend, procedure, opened)
+            return labelling.run(max_memory, provenance, timings)
+    except MemoryError as error:
+        raise ImageError(
+            f"This machine has not enough memory to label {source} within the "
+            f"{memory.shown(max_memory)} that are allowed. Allow less, so that fewer windows are "
+            "computed at a time, or free some memory."
+        ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelling:
+    """One raster on its way to its labels."""
+
+    source: Path
+    target: Path
+    artifact: Artifact
+    backend: Backend
+    procedure: Procedure
+    opened: Opened
+
+    def run(
+        self, max_memory: int, provenance: Mapping[str, str], timings: dict[str, float]
+    ) -> RasterResult:
+        """Label all bands and write the target."""
+        model, rows = self.artifact.model, Rows(self.opened.source)
+
+        def job_of(batch: int) -> Job:
+            return Job([rows], model, procedure=self.procedure, batch=batch)
+
+        crop = 0 if self.procedure.windows is None else self.procedure.windows.crop[0]
+        batch, job = memory.choose_batch(job_of, model, self.opened.memory(crop), max_memory)
+        dtype, nodata = self._label_type()
+        run = self._identity(batch)
+        with Progress(self.target, run, dtype) as kept:
+            resumed = kept.rows
+            self._label(job, rows, kept, nodata, timings)
+            if identify(self.source) != run.source:
+                raise ImageError(f"{self.source} was changed while it was labelled; start again.")
+            with timed(timings, "write"):
+                areas = self._areas(kept, nodata)
+                self._write(kept, dtype, nodata, provenance)
+            kept.finish()
+        needed = memory.estimate(job, model, self.opened.memory(crop)).total
+        return RasterResult(
+            self.target,
+            self.opened.source.size,
+            nodata,
+            areas,
+            resumed,
+            batch,
+            needed,
+            timings,
+            provenance,
+        )
+
+    def _label(
+        self,
+        job: Job,
+        rows: Rows,
+        kept: Progress,
+        nodata: int | None,
+        timings: dict[str, float],
+    ) -> None:
+        """Label the bands that are not kept yet."""
+        bands, height = job.bands[0], job.sizes[0][0]
+        # A band is kept as a whole; an earlier run had the same ones.
+        first = sum(band.rows.stop <= kept.rows for band in bands)
+        try:
+            with Bar(str(self.target.name), total=height, unit="rows", done=kept.rows) as bar:
+                for _, band, labels in labelled(job, self.backend, timings=timings, first=first):
+                    valid = rows.valid(band.rows)
+                    found = labels
+                    if nodata is not None and valid is not None:
+                        found = np.where(valid, labels, kept.dtype.type(nodata))
+                    with timed(timings, "write"):
+                        kept.append(found)
+                    bar.advance(len(labels))
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(
+                f"{kept.rows} of {height} rows of {self.target} are labelled and kept in {kept.folder}; "
+                "the same call or command continues there"
+            ) from error
+
+    def _label_type(self) -> tuple[type[np.uint8] | type[np.uint16], int | None]:
+        """Return the type of the labels and the one of pixels without data."""
+        classes, masked = len(self.artifact.model.classes), self.opened.source.masked
+        wide = classes + masked > 256
+        if not masked:
+            return (np.uint16 if wide else np.uint8), None
+        return (np.uint16, 65535) if wide else (np.uint8, 255)
+
+    def _identity(self, batch: int) -> Run:
+        artifact, facts = self.artifact, self.backend.facts
+        return Run(
+            identify(self.source),
+            self.opened.source.size,
+            artifact.model.name,
+            artifact.fingerprint,
+            self.procedure,
+            batch,
+            {
+                "backend": facts.backend,
+                "provider": facts.provider,
+                "device": facts.device,
+                "threads": str(facts.threads),
+                **facts.versions,
+            },
+            __version__,
+        )
+
+    def _areas(self, kept: Progress, nodata: int | None) -> dict[str, float]:
+        """Count the pixels of each class; classes of one name are added up."""
+        classes = self.artifact.model.classes
+        counts = np.zeros(1 << 16, np.int64)
+        height = self.opened.source.size[0]
+        for top in range(0, height, TILE):
+            labels = kept.read(slice(top, min(top + TILE, height)))
+            counts += np.bincount(labels.ravel(), minlength=len(counts))
+        if nodata is not None:
+            counts[nodata] = 0
+        shares: dict[str, float] = {}
+        for one, count in zip(classes, counts.tolist(), strict=False):
+            if count:
+                shares[one.name] = shares.get(one.name, 0.0) + count / int(counts.sum())
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+    def _write(
+        self,
+        kept: Progress,
+        dtype: type[np.uint8] | type[np.uint16],
+        nodata: int | None,
+        provenance: Mapping[str, str],
+    ) -> None:
+        classes = self.artifact.model.classes
+        write_raster(
+            self.target,
+            self.opened.source.size,
+            kept.read,
+            names=[one.name for one in classes],
+            colors=np.array([one.color for one in classes], np.uint8),
+            dtype=dtype,
+            nodata=nodata,
+            place=self.opened.place,
+            tags={
+                "FASTFCN_PROCEDURE": record.to_json(self.procedure, indent=None),
+                "FASTFCN_PROVENANCE": json.dumps(dict(provenance)),
+            },
+        )

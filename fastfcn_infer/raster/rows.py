@@ -1,0 +1,108 @@
+"""A raster as the pipeline sees it: a picture whose rows are read when a window needs them.
+
+Windows are cut from top to bottom, so each row is read once and forgotten when all later windows
+lie below it.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.inference.views import Size
+
+
+class Source(Protocol):
+    """What a raster is read from."""
+
+    @property
+    def size(self) -> Size:
+        """Height and width, pixels."""
+
+    @property
+    def step(self) -> int:
+        """Rows that are best read at a time; reading begins at multiples of it."""
+
+    @property
+    def masked(self) -> bool:
+        """Tell whether some pixels may hold no data."""
+
+    def read(self, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+        """Read some rows: (rows, W, 3) RGB, and (rows, W) where there is data; None: everywhere.
+
+        Raises:
+            ImageError: they cannot be read.
+        """
+
+
+class Rows:
+    """The rows that windows need: an `inference.preprocess.Picture`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._pixels: dict[int, NDArray[np.uint8]] = {}  # first row -> rows
+        self._valid: dict[int, NDArray[np.bool_]] = {}
+        self._next: int | None = None  # the row to read next
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width, 3."""
+        return (*self._source.size, 3)
+
+    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.uint8]:
+        """Return a window; no window that is asked for later may begin above it."""
+        (rows, columns), (height, width) = part, self._source.size
+        top, bottom = rows.start, min(rows.stop, height)
+        _forget(self._pixels, top)
+        if self._next is None:
+            self._next = top // self._source.step * self._source.step
+        while self._next < bottom:
+            self._read(min(self._next + self._source.step, height))
+        window = np.empty((bottom - top, min(columns.stop, width) - columns.start, 3), np.uint8)
+        _copy(self._pixels, window, top, columns)
+        return window
+
+    def valid(self, rows: slice) -> NDArray[np.bool_] | None:
+        """Return where rows that were read hold data, and forget those above their end."""
+        if not self._source.masked:
+            return None
+        found = np.empty((rows.stop - rows.start, self._source.size[1]), np.bool_)
+        _copy(self._valid, found, rows.start, slice(None))
+        _forget(self._valid, rows.stop)
+        return found
+
+    def _read(self, stop: int) -> None:
+        if self._next is None:
+            raise ValueError("nothing is to be read")
+        pixels, valid = self._source.read(slice(self._next, stop))
+        self._pixels[self._next] = pixels
+        if valid is not None:
+            self._valid[self._next] = valid
+        self._next = stop
+
+
+def _forget(held: dict[int, NDArray[np.uint8]] | dict[int, NDArray[np.bool_]], top: int) -> None:
+    """Release what lies above a row."""
+    for first in [first for first, rows in held.items() if first + len(rows) <= top]:
+        del held[first]
+
+
+def _copy(
+    held: dict[int, NDArray[np.uint8]] | dict[int, NDArray[np.bool_]],
+    target: NDArray[np.uint8] | NDArray[np.bool_],
+    top: int,
+    columns: slice,
+) -> None:
+    """Copy the rows from `top` on.
+
+    Raises:
+        ValueError: some of them are not held.
+    """
+    copied = 0
+    for first, rows in held.items():
+        start, stop = max(first, top), min(first + len(rows), top + len(target))
+        if start < stop:
+            target[start - top : stop - top] = rows[start - first : stop - first, columns]
+            copied += stop - start
+    if copied != len(target):
+        raise ValueError(f"{copied} of {len(target)} rows from {top} on are held")

@@ -1,0 +1,279 @@
+"""Open a raster: a TIFF is read in bands of rows, any other picture is decoded once."""
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.limits import LONGEST_SIDE
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.views import Size
+from fastfcn_infer.picture.formats import DamagedError
+from fastfcn_infer.picture.header import read_header, recognise
+from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.picture.tiff import Survey, survey
+from fastfcn_infer.raster import geo
+from fastfcn_infer.raster.geo import Place
+from fastfcn_infer.raster.rows import Source
+
+_LONG_BLOCK = 1024  # rows; of blocks higher than that, parts are read and GDAL keeps the block
+_PART = 256  # rows of such a part, or of a raster whose blocks are lower
+_CACHE = 16 << 20  # bytes; more only where a block is larger
+_GREY, _RGB, _PALETTE, _YCBCR = 1, 2, 3, 6  # colour spaces of TIFF that are read in bands
+_READ = ("uint8", "uint16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A raster that is open for reading.
+
+    Args:
+        source: its rows.
+        place: where it lies.
+        memory: bytes that reading it takes, when windows of some height are cut from it.
+    """
+
+    source: Source
+    place: Place
+    whole: int  # bytes that are held all the time
+    row: int  # bytes of a row that is held
+    cache: int  # bytes that GDAL may hold
+
+    def memory(self, crop: int) -> int:
+        """Return the bytes that it takes to cut windows of `crop` rows."""
+        # The rows of a window, those read with its last row, and the same before they are RGB.
+        held = self.row * (min(crop, self.source.size[0]) + 3 * self.source.step)
+        return self.whole + self.cache + held
+
+
+class FileBytes:
+    """The bytes of a file, read where they are asked for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+
+    def __len__(self) -> int:
+        """Return the size of the file."""
+        return self._size
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        """Read some bytes."""
+        start, stop, _ = part.indices(self._size)
+        self._file.seek(start)
+        return self._file.read(stop - start)
+
+
+def survey_tiff(path: Path) -> Survey | None:
+    """Read what a TIFF says about itself, without decoding it; None for any other file.
+
+    Raises:
+        ImageError: it cannot be opened, is no picture, or is cut off.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{path} is not a regular file; the path of a raster was expected.")
+        with path.open("rb") as file:
+            kind, _ = recognise(file.read(4096), str(path))
+            return survey(FileBytes(file)) if kind == "TIFF" else None
+    except (DamagedError, struct.error) as error:
+        raise ImageError(f"{path} is a TIFF file that cannot be used: {error}.") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"{path} cannot be opened: {error}.") from error
+
+
+@contextmanager
+def open_raster(path: Path, max_pixels: int, max_memory: int) -> Iterator[Opened]:
+    """Open a raster for reading.
+
+    Args:
+        path: of a TIFF or of any other picture.
+        max_pixels: the largest picture to decode at once.
+        max_memory: bytes; a picture that takes more when it is decoded is refused.
+
+    Raises:
+        ImageError: it cannot be read, is damaged, or is too large.
+        BackendMissing: it is a TIFF, and rasterio is not installed.
+    """
+    found = survey_tiff(path)
+    if found is None:
+        yield _decoded(path, Place(), max_pixels, max_memory)
+        return
+    _check(found, path)
+    package = geo.rasterio(f"The raster {path}")
+    with geo.bounded(package, _CACHE):
+        try:
+            dataset = geo.open_tiff(package, path)
+        except package.errors.RasterioError as error:
+            raise ImageError(f"{path} is a TIFF file that GDAL cannot read: {error}.") from error
+        with dataset:
+            place = geo.place(dataset)
+            if (dataset.height, dataset.width) != (found.height, found.width):
+                raise ImageError(f"{path} contradicts itself: two sizes were read from it.")
+            bands = None if _is_unusual(found, dataset) else _rgb_bands(dataset, path)
+            if bands is not None:
+                source = _Bands(package, dataset, bands, found, path)
+                with geo.bounded(package, source.cache):
+                    yield Opened(source, place, 0, source.row, source.cache)
+                return
+        yield _decoded(path, place, max_pixels, max_memory)
+
+
+def _check(found: Survey, path: Path) -> None:
+    if not 1 <= min(found.width, found.height) <= max(found.width, found.height) <= LONGEST_SIDE:
+        raise ImageError(
+            f"{path} has {found.width} x {found.height} pixels; 1 to {LONGEST_SIDE} a side were "
+            "expected."
+        )
+
+
+def _is_unusual(found: Survey, dataset: Any) -> bool:
+    """Tell whether GDAL's pixels may differ from what `picture.read` makes of such a file."""
+    bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
+    palette = found.photometric == _PALETTE
+    return (
+        found.photometric not in (_GREY, _RGB, _PALETTE, _YCBCR)
+        or found.orientation != 1
+        or bits not in (None, str(8 * np.dtype(dataset.dtypes[0]).itemsize))
+        or len(set(dataset.dtypes)) != 1
+        or dataset.dtypes[0] not in _READ
+        or (palette and (dataset.count != 1 or dataset.dtypes[0] != "uint8"))
+    )
+
+
+def _rgb_bands(dataset: Any, path: Path) -> tuple[int, ...]:
+    """Choose the bands that are red, green and blue, or the one that is grey or a palette's."""
+    names = [kind.name for kind in dataset.colorinterp]
+    if {"red", "green", "blue"} <= set(names):
+        return tuple(names.index(name) + 1 for name in ("red", "green", "blue"))
+    colours = [index + 1 for index, name in enumerate(names) if name != "alpha"]
+    if len(colours) == 1:
+        return (colours[0],)
+    if len(names) in (3, 4):
+        return (1, 2, 3)
+    raise ImageError(
+        f"{path} has {len(names)} bands, and does not say which are red, green and blue. Choose "
+        "them: gdal_translate -b 3 -b 2 -b 1 IN.tif OUT.tif"
+    )
+
+
+def _decoded(path: Path, place: Place, max_pixels: int, max_memory: int) -> Opened:
+    """Decode a picture at once."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be opened: {error}.") from error
+    header = read_header(data, str(path))
+    area = header.width * header.height
+    # The decoder's own copy, and one with the channels in order or turned upright.
+    needed = 2 * 3 * area + 2 * len(data)
+    if area <= max_pixels and needed > max_memory:
+        raise ImageError(
+            f"{path} has {header.width} x {header.height} pixels and is decoded at once, which takes "
+            f"{needed / (1 << 30):.2f} GiB; {max_memory / (1 << 30):.2f} GiB are allowed. Allow more "
+            "(max_memory, --max-memory), or write it as an uncompressed or tiled TIFF, which is read "
+            "in parts."
+        )
+    del data, header
+    pixels = read_picture(path, max_pixels=max_pixels)
+    return Opened(_Whole(pixels), place, needed, 3 * pixels.shape[1], 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """A picture that was decoded at once."""
+
+    pixels: NDArray[np.uint8]
+    step: int = _PART
+    masked: bool = False
+
+    @property
+    def size(self) -> Size:
+        """Height and width, pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def read(self, rows: slice) -> tuple[NDArray[np.uint8], None]:
+        """Return some rows."""
+        return self.pixels[rows], None
+
+
+@dataclass(eq=False)
+class _Bands:
+    """A TIFF that GDAL reads."""
+
+    package: Any
+    dataset: Any
+    bands: tuple[int, ...]
+    found: Survey
+    path: Path
+    size: Size = field(init=False)
+    step: int = field(init=False)
+    cache: int = field(init=False)
+    row: int = field(init=False)
+    masked: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look at the layout."""
+        dataset = self.dataset
+        self.size = (dataset.height, dataset.width)
+        high, wide = dataset.block_shapes[0]
+        itemsize = np.dtype(dataset.dtypes[0]).itemsize
+        self.step = high if _PART <= high <= _LONG_BLOCK else _PART // high * high or _PART
+        block = high * wide * itemsize * dataset.count
+        across = -(-dataset.width // wide) if self.step % high else 1
+        self.cache = max(_CACHE, 2 * block * across)
+        # As they are stored, and as RGB.
+        self.row = dataset.width * max(3, len(self.bands) * itemsize)
+        flags = {flag.name for flag in dataset.mask_flag_enums[self.bands[0] - 1]}
+        self._nodata = dataset.nodata if "nodata" in flags else None
+        # Alpha is dropped, as of any picture, unless the raster has a place on the ground, where it
+        # marks what was not photographed.
+        self._mask = "per_dataset" in flags and ("alpha" not in flags or self.found.georeferenced)
+        self.masked = self._mask or self._nodata is not None
+        self._palette: NDArray[np.uint8] | None = None
+        if self.found.photometric == _PALETTE:
+            self._palette = _palette(dataset.colormap(self.bands[0]))
+
+    def read(self, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+        """Read some rows."""
+        height, width = rows.stop - rows.start, self.size[1]
+        window = self.package.windows.Window(0, rows.start, width, height)
+        try:
+            stored = self.dataset.read(self.bands, window=window)
+            mask = self.dataset.read_masks(self.bands[0], window=window) if self._mask else None
+        except self.package.errors.RasterioError as error:
+            raise ImageError(
+                f"{self.path} cannot be read in the rows {rows.start} to {rows.stop}: {error}. It is "
+                "damaged; copy it again."
+            ) from error
+        valid: NDArray[np.bool_] | None = None if mask is None else mask > 0
+        if self._nodata is not None:
+            valid = np.any(stored != self._nodata, axis=0)
+            if np.isnan(self._nodata):
+                valid = ~np.all(np.isnan(stored), axis=0)
+        if valid is not None and stored.dtype.kind == "f":
+            stored[:, ~valid] = 0
+        if self._palette is not None:
+            return self._palette[stored[0]], valid
+        pixels = np.moveaxis(stored, 0, -1)
+        try:
+            return read_picture(pixels, max_pixels=pixels.size), valid
+        except ImageError as error:
+            raise ImageError(
+                f"{self.path} cannot be used in the rows {rows.start} to {rows.stop}: {error}"
+            ) from error
+
+
+def _palette(colours: dict[int, tuple[int, ...]]) -> NDArray[np.uint8]:
+    table = np.zeros((256, 3), np.uint8)
+    for index, colour in colours.items():
+        if index < len(table):
+            table[index] = colour[:3]
+    return table

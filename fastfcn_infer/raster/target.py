@@ -1,0 +1,132 @@
+"""Write the labels of a raster as a tiled, compressed (Geo)TIFF that is complete or absent."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.views import Size
+from fastfcn_infer.raster import geo
+from fastfcn_infer.raster.geo import Place
+from fastfcn_infer.system import atomic
+
+TILE = 512  # pixels a side
+_CACHE = 16 << 20  # bytes
+_BIG = 1 << 31  # bytes of labels from which a classic TIFF might not have room for them
+
+Read = Callable[[slice], NDArray[Any]]  # returns some rows of labels
+
+
+def write_raster(
+    target: Path,
+    size: Size,
+    read: Read,
+    *,
+    names: Sequence[str],
+    colors: NDArray[np.uint8],
+    dtype: type[np.uint8] | type[np.uint16],
+    nodata: int | None,
+    place: Place,
+    tags: Mapping[str, str],
+) -> None:
+    """Write a raster; an existing file of that name is replaced in one step.
+
+    Args:
+        target: where; its folder exists.
+        size: height and width, pixels.
+        read: returns rows of labels.
+        names: of the classes; stored as JSON in the tag ``CLASS_NAMES``.
+        colors: (C, 3) RGB; stored as the palette.
+        dtype: of the labels.
+        nodata: the label of pixels without data; None: there are none.
+        place: where the raster lies.
+        tags: more metadata.
+
+    Raises:
+        BackendMissing: rasterio is not installed.
+        OSError: it could not be written; `target` is what it was before.
+    """
+    package = geo.rasterio(f"The raster {target}")
+    temporary = target.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
+    strips = [slice(top, min(top + TILE, size[0])) for top in range(0, size[0], TILE)]
+    row_of_tiles = -(-size[1] // TILE) * TILE * TILE * np.dtype(dtype).itemsize
+    profile = {
+        "height": size[0],
+        "width": size[1],
+        "count": 1,
+        "dtype": np.dtype(dtype).name,
+        "tiled": True,
+        "blockxsize": TILE,
+        "blockysize": TILE,
+        "compress": "deflate",
+        "photometric": "palette",
+        "BIGTIFF": "YES" if size[0] * size[1] * np.dtype(dtype).itemsize >= _BIG else "NO",
+        **({} if nodata is None else {"nodata": nodata}),
+        **({} if place.crs is None or place.gcps else {"crs": place.crs}),
+        **({} if place.transform is None else {"transform": place.transform}),
+    }
+    try:
+        with geo.bounded(package, max(_CACHE, 2 * row_of_tiles)):
+            with geo.open_tiff(package, temporary, "w", **profile) as dataset:
+                dataset.write_colormap(1, _palette(colors, nodata))
+                dataset.update_tags(CLASS_NAMES=json.dumps(list(names)), **tags, **place.tags)
+                dataset.set_band_description(1, "label")
+                if place.gcps:
+                    dataset.gcps = (place.gcps, place.crs)
+                if place.rpcs is not None:
+                    dataset.rpcs = place.rpcs
+                for rows in strips:
+                    dataset.write(read(rows), 1, window=_window(package, rows, size))
+            _check(package, temporary, strips, size, read)
+        atomic.sync(temporary)
+        os.replace(temporary, target)  # noqa: PTH105 - as in system/atomic
+    except package.errors.RasterioError as error:
+        raise OSError(f"{target} could not be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    atomic.sync(target.parent)
+
+
+def _check(package: Any, path: Path, strips: Sequence[slice], size: Size, read: Read) -> None:
+    """Read the file back: not every fault of a disk reaches rasterio as an error."""
+    with geo.open_tiff(package, path) as dataset:
+        for rows in strips:
+            if not np.array_equal(
+                dataset.read(1, window=_window(package, rows, size)), read(rows)
+            ):
+                raise OSError(f"{path} differs from what was written; is the disk full?")
+
+
+def _window(package: Any, rows: slice, size: Size) -> Any:
+    return package.windows.Window(0, rows.start, size[1], rows.stop - rows.start)
+
+
+def _palette(colors: NDArray[np.uint8], nodata: int | None) -> dict[int, tuple[int, int, int]]:
+    """Return the colours of all labels; a pixel without data is black."""
+    entries = {} if nodata is None else {nodata: (0, 0, 0)}
+    for label, (red, green, blue) in enumerate(colors.tolist()):
+        entries[label] = (red, green, blue)
+    return entries
+
+
+def check_target(target: Path) -> None:
+    """Refuse a target before anything is computed.
+
+    Raises:
+        ImageError: its suffix is not that of a TIFF.
+        OSError: its folder is missing or cannot be written, or it is a folder.
+    """
+    if target.suffix.lower() not in (".tif", ".tiff"):
+        raise ImageError(f"{target}: rasters are written as .tif or .tiff")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; the name of a .tif file was expected")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder {target.parent} does not exist; make it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"the folder {target.parent} cannot be written to")
