@@ -11,6 +11,7 @@ _REMOVED = (
     "NO_COLOR",
     "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
     "XDG_CACHE_HOME",
 )
 for _name in list(os.environ):

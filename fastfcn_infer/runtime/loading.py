@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.system.excerpt import printable
 
+# Primitives that oneDNN keeps compiled, the least recently used are dropped. A network has 40 (ResNet-18)
+# to 100 of them for each size of picture, so the last few sizes stay compiled, in about 25 MB.
+KEPT_PRIMITIVES = 256
+
 # Held while anything is done that is done once per process, and while a graph is opened where the
 # runtime cannot bear two at a time. Reentrant; never wait for another thread while holding it.
 ONCE = threading.RLock()
@@ -41,6 +45,18 @@ def importing(backend: str, extra: str) -> Iterator[None]:
             raise
         except BaseException as error:  # some packages exit, or raise what is no Exception
             raise broken(backend, extra, error) from error
+
+
+def bound_compiled_code() -> None:
+    """Bound the memory in which oneDNN keeps what it compiled for the sizes it has met.
+
+    OpenVINO and Paddle both compute with oneDNN, which compiles code for every new size of picture
+    and keeps 1024 primitives, 80 to 200 MB, unless ONEDNN_PRIMITIVE_CACHE_CAPACITY says otherwise. It reads
+    that when it is first used, and OpenVINO offers no other way. A value that the user set stays.
+
+    Source: oneDNN's developer guide, "Primitive Cache".
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_PRIMITIVES))
 
 
 def broken(backend: str, extra: str, error: BaseException) -> BackendMissing:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.errors import ArtifactError, BackendError, GraphRefused
-from fastfcn_infer.runtime.loading import ONCE
+from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code
 from fastfcn_infer.system.excerpt import excerpt, printable
 
 _INSTALL = "https://www.paddlepaddle.org.cn/install/quick"
@@ -27,6 +27,9 @@ _SIDES = (33, 512, 2048)  # likewise, pixels; no smaller canvas is ever given to
 
 def _onednn(config: Any, index: int) -> Any:
     config.enable_mkldnn()
+    # What was prepared for the last size of picture is kept, and not for the last ten: 30 MB each.
+    # Compiled code is kept apart from that (`loading.bound_compiled_code`).
+    config.set_mkldnn_cache_capacity(1)
     # With this pass Paddle 3.3.0 and 3.3.1 stop at the first run, and 3.2.2 computes networks that
     # resize maps wrongly.
     config.delete_pass("onednn_placement_pass")
@@ -67,6 +70,7 @@ def quiet_import() -> Iterator[None]:
     with ONCE:
         os.environ.setdefault("GLOG_minloglevel", "2")
         warnings.filterwarnings("ignore", "No ccache found", UserWarning)
+        bound_compiled_code()
         yield
 
 

@@ -15,7 +15,7 @@ from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
-from fastfcn_infer.runtime.loading import ONCE, importing
+from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code, importing
 from fastfcn_infer.runtime.signal_stack import kept_signal_stack
 from fastfcn_infer.system.excerpt import excerpt, printable
 
@@ -40,6 +40,7 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
 def load() -> Any:
     """Import OpenVINO; see `backend.BackendFile.load`."""
     with importing(_NAME, EXTRA), _no_telemetry():
+        bound_compiled_code()
         import openvino
         import openvino.frontend
     return openvino
@@ -144,6 +145,9 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
         # Reading a compiled graph back and hashing it takes about as long as compiling it again.
         # Without a cache no file of somebody else's can be loaded from one.
         "CACHE_DIR": "",
+        # What is compiled for a size of picture, oneDNN keeps (`bound_compiled_code`). OpenVINO would
+        # keep another 5000 objects of each kind, several MB for each size, and be no faster.
+        "CPU_RUNTIME_CACHE_CAPACITY": 0,
     }
     try:
         # Threads that open the first graphs of a process together wait for each other for ever.

@@ -98,7 +98,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-def test_threads_precision_and_cache_are_what_was_asked_for(
+def test_threads_precision_and_caches_are_what_was_asked_for(
     path: Path, compiled: list[Any]
 ) -> None:
     open_vino.open(lone(path), device=CPU, threads=3)
@@ -107,6 +107,7 @@ def test_threads_precision_and_cache_are_what_was_asked_for(
     assert properties["INFERENCE_NUM_THREADS"] == 3
     assert properties["INFERENCE_PRECISION_HINT"] == "f32"
     assert properties["CACHE_DIR"] == ""
+    assert properties["CPU_RUNTIME_CACHE_CAPACITY"] == 0
 
 
 def test_a_graph_with_other_names_than_its_description_is_refused(path: Path) -> None:
