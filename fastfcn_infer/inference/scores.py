@@ -28,6 +28,7 @@ Floats: TypeAlias = NDArray[np.float32]
 
 TILE = (64, 128)  # pixels of the picture, height and width, that are labelled together
 
+_LEAST_WEIGHT = np.float32(1e-3)  # of a pixel, as in MONAI
 _LARGEST_EXPONENT = 80.0  # exp of it, summed over scales, is far from the largest float32
 
 
@@ -61,13 +62,12 @@ class _Map:
 
 @dataclass(frozen=True)
 class _Scale:
-    """All windows of a picture at one scale; `totals` are the sums of their weights."""
+    """All windows of a picture at one scale."""
 
     size: Size
     maps: tuple[_Map, ...]
     rows: Taps | None  # where the rows of the picture lie among those of the scale
     columns: Taps | None
-    totals: tuple[Floats, Floats]
 
 
 class Scores:
@@ -194,22 +194,24 @@ class Scores:
         down, across = _support(scale.rows, rows), _support(scale.columns, columns)
         count = self.classes if classes is None else len(classes)
         size = (down.stop - down.start, across.stop - across.start)
-        scores = np.zeros((count, *size), np.float32)
+        scores, total = np.zeros((count, *size), np.float32), np.zeros(size, np.float32)
+        parts = []
         for one in scale.maps:
             mine = _overlap(one.window.top, one.window.height, down)
             beside = _overlap(one.window.left, one.window.width, across)
             if mine is None or beside is None:
                 continue
-            down_weight = one.weights[0][mine[0]] / scale.totals[0][mine[1]]
-            weight = down_weight[:, None] * (
-                one.weights[1][beside[0]] / scale.totals[1][beside[1]]
+            place = (
+                slice(mine[1].start - down.start, mine[1].stop - down.start),
+                slice(beside[1].start - across.start, beside[1].stop - across.start),
             )
-            values = self._values(one, mine[0], beside[0], classes, offset) * weight
-            scores[
-                :,
-                mine[1].start - down.start : mine[1].stop - down.start,
-                beside[1].start - across.start : beside[1].stop - across.start,
-            ] += values
+            weight = np.outer(one.weights[0][mine[0]], one.weights[1][beside[0]])
+            np.maximum(weight, _LEAST_WEIGHT, out=weight)
+            total[place] += weight
+            parts.append((one, mine[0], beside[0], place, weight))
+        for one, inner_rows, inner_columns, place, weight in parts:
+            values = self._values(one, inner_rows, inner_columns, classes, offset)
+            scores[:, place[0], place[1]] += values * (weight / total[place])
         scores = _interpolated(scores, scale.rows, rows, 1)
         return _interpolated(scores, scale.columns, columns, 2)
 
@@ -297,18 +299,11 @@ def _scale(
             _weights(procedure.windows, window.width, 1),
         )
         maps.append(_Map(window, logits, rows, columns, weights))
-    totals = (np.zeros(size[0], np.float32), np.zeros(size[1], np.float32))
-    spans = {(m.window.top, m.window.height): m.weights[0] for m in maps}
-    for (start, length), weight in spans.items():
-        totals[0][start : start + length] += weight[: size[0] - start]
-    spans = {(m.window.left, m.window.width): m.weights[1] for m in maps}
-    for (start, length), weight in spans.items():
-        totals[1][start : start + length] += weight[: size[1] - start]
     back = [
         _between(a, b, align_corners=procedure.align_corners)
         for a, b in zip(size, picture, strict=True)
     ]
-    return _Scale(size, tuple(maps), back[0], back[1], totals)
+    return _Scale(size, tuple(maps), back[0], back[1])
 
 
 def _between(source: int, target: int, *, align_corners: bool) -> Taps | None:
@@ -337,16 +332,17 @@ def _softmax(logits: Floats) -> Floats:
 
 
 def _weights(windows: Windows | None, length: int, axis: int) -> Floats:
-    """Return the weights of a window's pixels along one axis.
+    """Return the weights of a window's pixels along one axis; a pixel's is the product of two.
 
-    Source: MONAI's importance map for the mode "gaussian", deviation 0.125 of the window.
+    Source: MONAI's importance map for the mode "gaussian", deviation 0.125 of the window. A picture
+    smaller than the window lies in its middle there, and at its top left where it is padded.
     """
     if windows is None or windows.weight == "coverage":
         return np.ones(length, np.float32)
     crop = windows.crop[axis]
-    offsets = np.arange(length) - (crop - 1) / 2
-    bell = np.exp(-0.5 * (offsets / (0.125 * crop)) ** 2)
-    return np.asarray(np.maximum(bell, 1e-3), np.float32)
+    first = 0 if windows.border == "pad" else (crop - length) // 2
+    offsets = np.arange(first, first + length) - (crop - 1) / 2
+    return np.asarray(np.exp(-0.5 * (offsets / (0.125 * crop)) ** 2), np.float32)
 
 
 def _pieces(length: int, step: int) -> Iterator[slice]:

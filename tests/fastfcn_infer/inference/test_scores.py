@@ -269,19 +269,67 @@ def test_the_two_resizes_of_mmsegmentation_are_two() -> None:
     check(merged(picture, model_of(), procedure), upsampled(once, (50, 90), align_corners=False))
 
 
-def test_gaussian_windows_weigh_their_middle_most() -> None:
-    picture, crop, stride = photograph(80, 200), 64, 40
+# compute_importance_map((64, 40), mode="gaussian", sigma_scale=0.125) of MONAI 1.6.1.
+MONAI = {
+    (0, 0): 0.001,
+    (4, 4): 0.001,
+    (8, 12): 0.0043419,
+    (16, 10): 0.025174,
+    (20, 6): 0.0092957,
+    (31, 19): 0.99307,
+    (31, 0): 0.001,
+    (31, 4): 0.0081727,
+    (63, 39): 0.001,
+}
+
+
+def importance(crop: Size) -> Floats:
+    """MONAI's importance map."""
+    down, across = (
+        np.exp(-((np.arange(side) - (side - 1) / 2) ** 2) / (2 * (0.125 * side) ** 2))
+        for side in crop
+    )
+    return np.maximum(np.outer(down, across), 1e-3)
+
+
+def test_the_importance_map_is_monai_s() -> None:
+    for place, weight in MONAI.items():
+        assert importance((64, 40))[place] == pytest.approx(weight, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "crop", "stride", "tops", "lefts"),
+    [
+        ((80, 200), (64, 64), (40, 40), (0, 16), (0, 40, 80, 120, 136)),
+        ((128, 80), (64, 40), (64, 40), (0, 64), (0, 40)),
+        ((120, 75), (64, 40), (56, 35), (0, 56), (0, 35)),
+    ],
+)
+def test_gaussian_windows_are_weighted_as_monai_does(
+    size: Size, crop: Size, stride: Size, tops: tuple[int, ...], lefts: tuple[int, ...]
+) -> None:
+    picture, weight = photograph(*size), importance(crop)
     procedure = Procedure(windows=Windows(crop, stride, weight="gaussian"))
-    at = np.arange(crop) - (crop - 1) / 2
-    bell = np.maximum(np.exp(-0.5 * (at / (0.125 * crop)) ** 2), 1e-3)
-    weight, image = np.outer(bell, bell), normal(picture)
-    total, count = np.zeros((CLASSES, 80, 200)), np.zeros((80, 200))
-    for top in (0, 16):
-        for left in (0, 40, 80, 120, 136):
-            place = (slice(top, top + crop), slice(left, left + crop))
+    image = normal(picture)
+    total, count = np.zeros((CLASSES, *size)), np.zeros(size)
+    for top in tops:
+        for left in lefts:
+            place = (slice(top, top + crop[0]), slice(left, left + crop[1]))
             part = logits_of(image[:, place[0], place[1]], align_corners=False)
             total[:, place[0], place[1]] += weight * part
             count[place] += weight
+    check(merged(picture, model_of(), procedure), total / count)
+
+
+def test_a_picture_lower_than_a_gaussian_window_lies_in_its_middle() -> None:
+    picture, crop, height = photograph(40, 160), 96, 40
+    procedure = Procedure(windows=Windows(crop, 64, weight="gaussian"))
+    image, weight = normal(picture), importance((crop, crop))[28 : 28 + height]
+    total, count = np.zeros((CLASSES, height, 160)), np.zeros((height, 160))
+    for left in (0, 64):
+        place = slice(left, left + crop)
+        total[:, :, place] += weight * logits_of(image[:, :, place], align_corners=False)
+        count[:, place] += weight
     check(merged(picture, model_of(), procedure), total / count)
 
 
