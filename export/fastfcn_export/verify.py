@@ -1,11 +1,27 @@
 """Verify, on a real runtime, that an exported graph computes what its network computes.
 
 The reference is the target `reference`: NumPy, nothing fused. Both are fed the same photograph.
+
+At which size? What is proven is that two programs are the same function of their input; how pictures are
+resized before is no part of either. A graph whose height and width are free is therefore fed a
+photograph that is large enough and no larger, 214 x 320 pixels for most networks, even if the authors enlarge
+pictures (mmsegmentation to 2048 x 1024 for Cityscapes, which is 23 times the work). That is no weaker:
+
+- Every tap of every kernel meets pixels. The maps are larger than the widest dilation: 8 in the JPU, for which
+  27 x 40 cells are enough; 36 in atrous pooling, for which the photograph is enlarged to 301 pixels a side at
+  stride 8, because taps beyond the border would be multiplied by zero, and a wrong weight there not seen.
+- All other arithmetic takes the same weights at any size, so a wrong one shows at any.
+- What depends on the size (rounding of strides, cells of pooling grids, the resizes of the JPU) is tried
+  where it goes wrong: neither 214 nor 301 is a multiple of 4, let alone of the stride, as the authors' sizes are.
+
+Half precision is fed the size of the authors' procedure all the same: sums over all pixels, such as the
+encoding's, may overflow on a large map only. So is a graph of a fixed shape, for which no size is cheaper.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +30,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_export.network.architecture import Architecture, Aspp, DeepLab
+from fastfcn_export.network.heads import ATROUS
 from fastfcn_export.target.targets import reference
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input, Model, Verification
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.errors import VerificationError
 from fastfcn_infer.inference.merge import Merged
-from fastfcn_infer.inference.pipeline import Job, labels
+from fastfcn_infer.inference.pipeline import Job, labels, segment
+from fastfcn_infer.inference.views import resized
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.system.machine import cpu_budget
@@ -35,7 +55,11 @@ LIMITS = {"fp32": (1e-4, 0.999), "fp16": (2e-2, 0.98)}
 
 @dataclass(frozen=True)
 class Proof:
-    """The result of a verification; `labels` are the reference's."""
+    """The result of a verification.
+
+    `labels` are those of the model's own procedure, for the self-test: the reference's, or where the
+    reference was fed another size, those of the graph that was just proven.
+    """
 
     record: Verification
     picture: NDArray[np.uint8]  # (H, W, 3) RGB
@@ -74,7 +98,8 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
     # Labels cannot be resized, so a graph that outputs them must be fed the picture at its own size.
     is_labels = model.output.name == "labels"
     picture = golden_picture(model.input.shape[1:]) if is_labels else golden_picture()
-    job = Job([picture], model)
+    procedure = _procedure(model, recognised.architecture)
+    job = Job([picture], model, procedure=procedure)
     batches = [job.batch(call) for call in job.calls]
     artifact = Artifact(None, model, None, {FORMATS[format]: folder / FORMATS[format]})
     backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
@@ -82,6 +107,9 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
         outputs = [
             backend.run(batch)[: len(call)] for call, batch in zip(job.calls, batches, strict=True)
         ]
+        of_procedure = None
+        if procedure != model.procedure:
+            of_procedure = segment([picture], model, backend)[0]
     finally:
         backend.close()
     expected = [
@@ -102,7 +130,26 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
         versions=dict(backend.facts.versions),
     )
     require_agreement(record)
-    return Proof(record, picture, golden.astype(found.dtype))
+    kept = golden.astype(found.dtype) if of_procedure is None else of_procedure
+    return Proof(record, picture, kept)
+
+
+def _procedure(model: Model, architecture: Architecture) -> Procedure:
+    """Choose how the photograph is fed to both; the module's docstring says why."""
+    theirs = model.procedure.resize
+    free = model.input.shape[1:] == (None, None)
+    if theirs is None or not free or model.precision == "fp16":
+        return model.procedure
+    own = golden_picture().shape[:2]
+    widest = max(ATROUS) if isinstance(architecture.head, DeepLab | Aspp) else 0
+    side = widest * architecture.logits_stride + 13
+    enough = None if side <= min(own) else Resize("short_side", side, align_corners=False)
+    needed = own if enough is None else resized(enough, own)
+    return (
+        Procedure("whole", enough)
+        if prod(needed) < prod(resized(theirs, own))
+        else model.procedure
+    )
 
 
 def joined(records: Sequence[Verification]) -> Verification:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from exports import described, recognised, write_onnx
 from fastfcn_export import verify
+from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_export.network.architecture import Aspp, DeepLab
 from fastfcn_export.target import fusion
 from fastfcn_export.target.target import Options
+from fastfcn_export.target.targets import reference
 from fastfcn_infer.errors import VerificationError
+from fastfcn_infer.inference.pipeline import Job, labels
 from fastfcn_infer.runtime.backend import backend_names, format_of, installed, open_backend
 from networks import CASES
 
@@ -194,3 +198,65 @@ def test_the_runtime_is_closed_even_when_it_fails(
     with pytest.raises(VerificationError, match="no"):
         proven(QUICK, tmp_path)
     assert closed == [True]
+
+
+@pytest.mark.parametrize("case", ["wuhuikai_deeplab", "mmseg_aspp"])
+@pytest.mark.parametrize("tap", [(0, 0), (0, 1), (2, 2), (1, 2)])
+def test_a_wrong_weight_at_the_rim_of_the_widest_dilated_kernel_is_caught(
+    case: str, tap: tuple[int, int], tmp_path: Path
+) -> None:
+    # Its taps lie 36 cells apart: on a smaller map they would only ever be multiplied by zero.
+    right = recognised(case)
+    name = "head.atrous3.conv.weight"
+    changed = np.array(right.weights[name])
+    changed[:, :, tap[0], tap[1]] *= np.float32(1.1)
+    write_onnx(replace(right, weights={**right.weights, name: changed}), tmp_path)
+    with pytest.raises(VerificationError):
+        verify.prove(tmp_path, "onnx", described(right), right)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_photograph_is_no_larger_than_the_proof_needs(case: str, tmp_path: Path) -> None:
+    network = recognised(case)
+    model = described(network)
+    sizes: list[int] = []
+
+    def seen(architecture: Any, weights: Any, image: Array) -> Array:
+        sizes.append(image.shape[2] * image.shape[3])
+        return logits(architecture, weights, image)
+
+    logits = reference.logits
+    write_onnx(network, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "logits", seen)
+        proof = verify.prove(tmp_path, "onnx", model, network)
+    atrous = isinstance(network.architecture.head, Aspp | DeepLab)
+    assert sum(sizes) <= (301 * 451 if atrous else 214 * 320)
+    assert proof.labels.shape == (214, 320)
+
+
+@pytest.mark.parametrize("case", ["wuhuikai_encnet", "mmseg_psp", "ncpaddle_fcn"])
+def test_the_labels_of_the_self_test_are_those_of_the_authors_procedure(
+    case: str, tmp_path: Path
+) -> None:
+    network = recognised(case)
+    model = described(network)
+    assert model.procedure.resize is not None
+    proof = proven(case, tmp_path)
+    job = Job([proof.picture], model)
+    expected = [logits_of(network, job.batch(call)) for call in job.calls]
+    (merged,) = job.merged(expected)
+    assert (labels(merged, model) == proof.labels).mean() > 0.999
+
+
+def logits_of(network: Recognised, batch: Array) -> Array:
+    return np.asarray(reference.logits(network.architecture, network.weights, batch))
+
+
+def test_half_precision_is_proven_at_the_size_of_the_authors(tmp_path: Path) -> None:
+    network = recognised("wuhuikai_encnet")
+    options = Options(precision="fp16")
+    model = described(network, options=options)
+    assert verify._procedure(model, network.architecture) == model.procedure
+    full = described(network)
+    assert verify._procedure(full, network.architecture) != full.procedure

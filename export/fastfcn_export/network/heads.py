@@ -17,6 +17,8 @@ from fastfcn_export.network.architecture import (
 from fastfcn_export.network.primitives import Ops, T
 
 GRIDS = (1, 2, 3, 6)
+ATROUS = (12, 24, 36)
+"""Dilations of atrous pooling's branches after the first, which is 1 x 1."""
 
 
 def logits(
@@ -69,7 +71,7 @@ def _psp(ops: Ops[T], head: Psp, x: T, classes: int) -> T:
 
 def _atrous(ops: Ops[T], x: T, width: int) -> list[T]:
     maps = [ops.conv_norm(x, "head.atrous0", width)]
-    for index, dilation in enumerate((12, 24, 36), start=1):
+    for index, dilation in enumerate(ATROUS, start=1):
         maps.append(ops.conv_norm(x, f"head.atrous{index}", width, kernel=3, dilation=dilation))
     return maps
 
