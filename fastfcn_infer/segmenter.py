@@ -131,19 +131,26 @@ class Segmenter:
         procedure: str | Procedure | None = None,
         *,
         color: Literal["rgb", "bgr"] = "rgb",
+        depth: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Segmentation:
         """Label every pixel of a picture.
+
+        Arrays are taken as RGB. Give ``color="bgr"`` with pictures from OpenCV (`cv2.imread`,
+        `cv2.VideoCapture`): nothing can tell the two orders apart, and with the wrong one the labels
+        are worse without an error. Files and PIL images know their own order.
 
         Args:
             picture: path, bytes, open file, PIL image, or array (H, W, 3), (H, W, 4) or (H, W);
                 see `picture.read.read_picture`.
             procedure: how it becomes labels, for this picture; None: as the segmenter was opened.
             color: order of an array's channels.
+            depth: bits, 8 to 16, that a picture of 16 bits uses, such as 12 of many cameras and
+                microscopes; None: all 16.
             max_pixels: the largest picture to accept, height times width.
 
         Raises:
-            ValueError: the procedure is unknown, or the model's output cannot give it.
+            ValueError: the procedure or `depth` is unknown, or the model's output cannot give it.
             ImageError: the picture cannot be read or is too large.
             BackendError: the runtime failed, or this segmenter was closed.
         """
@@ -153,7 +160,7 @@ class Segmenter:
         provenance = {**self._provenance, "procedure": chosen.kind}
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
-            pixels = read_picture(picture, color=color, max_pixels=max_pixels)
+            pixels = read_picture(picture, color=color, depth=depth, max_pixels=max_pixels)
         (found,) = segment([pixels], self.model, self._backend, procedure=chosen, timings=timings)
         return Segmentation(found, self._names, self._colors, pixels, timings, provenance)
 

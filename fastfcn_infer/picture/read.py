@@ -6,7 +6,7 @@ Each unusual kind has one rule, the same for every source (`docs/pictures.md` ha
 EXIF orientation 1..8           turned upright; the result has the size of the upright picture
 alpha, transparent colour       dropped; colours are used as they are stored
 grey, 1 bit, palette            repeated to three channels; 0 and 255; looked up
-16 bits                         ``round(value / 257)``
+16 bits                         ``round(value / 257)``; of fewer bits in 16, see `depth`
 float                           ``round(value * 255)``; outside 0..1 or not finite: refused
 CMYK, YCCK                      RGB by the decoder's simple formula; colour profiles are ignored
 animation, several pages        the first frame or page; the others are not decoded
@@ -15,6 +15,7 @@ more pixels than `max_pixels`   refused before anything is decoded
 ==============================  ===========================================================
 """
 
+import functools
 import io
 import os
 import struct
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture.exif import ORIENTATION
 from fastfcn_infer.picture.header import read_header, recognise
+from fastfcn_infer.system.warn import warn
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 DEFAULT_MAX_PIXELS = 100_000_000
@@ -68,8 +70,8 @@ PictureSource: TypeAlias = (
     | PillowImage
 )
 
-# 16 bits to 8: round(value / 257), as a table of 64 KiB, with no array of wider numbers in between.
-_EIGHT_OF_SIXTEEN = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+_DEPTHS = range(8, 17)  # bits that are stored in 16
+_CAMERA_DEPTHS = (8, 10, 12, 14)  # those that cameras and microscopes have
 
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     2: lambda picture: cv2.flip(picture, 1),
@@ -97,6 +99,7 @@ def read_picture(
     source: PictureSource,
     *,
     color: Literal["rgb", "bgr"] = "rgb",
+    depth: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> NDArray[np.uint8]:
     """Read a picture from any source.
@@ -106,7 +109,10 @@ def read_picture(
             a PIL image; or an array (H, W, 3), (H, W, 4) with alpha, (H, W) or (H, W, 1) grey, of
             dtype uint8, uint16, bool, or float in 0..1. JPEG, PNG, WebP, BMP, TIFF and, from
             OpenCV 4.11 on, GIF files are read, recognised by content.
-        color: order of the channels of an array; files and PIL images know their own.
+        color: order of the channels of an array; files and PIL images know their own. Pictures of
+            OpenCV are "bgr", and nothing can tell if they are taken for RGB.
+        depth: bits, 8 to 16, that a picture of 16 bits uses: white is ``2**depth - 1``. None: all
+            16, with a warning where no value needs more than 14, as the picture is then too dark.
         max_pixels: the largest picture to accept, height times width.
 
     Returns:
@@ -115,25 +121,50 @@ def read_picture(
 
     Raises:
         ImageError: what was wrong with the picture, what was expected and what to do.
-        ValueError: `color` is neither "rgb" nor "bgr".
+        ValueError: `color` is neither "rgb" nor "bgr", or `depth` is not 8 to 16.
     """
+    if depth is not None and depth not in _DEPTHS:
+        raise ValueError(f"depth is {depth!r}; 8 to 16 bits, or None, were expected")
     if color not in ("rgb", "bgr"):
         raise ValueError(f"color is {color!r}; 'rgb' or 'bgr' was expected")
     if isinstance(source, np.ndarray):
-        return _from_array(source, color, max_pixels)
+        return _from_array(source, color, depth, max_pixels)
     if _is_pillow(source):
-        return _from_pillow(source, max_pixels)
+        return _from_pillow(source, depth, max_pixels)
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
-        return _from_file(data, f"The picture ({len(data)} bytes)", max_pixels)
+        return _from_file(data, f"The picture ({len(data)} bytes)", depth, max_pixels)[0]
     if isinstance(source, str | os.PathLike):
-        return _from_path(source, max_pixels)
+        return _from_file(_bytes_of(source), str(source), depth, max_pixels)[0]
     if hasattr(source, "read"):
-        return _from_open_file(source, max_pixels)
+        return _from_open_file(source, depth, max_pixels)
     raise ImageError(
         f"A picture cannot be read from {type(source).__name__}: a path, bytes, a file opened in "
         "binary mode, a PIL image or a NumPy array (H, W, 3) was expected. Turn tensors into arrays."
     )
+
+
+def read_oriented(path: Path) -> tuple[NDArray[np.uint8], int]:
+    """Read a picture file as `read_picture` does.
+
+    Returns:
+        The picture (H, W, 3), upright, and the EXIF orientation, 1..8, of the file; see
+        `turned_upright`.
+
+    Raises:
+        ImageError: as `read_picture`.
+    """
+    return _from_file(_bytes_of(path), str(path), None, DEFAULT_MAX_PIXELS)
+
+
+def read_size(path: Path) -> tuple[tuple[int, int], int]:
+    """Read the height and width of a picture file as it is stored, and its EXIF orientation, 1..8.
+
+    Raises:
+        ImageError: it cannot be opened, is of no allowed format, cut off, or damaged.
+    """
+    header = read_header(_bytes_of(path), str(path))
+    return (header.height, header.width), header.orientation
 
 
 def _is_pillow(source: object) -> TypeGuard[PillowImage]:
@@ -142,7 +173,8 @@ def _is_pillow(source: object) -> TypeGuard[PillowImage]:
     return module is not None and isinstance(source, module.Image)
 
 
-def _from_path(source: str | os.PathLike[str], max_pixels: int) -> NDArray[np.uint8]:
+def _bytes_of(source: str | os.PathLike[str]) -> bytes:
+    """Read a file that begins as a picture does."""
     where = str(source)
     if "://" in where:
         raise ImageError(
@@ -156,15 +188,14 @@ def _from_path(source: str | os.PathLike[str], max_pixels: int) -> NDArray[np.ui
         with path.open("rb") as file:
             head = file.read(4096)
             recognise(head, where)  # before reading the rest: it may be a film of many gigabytes
-            data = head + file.read()
+            return head + file.read()
     except ImageError:
         raise
     except (OSError, ValueError) as error:
         raise ImageError(f"{where} cannot be opened: {error}.") from error
-    return _from_file(data, where, max_pixels)
 
 
-def _from_open_file(source: Any, max_pixels: int) -> NDArray[np.uint8]:
+def _from_open_file(source: Any, depth: int | None, max_pixels: int) -> NDArray[np.uint8]:
     name = getattr(source, "name", None)
     where = name if isinstance(name, str) else "The open file"
     try:
@@ -177,10 +208,13 @@ def _from_open_file(source: Any, max_pixels: int) -> NDArray[np.uint8]:
         )
     if not data and isinstance(source, io.IOBase) and source.seekable() and source.tell() > 0:
         raise ImageError(f"{where} is at its end; call seek(0) before passing it.")
-    return _from_file(data, where, max_pixels)
+    return _from_file(data, where, depth, max_pixels)[0]
 
 
-def _from_file(data: bytes, where: str, max_pixels: int) -> NDArray[np.uint8]:
+def _from_file(
+    data: bytes, where: str, depth: int | None, max_pixels: int
+) -> tuple[NDArray[np.uint8], int]:
+    """Decode a file; returns the picture, upright, and its EXIF orientation."""
     header = read_header(data, where)
     _check_size(header.height, header.width, max_pixels, where)
     decode: Callable[..., Any] = cv2.imdecode
@@ -201,11 +235,11 @@ def _from_file(data: bytes, where: str, max_pixels: int) -> NDArray[np.uint8]:
             f"{where} contradicts itself: its header says {header.width} x {header.height} pixels, "
             f"its content {stored.shape[1]} x {stored.shape[0]}."
         )
-    picture = _three_channels(_eight_bits(stored, where), "bgr")
-    return _turned_upright(picture, header.orientation)
+    picture = _three_channels(_eight_bits(stored, where, depth), "bgr")
+    return turned_upright(picture, header.orientation), header.orientation
 
 
-def _from_pillow(image: Any, max_pixels: int) -> NDArray[np.uint8]:
+def _from_pillow(image: Any, depth: int | None, max_pixels: int) -> NDArray[np.uint8]:
     where = f"The PIL image of mode {image.mode}"
     width, height = image.size
     _check_size(height, width, max_pixels, where)
@@ -221,12 +255,12 @@ def _from_pillow(image: Any, max_pixels: int) -> NDArray[np.uint8]:
             pixels = np.asarray(image.convert("RGBA" if image.mode == "P" else "RGB"))
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
         raise ImageError(f"{where} cannot be used: {error}.") from error
-    picture = _three_channels(_eight_bits(pixels, where), "rgb")
-    return _turned_upright(picture, orientation)
+    picture = _three_channels(_eight_bits(pixels, where, depth), "rgb")
+    return turned_upright(picture, orientation)
 
 
 def _from_array(
-    array: NDArray[Any], color: Literal["rgb", "bgr"], max_pixels: int
+    array: NDArray[Any], color: Literal["rgb", "bgr"], depth: int | None, max_pixels: int
 ) -> NDArray[np.uint8]:
     where = f"The array of shape {array.shape} and dtype {array.dtype}"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
@@ -237,7 +271,7 @@ def _from_array(
             advice += "; pass the pictures of a batch one by one"
         raise ImageError(f"{where} is not a picture: {advice}.")
     _check_size(array.shape[0], array.shape[1], max_pixels, where)
-    return _three_channels(_eight_bits(array, where), color)
+    return _three_channels(_eight_bits(array, where, depth), color)
 
 
 def _check_size(height: int, width: int, max_pixels: int, where: str) -> None:
@@ -250,12 +284,17 @@ def _check_size(height: int, width: int, max_pixels: int, where: str) -> None:
         )
 
 
-def _eight_bits(array: NDArray[Any], where: str) -> NDArray[np.uint8]:
+def _eight_bits(array: NDArray[Any], where: str, depth: int | None) -> NDArray[np.uint8]:
     """Bring pixels to 0..255 by the rule of their dtype."""
+    if array.dtype.newbyteorder("=") == np.uint16:
+        return _eight_of_sixteen(array, where, depth)
+    if depth is not None:
+        raise ImageError(
+            f"{where} has pixels of {array.dtype}, and depth={depth} is for pixels of 16 bits, "
+            "uint16; leave it out"
+        )
     if array.dtype == np.uint8:
         return np.asarray(array)
-    if array.dtype.newbyteorder("=") == np.uint16:
-        return np.take(_EIGHT_OF_SIXTEEN, array)
     if array.dtype == np.bool_:
         return np.where(array, np.uint8(255), np.uint8(0))
     if array.dtype.kind != "f":
@@ -273,6 +312,35 @@ def _eight_bits(array: NDArray[Any], where: str) -> NDArray[np.uint8]:
     return scaled.astype(np.uint8)
 
 
+def _eight_of_sixteen(
+    array: NDArray[np.uint16], where: str, depth: int | None
+) -> NDArray[np.uint8]:
+    highest = int(array.max())
+    if depth is None:
+        fits = next((bits for bits in _CAMERA_DEPTHS if highest < 1 << bits), None)
+        if fits is not None and highest > 0:
+            # The same sentence for all such pictures, so that Python shows it once and not for each.
+            warn(
+                f"A picture of 16 bits has no value above {(1 << fits) - 1}, as if it held {fits} bits: "
+                f"it is taken as nearly black. If white is {(1 << fits) - 1}, say so: depth={fits} "
+                f"(--depth {fits})."
+            )
+        depth = 16
+    if highest >= 1 << depth:
+        raise ImageError(
+            f"{where} has values up to {highest}; depth={depth} allows {(1 << depth) - 1}. Its depth "
+            f"is at least {highest.bit_length()}"
+        )
+    return np.take(_to_eight(depth), array)
+
+
+@functools.cache
+def _to_eight(depth: int) -> NDArray[np.uint8]:
+    """Return the table ``round(value * 255 / white)``; no array of wider numbers is made in between."""
+    white = (1 << depth) - 1
+    return ((2 * 255 * np.arange(white + 1) + white) // (2 * white)).astype(np.uint8)
+
+
 def _three_channels(array: NDArray[np.uint8], color: Literal["rgb", "bgr"]) -> NDArray[np.uint8]:
     """Make (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of order `color` into (H, W, 3) RGB."""
     array = np.ascontiguousarray(array)
@@ -283,6 +351,7 @@ def _three_channels(array: NDArray[np.uint8], color: Literal["rgb", "bgr"]) -> N
     return np.asarray(cv2.cvtColor(array, code), np.uint8)
 
 
-def _turned_upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turned_upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Turn a picture (H, W, 3) or its labels (H, W), as stored, upright by an EXIF orientation."""
     turn = _UPRIGHT.get(orientation)
     return picture if turn is None else np.ascontiguousarray(turn(picture))

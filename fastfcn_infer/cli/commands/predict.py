@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--recursive", action="store_true", help="search sub-folders, too")
     add("--max-pixels", type=int, metavar="N", help="refuse pictures of more pixels")
     add(
+        "--depth",
+        type=int,
+        metavar="BITS",
+        help="bits, 8 to 16, that pictures of 16 bits use, such as 12 (default: all 16)",
+    )
+    add(
         "--force",
         action="store_true",
         help="make results that exist again, and overwrite them",
@@ -96,7 +102,7 @@ def _one(
         return report | {"status": "exists", "written": []}
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     try:
-        result = segmenter.predict(job.source, **limit)
+        result = segmenter.predict(job.source, depth=arguments.depth, **limit)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         for kind, path in missing.items():  # a JPEG cannot hold every picture
             result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`

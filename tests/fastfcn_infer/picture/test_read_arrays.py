@@ -61,6 +61,7 @@ def pictures(draw: st.DrawFn) -> NDArray[Any]:
     return array
 
 
+@pytest.mark.filterwarnings("ignore:A picture of 16 bits")  # most generated ones are dark
 @settings(max_examples=400, deadline=None)
 @given(pictures(), st.sampled_from(["rgb", "bgr"]))
 def test_the_layout_of_an_array_changes_nothing(array: NDArray[Any], color: Any) -> None:
