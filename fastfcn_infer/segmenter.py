@@ -247,6 +247,7 @@ class Segmenter:
         fresh: bool = False,
         ignore_names: bool = False,
         allow_trained: bool = False,
+        accept_labels: bool = False,
     ) -> "Evaluation":
         """Score this model: every picture is labelled and compared with its label map.
 
@@ -263,6 +264,7 @@ class Segmenter:
             ignore_names: accept classes of other names; their order has to be the same.
             allow_trained: score the model even on pictures that it was trained on; the result then
                 carries a warning.
+            accept_labels: score the model even if no pixel is labelled, or all are of one class.
 
         Returns:
             Scores, speed, and the pictures that could not be read.
@@ -270,6 +272,7 @@ class Segmenter:
         Raises:
             EvaluationError: model, data set and an earlier run's counts do not match, or the model
                 was trained on some of the pictures.
+            DatasetError: no pixel is labelled, or all are of one class.
             BackendError: the runtime failed, or this segmenter was closed.
         """
         from fastfcn_infer.evaluation.evaluate import evaluate
@@ -284,6 +287,7 @@ class Segmenter:
             fresh=fresh,
             ignore_names=ignore_names,
             allow_trained=allow_trained,
+            accept_labels=accept_labels,
         )
         return evaluate(self, dataset, planned, convention)
 

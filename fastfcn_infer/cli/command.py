@@ -140,6 +140,36 @@ def _sides(option: str, text: str) -> tuple[int, int]:
     return int(words[0]), int(words[-1])
 
 
+def add_label_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of every command that reads label maps; see `label_rules`."""
+    from fastfcn_infer.data import label_options
+
+    add = parser.add_argument
+    add("--map-labels", metavar="VALUE=LABEL[,...]", help=label_options.MAP_HELP)
+    add(
+        "--label-orientation",
+        choices=("auto", "upright", "stored"),
+        default="auto",
+        help=label_options.ORIENTATION_HELP,
+    )
+    add("--accept-labels", action="store_true", help=label_options.ACCEPT_HELP)
+
+
+def label_rules(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the keyword arguments of `open_dataset` that say how label files are read.
+
+    Raises:
+        ValueError: ``--map-labels`` is not VALUE=LABEL.
+    """
+    from fastfcn_infer.data.label_options import read_map
+
+    text = arguments.map_labels
+    return {
+        "map_labels": {} if text is None else read_map(text),
+        "label_orientation": arguments.label_orientation,
+    }
+
+
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that describe a checkpoint; see `checkpoint_options`."""
     add = parser.add_argument

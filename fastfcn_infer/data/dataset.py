@@ -15,10 +15,11 @@ A file of `datasets/` offers, at module level,
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, cast
+from types import MappingProxyType
+from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,17 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_infer.picture.label_map import read_label_file
-from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.picture.read import read_oriented, turned_upright
 from fastfcn_infer.system import registry
 
 IGNORE = 255  # label of pixels in no class, which are neither learned nor counted
 
+Orientation = Literal["auto", "upright", "stored"]
+ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+
 _NO_CLASS = IGNORE + 1
+_NO_CHANGES: Mapping[int, int] = MappingProxyType({})
+_MOST_VALUE = 65535  # of a label file
 _SHOWN = 8  # values named in a message
 
 _PACKAGE = "fastfcn_infer.data.datasets"
@@ -64,6 +70,9 @@ class Dataset:
         samples: the pictures, in the same order on every machine.
         values: value in a label file -> label, 0 to ``len(classes) - 1``, or `IGNORE`; any other
             value is an error.
+        label_orientation: of the label maps of pictures that EXIF turns: drawn on the ``upright``
+            picture, or on the pixels as ``stored``, so that labels are turned with them; ``auto``:
+            what the sizes say, and upright where they say nothing (180 degrees, mirrored, square).
     """
 
     name: str
@@ -71,6 +80,7 @@ class Dataset:
     classes: tuple[ClassInfo, ...]
     samples: tuple[Sample, ...]
     values: Mapping[int, int]
+    label_orientation: Orientation = "auto"
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Read a picture (H, W, 3) uint8 RGB, upright, and its labels (H, W).
@@ -79,13 +89,36 @@ class Dataset:
             ImageError: the picture cannot be read.
             DatasetError: the labels cannot be read, or their size is not that of the picture.
         """
-        picture, labels = read_picture(sample.picture), self.read_labels(sample)
-        if picture.shape[:2] != labels.shape:
-            raise DatasetError(
-                f"{self.name}: {sample.picture} has {_size(picture)} pixels, but its label map "
-                f"{sample.label} has {_size(labels)}; the same size was expected"
-            )
-        return picture, labels
+        picture, turn = read_oriented(sample.picture)
+        labels = self.read_labels(sample)
+        size = (picture.shape[0], picture.shape[1])
+        stored, found = labels.shape, labels
+        if turns_labels(size, (stored[0], stored[1]), turn, self.label_orientation):
+            found = turned_upright(labels, turn)
+        if found.shape != size:
+            raise DatasetError(self.other_size(sample, size, (stored[0], stored[1]), turn))
+        return picture, found
+
+    def other_size(
+        self, sample: Sample, size: tuple[int, int], label_size: tuple[int, int], turn: int
+    ) -> str:
+        """Say that the label map of a picture does not have its size.
+
+        Args:
+            sample: the picture.
+            size: its height and width, upright.
+            label_size: height and width of the label map as it is stored.
+            turn: EXIF orientation of the picture.
+        """
+        text = (
+            f"{self.name}: {sample.picture} has {_size(size)} pixels, but its label map "
+            f"{sample.label} has {_size(label_size)}; the same size was expected"
+        )
+        if turn == 1:
+            return text
+        return (
+            f"{text} (the picture is turned by EXIF orientation {turn}; see --label-orientation)"
+        )
 
     def read_labels(self, sample: Sample) -> NDArray[np.uint8]:
         """Read the labels (H, W) of a picture: 0 to ``len(classes) - 1``, or `IGNORE`.
@@ -122,12 +155,29 @@ class Dataset:
         return (
             f"{self.name}: the label map {path} holds {', '.join(shown[:_SHOWN])}{more}; these "
             f"values belong to none of the {len(self.classes)} classes. Expected "
-            f"{_ranges(self.values)}."
+            f"{_ranges(self.values)}. If a value means one of the classes, say which: --map-labels "
+            f"{found[0]}=LABEL (map_labels={{{found[0]}: LABEL}})"
         )
 
 
-def _size(pixels: NDArray[np.uint8]) -> str:
-    return f"{pixels.shape[1]} x {pixels.shape[0]}"
+def turns_labels(
+    size: tuple[int, int], label_size: tuple[int, int], turn: int, orientation: Orientation
+) -> bool:
+    """Tell whether labels have to be turned with their picture.
+
+    Args:
+        size: height and width of the picture, upright.
+        label_size: height and width of the label map as it is stored.
+        turn: EXIF orientation of the picture, 1..8; 5 to 8 exchange height and width.
+        orientation: of the label maps.
+    """
+    if orientation == "auto":
+        return turn >= 5 and size != label_size == size[::-1]
+    return turn != 1 and orientation == "stored"
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[1]} x {size[0]}"
 
 
 def _ranges(numbers: Iterable[int]) -> str:
@@ -171,12 +221,29 @@ def layout(name: str) -> Layout:
     return cast("Layout", registry.load(_PACKAGE, name))
 
 
-def open_dataset(name: str, root: str | Path, split: str) -> Dataset:
+def open_dataset(
+    name: str,
+    root: str | Path,
+    split: str,
+    *,
+    map_labels: Mapping[int, int] = _NO_CHANGES,
+    label_orientation: Orientation = "auto",
+) -> Dataset:
     """Open one part of a data set below `root`.
+
+    Args:
+        name: of the data set, as `dataset_names` lists it.
+        root: folder of the data set.
+        split: name of the part.
+        map_labels: value in the label files -> label, 0 to the number of classes - 1, or `IGNORE`;
+            for files that use other values than the data set's: ``{255: 1}`` for masks of 0 and 255.
+        label_orientation: of the label maps of pictures that EXIF turns; see `Dataset`.
 
     Raises:
         DatasetError: there is no such data set or part, or the files below `root` are not laid out
             as expected; says which file or folder was expected where, and shows what was found.
+        ValueError: `map_labels` has values or labels that cannot be, or `label_orientation` is
+            unknown.
     """
     found = layout(name)
     if found.SPLITS and split not in found.SPLITS:
@@ -184,6 +251,35 @@ def open_dataset(name: str, root: str | Path, split: str) -> Dataset:
             f"{name} has no part {split!r}; expected one of {', '.join(found.SPLITS)}"
         )
     try:
-        return found.open(Path(root), split)
+        opened = found.open(Path(root), split)
     except OSError as error:  # such as no permission for a folder on the way to the root
         raise DatasetError(f"{name}: {root} cannot be searched: {error}") from error
+    return with_label_rules(opened, map_labels, label_orientation)
+
+
+def with_label_rules(
+    dataset: Dataset, map_labels: Mapping[int, int], label_orientation: Orientation
+) -> Dataset:
+    """Let a data set read its label files otherwise; see `open_dataset`.
+
+    Raises:
+        ValueError: `map_labels` has values or labels that cannot be, or `label_orientation` is
+            unknown.
+    """
+    if label_orientation not in ORIENTATIONS:
+        raise ValueError(
+            f"label_orientation is {label_orientation!r}; expected {', '.join(ORIENTATIONS)}"
+        )
+    classes = len(dataset.classes)
+    faults = [
+        f"{value}={label}"
+        for value, label in map_labels.items()
+        if not 0 <= value <= _MOST_VALUE or not (0 <= label < classes or label == IGNORE)
+    ]
+    if faults:
+        raise ValueError(
+            f"map_labels has {', '.join(faults)}; VALUE=LABEL was expected, with values 0 to "
+            f"{_MOST_VALUE} of the label files and labels 0 to {classes - 1}, or {IGNORE} to ignore"
+        )
+    values = {**dataset.values, **map_labels}
+    return replace(dataset, values=values, label_orientation=label_orientation)

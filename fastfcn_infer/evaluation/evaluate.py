@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -48,6 +48,7 @@ class Evaluation:
         provenance: model, runtime, versions.
         trained: whether the model was trained on some of the pictures; None: unknown.
         warnings: what a reader of the scores has to know, one sentence each.
+        notes: what was assumed, one sentence each.
     """
 
     model: str
@@ -62,6 +63,7 @@ class Evaluation:
     provenance: Mapping[str, str] = field(default_factory=dict)
     trained: bool | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def scores(self) -> Scores:
@@ -103,6 +105,7 @@ def evaluate(
     convention = convention or facts.convention or default_convention(facts.dialect)
     scores(planned.tally.confusion, convention)  # refuses an unknown one now, not in an hour
     tally = planned.tally
+    dataset = replace(dataset, label_orientation=planned.label_orientation)
     _save(planned, tally)
     began = written = time.monotonic()
     try:
@@ -141,6 +144,7 @@ def evaluate(
         predictor.provenance,
         planned.trained,
         planned.warnings,
+        planned.notes,
     )
 
 

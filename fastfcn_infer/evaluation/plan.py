@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fastfcn_infer.artifact.manifest import ClassInfo
-from fastfcn_infer.data.dataset import Dataset, Sample
-from fastfcn_infer.errors import EvaluationError
+from fastfcn_infer.data.dataset import Dataset, Orientation, Sample
+from fastfcn_infer.data.learnable import nothing_to_score
+from fastfcn_infer.data.pairs import check_pairs, with_orientation
+from fastfcn_infer.errors import DatasetError, EvaluationError
 from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.evaluation.state import Run, Tally, describe_run, read_state
 from fastfcn_infer.evaluation.trained_parts import trained_warnings
@@ -31,6 +33,8 @@ class Plan:
         tally: what an earlier run counted.
         trained: whether the model was trained on some of the pictures; None: unknown.
         warnings: what a reader of the scores has to know, one sentence each.
+        notes: what was assumed, one sentence each.
+        label_orientation: of the label maps of pictures that EXIF turns.
     """
 
     run: Run
@@ -40,6 +44,8 @@ class Plan:
     tally: Tally
     trained: bool | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    label_orientation: Orientation = "auto"
 
     @property
     def todo(self) -> list[tuple[int, Sample]]:
@@ -69,6 +75,7 @@ def plan(
     fresh: bool = False,
     ignore_names: bool = False,
     allow_trained: bool = False,
+    accept_labels: bool = False,
 ) -> Plan:
     """Check that model and data set match, and find what an earlier run counted.
 
@@ -77,6 +84,7 @@ def plan(
     Raises:
         EvaluationError: they do not match, an earlier run's state is of another evaluation, or the
             model was trained on some of the pictures and `allow_trained` is false.
+        DatasetError: the labels are all ignored or of one class, and `accept_labels` is false.
         ValueError: `limit` is not positive, or both `predictions` and `state` are given.
         OSError: the state cannot be read.
     """
@@ -90,6 +98,14 @@ def plan(
     _check_samples(dataset)
     samples = dataset.samples[:limit]
     warnings = trained_warnings(predictor.model, dataset, samples, allowed=allow_trained)
+    trained = bool(warnings) if predictor.model.trained_on else None
+    shortage = nothing_to_score(dataset, samples).sentences
+    if shortage and not accept_labels:
+        raise DatasetError(
+            f"{'. '.join(shortage)}. To score it all the same, give --accept-labels "
+            "(accept_labels=True)"
+        )
+    pairs = check_pairs(dataset, samples)
     run = describe_run(
         predictor.artifact, predictor.procedure, predictor.provenance["backend"], dataset
     )
@@ -111,8 +127,10 @@ def plan(
         predictions,
         state,
         found or Tally(Confusion(len(dataset.classes))),
-        trained=bool(warnings) if predictor.model.trained_on else None,
-        warnings=warnings,
+        trained=trained,
+        warnings=(*warnings, *shortage),
+        notes=pairs.notes,
+        label_orientation=with_orientation(dataset, pairs).label_orientation,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastfcn_infer.evaluation.evaluate import Evaluation
 from fastfcn_infer.evaluation.metrics import Convention
+from fastfcn_infer.system.excerpt import listing, printable
 
 _COLUMNS = ("label", "class", "pixels %", "IoU %", "precision %", "recall %", "Dice %")
 _NOWHERE: Mapping[Convention, str] = {
@@ -13,6 +14,7 @@ _NOWHERE: Mapping[Convention, str] = {
     "fastfcn": "each counts as an IoU of 0 %",
     "mmseg": "they are left out",
 }
+_SHOWN = 5  # classes named below the table
 _LEFT = ("class",)  # left-aligned; the rest are numbers
 
 
@@ -49,6 +51,7 @@ def to_data(found: Evaluation) -> dict[str, Any]:
         "convention": found.convention,
         "trained_on": found.trained,
         "warnings": list(found.warnings),
+        "notes": list(found.notes),
         "mean_iou": _number(scores.mean_iou),
         "pixel_accuracy": _number(scores.pixel_accuracy),
         "mean_accuracy": _number(scores.mean_accuracy),
@@ -101,8 +104,21 @@ def _summary(found: Evaluation) -> list[str]:
             f"{nowhere} of {len(found.names)} classes are neither in the labels nor predicted; by "
             f"this convention {_NOWHERE[found.convention]}"
         )
+    unlabelled = _unlabelled(found)
+    if unlabelled and found.pictures:
+        lines.append(
+            f"{len(unlabelled)} of {len(found.names)} classes have no labelled pixel in these pictures: "
+            f"{listing([printable(name) for name in unlabelled], most=_SHOWN)}"
+        )
+    lines += [f"note: {note}" for note in found.notes]
     lines += [f"WARNING: {warning}" for warning in found.warnings]
     return lines
+
+
+def _unlabelled(found: Evaluation) -> list[str]:
+    """List the names of the classes that no pixel has by the label maps."""
+    areas = found.confusion.counts.sum(axis=1)
+    return [name for name, area in zip(found.names, areas, strict=True) if not area]
 
 
 def _nowhere(found: Evaluation) -> int:

@@ -34,6 +34,7 @@ class Run:
     folder: str  # common to all pictures
     pictures: int
     names_sha256: str  # of the pictures' names, in order
+    labels_sha256: str  # of how the values and the orientation of label files are read
     procedure: Procedure
     backend: str
     version: str  # of fastfcn-infer
@@ -114,6 +115,7 @@ def describe_run(artifact: Artifact, procedure: Procedure, backend: str, dataset
         os.path.commonpath(folders) if folders else "",
         len(names),
         _sha256(names),
+        _sha256([str(sorted(dataset.values.items())), dataset.label_orientation]),
         procedure,
         backend,
         __version__,

@@ -52,6 +52,23 @@ def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
     return _from_png(bytes(header.stored), (header.height, header.width), path)
 
 
+def read_label_size(path: Path) -> tuple[int, int]:
+    """Read the height and width of a label file, if it is PNG from its header alone.
+
+    Raises:
+        ImageError: as `read_label_file`, of which only the kind of a PNG's pixels is not checked.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"the labels {path} cannot be opened: {error.strerror}") from error
+    if data.startswith(matlab.MAGIC):
+        height, width = _from_matlab(data, path).shape
+        return height, width
+    header = read_header(data, str(path))
+    return header.height, header.width
+
+
 def _from_png(data: bytes, shape: tuple[int, int], path: Path) -> NDArray[np.uint8 | np.uint16]:
     bits, kind = data[_TYPE - 1], data[_TYPE]
     if kind not in (_GREY, _PALETTE):

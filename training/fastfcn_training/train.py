@@ -17,9 +17,11 @@ from fastfcn_training.cli.job import (
     balance_classes,
     build_job,
     check_classes,
+    open_part,
     output_folder,
 )
 from fastfcn_training.cli.run_options import RunOptions
+from fastfcn_training.data.check_part import check_part
 from fastfcn_training.data.dataset_cache import DatasetCache
 from fastfcn_training.network.pretrained import Pretrained, initial_network
 from fastfcn_training.paddle_setup import launch, start
@@ -102,15 +104,23 @@ def train(request: Request) -> Outcome:
     run = output_folder(options)
     if options.export is not None:
         check_export(options.export, options.formats, run)
-    training = datasets.open(data.dataset, options.root, data.split)
+    training = open_part(job, datasets, data.split)
     check_classes(job, training)
     validation = None
     if data.validation_split is not None:
-        validation = datasets.open(data.dataset, options.root, data.validation_split)
+        validation = open_part(job, datasets, data.validation_split)
     if options.save_dialect is not None:
         check_dialect(options.save_dialect, describe(job.recipe, training.classes, 0))
+    lines = start.start(options.device)
+    # A resumed training was checked when it began.
+    checked = job.resumed is not None or options.accept_labels
+    training, notes = check_part(training, learn=True, accept=checked)
+    if validation is not None:
+        validation, more = check_part(validation, learn=False, accept=checked)
+        notes = (*notes, *more)
+    job = replace(job, notes=(*job.notes, *notes))
     job = balance_classes(job, request, datasets)
-    return _train(job, run, training, validation, start.start(options.device))
+    return _train(job, run, training, validation, lines)
 
 
 def _train(

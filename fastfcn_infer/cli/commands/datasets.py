@@ -4,13 +4,16 @@ import argparse
 import json
 import sys
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli import command, exit_codes
 
 if TYPE_CHECKING:
     from fastfcn_infer.data.dataset import Dataset
     from fastfcn_infer.data.label_count import LabelCount
+    from fastfcn_infer.data.learnable import Shortage
+    from fastfcn_infer.data.pairs import Pairs
 
 SUMMARY = "print the layouts that data sets must have, or check a data set"
 _SHOWN = 10  # bad files; --json lists all
@@ -22,25 +25,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", metavar="DIR", help="check the data set in this folder")
     parser.add_argument("--split", help="part to check (default: val)")
     parser.add_argument(
-        "--check-labels", action="store_true", help="read every label file and count its pixels"
+        "--check-labels",
+        action="store_true",
+        help="read every label file, count its pixels, and compare its size with the picture's",
     )
+    command.add_label_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print layouts, or what was found below a root; nothing is ever downloaded."""
     from fastfcn_infer.data.dataset import dataset_names, open_dataset
 
+    accepted = arguments.accept_labels
+    rules = arguments.map_labels is not None or arguments.label_orientation != "auto"
     if arguments.root is None:
-        if arguments.split is not None or arguments.check_labels:
-            raise ValueError("--split and --check-labels need --root, the folder of the data set")
+        if arguments.split is not None or arguments.check_labels or rules or accepted:
+            raise ValueError(
+                "--split, --check-labels, --map-labels and --label-orientation need --root, the folder "
+                "of the data set"
+            )
         names = (arguments.name,) if arguments.name else dataset_names()
         return _describe(names, as_json=arguments.json)
+    if not arguments.check_labels and (rules or accepted):
+        raise ValueError(
+            "--map-labels, --label-orientation and --accept-labels need --check-labels: without it no "
+            "label file is read"
+        )
     if arguments.name is None:
         raise ValueError(
             f"--root needs the name of a data set as well: {', '.join(dataset_names())}"
         )
-    dataset = open_dataset(arguments.name, arguments.root, arguments.split or "val")
-    return _check(dataset, read=arguments.check_labels, as_json=arguments.json)
+    dataset = open_dataset(
+        arguments.name,
+        arguments.root,
+        arguments.split or "val",
+        **command.label_rules(arguments),
+    )
+    return _check(dataset, arguments)
 
 
 def _describe(names: tuple[str, ...], *, as_json: bool) -> int:
@@ -74,10 +95,8 @@ def _facts(name: str) -> dict[str, Any]:
     }
 
 
-def _check(dataset: "Dataset", *, read: bool, as_json: bool) -> int:
+def _check(dataset: "Dataset", arguments: argparse.Namespace) -> int:
     from fastfcn_infer.data.dataset import layout
-    from fastfcn_infer.data.label_count import count_labels
-    from fastfcn_infer.system.progress import Progress
 
     labels = sum(sample.label is not None for sample in dataset.samples)
     published = layout(dataset.name).SPLITS.get(dataset.split)
@@ -88,26 +107,47 @@ def _check(dataset: "Dataset", *, read: bool, as_json: bool) -> int:
         "labels": labels,
         "published": published,
     }
-    counted = None
-    if not as_json:
+    if not arguments.json:
         expected = "" if published is None else f" (as published: {published})"
         print(
             f"{dataset.name}, {dataset.split}: {len(dataset.samples)} pictures{expected}, "
             f"{labels} label maps"
         )
-    if read:
-        with Progress("Labels", total=len(dataset.samples), unit="files") as bar:
-            counted = count_labels(dataset, bar.advance)
-    if as_json:
-        print(json.dumps(found | _counts(dataset, counted), indent=2, ensure_ascii=False))
-    elif counted is not None:
+    if not arguments.check_labels:
+        if arguments.json:
+            print(json.dumps(found, indent=2, ensure_ascii=False))
+        return exit_codes.FINE
+    counted, pairs, shortage = _read(dataset)
+    faults = (*counted.faults, *pairs.faults)
+    if arguments.json:
+        facts = {
+            "faults": list(faults),
+            "lacking": list(shortage.sentences),
+            "notes": list(pairs.notes),
+        }
+        print(json.dumps(found | _counts(dataset, counted) | facts, indent=2, ensure_ascii=False))
+    else:
         _print_table(dataset, counted)
-    return exit_codes.SOME_FAILED if counted is not None and counted.faults else exit_codes.FINE
+        _print_faults(faults, pairs, shortage)
+    lacking = shortage.sentences and not arguments.accept_labels
+    return exit_codes.SOME_FAILED if faults or lacking else exit_codes.FINE
 
 
-def _counts(dataset: "Dataset", counted: "LabelCount | None") -> dict[str, Any]:
-    if counted is None:
-        return {}
+def _read(dataset: "Dataset") -> "tuple[LabelCount, Pairs, Shortage]":
+    from fastfcn_infer.data.label_count import count_labels
+    from fastfcn_infer.data.learnable import Shortage, find_shortage
+    from fastfcn_infer.data.pairs import check_pairs
+    from fastfcn_infer.system.progress import Progress
+
+    with Progress("Labels", total=len(dataset.samples), unit="files") as bar:
+        counted = count_labels(dataset, bar.advance)
+    readable = [sample for sample in dataset.samples if sample.name not in counted.bad]
+    with Progress("Pairs", total=len(readable), unit="files") as bar:
+        pairs = check_pairs(dataset, readable, bar.advance)
+    return counted, pairs, find_shortage(dataset, counted) if counted.files else Shortage()
+
+
+def _counts(dataset: "Dataset", counted: "LabelCount") -> dict[str, Any]:
     rows = zip(dataset.classes, counted.pixels, counted.pictures, strict=True)
     return {
         "classes": [
@@ -115,7 +155,6 @@ def _counts(dataset: "Dataset", counted: "LabelCount | None") -> dict[str, Any]:
             for entry, pixels, pictures in rows
         ],
         "ignored": counted.ignored,
-        "faults": list(counted.faults),
     }
 
 
@@ -128,9 +167,16 @@ def _print_table(dataset: "Dataset", counted: "LabelCount") -> None:
     for entry, pixels, pictures in rows:
         print(f"{entry.name:<{width}} {pixels:>15,} {pixels / labelled:>9.4%} {pictures:>9,}")
     print(f"ignored: {counted.ignored:,} pixels, {counted.ignored / total:.4%} of all")
-    for fault in counted.faults[:_SHOWN]:
+
+
+def _print_faults(faults: Sequence[str], pairs: "Pairs", shortage: "Shortage") -> None:
+    for note in pairs.notes:
+        print(f"note: {note}")
+    for fault in faults[:_SHOWN]:
         print(fault, file=sys.stderr)
-    if counted.faults:
-        more = len(counted.faults) - _SHOWN
+    if faults:
+        more = len(faults) - _SHOWN
         shown = f"; {more} of them are not shown, --json lists all" if more > 0 else ""
-        print(f"{len(counted.faults)} label files are bad{shown}", file=sys.stderr)
+        print(f"{len(faults)} label files are bad{shown}", file=sys.stderr)
+    for sentence in shortage.sentences:
+        print(sentence, file=sys.stderr)

@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the predictions, or in the cache until the run is complete)",
     )
     add("--fresh", action="store_true", help="discard the counts of an interrupted run")
+    command.add_label_arguments(parser)
     add("--ignore-names", action="store_true", help="accept classes of other names as the same")
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
@@ -110,22 +111,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _named_part(arguments: argparse.Namespace) -> "Dataset | None":
     """Open the part that was asked for, before the model is; None if none was."""
-    from fastfcn_infer.data.dataset import layout, open_dataset
+    from fastfcn_infer.data.dataset import layout
 
     if arguments.split is None:
         layout(arguments.dataset)  # a wrong name is an error now
         return None
-    return open_dataset(arguments.dataset, arguments.root, arguments.split)
+    return _open(arguments, arguments.split)
+
+
+def _open(arguments: argparse.Namespace, split: str) -> "Dataset":
+    from fastfcn_infer.data.dataset import open_dataset
+
+    rules = command.label_rules(arguments)
+    return open_dataset(arguments.dataset, arguments.root, split, **rules)
 
 
 def _default_part(segmenter: "Segmenter", arguments: argparse.Namespace) -> "Dataset":
-    from fastfcn_infer.data.dataset import open_dataset
     from fastfcn_infer.evaluation.trained_parts import DEFAULT_SPLITS, open_default_part
 
     found = open_default_part(
-        segmenter.model,
-        arguments.dataset,
-        lambda split: open_dataset(arguments.dataset, arguments.root, split),
+        segmenter.model, arguments.dataset, lambda split: _open(arguments, split)
     )
     if found.split != DEFAULT_SPLITS[0]:
         print(
@@ -151,6 +156,7 @@ def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namesp
         fresh=arguments.fresh,
         ignore_names=arguments.ignore_names,
         allow_trained=arguments.allow_trained,
+        accept_labels=arguments.accept_labels,
     )
     if planned.tally.seen:
         left = len(planned.todo)

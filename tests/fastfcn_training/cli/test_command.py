@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -53,6 +54,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("camvid")
     for split in ("train", "val"):
         camvid_tree(root, pictures=4, split=split)
+    path = root / "labels" / "train" / "p0.png"
+    labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert labels is not None
+    labels[:2] = 10  # the class that is nowhere else
+    cv2.imwrite(str(path), labels)
     return root
 
 

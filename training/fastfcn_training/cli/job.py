@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.data.dataset import Dataset
+from fastfcn_infer.data.dataset import Dataset, with_label_rules
 from fastfcn_infer.errors import DatasetError
 from fastfcn_training.cli.arguments import Request
 from fastfcn_training.cli.overrides import BALANCED, apply_overrides, with_class_weights
@@ -74,9 +74,20 @@ def balance_classes(job: TrainingJob, request: Request, datasets: DatasetCache) 
     """
     if request.overrides.class_weights != BALANCED:
         return job
-    data = job.recipe.data
-    training = datasets.open(data.dataset, job.run_options.root, data.split)
+    training = open_part(job, datasets, job.recipe.data.split)
     return replace(job, recipe=with_class_weights(job.recipe, counted_weights(training)))
+
+
+def open_part(job: TrainingJob, datasets: DatasetCache, split: str) -> Dataset:
+    """Open a part of the data set of a training, whose recipe says how label files are read.
+
+    Raises:
+        DatasetError: the data set is missing, or not laid out as expected.
+        ValueError: the recipe gives values labels that cannot be.
+    """
+    data = job.recipe.data
+    opened = datasets.open(data.dataset, job.run_options.root, split)
+    return with_label_rules(opened, dict(data.map_labels), data.label_orientation)
 
 
 def check_classes(job: TrainingJob, data: Dataset) -> None:

@@ -3,6 +3,8 @@
 import argparse
 from dataclasses import dataclass, replace
 
+from fastfcn_infer.data.dataset import ORIENTATIONS, Orientation
+from fastfcn_infer.data.label_options import MAP_HELP, ORIENTATION_HELP, read_map
 from fastfcn_training.recipe.recipe import Recipe
 
 BALANCED = "balanced"  # class weights computed from the number of pixels of each class
@@ -19,6 +21,8 @@ class Overrides:
         precision: ``mixed`` or ``fp32``.
         validate_every, save_every: iterations.
         class_weights: one per class, or `BALANCED`; an empty tuple weighs all classes equally.
+        map_labels: pairs of a value in the label files and its label.
+        label_orientation: of the label maps of pictures that EXIF turns.
     """
 
     iterations: int | None = None
@@ -28,6 +32,8 @@ class Overrides:
     validate_every: int | None = None
     save_every: int | None = None
     class_weights: tuple[float, ...] | str | None = None
+    map_labels: tuple[tuple[int, int], ...] | None = None
+    label_orientation: Orientation | None = None
 
 
 def add_arguments(group: argparse._ArgumentGroup) -> None:
@@ -56,6 +62,8 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="balanced|none|W,W,...",
         help="balanced: 1 / ln(1.1 + share of pixels), counted in the training part",
     )
+    add("--map-labels", type=_map, metavar="VALUE=LABEL[,...]", help=MAP_HELP)
+    add("--label-orientation", choices=ORIENTATIONS, help=ORIENTATION_HELP)
 
 
 def apply_overrides(recipe: Recipe, overrides: Overrides) -> Recipe:
@@ -79,6 +87,12 @@ def apply_overrides(recipe: Recipe, overrides: Overrides) -> Recipe:
     }
     given = {name: value for name, value in values.items() if value is not None}
     recipe = replace(recipe, **given)  # type: ignore[arg-type]
+    rules = {
+        name: value
+        for name in ("map_labels", "label_orientation")
+        if (value := getattr(overrides, name)) is not None
+    }
+    recipe = replace(recipe, data=replace(recipe.data, **rules))
     if isinstance(overrides.class_weights, tuple):
         recipe = with_class_weights(recipe, overrides.class_weights)
     return recipe
@@ -113,6 +127,13 @@ def _precision(text: str) -> str:
     if text not in ("fp32", "mixed", "fp16"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither fp32 nor mixed (or fp16)")
     return "fp32" if text == "fp32" else "mixed"
+
+
+def _map(text: str) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple(sorted(read_map(text).items()))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _class_weights(text: str) -> tuple[float, ...] | str:

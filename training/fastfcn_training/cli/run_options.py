@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastfcn_infer.data.label_options import ACCEPT_HELP
 from fastfcn_training.cli.overrides import natural, whole
 
 
@@ -25,6 +26,7 @@ class RunOptions:
         export: folder for an artifact made from the weights.
         formats: graph formats of the artifact.
         dry_run: only plan the training.
+        accept_labels: train although the labels lack something.
 
     Raises:
         ValueError: a training is resumed, and other weights are given to start from.
@@ -43,6 +45,7 @@ class RunOptions:
     export: Path | None = None
     formats: tuple[str, ...] = ("onnx",)
     dry_run: bool = False
+    accept_labels: bool = False
 
     def __post_init__(self) -> None:
         """Refuse two sets of weights."""
@@ -106,6 +109,7 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="F[,F]",
         help="formats for --export: onnx, paddle (default: onnx)",
     )
+    add("--accept-labels", action="store_true", help=ACCEPT_HELP)
     add("--dry-run", action="store_true", help="print the recipe and its cost, and train nothing")
 
 

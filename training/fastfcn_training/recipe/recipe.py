@@ -13,8 +13,9 @@ from typing import Literal
 
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer.artifact.procedure import Resize
-from fastfcn_infer.data.dataset import IGNORE
+from fastfcn_infer.data.dataset import IGNORE, Orientation
 from fastfcn_infer.evaluation.metrics import Convention
+from fastfcn_infer.system import record
 
 Triple = tuple[float, float, float]
 Range = tuple[float, float]
@@ -29,6 +30,9 @@ class Data:
         split: training part.
         validation_split: validation part; None: no validation.
         mean, std: RGB, on the scale 0..1.
+        map_labels: pairs of a value in the label files and its label, where it is not the data set's.
+        label_orientation: of the label maps of pictures that EXIF turns; see
+            `fastfcn_infer.data.dataset.Dataset`.
     """
 
     dataset: str
@@ -36,6 +40,8 @@ class Data:
     validation_split: str | None = "val"
     mean: Triple = (0.485, 0.456, 0.406)
     std: Triple = (0.229, 0.224, 0.225)
+    map_labels: tuple[tuple[int, int], ...] = field(default=(), metadata=record.OMITTED)
+    label_orientation: Orientation = field(default="auto", metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Refuse a deviation of 0 or less."""

@@ -3,9 +3,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from command_line import python
-from dataset_trees import numbers, write_labels, write_picture
+from dataset_trees import numbers, write_labels, write_list, write_picture
 from fastfcn_infer.artifact.class_table import class_table
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.data.dataset import dataset_names, layout
@@ -66,9 +67,15 @@ def test_label_files_are_read_and_counted_on_demand(
 ) -> None:
     make(tmp_path)
     words = ["datasets", "camvid", "--root", str(tmp_path), "--split", "val", "--check-labels"]
-    assert main(words) == 0
+    assert main(words) == 3
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err.startswith(
+        "camvid, part val: 9 of 11 classes have no pixel in its 2 label maps: pole"
+    )
+    assert "--map-labels" not in err  # 11 is CamVid's own value of ignored pixels
+    words.append("--accept-labels")
+    assert main(words) == 0
+    assert capsys.readouterr().out == out
     rows = [line.split() for line in out.splitlines()]
     assert rows[2:4] == [["sky", "12", "33.3333%", "1"], ["building", "24", "66.6667%", "2"]]
     assert rows[-1][:3] == ["ignored:", "12", "pixels,"]
@@ -111,13 +118,66 @@ def test_a_wrong_layout_exits_with_3_and_shows_the_tree(
 
 
 @pytest.mark.parametrize(
-    "words", [["--root", "x"], ["camvid", "--split", "val"], ["camvid", "--check-labels"]]
+    "words",
+    [
+        ["--root", "x"],
+        ["camvid", "--split", "val"],
+        ["camvid", "--check-labels"],
+        ["camvid", "--map-labels", "255=1"],
+        ["camvid", "--accept-labels"],
+        ["camvid", "--root", "x", "--map-labels", "255=1"],
+        ["camvid", "--root", "x", "--label-orientation", "stored"],
+        ["camvid", "--root", "x", "--accept-labels"],
+    ],
 )
 def test_options_that_make_no_sense_alone_are_a_usage_error(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["datasets", *words]) == 2
     assert "ValueError" in capsys.readouterr().err
+
+
+def test_masks_of_0_and_255_are_explained_and_mapped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "classes.json").write_text(
+        '[{"name": "floor", "color": [0, 0, 0]}, {"name": "crack", "color": [1, 0, 0]}]'
+    )
+    write_picture(tmp_path / "a.jpg")
+    write_labels(tmp_path / "a.png", numbers(0, 255))
+    write_list(tmp_path / "train.txt", ["a.jpg a.png"])
+    words = ["datasets", "listed", "--root", str(tmp_path), "--split", "train", "--check-labels"]
+    assert main(words) == 3
+    assert "If 255 means 'crack', give --map-labels 255=1" in capsys.readouterr().err
+    assert main([*words, "--json"]) == 3
+    assert "every labelled pixel is 'floor'" in json.loads(capsys.readouterr().out)["lacking"][0]
+    assert main([*words, "--map-labels", "255=1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [entry["pixels"] for entry in found["classes"]] == [12, 12]
+    assert (found["ignored"], found["lacking"]) == (0, [])
+    assert main([*words, "--map-labels", "255=2"]) == 2
+    assert main([*words, "--map-labels", "crack"]) == 2
+
+
+def test_labels_of_another_size_and_turned_pictures_are_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path)
+    write_labels(tmp_path / "labels/val/a.png", numbers(0, 1).T.copy())
+    image = Image.open(tmp_path / "images/val/b.jpg")
+    exif = image.getexif()
+    exif[274] = 3
+    image.save(tmp_path / "images/val/b.jpg", exif=exif)
+    words = ["datasets", "camvid", "--root", str(tmp_path), "--check-labels", "--accept-labels"]
+    assert main(words) == 3
+    out, err = capsys.readouterr()
+    assert "a.jpg has 6 x 4 pixels, but its label map" in err
+    assert "note: 1 picture is (b) turned by EXIF" in out
+    assert "--label-orientation stored" in out
+    assert main([*words, "--json", "--label-orientation", "stored"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["faults"]) == 1
+    assert "as --label-orientation stored says" in found["notes"][0]
 
 
 def test_listing_loads_no_runtime() -> None:

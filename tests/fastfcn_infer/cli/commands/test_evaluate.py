@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from camvid_tree import camvid_artifact, camvid_tree
+from camvid_tree import camvid_artifact, camvid_tree, write_png
 from exports import save_checkpoint, tensors_of
 from fastfcn_infer import Segmenter, open_dataset
 from fastfcn_infer.cli.main import main
@@ -240,6 +242,51 @@ def test_the_embedded_model_is_scored_on_test_and_elsewhere_only_on_demand(
     data = json.loads(capsys.readouterr().out)
     assert data["trained_on"] is True
     assert "trained on camvid, part val" in data["warnings"][0]
+
+
+def test_labels_that_tell_nothing_are_refused_and_mapped_or_scored_on_demand(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(6):
+        labels = np.zeros((45, 60), np.uint8)
+        labels[:9] = 255
+        write_png(here / f"camvid/labels/test/p{index}.png", labels)
+    assert run() == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "every labelled pixel is 'sky'" in err
+    assert "--map-labels 255=10" in err
+    assert "--accept-labels" in err
+    assert files(here / "cache") == []
+    assert "every labelled pixel is 'sky'" in as_json(capsys, "--accept-labels")["warnings"][0]
+    data = as_json(capsys, "--map-labels", "255=10")
+    assert data["warnings"] == []
+    assert data["classes"][10]["pixels"] == 6 * 9 * 60
+    assert run("--map-labels", "255=10") == 0
+    assert (
+        "9 of 11 classes have no labelled pixel in these pictures: build"
+        in capsys.readouterr().out
+    )
+
+
+def test_pictures_turned_by_exif_are_scored_with_labels_that_are_turned_with_them(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = as_json(capsys)
+    folder = here / "camvid"
+    for index in range(6):
+        picture, labels = (folder / f"{kind}/test/p{index}.png" for kind in ("images", "labels"))
+        image = Image.open(picture).transpose(Image.Transpose.ROTATE_90)
+        exif = image.getexif()
+        exif[274] = 6  # to be turned to the right, back to what it was
+        image.save(picture, exif=exif)
+        Image.open(labels).transpose(Image.Transpose.ROTATE_90).save(labels)
+    after = as_json(capsys)
+    assert "6 pictures are (p0, p1, p2, ... and 3 more) turned by EXIF" in after["notes"][0]
+    assert counted(after) | {"notes": []} == counted(before)
+    assert run() == 0
+    assert "\nnote: 6 pictures are" in capsys.readouterr().out
+    assert as_json(capsys, "--label-orientation", "upright", code=3)["pictures"] == 0
 
 
 def test_other_classes_are_exit_code_2(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
