@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from camvid_tree import camvid_tree
 from command_line import ROOT, python
 from fastfcn_export.checkpoint.read import read_checkpoint
+from fastfcn_export.dialect.trained import read_trained
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.system import record
 from fastfcn_training import __main__ as command
@@ -170,6 +173,61 @@ def test_a_gpu_that_is_not_there_is_missed_at_once(data: Path, tmp_path: Path) -
     said = fastfcn_train(*words, "--device", "cuda:99")
     assert said.returncode == 5
     assert "device cuda:99 is not available" in said.stderr
+
+
+@needs_paddle
+def test_masks_of_0_and_255_stop_it_before_it_starts_and_are_mapped(
+    data: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "masks"
+    shutil.copytree(data, root)
+    for path in root.rglob("labels/*/*.png"):
+        labels = np.zeros((45, 60), np.uint8)
+        labels[:20] = 255
+        cv2.imwrite(str(path), labels)
+    recipe = replace(CAMVID, data=replace(CAMVID.data, validation_split=None), validation_every=0)
+    words = ("--recipe", written(tmp_path, recipe), "--root", root, "-o", tmp_path / "run")
+    said = fastfcn_train(*words)
+    assert said.returncode == 3
+    assert "every labelled pixel is 'sky'" in said.stderr
+    assert "--map-labels 255=10" in said.stderr
+    assert not (tmp_path / "run").exists()
+    said = fastfcn_train(*words, "--map-labels", "255=10")
+    assert said.returncode == 3  # nine classes have no pixel yet
+    assert "9 of 11 classes have no pixel" in said.stderr
+    said = fastfcn_train(*words, "--map-labels", "255=10", "--accept-labels")
+    assert said.returncode == 0, said.stderr
+    assert fastfcn_train("--resume", tmp_path / "run", "--root", root).returncode == 0
+    trained = read_trained(tmp_path / "run" / "model.safetensors")
+    assert trained is not None
+    assert trained.learned_from[0].dataset == "camvid"
+
+
+@needs_paddle
+def test_pairs_of_other_sizes_stop_it_and_turned_pictures_are_noted(
+    data: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "pairs"
+    shutil.copytree(data, root)
+    image = Image.open(root / "images/train/p1.png")
+    exif = image.getexif()
+    exif[274] = 3
+    image.save(root / "images/train/p1.png", exif=exif)
+    words = ("--recipe", written(tmp_path, CAMVID), "--root", root)
+    said = fastfcn_train(*words, "-o", tmp_path / "run")
+    assert said.returncode == 0, said.stderr
+    assert "note: camvid, part train: 1 picture is (p1) turned by EXIF" in said.stderr
+    said = fastfcn_train(*words, "-o", tmp_path / "other", "--label-orientation", "stored")
+    assert "as --label-orientation stored says, they are turned" in said.stderr
+    progress = json.loads(
+        (tmp_path / "other/checkpoints/000002/progress.json").read_text(encoding="utf-8")
+    )
+    assert progress["recipe"]["data"]["label_orientation"] == "stored"
+    cv2.imwrite(str(root / "labels/val/p2.png"), np.zeros((60, 45), np.uint8))
+    said = fastfcn_train(*words, "-o", tmp_path / "third")
+    assert said.returncode == 3
+    assert "1 of 4 pictures of camvid, part val, do not fit their label maps" in said.stderr
+    assert "p2.png has 60 x 45 pixels" in said.stderr
 
 
 @needs_paddle
