@@ -174,6 +174,7 @@ class Segmenter:
         *,
         max_memory: str | int = "1GiB",
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        depth: int | None = None,
     ) -> "RasterResult":
         """Label a raster of any size, at flat memory, and write the labels as a (Geo)TIFF.
 
@@ -190,9 +191,11 @@ class Segmenter:
             procedure: one with windows at the raster's own size, such as ``tiles``.
             max_memory: that this call may use beyond the opened model: bytes, or text such as "1GiB".
             max_pixels: the largest picture to decode at once, where it is not a TIFF.
+            depth: bits, 8 to 16, that a raster of 16 bits uses; None: all 16.
 
         Raises:
-            ValueError: the procedure cannot be computed in parts, or `max_memory` is not an amount.
+            ValueError: the procedure cannot be computed in parts, `max_memory` is not an amount, or
+                `depth` is unknown.
             ImageError: the raster cannot be read, or needs more memory than allowed; says how much.
             BackendMissing: rasterio is not installed.
             BackendError: the runtime failed, or this segmenter was closed.
@@ -210,6 +213,7 @@ class Segmenter:
             chosen,
             max_memory=parse_memory(max_memory),
             max_pixels=max_pixels,
+            depth=depth,
             provenance={**self._provenance, "procedure": chosen.kind},
         )
 

@@ -82,8 +82,14 @@ def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choose(arguments: argparse.Namespace) -> "Callable[[Model], Procedure]":
+def choose(
+    arguments: argparse.Namespace, otherwise: str | None = None
+) -> "Callable[[Model], Procedure]":
     """Return what makes the procedure that was asked for, of the one of a model.
+
+    Args:
+        arguments: with the options of `add_procedure_arguments`.
+        otherwise: the preset that is used and changed without ``--procedure``; None: the model's own.
 
     Raises:
         ValueError: the options make no sense, whatever the model.
@@ -92,7 +98,7 @@ def choose(arguments: argparse.Namespace) -> "Callable[[Model], Procedure]":
     from fastfcn_infer.inference.pipeline import check_procedure, choose_procedure
 
     changes = _changes(arguments)
-    name: str | None = arguments.procedure
+    name: str | None = arguments.procedure or otherwise
     Procedure.preset(name or "whole", **changes)
 
     def chosen(model: "Model") -> Procedure:

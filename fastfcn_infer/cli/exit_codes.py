@@ -67,8 +67,9 @@ def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
         # The reader (head, less) closed the pipe; Python must not fail when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201 - commands print
+    except KeyboardInterrupt as error:
+        what = ": ".join(["interrupted", *map(str, error.args)])
+        print(what, file=sys.stderr)  # noqa: T201 - commands print
         return INTERRUPTED
     except (FastFCNError, OSError, ValueError) as error:
         code = next(code for kind, code in (*more, *_CODES) if isinstance(error, kind))

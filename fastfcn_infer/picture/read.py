@@ -317,14 +317,7 @@ def _eight_of_sixteen(
 ) -> NDArray[np.uint8]:
     highest = int(array.max())
     if depth is None:
-        fits = next((bits for bits in _CAMERA_DEPTHS if highest < 1 << bits), None)
-        if fits is not None and highest > 0:
-            # The same sentence for all such pictures, so that Python shows it once and not for each.
-            warn(
-                f"A picture of 16 bits has no value above {(1 << fits) - 1}, as if it held {fits} bits: "
-                f"it is taken as nearly black. If white is {(1 << fits) - 1}, say so: depth={fits} "
-                f"(--depth {fits})."
-            )
+        warn_of_few_bits(highest)
         depth = 16
     if highest >= 1 << depth:
         raise ImageError(
@@ -332,6 +325,18 @@ def _eight_of_sixteen(
             f"is at least {highest.bit_length()}"
         )
     return np.take(_to_eight(depth), array)
+
+
+def warn_of_few_bits(highest: int) -> None:
+    """Warn where the largest value of a picture of 16 bits looks like the white of fewer."""
+    fits = next((bits for bits in _CAMERA_DEPTHS if highest < 1 << bits), None)
+    if fits is not None and highest > 0:
+        # The same sentence for all such pictures, so that Python shows it once and not for each.
+        warn(
+            f"A picture of 16 bits has no value above {(1 << fits) - 1}, as if it held {fits} bits: "
+            f"it is taken as nearly black. If white is {(1 << fits) - 1}, say so: depth={fits} "
+            f"(--depth {fits})."
+        )
 
 
 @functools.cache

@@ -36,6 +36,7 @@ class Run:
     """Everything that the labels depend on."""
 
     source: str  # size, time of the last change, and a hash of the beginning and the end
+    depth: int | None  # bits of 16 that the source uses, as the user says
     size: Size
     model: str
     model_sha256: str

@@ -19,6 +19,7 @@ from fastfcn_infer.raster.source import Opened, open_raster
 from fastfcn_infer.raster.target import TILE, check_target, write_raster
 from fastfcn_infer.runtime.backend import Backend
 from fastfcn_infer.system import record
+from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.progress import Progress as Bar
 from fastfcn_infer.system.stopwatch import timed
 from fastfcn_infer.system.version import __version__
@@ -31,9 +32,9 @@ class RasterResult:
     Args:
         path: of the labels.
         size: height and width, pixels.
+        names: of the C classes.
+        pixels: how many each of the C classes has.
         nodata: the label of pixels without data; None: there are none.
-        areas: name of each class that is present -> its share of the pixels with data, the largest
-            first.
         resumed: rows that an interrupted run had labelled already.
         batch: windows that the network computed at a time.
         memory: bytes that were estimated to be needed beyond the opened model.
@@ -43,13 +44,59 @@ class RasterResult:
 
     path: Path
     size: Size
+    names: tuple[str, ...]
+    pixels: tuple[int, ...]
     nodata: int | None
-    areas: Mapping[str, float]
     resumed: int
     batch: int
     memory: int
     timings: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def areas(self) -> dict[str, float]:
+        """Return the share of the pixels with data of every class that is present, the largest first.
+
+        Returns:
+            Name -> fraction; they sum to 1. Classes of one name are added up.
+        """
+        shares: dict[str, float] = {}
+        for name, count in zip(self.names, self.pixels, strict=True):
+            if count:
+                shares[name] = shares.get(name, 0.0) + count / sum(self.pixels)
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+    def save_json(self, path: str | Path) -> None:
+        """Write areas, names, timings and provenance, as `Segmentation.save` does.
+
+        Raises:
+            OSError: the file could not be written; what was there before still is.
+        """
+        order = np.argsort(-np.array(self.pixels), kind="stable").tolist()
+        areas = [
+            {
+                "label": label,
+                "name": self.names[label],
+                "pixels": self.pixels[label],
+                "fraction": self.pixels[label] / sum(self.pixels),
+            }
+            for label in order
+            if self.pixels[label]
+        ]
+        facts = {
+            "size": self.size,
+            "areas": areas,
+            "names": self.names,
+            "nodata": self.nodata,
+            "timings": dict(self.timings),
+            "provenance": dict(self.provenance),
+        }
+        write_file(Path(path), (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def can_be_labelled_in_parts(procedure: Procedure) -> bool:
+    """Tell whether windows are cut from the picture at its own size."""
+    at_own_size = procedure.resize is None and procedure.scales == (1.0,)
+    return procedure.windows is not None and at_own_size
 
 
 def check_raster_procedure(procedure: Procedure) -> None:
@@ -58,8 +105,8 @@ def check_raster_procedure(procedure: Procedure) -> None:
     Raises:
         ValueError: its windows are not cut from the picture at its own size.
     """
-    if procedure.windows is None or procedure.resize is not None or procedure.scales != (1.0,):
-        able = [name for name, one in PRESETS.items() if one.windows and one.resize is None]
+    if not can_be_labelled_in_parts(procedure):
+        able = [name for name, one in PRESETS.items() if can_be_labelled_in_parts(one)]
         raise ValueError(
             f"The procedure {procedure.kind!r} cannot label a raster in parts: windows at the "
             f"raster's own size are needed, without a resize and at the scale 1. Choose "
@@ -77,6 +124,7 @@ def predict_raster(
     *,
     max_memory: int,
     max_pixels: int,
+    depth: int | None,
     provenance: Mapping[str, str],
 ) -> RasterResult:
     """Label a raster.
@@ -89,6 +137,7 @@ def predict_raster(
         procedure: windows at the raster's own size.
         max_memory: bytes beyond the opened model.
         max_pixels: the largest picture to decode at once, where it is not a TIFF.
+        depth: bits that a raster of 16 bits uses; None: all.
         provenance: of the labels, stored in the target.
 
     Raises:
@@ -101,8 +150,8 @@ def predict_raster(
     geo.rasterio(f"The raster {target}")
     timings: dict[str, float] = {}
     try:
-        with open_raster(source, max_pixels, max_memory) as opened:
-            labelling = _Labelling(source, target, artifact, backend, procedure, opened)
+        with open_raster(source, max_pixels, max_memory, depth) as opened:
+            labelling = _Labelling(source, target, artifact, backend, procedure, depth, opened)
             return labelling.run(max_memory, provenance, timings)
     except MemoryError as error:
         raise ImageError(
@@ -121,6 +170,7 @@ class _Labelling:
     artifact: Artifact
     backend: Backend
     procedure: Procedure
+    depth: int | None
     opened: Opened
 
     def run(
@@ -142,18 +192,18 @@ class _Labelling:
             if identify(self.source) != run.source:
                 raise ImageError(f"{self.source} was changed while it was labelled; start again.")
             with timed(timings, "write"):
-                areas = self._areas(kept, nodata)
+                pixels = self._count(kept)
                 self._write(kept, dtype, nodata, provenance)
             kept.finish()
-        needed = memory.estimate(job, model, self.opened.memory(crop)).total
         return RasterResult(
             self.target,
             self.opened.source.size,
+            tuple(one.name for one in model.classes),
+            pixels,
             nodata,
-            areas,
             resumed,
             batch,
-            needed,
+            memory.estimate(job, model, self.opened.memory(crop)).total,
             timings,
             provenance,
         )
@@ -198,6 +248,7 @@ class _Labelling:
         artifact, facts = self.artifact, self.backend.facts
         return Run(
             identify(self.source),
+            self.depth,
             self.opened.source.size,
             artifact.model.name,
             artifact.fingerprint,
@@ -213,21 +264,14 @@ class _Labelling:
             __version__,
         )
 
-    def _areas(self, kept: Progress, nodata: int | None) -> dict[str, float]:
-        """Count the pixels of each class; classes of one name are added up."""
-        classes = self.artifact.model.classes
+    def _count(self, kept: Progress) -> tuple[int, ...]:
+        """Count the pixels of each class."""
         counts = np.zeros(1 << 16, np.int64)
         height = self.opened.source.size[0]
         for top in range(0, height, TILE):
             labels = kept.read(slice(top, min(top + TILE, height)))
             counts += np.bincount(labels.ravel(), minlength=len(counts))
-        if nodata is not None:
-            counts[nodata] = 0
-        shares: dict[str, float] = {}
-        for one, count in zip(classes, counts.tolist(), strict=False):
-            if count:
-                shares[one.name] = shares.get(one.name, 0.0) + count / int(counts.sum())
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+        return tuple(counts[: len(self.artifact.model.classes)].tolist())
 
     def _write(
         self,
@@ -239,6 +283,7 @@ class _Labelling:
         classes = self.artifact.model.classes
         write_raster(
             self.target,
+            kept.folder / "result.tif",
             self.opened.source.size,
             kept.read,
             names=[one.name for one in classes],

@@ -16,7 +16,7 @@ from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.formats import DamagedError
 from fastfcn_infer.picture.header import read_header, recognise
-from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.picture.read import read_picture, warn_of_few_bits
 from fastfcn_infer.picture.tiff import Survey, survey
 from fastfcn_infer.raster import geo
 from fastfcn_infer.raster.geo import Place
@@ -90,13 +90,17 @@ def survey_tiff(path: Path) -> Survey | None:
 
 
 @contextmanager
-def open_raster(path: Path, max_pixels: int, max_memory: int) -> Iterator[Opened]:
+def open_raster(
+    path: Path, max_pixels: int, max_memory: int, depth: int | None = None
+) -> Iterator[Opened]:
     """Open a raster for reading.
 
     Args:
         path: of a TIFF or of any other picture.
         max_pixels: the largest picture to decode at once.
         max_memory: bytes; a picture that takes more when it is decoded is refused.
+        depth: bits that a picture of 16 bits uses; None: all, with a warning where no value of the
+            whole raster needs as many.
 
     Raises:
         ImageError: it cannot be read, is damaged, or is too large.
@@ -104,7 +108,7 @@ def open_raster(path: Path, max_pixels: int, max_memory: int) -> Iterator[Opened
     """
     found = survey_tiff(path)
     if found is None:
-        yield _decoded(path, Place(), max_pixels, max_memory)
+        yield _decoded(path, Place(), max_pixels, max_memory, depth)
         return
     _check(found, path)
     package = geo.rasterio(f"The raster {path}")
@@ -119,11 +123,13 @@ def open_raster(path: Path, max_pixels: int, max_memory: int) -> Iterator[Opened
                 raise ImageError(f"{path} contradicts itself: two sizes were read from it.")
             bands = None if _is_unusual(found, dataset) else _rgb_bands(dataset, path)
             if bands is not None:
-                source = _Bands(package, dataset, bands, found, path)
+                source = _Bands(package, dataset, bands, found, path, depth)
                 with geo.bounded(package, source.cache):
                     yield Opened(source, place, 0, source.row, source.cache)
+                if depth is None and dataset.dtypes[0] == "uint16":
+                    warn_of_few_bits(source.highest)
                 return
-        yield _decoded(path, place, max_pixels, max_memory)
+        yield _decoded(path, place, max_pixels, max_memory, depth)
 
 
 def _check(found: Survey, path: Path) -> None:
@@ -164,7 +170,9 @@ def _rgb_bands(dataset: Any, path: Path) -> tuple[int, ...]:
     )
 
 
-def _decoded(path: Path, place: Place, max_pixels: int, max_memory: int) -> Opened:
+def _decoded(
+    path: Path, place: Place, max_pixels: int, max_memory: int, depth: int | None
+) -> Opened:
     """Decode a picture at once."""
     try:
         data = path.read_bytes()
@@ -182,7 +190,7 @@ def _decoded(path: Path, place: Place, max_pixels: int, max_memory: int) -> Open
             "in parts."
         )
     del data, header
-    pixels = read_picture(path, max_pixels=max_pixels)
+    pixels = read_picture(path, depth=depth, max_pixels=max_pixels)
     return Opened(_Whole(pixels), place, needed, 3 * pixels.shape[1], 0)
 
 
@@ -213,6 +221,8 @@ class _Bands:
     bands: tuple[int, ...]
     found: Survey
     path: Path
+    depth: int | None
+    highest: int = field(init=False, default=0)  # value of all rows that were read
     size: Size = field(init=False)
     step: int = field(init=False)
     cache: int = field(init=False)
@@ -260,11 +270,14 @@ class _Bands:
                 valid = ~np.all(np.isnan(stored), axis=0)
         if valid is not None and stored.dtype.kind == "f":
             stored[:, ~valid] = 0
-        if self._palette is not None:
+        if self._palette is not None and self.depth is None:
             return self._palette[stored[0]], valid
+        depth = self.depth
+        if stored.dtype == np.uint16 and depth is None:
+            self.highest, depth = max(self.highest, int(stored.max())), 16
         pixels = np.moveaxis(stored, 0, -1)
         try:
-            return read_picture(pixels, max_pixels=pixels.size), valid
+            return read_picture(pixels, depth=depth, max_pixels=pixels.size), valid
         except ImageError as error:
             raise ImageError(
                 f"{self.path} cannot be used in the rows {rows.start} to {rows.stop}: {error}"

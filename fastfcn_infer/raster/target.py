@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ Read = Callable[[slice], NDArray[Any]]  # returns some rows of labels
 
 def write_raster(
     target: Path,
+    temporary: Path,
     size: Size,
     read: Read,
     *,
@@ -39,6 +39,7 @@ def write_raster(
 
     Args:
         target: where; its folder exists.
+        temporary: where it is written first, on the same disk; what is there is overwritten.
         size: height and width, pixels.
         read: returns rows of labels.
         names: of the classes; stored as JSON in the tag ``CLASS_NAMES``.
@@ -53,7 +54,7 @@ def write_raster(
         OSError: it could not be written; `target` is what it was before.
     """
     package = geo.rasterio(f"The raster {target}")
-    temporary = target.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
+    temporary.unlink(missing_ok=True)  # a process was killed while it wrote
     strips = [slice(top, min(top + TILE, size[0])) for top in range(0, size[0], TILE)]
     row_of_tiles = -(-size[1] // TILE) * TILE * TILE * np.dtype(dtype).itemsize
     profile = {

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastfcn_infer.cli import command, exit_codes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastfcn_infer.artifact.manifest import Model
+    from fastfcn_infer.artifact.procedure import Procedure
     from fastfcn_infer.cli.inputs import Job
+    from fastfcn_infer.picture.tiff import Survey
     from fastfcn_infer.segmenter import Segmenter
 
 SUMMARY = "segment pictures, given as files, folders or globs"
@@ -19,10 +24,20 @@ KINDS = {
     "color": ("_color.png", "color"),
     "json": (".json", "json"),
 }
+RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}
+LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
+_RASTERS = """\
+A TIFF that is georeferenced or has more than 2048 x 2048 pixels is labelled as a raster: in windows,
+at flat memory, into a tiled and compressed (Geo)TIFF, DIR/NAME_labels.tif, with the procedure tiles
+unless --procedure names another. It needs fastfcn-infer[geo]. An interrupted run continues where it
+stopped. A procedure that sees the whole picture (--procedure whole) labels it as any other picture.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.epilog = _RASTERS
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("sources", nargs="+", metavar="SRC", help="picture, folder or glob")
     add("-o", "--output", metavar="DIR", required=True, help="write the results there")
@@ -38,7 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"results to write, of {', '.join(KINDS)} (default: labels)",
     )
     add("--recursive", action="store_true", help="search sub-folders, too")
-    add("--max-pixels", type=int, metavar="N", help="refuse pictures of more pixels")
+    add(
+        "--max-pixels",
+        type=int,
+        metavar="N",
+        help="refuse pictures of more pixels, but for rasters that are read in parts",
+    )
+    add(
+        "--max-memory",
+        default="1GiB",
+        metavar="SIZE",
+        help="what a raster may use beyond the model, such as 800MiB (default: 1GiB)",
+    )
     add(
         "--depth",
         type=int,
@@ -58,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Segment the pictures one by one; a bad one is reported and skipped (exit 3)."""
     from fastfcn_infer.cli.inputs import jobs
+    from fastfcn_infer.raster.memory import parse_memory
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
@@ -69,50 +96,163 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.max_pixels is not None and arguments.max_pixels < 1:
         raise ValueError(f"--max-pixels {arguments.max_pixels}: at least 1 was expected")
+    parse_memory(arguments.max_memory)
     found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
     reports = []
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
-    chosen = command.choose(arguments)
+    chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
         Progress("predict", total=len(found), unit="pictures") as bar,
     ):
         segmenter.procedure = chosen(segmenter.model)
+        windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         for job in found:
-            reports.append(_one(segmenter, job, kinds, arguments))
+            reports.append(_one(segmenter, job, kinds, windows, arguments))
             bar.advance()
     _print(reports, as_json=arguments.json)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
 
 
+def _windows(
+    segmenter: "Segmenter", of_rasters: "Callable[[Model], Procedure]", named: bool
+) -> "Procedure | None":
+    """Return the procedure of rasters; None if they are labelled as all other pictures."""
+    from fastfcn_infer.raster.predict import can_be_labelled_in_parts
+
+    if can_be_labelled_in_parts(segmenter.procedure):
+        return segmenter.procedure
+    try:
+        found = of_rasters(segmenter.model)
+    except ValueError:
+        if named:
+            raise
+        return None  # the model's output allows no windows
+    return found if can_be_labelled_in_parts(found) else None
+
+
 def _one(
-    segmenter: "Segmenter", job: "Job", kinds: list[str], arguments: argparse.Namespace
+    segmenter: "Segmenter",
+    job: "Job",
+    kinds: list[str],
+    windows: "Procedure | None",
+    arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """Make the results of a picture that are missing; `--force` makes all of them again."""
-    from fastfcn_infer.errors import ImageError
+    from fastfcn_infer.errors import BackendMissing, ImageError
+
+    report: dict[str, Any] = {"source": str(job.source), "kept": []}
+    try:
+        survey = None if windows is None else _survey(job.source)
+        if survey is not None and windows is not None:
+            done = _raster(segmenter, job, kinds, windows, survey, arguments, report["kept"])
+        else:
+            done = _picture(segmenter, job, kinds, arguments, report["kept"])
+    except (ImageError, BackendMissing) as error:
+        done = {"status": "failed", "error": str(error)}
+    return report | done
+
+
+def _survey(path: Path) -> "Survey | None":
+    """Look at a TIFF that is to be labelled as a raster; None for all other pictures."""
+    from fastfcn_infer.raster.source import survey_tiff
+
+    found = survey_tiff(path)
+    if found is None or (
+        not found.georeferenced and found.width * found.height <= LARGEST_PICTURE
+    ):
+        return None
+    return found
+
+
+def _missing(
+    targets: dict[str, Path], arguments: argparse.Namespace, kept: list[str]
+) -> dict[str, Path]:
+    """Tell which results are to be made; those that are not are added to `kept`."""
     from fastfcn_infer.system.atomic import has_content
 
-    report: dict[str, Any] = {"source": str(job.source)}
+    found = {} if arguments.force else {k: p for k, p in targets.items() if has_content(p)}
+    kept += map(str, found.values())
+    return {kind: path for kind, path in targets.items() if kind not in found}
+
+
+def _picture(
+    segmenter: "Segmenter",
+    job: "Job",
+    kinds: list[str],
+    arguments: argparse.Namespace,
+    kept: list[str],
+) -> dict[str, Any]:
     targets = {kind: job.target.with_name(job.target.name + KINDS[kind][0]) for kind in kinds}
-    kept = {} if arguments.force else {k: p for k, p in targets.items() if has_content(p)}
-    missing = {kind: path for kind, path in targets.items() if kind not in kept}
-    report["kept"] = [str(path) for path in kept.values()]
+    missing = _missing(targets, arguments, kept)
     if not missing:
-        return report | {"status": "exists", "written": []}
+        return {"status": "exists", "written": []}
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
-    try:
-        result = segmenter.predict(job.source, depth=arguments.depth, **limit)
-        job.target.parent.mkdir(parents=True, exist_ok=True)
-        for kind, path in missing.items():  # a JPEG cannot hold every picture
-            result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`
-    except ImageError as error:
-        return report | {"status": "failed", "error": str(error)}
-    return report | {
+    result = segmenter.predict(job.source, depth=arguments.depth, **limit)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    for kind, path in missing.items():  # a JPEG cannot hold every picture
+        result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`
+    return {
         "status": "done",
         "written": [str(path) for path in missing.values()],
         "areas": result.areas(),
         "seconds": sum(result.timings.values()),
+    }
+
+
+def _raster(
+    segmenter: "Segmenter",
+    job: "Job",
+    kinds: list[str],
+    windows: "Procedure",
+    survey: "Survey",
+    arguments: argparse.Namespace,
+    kept: list[str],
+) -> dict[str, Any]:
+    from fastfcn_infer.errors import ImageError
+    from fastfcn_infer.system.atomic import has_content
+
+    impossible = [kind for kind in kinds if kind not in RASTER_KINDS]
+    if impossible:
+        raise ImageError(
+            f"{job.source} is labelled as a raster, and --save {','.join(impossible)} is for pictures "
+            f"only: of a raster, {' and '.join(RASTER_KINDS)} can be saved. The labels have their "
+            "colours; a program for maps shows them."
+        )
+    targets = {kind: job.target.with_name(job.target.name + RASTER_KINDS[kind]) for kind in kinds}
+    missing = _missing(targets, arguments, kept)
+    if not missing:
+        return {"status": "exists", "written": []}
+    labels = job.target.with_name(job.target.name + RASTER_KINDS["labels"])
+    if has_content(labels) and not arguments.force:
+        raise ImageError(
+            f"{labels} exists, and {' and '.join(map(str, missing.values()))} of this raster would be "
+            "made together with it; --force makes both."
+        )
+    print(
+        f"{job.source}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
+        f"with the procedure {windows.kind}",
+        file=sys.stderr,
+    )
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
+    result = segmenter.predict_raster(
+        job.source,
+        labels,
+        windows,
+        max_memory=arguments.max_memory,
+        depth=arguments.depth,
+        **limit,
+    )
+    if "json" in missing:
+        result.save_json(missing["json"])
+    return {
+        "status": "done",
+        "written": [str(path) for path in ({"labels": labels} | missing).values()],
+        "areas": result.areas(),
+        "seconds": sum(result.timings.values()),
+        "resumed_rows": result.resumed,
     }
 
 

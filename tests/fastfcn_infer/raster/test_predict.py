@@ -181,8 +181,8 @@ def test_place_palette_and_names_are_in_the_result(segmenter: Segmenter, tmp_pat
     assert json.loads(tags["FASTFCN_PROCEDURE"])["kind"] == "tiles"
     assert json.loads(tags["FASTFCN_PROVENANCE"])["model"] == "tiny"
     for index, one in enumerate(classes):
-        assert found.areas.get(one.name, 0) == np.mean(labels == index)
-    assert sum(found.areas.values()) == pytest.approx(1)
+        assert found.areas().get(one.name, 0) == np.mean(labels == index)
+    assert sum(found.areas().values()) == pytest.approx(1)
     with Image.open(found.path) as image:  # a reader that knows nothing of GDAL
         assert image.mode == "P"
         np.testing.assert_array_equal(np.asarray(image), labels)
@@ -218,7 +218,7 @@ def test_pixels_without_data_get_a_label_of_their_own(
     assert (labels == 255).sum() == 90 * 70
     with open_dataset(found.path) as dataset:
         assert dataset.nodata == found.nodata == 255
-    assert sum(found.areas.values()) == pytest.approx(1)
+    assert sum(found.areas().values()) == pytest.approx(1)
 
 
 def test_alpha_is_a_mask_where_the_raster_has_a_place_on_the_ground(
@@ -262,6 +262,27 @@ def test_the_label_without_data_is_no_class(classes: int, dtype: str, tmp_path: 
     assert labels.dtype == dtype
     assert found.nodata == np.iinfo(labels.dtype).max
     assert (labels[:10] == found.nodata).all()
+
+
+def test_fewer_bits_in_16_are_noticed_once_and_read_with_a_depth(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    bands = photograph(300, 150).astype(np.uint16) * 16
+    bands[:90] //= 50  # a dark band is no sign of fewer bits
+    path = write_tiff(tmp_path / "a.tif", bands, photometric="rgb")
+    with pytest.warns(RuntimeWarning, match=r"no value above 4095.*depth=12") as caught:
+        segmenter.predict_raster(path, tmp_path / "b.tif", SMALL)
+    assert len(caught) == 1
+    segmenter.predict_raster(path, tmp_path / "b.tif", SMALL, depth=12)
+    expected = segmenter.predict(bands, SMALL, depth=12).labels
+    np.testing.assert_array_equal(labels_of(tmp_path / "b.tif"), expected)
+    with pytest.raises(ImageError, match="depth=8 allows 255"):
+        segmenter.predict_raster(path, tmp_path / "b.tif", SMALL, depth=8)
+    with pytest.raises(ValueError, match="8 to 16 bits"):
+        segmenter.predict_raster(path, tmp_path / "b.tif", SMALL, depth=7)
+    path = write_tiff(tmp_path / "a.tif", photograph(90, 90), photometric="rgb")
+    with pytest.raises(ImageError, match="depth=12 is for pixels of 16 bits"):
+        segmenter.predict_raster(path, tmp_path / "b.tif", SMALL, depth=12)
 
 
 def test_two_runs_write_the_same_bytes(segmenter: Segmenter, tmp_path: Path) -> None:
