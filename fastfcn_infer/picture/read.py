@@ -29,11 +29,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.picture import with_pillow
 from fastfcn_infer.picture.exif import ORIENTATION
 from fastfcn_infer.picture.header import read_header, recognise
 from fastfcn_infer.system.warn import warn
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *with_pillow.SUFFIXES,
+)
 DEFAULT_MAX_PIXELS = 100_000_000
 """Above any phone's 50-megapixel photograph, below what the labels of a picture need in memory."""
 
@@ -108,7 +112,8 @@ def read_picture(
         source: a path; the bytes of a file; a file opened in binary mode, read from its position;
             a PIL image; or an array (H, W, 3), (H, W, 4) with alpha, (H, W) or (H, W, 1) grey, of
             dtype uint8, uint16, bool, or float in 0..1. JPEG, PNG, WebP, BMP, TIFF and, from
-            OpenCV 4.11 on, GIF files are read, recognised by content.
+            OpenCV 4.11 on, GIF files are read, recognised by content; with the extra ``formats``
+            also AVIF, JPEG 2000 and HEIC files.
         color: order of the channels of an array; files and PIL images know their own. Pictures of
             OpenCV are "bgr", and nothing can tell if they are taken for RGB.
         depth: bits, 8 to 16, that a picture of 16 bits uses: white is ``2**depth - 1``. None: all
@@ -130,7 +135,7 @@ def read_picture(
     if isinstance(source, np.ndarray):
         return _from_array(source, color, depth, max_pixels)
     if _is_pillow(source):
-        return _from_pillow(source, depth, max_pixels)
+        return _from_pillow(source, depth, max_pixels)[0]
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
         return _from_file(data, f"The picture ({len(data)} bytes)", depth, max_pixels)[0]
@@ -187,7 +192,8 @@ def _bytes_of(source: str | os.PathLike[str]) -> bytes:
             raise ImageError(f"{where} is {kind}; the path of a picture was expected.")
         with path.open("rb") as file:
             head = file.read(4096)
-            recognise(head, where)  # before reading the rest: it may be a film of many gigabytes
+            if with_pillow.reader_of(head, where) is None:
+                recognise(head, where)  # before reading the rest: may be a film of gigabytes
             return head + file.read()
     except ImageError:
         raise
@@ -215,6 +221,9 @@ def _from_file(
     data: bytes, where: str, depth: int | None, max_pixels: int
 ) -> tuple[NDArray[np.uint8], int]:
     """Decode a file; returns the picture, upright, and its EXIF orientation."""
+    open_in_pillow = with_pillow.reader_of(data[:4096], where)
+    if open_in_pillow is not None:
+        return _from_pillow(open_in_pillow(data), depth, max_pixels, where)
     header = read_header(data, where)
     _check_size(header.height, header.width, max_pixels, where)
     decode: Callable[..., Any] = cv2.imdecode
@@ -239,8 +248,11 @@ def _from_file(
     return turned_upright(picture, header.orientation), header.orientation
 
 
-def _from_pillow(image: Any, depth: int | None, max_pixels: int) -> NDArray[np.uint8]:
-    where = f"The PIL image of mode {image.mode}"
+def _from_pillow(
+    image: Any, depth: int | None, max_pixels: int, where: str | None = None
+) -> tuple[NDArray[np.uint8], int]:
+    """Decode a PIL image; returns the picture, upright, and its EXIF orientation."""
+    where = where or f"The PIL image of mode {image.mode}"
     width, height = image.size
     _check_size(height, width, max_pixels, where)
     if image.mode in _REFUSED_MODES:
@@ -256,7 +268,7 @@ def _from_pillow(image: Any, depth: int | None, max_pixels: int) -> NDArray[np.u
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
         raise ImageError(f"{where} cannot be used: {error}.") from error
     picture = _three_channels(_eight_bits(pixels, where, depth), "rgb")
-    return turned_upright(picture, orientation)
+    return turned_upright(picture, orientation), orientation
 
 
 def _from_array(

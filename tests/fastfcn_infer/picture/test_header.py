@@ -110,7 +110,7 @@ def test_another_file_is_refused_by_what_it_looks_like(
 ) -> None:
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("a decoder ran"))
     with pytest.raises(ImageError, match=f"looks like {OTHER_FILES[data]}") as caught:
-        read_picture(data)
+        read_header(data, "The file")
     assert "Expected one of BMP, GIF, JPEG, PNG, TIFF, WebP" in str(caught.value)
 
 
