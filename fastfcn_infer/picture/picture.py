@@ -1,6 +1,6 @@
-"""A picture that the library drew: show it, save it, use it as an array."""
+"""A picture that the library drew: an array that can be shown and saved."""
 
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.picture.with_pillow import pillow, show_in_viewer
 from fastfcn_infer.system.atomic import write_file
 
 _JPEG_QUALITY = 92
@@ -25,16 +26,55 @@ _OPTIONS: dict[str, list[int]] = {
 }
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Picture:
-    """(H, W, 3) uint8 RGB; `numpy.asarray` and notebooks understand it."""
+class Picture(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
+    """An array (H, W, 3) uint8 RGB that can be shown and saved.
 
-    array: NDArray[np.uint8]
+    It is a NumPy array, so ``PIL.Image.fromarray``, matplotlib and OpenCV's functions take it as it
+    is. OpenCV expects B, G, R: give it ``cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)``. `size` is
+    NumPy's, the number of values: `shape` begins with height and width, ``to_pil().size`` is width
+    and height.
+    """
+
+    def __new__(cls, array: NDArray[np.uint8]) -> "Picture":
+        """View an array as a picture.
+
+        Raises:
+            ValueError: it is not (H, W, 3) uint8.
+        """
+        if not _is_picture(array):
+            raise ValueError(
+                f"an array of {array.dtype} {array.shape}; uint8 (H, W, 3) was expected"
+            )
+        return np.asarray(array).view(cls)
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Height and width, pixels."""
-        return self.array.shape[0], self.array.shape[1]
+    def array(self) -> NDArray[np.uint8]:
+        """The same pixels as a plain array."""
+        return np.asarray(self)
+
+    def to_pil(self) -> Any:
+        """Return a copy as a ``PIL.Image.Image`` of mode RGB.
+
+        Raises:
+            BackendMissing: Pillow is not installed.
+        """
+        return pillow().fromarray(self.array)
+
+    def show(self) -> None:
+        """Show the picture: in a notebook below the cell, elsewhere in the system's viewer.
+
+        Raises:
+            BackendMissing: there is no notebook, and Pillow, which finds the viewer, is not installed.
+            OSError: this machine has no viewer.
+        """
+        ipython = sys.modules.get("IPython")
+        shell = None if ipython is None else ipython.get_ipython()
+        if hasattr(shell, "kernel"):
+            import IPython.display
+
+            IPython.display.display(self)
+        elif not show_in_viewer(self.to_pil()):
+            raise OSError("this machine has no program that shows pictures; use `save`")
 
     def encode(self, suffix: str) -> bytes:
         """Encode the picture in the format of a suffix.
@@ -65,22 +105,30 @@ class Picture:
         """
         write_file(Path(path), self.encode(Path(path).suffix))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return the pixels to NumPy."""
-        if copy is False and dtype is not None and np.dtype(dtype) != self.array.dtype:
-            raise ValueError(f"uint8 pixels cannot become {dtype} without a copy")
-        array = self.array if dtype is None else self.array.astype(dtype, copy=False)
-        return array.copy() if copy and array is self.array else array
+    def __array_wrap__(
+        self, array: NDArray[Any], context: Any = None, return_scalar: bool = False
+    ) -> Any:
+        """Results of arithmetic are plain arrays, not pictures."""
+        plain = np.asarray(array)
+        return plain[()] if return_scalar else plain
 
     def __repr__(self) -> str:
-        """State the size, height first as in arrays."""
-        return f"Picture({self.size[0]} x {self.size[1]})"
+        """State the size, height first as in arrays; parts print as plain arrays do."""
+        if not _is_picture(self):
+            return repr(self.array)
+        return f"Picture({self.shape[0]} x {self.shape[1]})"
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> bytes | None:
         """Show the picture in a notebook, made smaller where it is large."""
-        scale = _SHOWN / max(self.size)
+        if not _is_picture(self) or not self.size:
+            return None  # part of a picture; the notebook prints it
+        scale = _SHOWN / max(self.shape[:2])
         if scale >= 1:
             return self.encode(".png")
-        width, height = (max(1, round(side * scale)) for side in reversed(self.size))
+        height, width = (max(1, round(side * scale)) for side in self.shape[:2])
         small = cv2.resize(self.array, (width, height), interpolation=cv2.INTER_AREA)
         return Picture(np.asarray(small, np.uint8)).encode(".png")
+
+
+def _is_picture(array: NDArray[Any]) -> bool:
+    return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3
