@@ -117,20 +117,22 @@ def _decode(png: bytes) -> NDArray[np.uint8 | np.uint16] | None:
     return None if decoded is None else np.asarray(decoded)
 
 
-def encode_labels(labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]) -> bytes:
+def encode_labels(
+    labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8] | None = None
+) -> bytes:
     """Encode labels as a PNG file that is read back as the same labels.
 
     Args:
         labels: (H, W); uint8 becomes a palette picture, uint16 a 16-bit grey one, which cannot
             have colours.
-        colors: (C, 3) RGB; with uint8 labels at most 256.
+        colors: (C, 3) RGB; with uint8 labels at most 256. None: grey, of 8 or 16 bits.
 
     Returns:
         The file.
 
     Source: PNG, third edition, 11.2.
     """
-    if labels.dtype == np.uint16:
+    if colors is None or labels.dtype == np.uint16:
         done, encoded = cv2.imencode(".png", labels)
         if not done:
             raise ImageError(f"labels of shape {labels.shape} could not be encoded as PNG")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SUMMARY = "segment pictures, given as files, folders or globs"
 KINDS = {
     "labels": ("_labels.png", "labels"),
+    "labels-raw": ("_labels_raw.png", "labels-raw"),
     "overlay": ("_overlay.jpg", "overlay"),
     "color": ("_color.png", "color"),
     "json": (".json", "json"),
@@ -192,7 +193,7 @@ def _picture(
     result = segmenter.predict(job.source, depth=arguments.depth, **limit)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     for kind, path in missing.items():  # a JPEG cannot hold every picture
-        result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # the four of `KINDS`
+        result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # those of `KINDS`
     return {
         "status": "done",
         "written": [str(path) for path in missing.values()],

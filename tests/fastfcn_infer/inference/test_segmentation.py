@@ -1,49 +1,14 @@
-import io
 import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-from fastfcn_infer.artifact.class_table import class_table, numbered_classes
 from fastfcn_infer.inference.segmentation import Segmentation
-from fastfcn_infer.picture import drawing
-
-TABLE = class_table("ade20k")
-NAMES = tuple(info.name for info in TABLE)
-COLORS = np.array([info.color for info in TABLE], np.uint8)
-
-
-def segmentation(height: int = 240, width: int = 320, **changes: Any) -> Segmentation:
-    """Sky above, a road below, a car on it."""
-    labels = np.full((height, width), NAMES.index("sky"), np.uint8)
-    labels[height // 2 :] = NAMES.index("road")
-    labels[height // 2 : height * 3 // 4, : width // 4] = NAMES.index("car")
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    parts: dict[str, Any] = {
-        "labels": labels,
-        "names": NAMES,
-        "colors": COLORS,
-        "picture": picture,
-        "timings": {"decode": 0.01, "network": 0.6},
-        "provenance": {"model": "a", "runtime": "b"},
-    }
-    return Segmentation(**(parts | changes))
-
-
-def wide(classes: int = 300) -> Segmentation:
-    labels = np.arange(classes, dtype=np.uint16).reshape(-1, 20)
-    table = numbered_classes(classes)
-    return Segmentation(
-        labels,
-        tuple(info.name for info in table),
-        np.array([info.color for info in table], np.uint8),
-        np.zeros((*labels.shape, 3), np.uint8),
-    )
-
+from segmentations import COLORS, NAMES, segmentation, wide
 
 # Looking
 
@@ -123,90 +88,6 @@ def test_parts_that_do_not_fit_are_refused(changes: dict[str, Any], message: str
         segmentation(**changes)
 
 
-# Drawing
-
-
-def test_colorize_gives_every_pixel_the_colour_of_its_class() -> None:
-    result = segmentation()
-    assert (np.asarray(result.colorize()) == COLORS[result.labels]).all()
-    assert (np.asarray(wide().colorize()) == wide().colors[wide().labels]).all()
-
-
-def test_an_overlay_goes_from_the_picture_to_the_colours() -> None:
-    result = segmentation()
-    assert (result.overlay(0, legend=False).array == result.picture).all()
-    assert (result.overlay(1, legend=False).array == COLORS[result.labels]).all()
-    half = result.overlay(0.5, legend=False).array[5, 5].astype(float)
-    mean = (result.picture[5, 5].astype(float) + COLORS[result.labels[5, 5]]) / 2
-    assert np.abs(half - mean).max() <= 0.5
-    for alpha in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="0 to 1 was expected"):
-            result.overlay(alpha)
-
-
-def test_an_overlay_draws_borders_in_full_colour() -> None:
-    result = segmentation()
-    row = result.size[0] // 2 - 1  # the last of the sky
-    assert (result.overlay(legend=False).array[row, 200] == COLORS[NAMES.index("sky")]).all()
-
-
-def changed(result: Segmentation) -> NDArray[np.bool_]:
-    """Where the legend is."""
-    difference = result.overlay().array != result.overlay(legend=False).array
-    return np.asarray(difference.any(axis=2))
-
-
-@pytest.mark.parametrize("size", [(120, 120), (146, 200), (480, 640), (1500, 2000), (200, 3000)])
-def test_a_legend_covers_less_than_a_third_and_shows_the_colours(size: tuple[int, int]) -> None:
-    result = segmentation(*size)
-    where = changed(result)
-    assert 0.004 < where.mean() < 0.34
-    rows, columns = np.nonzero(where)
-    assert columns.max() < size[1] - 1
-    assert rows.min() > size[0] * 0.2
-    legend = result.overlay().array[where]
-    for name in ("sky", "road", "car"):
-        color = COLORS[NAMES.index(name)]
-        assert (legend == color).all(axis=1).sum() >= 30
-
-
-def test_a_legend_of_endless_names_is_that_of_their_first_characters() -> None:
-    names = ("x" * 20_000_000, "y" * 20_000_000)
-    labels = np.zeros((240, 320), np.uint8)
-    labels[:100] = 1
-    parts: dict[str, Any] = {"labels": labels, "colors": COLORS[:2]}
-    endless, long = (
-        segmentation(names=tuple(name[:length] for name in names), **parts).overlay().array
-        for length in (None, 400)
-    )
-    np.testing.assert_array_equal(endless, long)
-    assert (endless != segmentation(**parts, names=("x", "y")).overlay().array).any()
-
-
-def test_a_legend_grows_with_the_picture() -> None:
-    small, large = changed(segmentation(480, 640)), changed(segmentation(1920, 2560))
-    assert large.sum() / small.sum() == pytest.approx(16, rel=0.15)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 500), (119, 4000), (30, 30)])
-def test_a_picture_too_small_for_a_legend_gets_none(size: tuple[int, int]) -> None:
-    assert not changed(segmentation(*size)).any()
-
-
-def test_a_legend_counts_what_it_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[str] = []
-    monkeypatch.setattr(drawing, "_draw_entry", lambda _, entry, *rest: shown.append(entry.text))
-    labels = np.arange(40, dtype=np.uint8).repeat(30 * 40).reshape(240, 200)
-    segmentation(240, 200, labels=labels).overlay()
-    assert shown[-1] == f"and {40 - len(shown) + 1} more"
-    assert 2 < len(shown) <= 12
-
-
-def test_a_notebook_shows_the_overlay() -> None:
-    png = segmentation(1500, 2000)._repr_png_()
-    assert Image.open(io.BytesIO(png)).size == (1024, 768)
-
-
 # Saving
 
 
@@ -217,6 +98,34 @@ def test_a_label_png_gives_back_labels_and_colours(tmp_path: Path) -> None:
     assert image.mode == "P"
     assert (np.asarray(image) == result.labels).all()
     assert (np.asarray(image.convert("RGB")) == COLORS[result.labels]).all()
+
+
+@pytest.mark.parametrize("result", [segmentation(), wide()])
+def test_raw_labels_are_plain_grey_and_read_back_by_readers_that_know_no_palettes(
+    result: Segmentation, tmp_path: Path
+) -> None:
+    result.save(tmp_path / "a.png", kind="labels-raw")
+    result.save_labels(tmp_path / "b.png", palette=False)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    found = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    assert found.dtype == result.labels.dtype
+    np.testing.assert_array_equal(found, result.labels)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), result.labels)
+
+
+def test_labels_and_overlay_are_saved_by_name(tmp_path: Path) -> None:
+    result = segmentation()
+    result.save_labels(tmp_path / "a.png")
+    result.save(tmp_path / "b.png", kind="labels")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    result.save_overlay(tmp_path / "c.png", 0.3, "right", classes=["car"])
+    found = np.asarray(Image.open(tmp_path / "c.png"))
+    np.testing.assert_array_equal(found, result.overlay(0.3, "right", classes=["car"]))
+    for path in ("d.jpg", "d"):
+        with pytest.raises(ValueError, match=r"\.png"):
+            result.save_labels(tmp_path / path)
+    assert not list(tmp_path.glob("d*"))
 
 
 def test_labels_above_255_become_a_16_bit_png(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_labels_written_are_the_labels_predicted(
 
 
 def test_every_kind_is_written_where_asked_and_folders_are_kept(here: Path) -> None:
-    assert predict("in", "-o", "out", "--save", "labels,overlay,color,json", "--recursive") == 0
+    assert predict("in", "-o", "out", "--save", ",".join(KINDS), "--recursive") == 0
     ends = sorted(end for end, _ in KINDS.values())
     assert names(here / "out") == [f"{stem}{end}" for stem in ("a", "deep/b") for end in ends]
     facts = json.loads((here / "out" / "a.json").read_text())
@@ -72,6 +72,11 @@ def test_every_kind_is_written_where_asked_and_folders_are_kept(here: Path) -> N
         picture = cv2.imread(str(here / "out" / f"a{end}"))
         assert picture is not None
         assert picture.shape == (40, 50, 3)
+    raw = cv2.imread(str(here / "out" / "a_labels_raw.png"))
+    assert raw is not None
+    colored = cv2.imread(str(here / "out" / "a_labels.png"), cv2.IMREAD_COLOR)
+    assert not np.array_equal(raw, colored)
+    assert (raw == raw[:, :, :1]).all()
 
 
 def test_files_folders_and_globs_can_be_mixed(here: Path) -> None:
