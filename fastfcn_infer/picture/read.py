@@ -168,7 +168,12 @@ def read_size(path: Path) -> tuple[tuple[int, int], int]:
     Raises:
         ImageError: it cannot be opened, is of no allowed format, cut off, or damaged.
     """
-    header = read_header(_bytes_of(path), str(path))
+    data, where = _bytes_of(path), str(path)
+    open_in_pillow = with_pillow.reader_of(data[:4096], where)
+    if open_in_pillow is not None:
+        image = open_in_pillow(data)
+        return (image.height, image.width), image.getexif().get(ORIENTATION, 1)
+    header = read_header(data, where)
     return (header.height, header.width), header.orientation
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.picture.read import read_oriented, read_picture, read_size
 
 SMOOTH = np.zeros((40, 60, 3), np.uint8)
 SMOOTH[:, :30] = 200, 30, 90
@@ -52,10 +52,15 @@ def test_jpeg_2000_without_loss_gives_back_the_pixels(tmp_path: Path) -> None:
             np.testing.assert_array_equal(read_picture(file), noise)
 
 
-def test_an_orientation_is_honoured() -> None:
+def test_an_orientation_is_honoured(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    found = read_picture(encode("AVIF", exif=exif))
+    path = tmp_path / "a.avif"
+    path.write_bytes(encode("AVIF", exif=exif))
+    assert read_size(path) == ((40, 60), 6)
+    found, orientation = read_oriented(path)
+    assert orientation == 6
+    np.testing.assert_array_equal(read_picture(path), found)
     expected = np.rot90(SMOOTH, -1)
     assert found.shape == expected.shape
     assert np.median(np.abs(found.astype(int) - expected)) <= 4

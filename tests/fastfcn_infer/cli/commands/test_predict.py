@@ -73,8 +73,9 @@ def test_every_kind_is_written_where_asked_and_folders_are_kept(here: Path) -> N
         assert picture is not None
         assert picture.shape == (40, 50, 3)
     raw = cv2.imread(str(here / "out" / "a_labels_raw.png"))
-    assert raw is not None
     colored = cv2.imread(str(here / "out" / "a_labels.png"), cv2.IMREAD_COLOR)
+    assert raw is not None
+    assert colored is not None
     assert not np.array_equal(raw, colored)
     assert (raw == raw[:, :, :1]).all()
 
