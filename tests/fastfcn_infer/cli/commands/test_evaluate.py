@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camvid_tree import camvid_artifact, camvid_tree, write_png
+from camvid_tree import CLASSES, VOID, camvid_artifact, camvid_tree, write_png
 from exports import save_checkpoint, tensors_of
 from fastfcn_infer import Segmenter, open_dataset
+from fastfcn_infer.artifact.procedure import PRESETS
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.system.progress import Progress
 
@@ -296,3 +297,51 @@ def test_other_classes_are_exit_code_2(here: Path, capsys: pytest.CaptureFixture
     message = json.loads(capsys.readouterr().out)
     assert message["error"] == "EvaluationError"
     assert "camvid has 11" in message["message"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_scores_what_its_saved_predictions_score(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    data = as_json(capsys, "--procedure", name, "--save-predictions", "saved", "--limit", "2")
+    assert data["provenance"]["procedure"] == name
+    assert data["pictures"] == 2
+    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    with Segmenter.from_pretrained("tiny", backend="onnx_runtime") as segmenter:
+        for index in range(2):
+            saved = np.asarray(Image.open(f"saved/p{index}.png"))
+            picture = Path("camvid/images/test") / f"p{index}.png"
+            np.testing.assert_array_equal(saved, segmenter.predict(picture, procedure=name).labels)
+            truth = np.asarray(Image.open(f"camvid/labels/test/p{index}.png"))
+            kept = truth != VOID
+            np.add.at(confusion, (truth[kept], saved[kept]), 1)
+    assert data["pixel_accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_an_interrupted_evaluation_continues_with_its_procedure_and_no_other(
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    state, other = ("--state", "state.json", "--limit", "3"), "mmseg" if name == "fastfcn" else "fastfcn"
+    expected = as_json(capsys, "--procedure", name, "--limit", "3")
+    with monkeypatch.context() as patched:
+        interrupt_after(2, patched)
+        assert run("--procedure", name, *state) == 130
+    assert run("--procedure", other, *state) == 2
+    assert "procedure" in capsys.readouterr().err
+    found = as_json(capsys, "--procedure", name, *state)
+    assert counted(found) == counted(expected)
+
+
+def test_each_procedure_has_counts_of_its_own_in_the_cache(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in PRESETS:
+        with monkeypatch.context() as patched:
+            interrupt_after(2, patched)
+            assert run("--procedure", name) == 130
+    kept = len(list((here / "cache").rglob("camvid-test-*.json")))
+    assert kept == len(PRESETS)
