@@ -63,8 +63,22 @@ def test_its_card_has_the_figures_of_the_committed_evaluation() -> None:
     assert ACCURACY["mean_iou"] >= 0.5
 
 
+def test_its_card_has_the_figures_of_the_committed_evaluations_with_other_procedures() -> None:
+    rows = [
+        line.strip("| ").split(" | ") for line in CARD.read_text(encoding="utf-8").splitlines()
+    ]
+    figures = {row[0].strip("`"): row[-2:] for row in rows if row[0].startswith("`--")}
+    measured = {"--procedure whole": ACCURACY} | ACCURACY["procedures"]
+    for options, scores in measured.items():
+        expected = [f"{100 * scores[name]:.1f}" for name in ("mean_iou", "pixel_accuracy")]
+        assert figures[options] == expected, options
+        assert (scores["pictures"], scores["split"]) == (233, "test")
+
+
 def test_two_programs_that_share_no_code_measured_the_same() -> None:
     assert max(ACCURACY["differences"].values()) <= 1e-4
+    for scores in ACCURACY["procedures"].values():
+        assert max(scores["differences"].values()) <= 1e-4
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="CamVid is not there")

@@ -325,7 +325,10 @@ def test_an_interrupted_evaluation_continues_with_its_procedure_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    state, other = ("--state", "state.json", "--limit", "3"), "mmseg" if name == "fastfcn" else "fastfcn"
+    state, other = (
+        ("--state", "state.json", "--limit", "3"),
+        "mmseg" if name == "fastfcn" else "fastfcn",
+    )
     expected = as_json(capsys, "--procedure", name, "--limit", "3")
     with monkeypatch.context() as patched:
         interrupt_after(2, patched)
