@@ -8,8 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import Model, Output
@@ -334,37 +332,6 @@ def test_a_picture_lower_than_a_gaussian_window_lies_in_its_middle() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@given(height=st.integers(1, 3000), width=st.integers(1, 3000))
-def test_every_pixel_is_in_a_window_and_no_window_leaves_the_padded_picture(
-    name: str, height: int, width: int
-) -> None:
-    procedure = Procedure.preset(name)
-    views = plan(procedure, (None, None), (height, width))
-    sizes = {view.size for view in views}
-    assert len(sizes) == len(procedure.scales) or len(sizes) < len(procedure.scales)
-    for size in sizes:
-        rows, columns = np.zeros(size[0], bool), np.zeros(size[1], bool)
-        for view in views:
-            if view.size != size or view.window is None:
-                continue
-            window = view.window
-            rows[window.top : window.top + window.height] = True
-            columns[window.left : window.left + window.width] = True
-            padded = procedure.windows is not None and procedure.windows.border == "pad"
-            crop = procedure.windows.crop if procedure.windows is not None else size
-            assert padded or window.top + window.height <= size[0]
-            assert padded or window.left + window.width <= size[1]
-            assert window.height <= max(crop[0], size[0] if procedure.windows is None else 0)
-            assert view.canvas[0] >= window.height
-            assert view.canvas[1] >= window.width
-            assert window.top < size[0]
-            assert window.left < size[1]
-        if not procedure.is_whole:
-            assert rows.all()
-            assert columns.all()
-
-
-@pytest.mark.parametrize("name", PRESETS)
 def test_a_picture_of_one_colour_gets_one_label(name: str) -> None:
     model = model_of()
     picture = np.full((71, 95, 3), 200, np.uint8)
@@ -385,15 +352,6 @@ def test_a_mirrored_picture_gets_mirrored_scores_where_the_procedure_mirrors(
     mirrored, _ = merged(np.ascontiguousarray(np.flip(picture, axes)), model_of(), procedure)
     back = np.flip(mirrored, tuple(axis + 1 for axis in axes))
     np.testing.assert_allclose(back, scores, rtol=0, atol=SCORES * np.abs(scores).max())
-
-
-@pytest.mark.parametrize("name", ["tiles", "fastfcn-ms", "mmseg-tta", "paddleseg-ms-flip"])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_the_size_of_a_batch_changes_no_label(name: str, batch: int) -> None:
-    picture, procedure = photograph(90, 130), Procedure.preset(name)
-    (one,) = segment([picture], model_of(), Network(), procedure=procedure)
-    (other,) = segment([picture], model_of(), Network(), procedure=procedure, batch=batch)
-    np.testing.assert_array_equal(one, other)
 
 
 def test_labels_do_not_depend_on_where_the_tiles_lie() -> None:
