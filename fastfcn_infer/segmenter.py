@@ -74,15 +74,19 @@ class Segmenter:
             threads: to compute with; None: one for each processor that this process may use.
             cache_dir: where downloads and conversions are kept; None: the user's cache folder.
             local_files_only: download nothing; use what was downloaded before.
-            classes: of a checkpoint: name of a class table or path of a JSON file.
-            dialect: of a checkpoint; None: found from its keys.
-            output_stride: of a checkpoint's backbone; None: its dialect's published default.
+            classes: other names and colours of the classes, as many as the model has: name of a
+                class table or path of a JSON file; None: those of the model.
+            dialect: only for a checkpoint; None: found from its keys.
+            output_stride: of the backbone, only for a checkpoint; None: its dialect's published
+                default.
             procedure: how pictures become labels: a `Procedure`, or the name of a preset, such as
                 ``tiles`` or ``fastfcn-ms``; None: as the model's manifest says.
 
         Raises:
-            ValueError: the procedure is unknown, or the model's output cannot give it.
-            ArtifactError: no such model, or its files are not those that its manifest lists.
+            ValueError: the procedure is unknown, or the model's output cannot give it; `dialect` or
+                `output_stride` is given and the model is an artifact; or `classes` are not as many as
+                the model has.
+            ArtifactError: no such model or class table, or its files are not those that its manifest lists.
             CheckpointError: the checkpoint is refused or damaged.
             DownloadError: a file could not be downloaded, or the cache cannot be used.
             BackendMissing: a runtime, an exporter or a download client is not installed.

@@ -1,5 +1,6 @@
 """Names and colours of classes: the published tables, a user's own, or numbers where names are unknown."""
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -28,6 +29,22 @@ def class_table(name: str) -> tuple[ClassInfo, ...]:
         known = ", ".join(class_table_names())
         raise ArtifactError(f"there is no class table {name!r}; expected one of {known}")
     return _read((_FOLDER / f"{name}.json").read_bytes(), name)
+
+
+def find_class_table(table: str | os.PathLike[str]) -> tuple[ClassInfo, ...]:
+    """Return a table by its name, or read it from the path of a user's file.
+
+    Raises:
+        ArtifactError: it is neither; lists the names.
+    """
+    if isinstance(table, str) and table in class_table_names():
+        return class_table(table)
+    if isinstance(table, str) and not Path(table).exists():
+        known = ", ".join(class_table_names())
+        raise ArtifactError(
+            f"there is no class table {table!r}; expected one of {known}, or the path of a JSON file"
+        )
+    return read_class_table(os.fspath(table))
 
 
 def tables_of(count: int) -> tuple[str, ...]:

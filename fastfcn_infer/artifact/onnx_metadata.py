@@ -117,6 +117,62 @@ def read_model_and_graph(
     return read_model(text, where), found.graph_sha256
 
 
+def copy_described(source: BinaryIO, target: BinaryIO, model: Model) -> None:
+    """Copy an ONNX file of ours with another description; the graph stays as it is, byte for byte.
+
+    Args:
+        source: the file, open for reading.
+        target: empty, open for writing.
+        model: the new description.
+
+    Raises:
+        ArtifactError: `source` is not a complete ONNX file of ours.
+    """
+    size = source.seek(0, io.SEEK_END)
+    starts, ends, graph = [0], [], ""
+    try:
+        for number, length in _fields(source, size):
+            start, end = source.tell(), source.tell() + (length or 0)
+            if number == _METADATA:
+                key, text = _entry(_take(source, length))
+                if key == GRAPH_SHA256_KEY:
+                    graph = text
+                if key in (MODEL_KEY, MODEL_SHA256_KEY, GRAPH_SHA256_KEY):
+                    # The field's tag and length stand before its content.
+                    ends.append(
+                        start - len(_written(_METADATA << 3 | _BYTES)) - len(_written(end - start))
+                    )
+                    starts.append(end)
+    except ValueError as error:
+        raise ArtifactError(f"{source.name} is not a complete ONNX file: {error}.") from error
+    for start, end in zip(starts, [*ends, size], strict=True):
+        _copy(source, target, start, end)
+    for key, text in embed(model, graph).items():
+        entry = _field(1, key.encode()) + _field(2, text.encode())
+        target.write(_field(_METADATA, entry))
+
+
+def _copy(source: BinaryIO, target: BinaryIO, start: int, end: int) -> None:
+    source.seek(start)
+    while start < end and (piece := source.read(min(end - start, 1 << 20))):
+        target.write(piece)
+        start += len(piece)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return _written(number << 3 | _BYTES) + _written(len(content)) + content
+
+
+def _written(value: int) -> bytes:
+    """Write a number as a varint."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
 def _description_hashes(text: str, metadata: Mapping[str, str]) -> tuple[str, str]:
     found = hashlib.sha256(text.encode()).hexdigest()
     return found, metadata.get(MODEL_SHA256_KEY, found)

@@ -177,19 +177,20 @@ def label_rules(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that describe a checkpoint; see `checkpoint_options`."""
+    """Declare the options that describe a checkpoint, of which `--classes` is for any model; see `checkpoint_options`."""
     add = parser.add_argument
     add(
         "--classes",
         metavar="NAME|FILE.json",
-        help="classes of a checkpoint: name of a class table, or a file",
+        help="names and colours of the classes: name of a class table, or a file (default: those of the "
+        "model)",
     )
-    add("--dialect", help="dialect of a checkpoint (default: found from its keys)")
+    add("--dialect", help="dialect; only for a checkpoint (default: found from its keys)")
     add(
         "--output-stride",
         type=int,
         choices=(8, 16, 32),
-        help="output stride of a checkpoint's backbone",
+        help="output stride of the backbone; only for a checkpoint",
     )
 
 

@@ -5,6 +5,8 @@ from importlib import resources
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
+from fastfcn_infer.artifact.class_table import class_table
+from fastfcn_infer.artifact.relabel import table_of_count, with_classes
 from fastfcn_infer.errors import ArtifactError, DownloadError
 from fastfcn_infer.hub import catalogue
 from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, converted
@@ -28,31 +30,80 @@ def find_model(
             the catalogue, or of the embedded model, which None means too.
         cache: folder of downloads and conversions; None: the user's. Models that are on this
             machine already, and checkpoints apart, need none.
-        conversion: what the user says about a checkpoint.
+        conversion: what the user says about a checkpoint; its classes rename those of an artifact.
         local_files_only: download nothing.
 
     Raises:
+        ValueError: `conversion` has something that does not apply to this model.
         ArtifactError: there is no such model, or it is incomplete.
         CheckpointError: the checkpoint cannot be used.
         DownloadError: a file could not be downloaded, or the cache cannot be used.
         BackendMissing: a checkpoint needs converting, and the exporter is not installed; or a file
             has to be downloaded, and the extra ``hub`` is not installed.
     """
-    if model is None:
-        return _embedded()
-    path = Path(model)
-    if path.is_file() and path.name.lower().endswith(SUFFIXES):
+    path = None if model is None else Path(model)
+    if path is not None and path.is_file() and path.name.lower().endswith(SUFFIXES):
         return _convert(path, conversion, cache)
-    if _is_artifact(model):
-        return find_artifact(model, cache, local_files_only=local_files_only)
+    if model is None or _is_artifact(model):
+        return _artifact(model, cache, conversion, local_files_only=local_files_only)
     entry = catalogue.find(os.fspath(model))
+    if conversion.dialect not in (None, entry.dialect):
+        raise ValueError(
+            f"dialect {conversion.dialect!r} (--dialect) contradicts the catalogue: {entry.name} is a "
+            f"checkpoint of the dialect {entry.dialect!r}. Leave it out."
+        )
+    if conversion.classes is not None:  # before anything is downloaded
+        table_of_count(conversion.classes, len(class_table(entry.classes)), entry.name)
     checkpoint = catalogue.fetch(entry.name, cache, local_files_only=local_files_only)
     known = Conversion(
         conversion.classes or entry.classes,
-        conversion.dialect or entry.dialect,
+        entry.dialect,
         conversion.output_stride or entry.output_stride,
     )
     return _convert(checkpoint, known, cache)
+
+
+def refuse_checkpoint_options(model: str, conversion: Conversion) -> None:
+    """Refuse what says how a checkpoint is converted, of an artifact, which was converted already.
+
+    Raises:
+        ValueError: a dialect or an output stride is given.
+    """
+    given = {
+        "dialect": (conversion.dialect, "--dialect"),
+        "output_stride": (conversion.output_stride, "--output-stride"),
+    }
+    said = [
+        f"{name} {value!r} ({option})"
+        for name, (value, option) in given.items()
+        if value is not None
+    ]
+    if said:
+        raise ValueError(
+            f"{' and '.join(said)} cannot apply to {model}: it is an artifact, in which the network is "
+            "frozen as it was exported. Leave out what is for checkpoints, or export the checkpoint "
+            "again with it."
+        )
+
+
+def _artifact(
+    model: str | os.PathLike[str] | None,
+    cache: Path | None,
+    conversion: Conversion,
+    *,
+    local_files_only: bool,
+) -> Artifact:
+    """Open an artifact, with the classes that the user gives."""
+    name = EMBEDDED if model is None else os.fspath(model)
+    if model is None or _is_hub_name(model):  # before anything is downloaded
+        refuse_checkpoint_options(name, conversion)
+    found = (
+        _embedded()
+        if model is None
+        else find_artifact(model, cache, local_files_only=local_files_only)
+    )
+    refuse_checkpoint_options(name, conversion)
+    return found if conversion.classes is None else with_classes(found, conversion.classes)
 
 
 def find_artifact(

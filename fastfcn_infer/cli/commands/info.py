@@ -17,8 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="artifact folder, .onnx that fastfcn-export wrote, checkpoint, hub:OWNER/NAME, or the "
         "embedded model's name",
     )
-    parser.add_argument("--dialect", help="of a checkpoint (default: found from its keys)")
-    parser.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="of a checkpoint")
+    parser.add_argument(
+        "--dialect", help="dialect; only for a checkpoint (default: found from its keys)"
+    )
+    parser.add_argument(
+        "--output-stride",
+        type=int,
+        choices=(8, 16, 32),
+        help="output stride of the backbone; only for a checkpoint",
+    )
     parser.add_argument("--cache-dir", metavar="DIR", help="downloads")
     parser.add_argument("--offline", action="store_true", help="download nothing")
 
@@ -28,17 +35,18 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, describe_checkpoint
-    from fastfcn_infer.hub.models import find_artifact
+    from fastfcn_infer.hub.models import find_artifact, refuse_checkpoint_options
     from fastfcn_infer.system import record
 
     path = Path(arguments.model)
+    conversion = Conversion(None, arguments.dialect, arguments.output_stride)
     if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
-        conversion = Conversion(None, arguments.dialect, arguments.output_stride)
         description = describe_checkpoint(path, conversion)
         _print(record.to_data(description), as_json=arguments.json)
         return exit_codes.FINE
     cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
     artifact = find_artifact(arguments.model, cache, local_files_only=arguments.offline)
+    refuse_checkpoint_options(arguments.model, conversion)
     facts = artifact.manifest or artifact.model
     data = record.to_data(facts)
     if not arguments.json:

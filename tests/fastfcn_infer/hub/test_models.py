@@ -7,12 +7,14 @@ import pytest
 
 from exports import save_checkpoint, tensors_of
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
+from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.errors import ArtifactError, CheckpointError, DownloadError
 from fastfcn_infer.hub import catalogue
 from fastfcn_infer.hub import models as module
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import EMBEDDED, find_model
 from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system.record import to_json
 from models import tiny_artifact
 
 DOWNLOADED = "fastfcn-resnet50-ade20k"  # has an address
@@ -121,11 +123,13 @@ def test_the_catalogue_gives_a_names_conventions_unless_the_user_gives_others(
     monkeypatch.setattr(catalogue, "fetch", fetch)
     monkeypatch.setattr(module, "converted", lambda *given: asked.append(given))
     find_model(DOWNLOADED, tmp_path, Conversion(), local_files_only=True)
-    find_model(DOWNLOADED, tmp_path, Conversion("voc", "wuhuikai", 16), local_files_only=False)
     entry = catalogue.find(DOWNLOADED)
+    table = tmp_path / "mine.json"
+    table.write_text(to_json(numbered_classes(150)))
+    find_model(DOWNLOADED, tmp_path, Conversion(table, entry.dialect, 16), local_files_only=False)
     assert [conversion for _, conversion, _ in asked] == [
         Conversion(entry.classes, entry.dialect, entry.output_stride),
-        Conversion("voc", "wuhuikai", 16),
+        Conversion(table, entry.dialect, 16),
     ]
     assert {cache for _, _, cache in asked} == {tmp_path / "artifacts"}
     assert [path.name for path, _, _ in asked] == ["True", "False"]
