@@ -22,6 +22,7 @@ PACKAGES = (
     "onnx",
     "safetensors",
     "pillow",
+    "rasterio",
     "torch",
 )
 
