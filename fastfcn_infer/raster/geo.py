@@ -69,6 +69,11 @@ def open_tiff(package: Any, path: Path, mode: str = "r", **profile: Any) -> Any:
         return package.open(path, mode, driver=DRIVER, sharing=False, **profile)
 
 
+def reason(error: Exception) -> str:
+    """Return what GDAL said of an error of rasterio, which may only refer to it."""
+    return printable(str(error.__cause__ or error), 1000).rstrip(".")
+
+
 def place(dataset: Any) -> Place:
     """Read where an open dataset lies."""
     gcps, gcp_crs = dataset.gcps
