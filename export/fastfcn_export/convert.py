@@ -31,6 +31,7 @@ from fastfcn_infer.artifact.class_table import (
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source
 from fastfcn_infer.errors import BackendMissing, CheckpointError
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_infer.system.version import __version__
 
@@ -215,9 +216,7 @@ def _with_facts(recognised: Recognised, chosen: Chosen, contents: Contents) -> R
 
 
 def _missing(error: ImportError) -> BackendMissing:
-    return BackendMissing(
-        f'Exporting needs {missing_package(error)}. Run: pip install "fastfcn-infer[export]"'
-    )
+    return BackendMissing(f"Exporting needs {missing_package(error)}. Run: {install('export')}")
 
 
 def _writers(request: Request) -> dict[str, Writer]:

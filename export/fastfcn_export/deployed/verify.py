@@ -34,6 +34,7 @@ from fastfcn_infer.inference.merge import Merged
 from fastfcn_infer.inference.pipeline import Job, labels
 from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.system.excerpt import listing, printable
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
@@ -63,7 +64,7 @@ def require_paddle() -> None:
     if importlib.util.find_spec("paddle") is None:
         raise BackendMissing(
             "Verifying a deployed model runs its own program in Paddle Inference, and paddlepaddle "
-            'is not installed. Run: pip install "fastfcn-infer[paddle]", or export without '
+            f"is not installed. Run: {install('paddle')}, or export without "
             "verification: --verify off."
         )
 
