@@ -14,7 +14,8 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
-from fastfcn_infer.inference.pipeline import choose_procedure, segment
+from fastfcn_infer.inference.conventions import choose_procedure
+from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
@@ -51,7 +52,7 @@ class Segmenter:
         cls,
         model: str | os.PathLike[str] | None = None,
         *,
-        device: str | int = "auto",
+        device: str = "auto",
         backend: str = "auto",
         threads: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -69,10 +70,8 @@ class Segmenter:
                 catalogue (``fastfcn models``), ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``
                 for an artifact on the Hugging Face Hub (these two need ``fastfcn-infer[hub]``), or
                 None for the model that comes with the package.
-            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or N, or ``tensorrt``; only ``auto``
-                chooses. The name of a backend is understood, too.
-            backend: ``onnx_runtime``, ``open_vino``, ``paddle_inference``, in any spelling such as
-                ``openvino``, or ``auto``.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; only ``auto`` chooses.
+            backend: a file name of `backends/`, such as ``onnx_runtime``, or ``auto``.
             threads: to compute with; None: one for each processor that this process may use.
             cache_dir: where downloads and conversions are kept; None: the user's cache folder.
             local_files_only: download nothing; use what was downloaded before.

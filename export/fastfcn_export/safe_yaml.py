@@ -11,7 +11,6 @@ from typing import Any
 
 from fastfcn_infer.errors import BackendMissing
 from fastfcn_infer.system.excerpt import excerpt, printable
-from fastfcn_infer.system.install import install
 
 _LARGEST = 1 << 20  # bytes of a file
 _MOST = 20_000  # keys and values of a file, with every alias unfolded
@@ -38,7 +37,8 @@ def read_yaml(path: Path, *, extra: str = "export") -> object:
         import yaml
     except ImportError as error:
         raise BackendMissing(
-            f"Reading YAML needs the package PyYAML, which is not installed. Run: {install(extra)}"
+            "Reading YAML needs the package PyYAML, which is not installed. "
+            f'Run: pip install "fastfcn-infer[{extra}]"'
         ) from error
     text = _text(path)
     try:

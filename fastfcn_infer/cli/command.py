@@ -45,7 +45,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         default="auto",
-        help="to run on: auto (the default), cpu, cuda, cuda:N or N, or tensorrt",
+        help="to run on: auto (the default), cpu, cuda, cuda:N or tensorrt",
     )
     runtimes = ", ".join(registry.names("fastfcn_infer.runtime.backends"))
     parser.add_argument(
@@ -95,7 +95,7 @@ def choose(
         ValueError: the options make no sense, whatever the model.
     """
     from fastfcn_infer.artifact.procedure import Procedure
-    from fastfcn_infer.inference.pipeline import check_procedure, choose_procedure
+    from fastfcn_infer.inference.conventions import check_procedure, choose_procedure
 
     changes = _changes(arguments)
     name: str | None = arguments.procedure or otherwise

@@ -11,17 +11,22 @@ picture; nothing here depends on how many there are, or of which kind.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.limits import LARGEST_ARRAY, check_array
-from fastfcn_infer.artifact.manifest import Input, Output
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
 from fastfcn_infer.inference.bands import Band, bands
+from fastfcn_infer.inference.conventions import (
+    BATCH,
+    Conventions,
+    check_procedure,
+    check_views,
+    held_bytes,
+    views_per_call,
+)
 from fastfcn_infer.inference.labels import Labels, labels_from_logits
 from fastfcn_infer.inference.merge import Merged, merge
 from fastfcn_infer.inference.preprocess import Batch, Picture, prepare
@@ -30,7 +35,6 @@ from fastfcn_infer.inference.views import Size, View, plan
 from fastfcn_infer.system.stopwatch import timed
 
 STAGES = ("preprocess", "network", "labels")  # keys of the timings of `segment`
-BATCH = 8  # views in one call of the network, where the graph does not fix the number
 
 
 class Network(Protocol):
@@ -38,34 +42,6 @@ class Network(Protocol):
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Compute the output (`manifest.Output`) for a batch (`manifest.Input`)."""
-
-
-class Conventions(Protocol):
-    """What the pipeline needs to know about a model; a `manifest.Model` provides it."""
-
-    @property
-    def name(self) -> str:
-        """Name of the model, for messages."""
-
-    @property
-    def classes(self) -> Sequence[object]:
-        """One for each value of a label."""
-
-    @property
-    def input(self) -> Input:
-        """What the network is fed."""
-
-    @property
-    def output(self) -> Output:
-        """What the network computes."""
-
-    @property
-    def align_corners(self) -> bool:
-        """Convention of the resize from the output to the picture."""
-
-    @property
-    def procedure(self) -> Procedure:
-        """How pictures are resized and padded."""
 
 
 @dataclass(frozen=True)
@@ -106,30 +82,19 @@ class Job:
         self._procedure = model.procedure if procedure is None else procedure
         check_procedure(self._procedure, model)
         self.sizes: tuple[Size, ...] = tuple((p.shape[0], p.shape[1]) for p in pictures)
-        shape = model.input.shape
         self.views: tuple[tuple[View, ...], ...] = tuple(
-            plan(self._procedure, shape[1:], size) for size in self.sizes
+            plan(self._procedure, model.input.shape[1:], size) for size in self.sizes
         )
-        for size, views in zip(self.sizes, self.views, strict=True):
-            for view in views:
-                self._check(view, size)
         self.bands: tuple[tuple[Band, ...], ...] = tuple(
             bands(views, size, TILE[0]) for size, views in zip(self.sizes, self.views, strict=True)
         )
-        for picture, (height, width) in enumerate(self.sizes):
-            what = f"to label a picture of {height} x {width} pixels, in bytes,"
-            check_array(
-                (self.held_bytes(picture),), 1, f"The outputs that are held at a time {what}"
-            )
-        self.calls = _calls(self.views, partial(self._most, batch=batch))
+        for size, views, cut in zip(self.sizes, self.views, self.bands, strict=True):
+            check_views(views, cut, size, model)
+        self.calls = _calls(self.views, partial(views_per_call, model, batch=batch))
 
     def held_bytes(self, picture: int) -> int:
         """Return the size of the outputs that the labels of a band of a picture depend on, at most."""
-        views = self.views[picture]
-        each = {canvas: self._output_bytes(canvas) for canvas in {view.canvas for view in views}}
-        return max(
-            sum(each[views[index].canvas] for index in band.views) for band in self.bands[picture]
-        )
+        return held_bytes(self._model, self.views[picture], self.bands[picture])
 
     def batch(self, call: Call) -> Batch:
         """Make the batch of a call, float32 (N, 3, h, w) or uint8 (N, h, w, 3).
@@ -222,36 +187,6 @@ class Job:
         """Merge the outputs of all views of one picture, by the index of the view."""
         views = self.views[picture]
         return merge(views, [outputs[index] for index in range(len(views))], self.sizes[picture])
-
-    def _check(self, view: View, size: Size) -> None:
-        """Refuse a picture before anything is made of it."""
-        model, canvas = self._model, view.canvas
-        if model.output.name == "labels" and view.size != (view.frame or size):
-            raise ImageError(
-                f"A picture of {size[0]} x {size[1]} pixels does not fit into the {canvas[0]} x "
-                f"{canvas[1]} of {model.name}, which was exported with --output labels: it would be "
-                "reduced, and labels cannot be resized back exactly. Crop the picture, or export with "
-                "--output logits."
-            )
-        count = model.input.shape[0] or 1
-        check_array(
-            model.output.shape(count, len(model.classes), canvas),
-            model.output.itemsize,
-            f"The {model.output.name} of {model.name} for a picture of {size[0]} x {size[1]} pixels",
-        )
-
-    def _most(self, canvas: Size, batch: int) -> int:
-        """Return how many views of a canvas go into one call."""
-        model = self._model
-        if model.input.shape[0] is not None:
-            return model.input.shape[0]
-        fitting = LARGEST_ARRAY // max(self._output_bytes(canvas), 12 * canvas[0] * canvas[1])
-        return max(1, min(batch, fitting))
-
-    def _output_bytes(self, canvas: Size) -> int:
-        """Return the size of the output for one view."""
-        model = self._model
-        return prod(model.output.shape(1, len(model.classes), canvas)) * model.output.itemsize
 
     def _view(self, part: Part) -> View:
         return self.views[part.picture][part.view]
@@ -352,48 +287,6 @@ def _is_complete(band: Band, outputs: Mapping[int, object]) -> bool:
     """Tell whether all views of a band are computed; what is held begins with its first one."""
     # The windows of several bands are computed in order; those of several sizes make one band.
     return len(outputs) >= len(band.views) and band.views[-1] in outputs
-
-
-def choose_procedure(wanted: str | Procedure | None, model: Conventions) -> Procedure:
-    """Return the procedure that a user asks for.
-
-    Args:
-        wanted: a procedure, the name of a preset, ``whole`` for the one of the model's authors that
-            sees the whole picture once, or None for the model's own.
-        model: its conventions.
-
-    Raises:
-        ValueError: there is no such preset, or the model's output cannot give it.
-    """
-    if wanted is None:
-        return model.procedure
-    if wanted == "whole":
-        own = model.procedure
-        return own if own.is_whole else Procedure("whole", own.resize)
-    found = Procedure.preset(wanted) if isinstance(wanted, str) else wanted
-    check_procedure(found, model)
-    return found
-
-
-def check_procedure(procedure: Procedure, model: Conventions) -> None:
-    """Refuse a procedure that the output of a model cannot give.
-
-    Raises:
-        ValueError: the views would have to be merged from labels, as logits from probabilities, or as
-            probabilities from logits that are shifted by a threshold.
-    """
-    output = model.output.name
-    model.output.check_merge(procedure.merge)
-    if procedure.is_whole or output == "logits":
-        return
-    if output == "labels" or procedure.merge != "probabilities":
-        kinds = (
-            "--output logits" if output == "labels" else "--output logits, or merge probabilities"
-        )
-        raise ValueError(
-            f"The procedure {procedure.kind!r} merges {procedure.merge} of several views, and "
-            f"{model.name} was exported with --output {output}. Export it with {kinds}."
-        )
 
 
 def labels(merged: Merged, model: Conventions) -> Labels:

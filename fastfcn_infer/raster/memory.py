@@ -6,11 +6,13 @@ All of it is arithmetic; a raster that does not fit is refused before anything o
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod, sqrt
+from math import prod
 
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.inference.pipeline import BATCH, Job
+from fastfcn_infer.inference.conventions import BATCH, output_bytes
+from fastfcn_infer.inference.cost import RuntimeProfile, batch_bytes, network_bytes
+from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.scores import TILE
 
 _UNITS = {
@@ -121,7 +123,7 @@ def estimate(job: Job, model: Model, reading: int) -> Memory:
     views = job.views[0]
     canvas, most = views[0].canvas, max(len(call) for call in job.calls)
     count = model.input.shape[0] or most
-    one = prod(model.output.shape(1, len(model.classes), canvas)) * model.output.itemsize
+    one = output_bytes(model, canvas)
     mirrors = len({(view.mirrored, view.flipped) for view in views})
     # Calls end beyond the band that they complete; mirror images are joined into a new array.
     held = job.held_bytes(0) * (2 if mirrors > 1 else 1) + count * one
@@ -130,16 +132,8 @@ def estimate(job: Job, model: Model, reading: int) -> Memory:
     scores = 8 * len(model.classes) * prod(TILE) * 4
     return Memory(
         reading,
-        network_bytes(model, canvas, count),
+        batch_bytes(model, canvas, count) + network_bytes(model, canvas, count, RuntimeProfile()),
         held,
         4 * rows * job.sizes[0][1] + scores,
         _PACKAGES + _VIEW * len(views),
     )
-
-
-def network_bytes(model: Model, canvas: tuple[int, int], views: int) -> int:
-    """Estimate what a runtime takes for a call, input and output included."""
-    of_pixel = model.network.multiply_adds / 480**2 or 720_000
-    outputs = prod(model.output.shape(views, len(model.classes), canvas)) * model.output.itemsize
-    activations = int(2.2 * sqrt(of_pixel) * prod(canvas) * views)
-    return activations + 24 * prod(canvas) * views + 2 * outputs + 8 * model.network.parameters

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable, GraphRefused
+from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.loading import broken, importing
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import printable
-from fastfcn_infer.system.install import install
 from fastfcn_infer.system.warn import warn
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
@@ -95,7 +95,8 @@ class Backend(Protocol):
 class BackendFile(Protocol):
     """What a file of `backends/` offers.
 
-    It may also offer two functions without arguments: ``load()`` imports the runtime, needed where
+    It may also offer ``PROFILE``, a `cost.RuntimeProfile` that was measured on processors (see
+    `profile_of`), and two functions without arguments: ``load()`` imports the runtime, needed where
     the import has to be prepared, and ``providers()`` lists what the installed runtime can compute
     with, by the runtime's own names. Any thread may call each function of the file at any time.
     """
@@ -103,7 +104,7 @@ class BackendFile(Protocol):
     RANK: int  # "auto" takes the lowest that works
     FORMAT: str  # a key of `artifact.FORMATS`
     DEVICES: tuple[str, ...]  # kinds of `Device`, without "auto"
-    EXTRA: str  # of this package, which installs it
+    EXTRA: str  # pip install "fastfcn-infer[EXTRA]"
     REQUIRES: tuple[str, ...]  # top-level import names
 
     def open(self, artifact: Artifact, *, device: Device, threads: int) -> Backend:
@@ -143,6 +144,18 @@ def format_of(name: str) -> str:
     return _file(name).FORMAT
 
 
+def profile_of(facts: RuntimeFacts) -> RuntimeProfile:
+    """Say what a runtime takes for a call of the network, and how many views are best in one.
+
+    The figures were measured on processors; for other devices, and for a runtime that states none, the
+    largest of all runtimes are returned.
+    """
+    if facts.device != "cpu" or facts.backend not in registry.names(_PACKAGE):
+        return RuntimeProfile()
+    found: RuntimeProfile = getattr(_file(facts.backend), "PROFILE", RuntimeProfile())
+    return found
+
+
 def availability(name: str) -> Availability:
     """Find out whether a backend is installed and what its runtime says it can compute with.
 
@@ -162,33 +175,31 @@ def availability(name: str) -> Availability:
     return Availability(name, present, _install(file), file.FORMAT, file.DEVICES, providers, fault)
 
 
-def parse_device(text: str | int) -> Device:
+def parse_device(text: str) -> Device:
     """Read a device as users type it.
 
     Args:
-        text: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; also, as other libraries
-            write ``cuda:N``, ``gpu:N`` and the number N alone.
+        text: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``.
 
     Raises:
         DeviceUnavailable: anything else.
     """
-    word = str(text).strip().lower()
-    match = re.fullmatch(r"(auto|cpu|tensorrt)|(?:cuda|gpu)(?::(\d{1,3}))?|(\d{1,3})", word)
+    match = re.fullmatch(r"(auto|cpu|cuda|tensorrt)|cuda:(\d{1,3})", text)
     if match is None:
         raise DeviceUnavailable(f"Device {text!r} is unknown; known: {', '.join(DEVICES)}.")
     kind = cast("Literal['auto', 'cpu', 'cuda', 'tensorrt']", match[1] or "cuda")
-    return Device(kind, int(match[2] or match[3] or 0))
+    return Device(kind, int(match[2] or 0))
 
 
-def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: int) -> Backend:
+def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) -> Backend:
     """Open an artifact's graph in a runtime.
 
     Args:
-        name: one of `backend_names`, in any spelling (``openvino``), or "auto": the first of them that is installed, reads a
+        name: one of `backend_names`, or "auto": the first of them that is installed, reads a
             format that the artifact holds, has the device, and takes the graph. Each one that was
             tried before it is named, with the reason, in a warning and in `RuntimeFacts.chosen`.
         artifact: from `open_artifact`, so its files are whole.
-        device: see `parse_device`; or the name of a backend, which then chooses the device.
+        device: see `parse_device`.
         threads: for computing, at least 1.
 
     Raises:
@@ -204,9 +215,6 @@ def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: i
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; at least 1 was expected")
-    name, spoken = _spelled(name), _spelled(str(device))
-    if spoken in backend_names() and name in ("auto", spoken):
-        name, device = spoken, "auto"
     wanted = parse_device(device)
     if name == "auto":
         return _open_first(artifact, wanted, threads)
@@ -343,15 +351,6 @@ def _file(name: str) -> BackendFile:
     return cast("BackendFile", registry.load(_PACKAGE, name))
 
 
-def _spelled(name: str) -> str:
-    """Return the backend's name that is meant: ``OpenVINO`` is ``open_vino``; others unchanged."""
-
-    def plain(text: str) -> str:
-        return re.sub(r"[-_ ]", "", text.lower())
-
-    return next((known for known in backend_names() if plain(known) == plain(name)), name)
-
-
 def _check(name: str, artifact: Artifact, device: Device) -> None:
     """Refuse what cannot work before a runtime is loaded."""
     names = backend_names()
@@ -397,4 +396,4 @@ def _instead(artifact: Artifact, device: Device, tried: str) -> str:
 
 
 def _install(file: BackendFile) -> str:
-    return install(file.EXTRA)
+    return f'pip install "fastfcn-infer[{file.EXTRA}]"'

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError, GraphRefused
+from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
@@ -26,6 +27,7 @@ FORMAT = "onnx"
 DEVICES = ("cpu", "cuda", "tensorrt")
 EXTRA = "cpu"
 REQUIRES = ("onnxruntime",)
+PROFILE = RuntimeProfile(batch=8, activations=1.5, weights=0.0)
 
 _NAME = __name__.rpartition(".")[2]
 _ERRORS_ONLY = 3  # log severity; what matters arrives as exceptions

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
+from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code, importing
 from fastfcn_infer.runtime.signal_stack import kept_signal_stack
@@ -26,6 +27,7 @@ FORMAT = "onnx"
 DEVICES = ("cpu",)
 EXTRA = "openvino"
 REQUIRES = ("openvino",)
+PROFILE = RuntimeProfile(batch=8, activations=1.45, weights=1.2)
 
 _NAME = __name__.rpartition(".")[2]
 _TELEMETRY = "openvino_telemetry"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import ArtifactError, BackendError, DeviceUnavailable, GraphRefused
+from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import canary, paddle_settings
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import ONCE, importing
@@ -32,6 +33,7 @@ FORMAT = paddle_settings.FORMAT
 DEVICES = ("cpu", "cuda", "tensorrt")
 EXTRA = "paddle"
 REQUIRES = ("paddle",)
+PROFILE = RuntimeProfile(batch=8, activations=2.2, weights=2.0)
 
 _NAME = __name__.rpartition(".")[2]
 

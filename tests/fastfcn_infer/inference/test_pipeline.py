@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.manifest import Model, Output
 from fastfcn_infer.artifact.procedure import Frame, Procedure, Resize
 from fastfcn_infer.errors import BackendError, ImageError
+from fastfcn_infer.inference.conventions import BATCH
 from fastfcn_infer.inference.merge import Merged
-from fastfcn_infer.inference.pipeline import BATCH, STAGES, Job, labels, segment
+from fastfcn_infer.inference.pipeline import STAGES, Job, labels, segment
 from models import tiny_model, tiny_output
 from tiny_reference import normalised, upsampled, wrong_labels
 

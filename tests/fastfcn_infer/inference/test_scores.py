@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.manifest import Model, Output
 from fastfcn_infer.artifact.procedure import PRESETS, Merge, Mirror, Procedure, Resize, Windows
 from fastfcn_infer.errors import BackendError, ImageError
-from fastfcn_infer.inference.pipeline import Job, choose_procedure, segment
+from fastfcn_infer.inference.conventions import choose_procedure
+from fastfcn_infer.inference.pipeline import Job, segment
 from fastfcn_infer.inference.scores import TILE
 from fastfcn_infer.inference.views import View, plan
 from models import tiny_model, tiny_output

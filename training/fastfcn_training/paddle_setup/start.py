@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 from fastfcn_infer.errors import BackendMissing, DeviceUnavailable
-from fastfcn_infer.system.install import install
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_training.paddle_setup import launch, processors
@@ -78,5 +77,5 @@ def need(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise BackendMissing(
-            f"training needs {missing_package(error)}. Run: {install('training')}"
+            f'training needs {missing_package(error)}. Run: pip install "fastfcn-infer[training]"'
         ) from error
