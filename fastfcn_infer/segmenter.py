@@ -52,7 +52,7 @@ class Segmenter:
         cls,
         model: str | os.PathLike[str] | None = None,
         *,
-        device: str = "auto",
+        device: str | int = "auto",
         backend: str = "auto",
         threads: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -70,8 +70,10 @@ class Segmenter:
                 catalogue (``fastfcn models``), ``hub:OWNER/NAME`` or ``hub:OWNER/NAME@REVISION``
                 for an artifact on the Hugging Face Hub (these two need ``fastfcn-infer[hub]``), or
                 None for the model that comes with the package.
-            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; only ``auto`` chooses.
-            backend: a file name of `backends/`, such as ``onnx_runtime``, or ``auto``.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or N, or ``tensorrt``; only ``auto``
+                chooses. The name of a backend is understood, too.
+            backend: ``onnx_runtime``, ``open_vino``, ``paddle_inference``, in any spelling such as
+                ``openvino``, or ``auto``.
             threads: to compute with; None: one for each processor that this process may use.
             cache_dir: where downloads and conversions are kept; None: the user's cache folder.
             local_files_only: download nothing; use what was downloaded before.

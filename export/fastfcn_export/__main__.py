@@ -1,6 +1,7 @@
 """The command ``fastfcn-export``: a checkpoint in, a verified artifact out."""
 
 import argparse
+import math
 import re
 import shlex
 import sys
@@ -78,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         help="output of the graph (default: logits, from which labels are exact at any size)",
     )
     add(
+        "--threshold",
+        type=_threshold,
+        metavar="T",
+        help="of a network with one logit: pixels whose sigmoid is larger than T are of its class, all others "
+        "background (mmsegmentation's default is 0.3, other programs take 0.5)",
+    )
+    add(
         "--with-preprocess",
         action="store_true",
         help="let the graph take uint8 pixels (N, H, W, 3), RGB, and normalise them",
@@ -118,6 +126,18 @@ def _shape(text: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2]), int(match[3])
 
 
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a threshold, a number larger than 0 and smaller than 1, such as 0.5"
+        )
+    return value
+
+
 def _run(given: argparse.Namespace) -> int:
     # Imported late, so that --help and --version are quick.
     from fastfcn_export import Options, Request, describe_checkpoint, export
@@ -137,6 +157,7 @@ def _run(given: argparse.Namespace) -> int:
         accept_own_size=given.accept_own_size,
         weights_key=given.weights_key,
         use_ema=given.use_ema,
+        threshold=given.threshold,
     )
     if given.dry_run:
         description = describe_checkpoint(given.checkpoint, request)

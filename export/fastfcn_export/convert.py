@@ -13,6 +13,7 @@ from fastfcn_export.deployed.read import is_deployed
 from fastfcn_export.description import Description, describe, model_of
 from fastfcn_export.dialect.dialect import Recognised, recognise
 from fastfcn_export.dialect.meta import named_classes
+from fastfcn_export.dialect.one_logit import binary_classes, label_count, with_background
 from fastfcn_export.dialect.own import is_own, recognise_own
 from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.dialect.weights import Chosen, choose
@@ -30,6 +31,7 @@ from fastfcn_infer.artifact.class_table import (
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source
 from fastfcn_infer.errors import BackendMissing, CheckpointError
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_infer.system.version import __version__
 
@@ -103,7 +105,8 @@ def _make(
     """Write and, if requested, verify the files of an artifact in the folder `partial`."""
     for format, writer in makers.items():
         report(f"write {format}")
-        writer.write(recognised.architecture, recognised.weights, model, partial, request.options)
+        architecture, weights = with_background(recognised, request.threshold)
+        writer.write(architecture, weights, model, partial, request.options)
     proofs: list[Proof] = []
     if request.verify:
         for format in makers:
@@ -136,7 +139,7 @@ def _export_deployed(
         raise _missing(error) from error
 
     def classes(count: int) -> tuple[ClassInfo, ...]:
-        return _classes(request.classes, count)
+        return _classes(request, count)
 
     return export_deployed(path, folder, request, classes, force=force, report=report)
 
@@ -183,6 +186,7 @@ def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
             found = recognise_own(chosen.tensors, trained, **said)
         else:
             found = recognise(chosen.tensors, unread=chosen.unread, **said)
+        label_count(found, request.threshold)
         return checkpoint.reading(lambda contents: _with_facts(found, chosen, contents))
     except CheckpointError as error:
         name = str(checkpoint.path)
@@ -193,7 +197,8 @@ def _with_facts(recognised: Recognised, chosen: Chosen, contents: Contents) -> R
     """Add what the file says beside the weights."""
     named, found = named_classes(contents), list(chosen.found)
     count = recognised.architecture.classes
-    if named is not None and len(named) != count:
+    fitting = (1, 2) if count == 1 else (count,)  # with or without the background
+    if named is not None and len(named) not in fitting:
         found.append(
             f"names of the classes: the checkpoint's meta names {len(named)}, the network has {count}; "
             "they are not used"
@@ -211,9 +216,7 @@ def _with_facts(recognised: Recognised, chosen: Chosen, contents: Contents) -> R
 
 
 def _missing(error: ImportError) -> BackendMissing:
-    return BackendMissing(
-        f'Exporting needs {missing_package(error)}. Run: pip install "fastfcn-infer[export]"'
-    )
+    return BackendMissing(f"Exporting needs {missing_package(error)}. Run: {install('export')}")
 
 
 def _writers(request: Request) -> dict[str, Writer]:
@@ -241,22 +244,28 @@ def _writers(request: Request) -> dict[str, Writer]:
 
 
 def _model(recognised: Recognised, name: str, request: Request) -> Model:
+    count = label_count(recognised, request.threshold)
     if recognised.trained is not None and request.classes is None:
         classes = recognised.trained.classes
     elif recognised.named is not None and request.classes is None:
         classes = recognised.named
     else:
-        classes = _classes(request.classes, recognised.architecture.classes)
+        classes = _classes(request, count)
+    if request.threshold is not None:
+        classes = binary_classes(classes)
     return model_of(recognised, name, classes, request)
 
 
-def _classes(asked: PathLike | None, count: int) -> tuple[ClassInfo, ...]:
+def _classes(request: Request, count: int) -> tuple[ClassInfo, ...]:
+    asked = request.classes
     if asked is None:
-        return numbered_classes(count)
+        return numbered_classes(count) if request.threshold is None else binary_classes(())
     if asked in class_table_names():
         found = class_table(str(asked))
     else:
         found = read_class_table(os.fspath(asked))
+    if request.threshold is not None and len(found) == 1:
+        return binary_classes(found)
     if len(found) != count:
         fitting = tables_of(count)
         hint = f" Tables of {count} classes: {', '.join(fitting)}." if fitting else ""

@@ -140,7 +140,7 @@ def model_of(
             conventions.padding,
             request.options.shape,
         ),
-        output=Output(request.output, stride),
+        output=Output(request.output, stride, request.threshold),
         align_corners=conventions.align_corners,
         precision=request.options.precision,
         procedure=procedure(

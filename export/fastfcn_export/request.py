@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from fastfcn_export.target.target import Options
+from fastfcn_infer.artifact.manifest import Output
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -29,6 +30,7 @@ class ExportOptions(TypedDict, total=False):
     accept_own_size: bool
     weights_key: str | None
     use_ema: bool
+    threshold: float | None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Request:
         weights_key: which of several sets of weights in the file, such as "ema_state_dict" or
             "state_dict.student"; None: the only one that fits.
         use_ema: take the moving average of the weights.
+        threshold: of a network with one logit: pixels whose sigmoid is larger are of its class, all others
+            background; None: the network has a logit for every class.
+
+    Raises:
+        ValueError: the threshold is not between 0 and 1, or its output cannot be probabilities.
     """
 
     formats: Sequence[str] = ("onnx",)
@@ -66,6 +73,11 @@ class Request:
     accept_own_size: bool = False
     weights_key: str | None = None
     use_ema: bool = False
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the threshold, which nothing else does before the checkpoint is read."""
+        Output(self.output, 1, self.threshold)
 
     @classmethod
     def of(cls, **options: "Unpack[ExportOptions]") -> "Request":

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastfcn_infer.errors import BackendMissing
 from fastfcn_infer.system.excerpt import excerpt, printable
+from fastfcn_infer.system.install import install
 
 _LARGEST = 1 << 20  # bytes of a file
 _MOST = 20_000  # keys and values of a file, with every alias unfolded
@@ -37,8 +38,7 @@ def read_yaml(path: Path, *, extra: str = "export") -> object:
         import yaml
     except ImportError as error:
         raise BackendMissing(
-            "Reading YAML needs the package PyYAML, which is not installed. "
-            f'Run: pip install "fastfcn-infer[{extra}]"'
+            f"Reading YAML needs the package PyYAML, which is not installed. Run: {install(extra)}"
         ) from error
     text = _text(path)
     try:

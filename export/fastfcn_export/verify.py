@@ -18,6 +18,7 @@ Half precision is fed the size of the authors' procedure all the same: sums over
 encoding's, may overflow on a large map only. So is a graph of a fixed shape, for which no size is cheaper.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -116,7 +117,10 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
         _expected(batch[: len(call)], model, recognised)
         for call, batch in zip(job.calls, batches, strict=True)
     ]
-    worst = max(map(difference, outputs, expected))
+    worst = max(
+        difference(*comparable(output, wanted, model))
+        for output, wanted in zip(outputs, expected, strict=True)
+    )
     (exact,), (merged,) = job.merged(expected), job.merged(outputs)
     golden, found = _labels(exact, model), labels(merged, model)
     record = Verification(
@@ -187,7 +191,7 @@ def _labels(merged: Merged, model: Model) -> Array:
     scores = merged.scores
     if model.output.name != "labels":
         full = reference.resize(scores[None], merged.size, align_corners=model.align_corners)
-        scores = full[0].argmax(0)
+        scores = decided(full, model)[0]
     return scores[: merged.picture[0], : merged.picture[1]]
 
 
@@ -197,9 +201,33 @@ def _as_asked(logits: Array, model: Model, size: tuple[int, int]) -> Array:
         return logits
     full = reference.resize(logits, size, align_corners=model.align_corners)
     if model.output.name == "labels":
-        return np.asarray(full.argmax(1))
+        return decided(full, model)
+    if model.output.threshold is not None:
+        return np.concatenate([1 - sigmoid(full), sigmoid(full)], 1)
     share = np.exp(full - full.max(1, keepdims=True))
     return np.asarray(share / share.sum(1, keepdims=True))
+
+
+def decided(scores: Array, model: Model) -> Array:
+    """Label pixels from scores (N, C, H, W) as the authors do: arg max, or one logit's sigmoid."""
+    threshold = model.output.threshold
+    if threshold is None or scores.shape[1] != 1:
+        return np.asarray(scores.argmax(1))
+    return np.asarray(sigmoid(scores[:, 0]) > threshold).astype(np.int64)
+
+
+def sigmoid(logits: Array) -> Array:
+    """Compute ``1 / (1 + exp(-x))`` in float64, without overflow."""
+    return np.asarray((1 + np.tanh(logits.astype(np.float64) / 2)) / 2)
+
+
+def comparable(output: Array, expected: Array, model: Model) -> tuple[Array, Array]:
+    """Make the two logits of a graph with a threshold comparable with the network's one."""
+    threshold = model.output.threshold
+    if threshold is None or model.output.name != "logits":
+        return output, expected
+    # By how much the class leads; of the network, over the logit whose sigmoid is the threshold.
+    return output[:, 1:] - output[:, :1], expected - math.log(threshold / (1 - threshold))
 
 
 def difference(output: Array, expected: Array) -> float:

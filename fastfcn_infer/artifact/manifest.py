@@ -105,13 +105,26 @@ class Output:
 
     ``logits`` float32 (N, C, ceil(H / stride), ceil(W / stride)); ``probabilities`` float32
     (N, C, H, W); ``labels`` uint8 or uint16 (N, H, W).
+
+    With a `threshold` the network has one logit z. The graph's two logits are 0 for the background and
+    ``z - log(threshold / (1 - threshold))`` for the class, whose arg max is ``sigmoid(z) > threshold``.
     """
 
     name: Literal["logits", "probabilities", "labels"]
     stride: int
+    threshold: float | None = field(default=None, metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
-        """Check the stride."""
+        """Check the stride and the threshold."""
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise ValueError(
+                f"threshold {self.threshold} must be larger than 0 and smaller than 1"
+            )
+        if self.name == "probabilities" and not self.is_balanced:
+            raise ValueError(
+                f"threshold {self.threshold}: the larger one of two probabilities is decided at 0.5, so with "
+                "another threshold the graph has to compute logits or labels (--output logits)"
+            )
         if not 1 <= self.stride <= LARGEST_NUMBER:
             raise ValueError(f"stride {self.stride} must be positive")
         if self.name != "logits" and self.stride != 1:
@@ -125,6 +138,28 @@ class Output:
         if self.name == "labels":
             return (count, *size)
         return (count, classes, -(-size[0] // self.stride), -(-size[1] // self.stride))
+
+    def check_merge(self, merge: str) -> None:
+        """Refuse what merges views by the softmax of logits that a threshold has shifted.
+
+        Args:
+            merge: as of `Procedure`.
+
+        Raises:
+            ValueError: it does.
+        """
+        if self.threshold is None or merge == "logits":
+            return
+        if merge == "exp" or not self.is_balanced:
+            raise ValueError(
+                f"merging {merge} is not possible: the network has one logit and a threshold of {self.threshold}, "
+                "which are exact for logits only. Choose a procedure that merges logits."
+            )
+
+    @property
+    def is_balanced(self) -> bool:
+        """Tell whether the softmax of the logits is the network's own probability."""
+        return self.threshold in (None, 0.5)
 
     @property
     def itemsize(self) -> int:
@@ -197,8 +232,15 @@ class Model:
         faults = []
         if len(self.name) > LONGEST_NAME:
             faults.append(_long_name(self.name))
-        if not 1 <= len(self.classes) <= MOST_CLASSES:
-            faults.append(f"{len(self.classes)} classes; 1 to {MOST_CLASSES} were expected")
+        if len(self.classes) == 1:
+            faults.append(
+                "1 class, which every pixel would be labelled as. A network with one logit is exported with "
+                "fastfcn-export --threshold and has two: the background and the class"
+            )
+        elif not 1 <= len(self.classes) <= MOST_CLASSES:
+            faults.append(f"{len(self.classes)} classes; 2 to {MOST_CLASSES} were expected")
+        elif self.output.threshold is not None and len(self.classes) != 2:
+            faults.append(f"{len(self.classes)} classes; with a threshold 2 were expected")
         if self.output.name == "labels":
             faults += _faults_of_labels(self.procedure, self.input)
         refuse(faults + _faults_of_sizes(self.procedure, self.input))

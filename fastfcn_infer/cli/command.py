@@ -45,7 +45,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         default="auto",
-        help="to run on: auto (the default), cpu, cuda, cuda:N or tensorrt",
+        help="to run on: auto (the default), cpu, cuda, cuda:N or N, or tensorrt",
     )
     runtimes = ", ".join(registry.names("fastfcn_infer.runtime.backends"))
     parser.add_argument(

@@ -19,6 +19,7 @@ from fastfcn_infer.artifact.manifest import ClassInfo, Network
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.system import atomic
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.version import __version__
 
 GROUP = "fastfcn_infer.converters"  # of entry points, each a `Converter`
@@ -27,8 +28,6 @@ CHECKPOINT = "checkpoint"  # name of the entry point that converts checkpoints
 SUFFIXES = (".pdparams", ".pth", ".pt", ".tar", ".safetensors")
 
 _ONE_AT_A_TIME = threading.Lock()  # threads that need the same conversion share the first one's
-
-_INSTALL = 'Run: pip install "fastfcn-infer[export]"'
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ def _converter() -> Converter:
             f"one of them (entry points {CHECKPOINT!r} of the group {GROUP!r})."
         )
     if not found:
-        raise BackendMissing(f"No exporter is installed. {_INSTALL}")
+        raise BackendMissing(f"No exporter is installed. Run: {install('export')}")
     (entry,) = found.values()
     try:
         return cast("Converter", entry.load())
@@ -226,7 +225,7 @@ def _converter() -> Converter:
         raise BackendMissing(
             f"The exporter {entry.value} cannot be imported: {type(error).__name__}: "
             f"{printable(str(error), 1000)}. "
-            f"{_INSTALL}"
+            f"Run: {install('export')}"
         ) from error
 
 

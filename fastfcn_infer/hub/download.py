@@ -24,6 +24,7 @@ from fastfcn_infer.artifact.artifact import listed_files
 from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.errors import ArtifactError, BackendMissing, DownloadError, FastFCNError
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.install import install
 
 OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads
 HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
@@ -190,7 +191,7 @@ def _package(name: str, wanted: str) -> Any:
     except Exception as error:  # a broken installation may raise anything
         raise BackendMissing(
             f"{wanted} has to be downloaded by the package {name}, which cannot be imported: "
-            f'{printable(str(error), 1000)}. Run: pip install "fastfcn-infer[hub]"'
+            f"{printable(str(error), 1000)}. Run: {install('hub')}"
         ) from error
 
 

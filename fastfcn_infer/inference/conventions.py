@@ -67,9 +67,11 @@ def check_procedure(procedure: Procedure, model: Conventions) -> None:
     """Refuse a procedure that the output of a model cannot give.
 
     Raises:
-        ValueError: the views would have to be merged from labels, or as logits from probabilities.
+        ValueError: the views would have to be merged from labels, as logits from probabilities, or as
+            probabilities from logits that are shifted by a threshold.
     """
     output = model.output.name
+    model.output.check_merge(procedure.merge)
     if procedure.is_whole or output == "logits":
         return
     if output == "labels" or procedure.merge != "probabilities":

@@ -97,12 +97,18 @@ def _orientation(directory: exif.Directory) -> int:
 
 
 def _one(directory: exif.Directory, tag: int, default: int | None = None) -> int:
-    found = directory.numbers(tag)
-    if not found and default is not None:
+    count = _count(directory, tag)
+    if count == 0 and default is not None:
         return default
-    if len(found) != 1:
-        raise DamagedError(f"tag {tag} has {len(found)} values; one was expected")
-    return found[0]
+    if count != 1:
+        raise DamagedError(f"tag {tag} has {count} values; one was expected")
+    return directory.numbers(tag)[0]
+
+
+def _count(directory: exif.Directory, tag: int) -> int:
+    """Return how many values a tag has, without reading them."""
+    field = directory.fields.get(tag)
+    return 0 if field is None else field.count
 
 
 def _check_kind(directory: exif.Directory) -> None:
@@ -137,10 +143,10 @@ def _check_pieces(
     tiled = _TILES in directory.fields
     if tiled:
         columns, rows = _one(directory, _TILE_WIDTH), _one(directory, _TILE_HEIGHT)
-        offsets, lengths = directory.numbers(_TILES), directory.numbers(_TILE_LENGTHS)
+        tags = (_TILES, _TILE_LENGTHS)
     else:
         columns, rows = width, min(_one(directory, _ROWS, height), height)
-        offsets, lengths = directory.numbers(_STRIPS), directory.numbers(_STRIP_LENGTHS)
+        tags = (_STRIPS, _STRIP_LENGTHS)
     if min(columns, rows) < 1:
         raise DamagedError("its strips or tiles have no pixels")
     apart = _one(directory, _PLANAR, 1) == 2
@@ -148,8 +154,10 @@ def _check_pieces(
     planes, channels = (samples, 1) if apart else (1, samples)
     down = -(-height // rows)
     needed = -(-width // columns) * down * planes
-    if not needed == len(offsets) == len(lengths):
-        raise DamagedError(f"it lists {len(offsets)} of {needed} strips or tiles")
+    listed = [_count(directory, tag) for tag in tags]
+    if listed != [needed, needed]:
+        raise DamagedError(f"it lists {min(listed)} of {needed} strips or tiles")
+    offsets, lengths = (directory.numbers(tag) for tag in tags)
     end = max(at + length for at, length in zip(offsets, lengths, strict=True))
     if end > len(directory.data) or (0 in lengths and not sparse):
         raise DamagedError(f"it has {len(directory.data)} of {end} bytes: it was cut off")

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastfcn_infer.errors import BackendMissing
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.install import install
 
 DRIVER = "GTiff"
 
@@ -41,7 +42,7 @@ def rasterio(wanted: str) -> Any:
     except Exception as error:  # a broken installation may raise anything
         raise BackendMissing(
             f"{wanted} needs the package rasterio, which cannot be imported: "
-            f'{printable(str(error), 1000)}. Run: pip install "fastfcn-infer[geo]"'
+            f"{printable(str(error), 1000)}. Run: {install('geo')}"
         ) from error
 
 
@@ -67,6 +68,11 @@ def open_tiff(package: Any, path: Path, mode: str = "r", **profile: Any) -> Any:
         warnings.simplefilter("ignore", package.errors.NotGeoreferencedWarning)
         # As a Path, it is never taken for an address.
         return package.open(path, mode, driver=DRIVER, sharing=False, **profile)
+
+
+def reason(error: Exception) -> str:
+    """Return what GDAL said of an error of rasterio, which may only refer to it."""
+    return printable(str(error.__cause__ or error), 1000).rstrip(".")
 
 
 def place(dataset: Any) -> Place:

@@ -28,6 +28,7 @@ if sys.platform != "win32":
     import fcntl
 
 _LABELS, _JOURNAL, _LOCK = "labels", "journal.json", "lock"
+_LONGEST_NAME = 255  # bytes, of common file systems
 _HASHED = 1 << 16  # bytes at either end of the source
 
 
@@ -75,7 +76,7 @@ class Progress:
     """
 
     def __init__(self, target: Path, run: Run, dtype: type[np.uint8] | type[np.uint16]) -> None:
-        self.folder = target.with_name(f".{target.name}.unfinished")
+        self.folder = target.with_name(_folder_name(target.name))
         self._run, self.dtype = run, np.dtype(dtype)
         self.folder.mkdir(exist_ok=True)
         self._lock = _locked(self.folder / _LOCK, target)
@@ -160,6 +161,13 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
+
+
+def _folder_name(name: str) -> str:
+    found = f".{name}.unfinished"
+    if len(os.fsencode(found)) > _LONGEST_NAME:
+        found = f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.unfinished"
+    return found
 
 
 def _locked(path: Path, target: Path) -> BinaryIO:

@@ -116,7 +116,9 @@ def open_raster(
         try:
             dataset = geo.open_tiff(package, path)
         except package.errors.RasterioError as error:
-            raise ImageError(f"{path} is a TIFF file that GDAL cannot read: {error}.") from error
+            raise ImageError(
+                f"{path} is a TIFF file that GDAL cannot read: {geo.reason(error)}."
+            ) from error
         with dataset:
             place = geo.place(dataset)
             if (dataset.height, dataset.width) != (found.height, found.width):
@@ -260,8 +262,8 @@ class _Bands:
             mask = self.dataset.read_masks(self.bands[0], window=window) if self._mask else None
         except self.package.errors.RasterioError as error:
             raise ImageError(
-                f"{self.path} cannot be read in the rows {rows.start} to {rows.stop}: {error}. It is "
-                "damaged; copy it again."
+                f"{self.path} cannot be read in the rows {rows.start} to {rows.stop}: "
+                f"{geo.reason(error)}. It is damaged; copy it again."
             ) from error
         valid: NDArray[np.bool_] | None = None if mask is None else mask > 0
         if self._nodata is not None:

@@ -88,7 +88,7 @@ def write_raster(
         atomic.sync(temporary)
         os.replace(temporary, target)  # noqa: PTH105 - as in system/atomic
     except package.errors.RasterioError as error:
-        raise OSError(f"{target} could not be written: {error}") from error
+        raise OSError(f"{target} could not be written: {geo.reason(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
     atomic.sync(target.parent)

@@ -22,6 +22,7 @@ from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.loading import broken, importing
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.warn import warn
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
@@ -104,7 +105,7 @@ class BackendFile(Protocol):
     RANK: int  # "auto" takes the lowest that works
     FORMAT: str  # a key of `artifact.FORMATS`
     DEVICES: tuple[str, ...]  # kinds of `Device`, without "auto"
-    EXTRA: str  # pip install "fastfcn-infer[EXTRA]"
+    EXTRA: str  # of this package, which installs it
     REQUIRES: tuple[str, ...]  # top-level import names
 
     def open(self, artifact: Artifact, *, device: Device, threads: int) -> Backend:
@@ -175,31 +176,33 @@ def availability(name: str) -> Availability:
     return Availability(name, present, _install(file), file.FORMAT, file.DEVICES, providers, fault)
 
 
-def parse_device(text: str) -> Device:
+def parse_device(text: str | int) -> Device:
     """Read a device as users type it.
 
     Args:
-        text: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``.
+        text: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; also, as other libraries
+            write ``cuda:N``, ``gpu:N`` and the number N alone.
 
     Raises:
         DeviceUnavailable: anything else.
     """
-    match = re.fullmatch(r"(auto|cpu|cuda|tensorrt)|cuda:(\d{1,3})", text)
+    word = str(text).strip().lower()
+    match = re.fullmatch(r"(auto|cpu|tensorrt)|(?:cuda|gpu)(?::(\d{1,3}))?|(\d{1,3})", word)
     if match is None:
         raise DeviceUnavailable(f"Device {text!r} is unknown; known: {', '.join(DEVICES)}.")
     kind = cast("Literal['auto', 'cpu', 'cuda', 'tensorrt']", match[1] or "cuda")
-    return Device(kind, int(match[2] or 0))
+    return Device(kind, int(match[2] or match[3] or 0))
 
 
-def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) -> Backend:
+def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: int) -> Backend:
     """Open an artifact's graph in a runtime.
 
     Args:
-        name: one of `backend_names`, or "auto": the first of them that is installed, reads a
+        name: one of `backend_names`, in any spelling (``openvino``), or "auto": the first of them that is installed, reads a
             format that the artifact holds, has the device, and takes the graph. Each one that was
             tried before it is named, with the reason, in a warning and in `RuntimeFacts.chosen`.
         artifact: from `open_artifact`, so its files are whole.
-        device: see `parse_device`.
+        device: see `parse_device`; or the name of a backend, which then chooses the device.
         threads: for computing, at least 1.
 
     Raises:
@@ -215,6 +218,9 @@ def open_backend(name: str, artifact: Artifact, *, device: str, threads: int) ->
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; at least 1 was expected")
+    name, spoken = _spelled(name), _spelled(str(device))
+    if spoken in backend_names() and name in ("auto", spoken):
+        name, device = spoken, "auto"
     wanted = parse_device(device)
     if name == "auto":
         return _open_first(artifact, wanted, threads)
@@ -351,6 +357,15 @@ def _file(name: str) -> BackendFile:
     return cast("BackendFile", registry.load(_PACKAGE, name))
 
 
+def _spelled(name: str) -> str:
+    """Return the backend's name that is meant: ``OpenVINO`` is ``open_vino``; others unchanged."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[-_ ]", "", text.lower())
+
+    return next((known for known in backend_names() if plain(known) == plain(name)), name)
+
+
 def _check(name: str, artifact: Artifact, device: Device) -> None:
     """Refuse what cannot work before a runtime is loaded."""
     names = backend_names()
@@ -396,4 +411,4 @@ def _instead(artifact: Artifact, device: Device, tried: str) -> str:
 
 
 def _install(file: BackendFile) -> str:
-    return f'pip install "fastfcn-infer[{file.EXTRA}]"'
+    return install(file.EXTRA)

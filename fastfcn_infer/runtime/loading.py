@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.install import install
 
 # Primitives that oneDNN keeps compiled, the least recently used are dropped. A network has 40 (ResNet-18)
 # to 100 of them for each size of picture, so the last few sizes stay compiled, in about 25 MB.
@@ -70,5 +71,5 @@ def broken(backend: str, extra: str, error: BaseException) -> BackendMissing:
     return BackendMissing(
         f"The runtime of backend {backend!r} is installed, but cannot be imported "
         f"({type(error).__name__}: {printable(str(error), 1000)}). Install what is missing, or reinstall it: "
-        f'pip install --force-reinstall "fastfcn-infer[{extra}]"'
+        f"{install(extra, '--force-reinstall')}"
     )

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fastfcn_infer.system.install import install
+
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-_GPU = 'pip install "fastfcn-infer[gpu]" "onnxruntime-gpu[cuda,cudnn]"'
+_MORE = '"onnxruntime-gpu[cuda,cudnn]"'  # what the extra alone leaves to the machine
 
 
 def provider_chain(
@@ -76,7 +78,7 @@ def diagnose(
         available: providers of the one that is imported.
         reason: what the driver or the loader of libraries reports; None if nothing.
     """
-    provider = PROVIDERS[kind]
+    provider, gpu = PROVIDERS[kind], install("gpu", _MORE)
     text = f"Device {device} is not available; installed: {', '.join(wheels) or 'no onnxruntime wheel'}."
     if len(wheels) > 1:
         return (
@@ -88,7 +90,7 @@ def diagnose(
         names = ", ".join(name.removesuffix("ExecutionProvider") for name in available)
         return (
             f"{text} It has {names} and no {provider}. "
-            f'pip uninstall -y onnxruntime, then {_GPU}, or use device="cpu".'
+            f'pip uninstall -y onnxruntime, then {gpu}, or use device="cpu".'
         )
     text = f"{text} It has {provider}, but that did not start: "
     if reason is not None:
@@ -97,7 +99,7 @@ def diagnose(
         text += "the driver (see nvidia-smi), the libraries, or that device is missing. "
     if kind == "tensorrt":
         return (
-            f"{text}CUDA and cuDNN: {_GPU}. TensorRT: NVIDIA's pip install tensorrt, of the "
+            f"{text}CUDA and cuDNN: {gpu}. TensorRT: NVIDIA's pip install tensorrt, of the "
             'version that ONNX Runtime names for this release. Or use device="cuda" or "cpu".'
         )
-    return f'{text}CUDA and cuDNN: {_GPU}; the driver comes from NVIDIA. Or use device="cpu".'
+    return f'{text}CUDA and cuDNN: {gpu}; the driver comes from NVIDIA. Or use device="cpu".'

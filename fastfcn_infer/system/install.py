@@ -6,10 +6,7 @@ The index may not have this package at all: what was installed from a clone is e
 import json
 import shlex
 from functools import cache
-from importlib import metadata
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 _NAME = "fastfcn-infer"
 
@@ -32,6 +29,11 @@ def _source() -> tuple[str, bool, str]:
 
     Source: PEP 610, direct_url.json.
     """
+    # Here, as these take a while to import, and few users ever lack a package.
+    from importlib import metadata
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
     known = f"{_NAME}[{{}}]"
     try:
         text = metadata.distribution(_NAME).read_text("direct_url.json")
@@ -40,7 +42,7 @@ def _source() -> tuple[str, bool, str]:
         origin = {}
     url = str(origin.get("url", ""))
     if "dir_info" in origin:
-        folder = Path(url2pathname(unquote(urlsplit(url).path)))
+        folder = Path(url2pathname(urlsplit(url).path))
         if _is_clone(folder):
             editable = bool(origin["dir_info"].get("editable"))
             return f"cd {shlex.quote(str(folder))} && ", editable, ".[{}]"

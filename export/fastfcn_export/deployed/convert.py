@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastfcn_export.deployed.graph import DeployedGraph, describe, tidy
+from fastfcn_export.deployed.graph import DeployedGraph, add_background, describe, tidy
 from fastfcn_export.deployed.read import Deployed, read_deployed
 from fastfcn_export.deployed.transforms import Preprocessing, preprocessing
 from fastfcn_export.deployed.verify import Trial, prove_deployed, require_paddle
+from fastfcn_export.dialect.one_logit import BACKGROUND, count_with
 from fastfcn_export.dialect.procedure import fixed_shape
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
 from fastfcn_export.verify import Proof, golden_picture
@@ -114,10 +115,14 @@ def _make(
         raise CheckpointError(f"{deployed.yaml} cannot be an artifact: {error}.") from error
     report("verify onnx" if request.verify else "look")
     trial = _try(file, model)
+    count = _count(trial, graph, request.threshold)
+    if request.threshold is not None:
+        add_background(file, request.threshold)
+        trial = _try(file, model)
     model = replace(
         model,
-        classes=_named(classes(trial.logits.shape[1]), deployed, request),
-        output=Output("logits", _stride(trial)),
+        classes=_named(classes(count), deployed, request),
+        output=Output("logits", _stride(trial), request.threshold),
     )
     describe(file, model)
     if not request.verify:
@@ -166,9 +171,12 @@ def _named(
     classes: tuple[ClassInfo, ...], deployed: Deployed, request: "Request"
 ) -> tuple[ClassInfo, ...]:
     """Take the names in the YAML if it has one for every class and the user gave none."""
-    if request.classes is not None or len(deployed.labels) != len(classes):
+    labels = deployed.labels
+    if request.threshold is not None and len(labels) == 1:
+        labels = (BACKGROUND.name, *labels)
+    if request.classes is not None or len(labels) != len(classes):
         return classes
-    pairs = zip(deployed.labels, classes, strict=True)
+    pairs = zip(labels, classes, strict=True)
     return tuple(ClassInfo(name, numbered.color) for name, numbered in pairs)
 
 
@@ -186,7 +194,7 @@ def _model(deployed: Deployed, prepared: Preprocessing, graph: DeployedGraph, na
             )
     model = Model(
         name=name,
-        classes=numbered_classes(1),
+        classes=numbered_classes(2),
         input=Input("image", prepared.mean, prepared.std, prepared.padding, graph.shape),
         output=Output("logits", 1),
         align_corners=False,
@@ -266,6 +274,17 @@ def _try(file: Path, model: Model) -> Trial:
             f"The program's output for one picture is {logits.shape}; scores (N, C, h, w) were expected."
         )
     return Trial(picture, job, batch, logits, backend.facts)
+
+
+def _count(trial: Trial, graph: DeployedGraph, threshold: float | None) -> int:
+    """Return how many classes the labels have."""
+    logits = trial.logits.shape[1]
+    if graph.end == "sigmoid" and logits > 1:
+        raise CheckpointError(
+            f"The program ends in a sigmoid of {logits} classes: it gives a pixel several labels, each by a "
+            "threshold of its own (multi-label). An artifact has one label for a pixel, so it cannot be exported."
+        )
+    return count_with(threshold, logits)
 
 
 def _stride(trial: Trial) -> int:

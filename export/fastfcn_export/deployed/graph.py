@@ -4,7 +4,7 @@ The end that discards the scores is cut off: arg max and softmax, and the casts 
 artifact's graph ends in logits, and labels are computed at the picture's size in one exact step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,17 +14,19 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from fastfcn_export.deployed.constant_shapes import fold_constant_shapes
+from fastfcn_export.dialect.one_logit import shift
 from fastfcn_infer.artifact import onnx_metadata
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import listing, printable
 
-End = Literal["none", "softmax", "argmax"]
+End = Literal["none", "softmax", "argmax", "sigmoid"]
 Shape = tuple[int | None, int | None, int | None]
 
 _CHANNELS = 3
 _CLASSES = 1  # the axis of the classes in (N, C, H, W)
 _AROUND = ("Cast", "Identity", "Squeeze")  # change no value that matters around an arg max
+_COMPARISONS = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not")
 _NEUTRAL = {"Mul": 1.0, "Add": 0.0}  # Paddle 2 ends its programs in a scale by 1 and a bias of 0
 
 
@@ -119,9 +121,12 @@ def _cut(model: ModelProto) -> End:
     while name in makers and (kind := _kind(makers[name], makers)) is not None:
         kinds.add(kind)
         name = makers[name].input[0]
-    end: End = "argmax" if "argmax" in kinds else "softmax" if "softmax" in kinds else "none"
+    ends: tuple[End, ...] = ("argmax", "softmax", "sigmoid")
+    found = [kind for kind in ends if kind in kinds]
+    end: End = found[0] if found else "none"
     if end == "none":
         name = first.name  # a cast alone is no end: it may be the way out of half precision
+        _refuse_comparison(name, makers)
         if first.type.tensor_type.elem_type != TensorProto.FLOAT:
             raise CheckpointError(
                 f"The program's output is {TensorProto.DataType.Name(first.type.tensor_type.elem_type)}"
@@ -132,6 +137,39 @@ def _cut(model: ModelProto) -> End:
     return end
 
 
+def _refuse_comparison(name: str, makers: Mapping[str, NodeProto]) -> None:
+    """Refuse a program that ends in masks: each class by a threshold of its own, not an arg max."""
+    while name in makers and makers[name].op_type in _AROUND:
+        name = makers[name].input[0]
+    if name in makers and makers[name].op_type in _COMPARISONS:
+        raise CheckpointError(
+            f"The program ends in a comparison ({makers[name].op_type}), not in scores of the classes. Export it "
+            "again without the threshold; fastfcn-export --threshold applies it to a program with one logit."
+        )
+
+
+def add_background(file: Path, threshold: float) -> None:
+    """Turn the one logit z of a graph into two: 0, and ``z - log(threshold / (1 - threshold))``.
+
+    Args:
+        file: as `tidy` wrote it; its ``logits`` are (N, 1, h, w).
+        threshold: of the sigmoid of z.
+    """
+    model = onnx.load(str(file))
+    _make_way(model, ("logits",))
+    weight = np.array([0, 1], np.float32).reshape(2, 1, 1, 1)
+    bias = np.array([0, -shift(threshold)], np.float32)
+    inputs = ["logits.taken"]
+    for part, value in (("weight", weight), ("bias", bias)):
+        inputs.append(f"fastfcn.threshold.{part}")
+        model.graph.initializer.append(numpy_helper.from_array(value, inputs[-1]))
+    model.graph.node.append(helper.make_node("Conv", inputs, ["logits"], kernel_shape=[1, 1]))
+    del model.graph.output[:]
+    model.graph.output.append(_logits_info())
+    onnx.checker.check_model(model, full_check=False)
+    file.write_bytes(model.SerializeToString(deterministic=True))
+
+
 def _kind(node: NodeProto, makers: dict[str, NodeProto]) -> End | None:
     """Classify a node at the end of the graph; None: it computes the scores (N, C, H, W)."""
     axis = {a.name: helper.get_attribute_value(a) for a in node.attribute}.get("axis")
@@ -139,6 +177,8 @@ def _kind(node: NodeProto, makers: dict[str, NodeProto]) -> End | None:
         return "argmax"
     if node.op_type == "Softmax" and axis == _CLASSES:
         return "softmax"
+    if node.op_type == "Sigmoid":
+        return "sigmoid"
     if node.op_type in _AROUND or _is_neutral(node, makers):
         before = makers.get(node.input[0])
         return None if before is None or _kind(before, makers) is None else "none"
@@ -164,8 +204,11 @@ def _end_in(model: ModelProto, name: str) -> None:
     name = "logits.taken" if name == "logits" else name
     graph.node.append(helper.make_node("Identity", [name], ["logits"]))
     del graph.output[:]
-    dims = ["N", None, "h", "w"]
-    graph.output.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, dims))
+    graph.output.append(_logits_info())
+
+
+def _logits_info() -> ValueInfoProto:
+    return helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", None, "h", "w"])
 
 
 def _lift_constants(model: ModelProto) -> None:

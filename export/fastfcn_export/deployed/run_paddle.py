@@ -2,7 +2,7 @@
 
     MODEL PARAMS BATCH.npy ANSWER.npz THREADS END
 
-Saves the program's output and, if its END is ``argmax`` or ``softmax``, the scores before that:
+Saves the program's output and, if its END is not ``none``, the scores before that:
 labels alone agree too easily. Runs in a process of its own, as Paddle may abort the process. oneDNN
 is off: Paddle 3.3 fails with it and 3.2 is wrong with it (design.md, 8), and this is the reference.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 # Operators that turn scores into labels or probabilities, and others around them; Paddle 3 and 2.
-_ENDS = {"argmax", "arg_max", "softmax"}
+_ENDS = {"argmax", "arg_max", "softmax", "sigmoid"}
 _AROUND = {*_ENDS, "scale", "cast", "squeeze", "squeeze2"}
 
 

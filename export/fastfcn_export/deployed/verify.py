@@ -19,13 +19,22 @@ from numpy.typing import NDArray
 from fastfcn_export.deployed.graph import End
 from fastfcn_export.deployed.read import Deployed
 from fastfcn_export.target.targets import reference
-from fastfcn_export.verify import CREDIT, LIMITS, Proof, difference, require_agreement
+from fastfcn_export.verify import (
+    CREDIT,
+    LIMITS,
+    Proof,
+    comparable,
+    decided,
+    difference,
+    require_agreement,
+)
 from fastfcn_infer.artifact.manifest import Model, Verification
 from fastfcn_infer.errors import BackendError, BackendMissing, VerificationError
 from fastfcn_infer.inference.merge import Merged
 from fastfcn_infer.inference.pipeline import Job, labels
 from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.system.excerpt import listing, printable
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
@@ -55,7 +64,7 @@ def require_paddle() -> None:
     if importlib.util.find_spec("paddle") is None:
         raise BackendMissing(
             "Verifying a deployed model runs its own program in Paddle Inference, and paddlepaddle "
-            'is not installed. Run: pip install "fastfcn-infer[paddle]", or export without '
+            f"is not installed. Run: {install('paddle')}, or export without "
             "verification: --verify off."
         )
 
@@ -80,12 +89,16 @@ def prove_deployed(
     """
     outputs = _run(deployed, end, trial.batch)
     expected = outputs["output" if end == "none" else "scores"]
-    worst = difference(trial.logits, expected)
+    worst = difference(*comparable(trial.logits, expected, model))
     (exact,), (merged,) = trial.job.merged([expected]), trial.job.merged([trial.logits])
-    golden, ours = _golden(exact), labels(merged, model)
-    agreement = min(
-        _agreement(trial.logits, outputs["output"], end), float((ours == golden).mean())
-    )
+    golden, ours = _golden(exact, model), labels(merged, model)
+    whole = outputs["output"]
+    if model.output.threshold is not None:
+        whole, end = (
+            decided(expected, model),
+            "argmax",
+        )  # labels, where the program's own say nothing
+    agreement = min(_agreement(trial.logits, whole, end), float((ours == golden).mean()))
     record = Verification(
         reference=f"Paddle Inference {outputs['version']}, the program as deployed",
         runtime=f"{trial.facts.backend} ({trial.facts.provider})",
@@ -111,11 +124,11 @@ def _agreement(logits: Array, output: Array, end: End) -> float:
     return float((found == expected).mean())
 
 
-def _golden(merged: Merged) -> Array:
-    """Compute PaddleSeg's reverse transform the textbook way: cut, resize, cut, arg max."""
+def _golden(merged: Merged, model: Model) -> Array:
+    """Compute PaddleSeg's reverse transform the textbook way: cut, resize, cut, arg max or threshold."""
     height, width = merged.picture
     full = reference.resize(merged.scores[None], merged.size, align_corners=False)
-    return np.asarray(full[0].argmax(0)[:height, :width])
+    return decided(full, model)[0, :height, :width]
 
 
 def _run(deployed: Deployed, end: End, batch: Array) -> dict[str, Array]:

@@ -231,8 +231,9 @@ def _raster(
             f"{labels} exists, and {' and '.join(map(str, missing.values()))} of this raster would be "
             "made together with it; --force makes both."
         )
+    line = "\r\x1b[K" if sys.stderr.isatty() else ""  # over the bar
     print(
-        f"{job.source}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
+        f"{line}{job.source}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
         f"with the procedure {windows.kind}",
         file=sys.stderr,
     )

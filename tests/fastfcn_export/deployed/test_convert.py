@@ -138,7 +138,7 @@ def test_without_a_converter_the_error_names_the_extra(
 ) -> None:
     unpack("tiny_none", tmp_path / "deployed")
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(BackendMissing, match=r"fastfcn-infer\[paddle2onnx\]"):
+    with pytest.raises(BackendMissing, match=r"pip install .*\[paddle2onnx\]"):
         export(tmp_path / "deployed", tmp_path / "out", OFF)
 
 

@@ -57,7 +57,7 @@ def test_a_target_whose_package_is_missing_says_what_to_install(
 ) -> None:
     (drop_in / "noted.py").write_text("import a_package_that_nobody_has\n")
     with pytest.raises(
-        BackendMissing, match=r"a_package_that_nobody_has.*fastfcn-infer\[export\]"
+        BackendMissing, match=r"a_package_that_nobody_has.*pip install .*\[export\]"
     ):
         export(tmp_path / "none.pth", tmp_path / "out", Request())
 

@@ -316,3 +316,43 @@ def test_classes_and_inputs_made_in_code_are_checked_as_well() -> None:
                 Input("image", triples[0], (1, 1, 1), triples[1])
     with pytest.raises(ValueError, match="65536 classes"):
         replace(tiny_model(), classes=(ClassInfo("a", (0, 0, 0)),) * 65536)
+
+
+def test_a_single_class_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ValueError, match=r"1 class, .*--threshold"):
+        replace(tiny_model(), classes=(ClassInfo("a", (0, 0, 0)),))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
+def test_a_threshold_outside_of_0_to_1_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match="threshold"):
+        Output("logits", 8, threshold)
+
+
+def test_a_threshold_needs_two_classes_and_no_shifted_probabilities() -> None:
+    with pytest.raises(ValueError, match="with a threshold 2 were expected"):
+        replace(tiny_model(), output=Output("logits", 8, 0.3))
+    with pytest.raises(ValueError, match=r"decided at 0\.5"):
+        Output("probabilities", 1, 0.3)
+    assert Output("probabilities", 1, 0.5).is_balanced
+
+
+@pytest.mark.parametrize(
+    ("threshold", "merge", "possible"),
+    [
+        (None, "exp", True),
+        (0.5, "probabilities", True),
+        (0.5, "exp", False),
+        (0.3, "logits", True),
+        (0.3, "probabilities", False),
+    ],
+)
+def test_shifted_logits_are_merged_as_logits_only(
+    threshold: float | None, merge: str, possible: bool
+) -> None:
+    output = Output("logits", 8, threshold)
+    if possible:
+        output.check_merge(merge)
+    else:
+        with pytest.raises(ValueError, match="merges logits"):
+            output.check_merge(merge)

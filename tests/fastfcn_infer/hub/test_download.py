@@ -193,7 +193,7 @@ def test_without_the_packages_an_error_names_the_extra(
     monkeypatch.delenv("FASTFCN_OFFLINE", raising=False)
     monkeypatch.setitem(sys.modules, "pooch", None)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(BackendMissing, match=r'pip install "fastfcn-infer\[hub\]"'):
+    with pytest.raises(BackendMissing, match=r"pip install .*\[hub\]"):
         way(tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

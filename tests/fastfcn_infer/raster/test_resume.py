@@ -137,6 +137,12 @@ def test_a_journal_that_does_not_fit_its_labels_is_not_used(rows: int, tmp_path:
         assert kept.rows == 0
 
 
+def test_a_name_may_be_as_long_as_the_file_system_allows(segmenter: Segmenter, here: Path) -> None:
+    target = here / "out" / f"{'x' * 251}.tif"
+    segmenter.predict_raster(here / "map.tif", target, SMALL)
+    assert names_in(here / "out") == [target.name]
+
+
 def test_nothing_is_left_of_a_run_that_kept_nothing(tmp_path: Path) -> None:
     with Progress(tmp_path / "a.tif", RUN, np.uint8) as kept:
         assert names_in(tmp_path) == [kept.folder.name]

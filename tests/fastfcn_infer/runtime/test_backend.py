@@ -19,6 +19,7 @@ from fastfcn_infer.errors import (
     GraphRefused,
 )
 from fastfcn_infer.runtime import backend, gpu
+from fastfcn_infer.system.install import install
 from models import tiny_artifact, tiny_model, tiny_output
 
 CLASSES = 5
@@ -71,7 +72,7 @@ def test_auto_prefers_a_slower_backend_that_computes_on_a_gpu_where_there_is_one
     on_cpu.close()
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "", "CPU", "npu"])
+@pytest.mark.parametrize("device", ["cuda:", "cuda:x", "cpu:0", "", "npu", "openvin"])
 def test_an_unknown_device_is_an_error_that_lists_the_known(
     artifact: Artifact, device: str
 ) -> None:
@@ -86,6 +87,43 @@ def test_an_unknown_device_is_an_error_that_lists_the_known(
 def test_devices_are_read_as_users_type_them(text: str, kind: str, index: int) -> None:
     device = backend.parse_device(text)
     assert (device.kind, device.index, str(device)) == (kind, index, text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *((0, "cuda"), (1, "cuda:1"), ("0", "cuda"), ("2", "cuda:2")),
+        *(("gpu", "cuda"), ("gpu:3", "cuda:3"), ("CPU", "cpu"), (" cuda:1 ", "cuda:1")),
+    ],
+)
+def test_devices_are_read_as_other_libraries_write_them(typed: str | int, meant: str) -> None:
+    assert str(backend.parse_device(typed)) == meant
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "cuda:", "cuda1", "gpu1", -1, True, "1000", "cpu:0", "\u0661:0"]
+)
+def test_what_is_no_device_is_refused(typed: str | int) -> None:
+    with pytest.raises(DeviceUnavailable, match="is unknown; known: auto, cpu, cuda"):
+        backend.parse_device(typed)
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [("OpenVINO", "cpu"), ("openvino", "auto"), ("open-vino", "cpu"), ("auto", "openvino")],
+)
+def test_a_runtime_is_found_however_it_is_spelled(
+    name: str, device: str, artifact: Artifact
+) -> None:
+    pytest.importorskip("openvino")
+    opened = backend.open_backend(name, artifact, device=device, threads=1)
+    assert (opened.facts.backend, opened.facts.device) == ("open_vino", "cpu")
+    opened.close()
+
+
+def test_a_runtime_as_the_device_of_another_is_refused(artifact: Artifact) -> None:
+    with pytest.raises(DeviceUnavailable, match="'openvino' is unknown"):
+        backend.open_backend("onnx_runtime", artifact, device="openvino", threads=1)
 
 
 def test_an_unknown_backend_is_an_error_that_lists_the_known(artifact: Artifact) -> None:
@@ -208,7 +246,7 @@ def test_where_every_installed_backend_refuses_each_reason_and_what_to_install_i
         backend.open_backend("auto", artifact, device="cpu", threads=1)
     for each in backend.backend_names():
         is_other = each != "abacus" and file_of(each).FORMAT in artifact.formats
-        assert (f'"fastfcn-infer[{file_of(each).EXTRA}]"' in str(caught.value)) == is_other
+        assert (install(file_of(each).EXTRA) in str(caught.value)) == is_other
 
 
 def test_a_backend_that_fails_and_does_not_refuse_the_graph_is_not_replaced(
@@ -226,7 +264,7 @@ def test_a_backend_that_fails_and_does_not_refuse_the_graph_is_not_replaced(
 
 def test_a_backend_that_is_not_installed_names_its_extra(drop_in: Any, artifact: Artifact) -> None:
     drop_in(rank=-1, requires="no_such_runtime")
-    with pytest.raises(BackendMissing, match=r'pip install "fastfcn-infer\[abacus\]"') as caught:
+    with pytest.raises(BackendMissing, match=r"pip install .*\[abacus\]") as caught:
         backend.open_backend("abacus", artifact, device="cpu", threads=1)
     assert "no_such_runtime" in str(caught.value)
     opened = backend.open_backend("auto", artifact, device="cpu", threads=1)
@@ -296,7 +334,7 @@ def test_a_broken_installation_that_was_asked_for_is_an_error_with_its_reason(
     with pytest.raises(BackendMissing, match="cannot be imported") as caught:
         backend.open_backend("abacus", artifact, device="cpu", threads=1)
     assert type(caught.value.__cause__).__name__ in str(caught.value)
-    assert '"fastfcn-infer[abacus]"' in str(caught.value)
+    assert install("abacus") in str(caught.value)
     found = backend.availability("abacus")
     assert found.installed
     assert found.fault == f"{type(caught.value.__cause__).__name__}: {caught.value.__cause__}"
@@ -385,7 +423,7 @@ def test_a_device_that_no_backend_can_have_is_an_error_that_lists_each_with_its_
     )
     assert "- abacus: it did not start" in lines
     assert "- open_vino: runs on cpu, not on cuda:2" in lines
-    assert '- onnx_runtime: not installed; pip install "fastfcn-infer[cpu]"' in lines
+    assert f"- onnx_runtime: not installed; {install('cpu')}" in lines
     assert "- paddle_inference: the model has no paddle graph" in lines
 
 

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 from fastfcn_infer.errors import BackendMissing, DeviceUnavailable
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_training.paddle_setup import launch, processors
@@ -77,5 +78,5 @@ def need(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise BackendMissing(
-            f'training needs {missing_package(error)}. Run: pip install "fastfcn-infer[training]"'
+            f"training needs {missing_package(error)}. Run: {install('training')}"
         ) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.system.excerpt import listing, printable
+from fastfcn_infer.system.install import install
 
 OPSET = 17
 _MINUTES = 30
@@ -78,7 +79,7 @@ def _command() -> list[str]:
     if found is None:
         raise BackendMissing(
             "Converting a Paddle program to ONNX needs the packages paddle2onnx and paddlepaddle, "
-            'which are not installed. Run: pip install "fastfcn-infer[paddle2onnx]", best in an '
+            f"which are not installed. Run: {install('paddle2onnx')}, best in an "
             "environment of its own (paddle2onnx pins an old onnx), and put that environment's "
             "command paddle2onnx on the PATH."
         )

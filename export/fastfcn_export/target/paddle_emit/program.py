@@ -16,12 +16,12 @@ from fastfcn_export.target.target import Options
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.runtime.paddle_settings import quiet_import
+from fastfcn_infer.system.install import install
 from fastfcn_infer.system.missing_package import missing_package
 
 STEM = "inference"  # the name that PaddleX looks for
 
 _OLDEST = 3  # Paddle 2 has another program format
-_INSTALL = 'Run: pip install "fastfcn-infer[paddle]"'
 
 
 def load() -> Any:
@@ -35,12 +35,12 @@ def load() -> Any:
             import paddle
     except ImportError as error:
         raise BackendMissing(
-            f"The format paddle needs {missing_package(error)}. {_INSTALL}"
+            f"The format paddle needs {missing_package(error)}. Run: {install('paddle')}"
         ) from error
     major = str(paddle.__version__).partition(".")[0]
     if major.isdecimal() and 0 < int(major) < _OLDEST:
         raise BackendMissing(
-            f"The format paddle needs Paddle 3.0 or later; {paddle.__version__} was found. {_INSTALL}"
+            f"The format paddle needs Paddle 3.0 or later; {paddle.__version__} was found. Run: {install('paddle')}"
         )
     return paddle
 

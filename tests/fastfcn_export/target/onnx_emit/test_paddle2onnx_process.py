@@ -233,7 +233,7 @@ def test_without_the_converter_the_command_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(paddle2onnx_process, "_here", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
-    with pytest.raises(BackendMissing, match=r"fastfcn-infer\[paddle2onnx\]"):
+    with pytest.raises(BackendMissing, match=r"pip install .*\[paddle2onnx\]"):
         export("none.pth", tmp_path / "out", Request(via="paddle2onnx"))
     assert main(["none.pth", "-o", str(tmp_path / "out"), "--via", "paddle2onnx"]) == 5
     assert "BackendMissing" in capsys.readouterr().err

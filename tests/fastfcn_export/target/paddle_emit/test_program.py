@@ -72,7 +72,7 @@ def test_without_paddle_the_export_says_what_to_install_before_it_reads_anything
 ) -> None:
     monkeypatch.setitem(sys.modules, "paddle", None)
     stages = list[str]()
-    with pytest.raises(BackendMissing, match=r"'paddle'.*pip install \"fastfcn-infer\[paddle\]\""):
+    with pytest.raises(BackendMissing, match=r"'paddle'.*pip install .*\[paddle\]"):
         export("none.pth", tmp_path / "out", Request(formats=("paddle",)), report=stages.append)
     assert stages == []
     assert list(tmp_path.iterdir()) == []

@@ -49,7 +49,7 @@ def test_every_backend_is_listed_installed_or_with_the_line_that_installs_it(
     assert "CPUExecutionProvider" in listed["onnx_runtime"]["providers"]
     for name, each in listed.items():
         assert each["installed"] == (name == "onnx_runtime")
-        assert each["install"].startswith('pip install "fastfcn-infer[')
+        assert "pip install" in each["install"]
     _, text, _ = doctor(capsys)
     for name, each in listed.items():
         (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{name} ")]

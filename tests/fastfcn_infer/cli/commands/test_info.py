@@ -7,6 +7,7 @@ from command_line import EMBEDDED
 from exports import save_checkpoint, tensors_of
 from fastfcn_infer.artifact.manifest import read_manifest, read_model
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.system.install import install
 from models import tiny_artifact, tiny_model
 
 
@@ -102,4 +103,4 @@ def test_a_checkpoint_without_an_exporter_is_exit_code_5(
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **wanted: ())
     code, out, _ = info(capsys, path, "--json")
     assert code == 5
-    assert "fastfcn-infer[export]" in json.loads(out)["message"]
+    assert install("export") in json.loads(out)["message"]

@@ -13,6 +13,7 @@ from fastfcn_infer.cli.commands import predict as command
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.raster import journal
 from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system.install import install
 from models import tiny_artifact, tiny_model
 from rasters import PLACE, labels_of, names_in, open_dataset, photograph, write_tiff
 
@@ -160,7 +161,7 @@ def test_without_the_extra_a_raster_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "rasterio", None)
     assert predict("in", "-o", "out") == 3
-    assert 'pip install "fastfcn-infer[geo]"' in capsys.readouterr().err
+    assert install("geo") in capsys.readouterr().err
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(
