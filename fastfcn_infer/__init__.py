@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import FastFCNError as FastFCNError
     from fastfcn_infer.errors import GraphRefused as GraphRefused
     from fastfcn_infer.errors import ImageError as ImageError
+    from fastfcn_infer.errors import UnknownBackend as UnknownBackend
+    from fastfcn_infer.errors import UnknownClassTable as UnknownClassTable
+    from fastfcn_infer.errors import UnknownDataset as UnknownDataset
+    from fastfcn_infer.errors import UnknownDevice as UnknownDevice
+    from fastfcn_infer.errors import UnknownDialect as UnknownDialect
+    from fastfcn_infer.errors import UnknownName as UnknownName
     from fastfcn_infer.errors import VerificationError as VerificationError
     from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
     from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
@@ -57,6 +63,12 @@ _ERRORS = (
     "FastFCNError",
     "GraphRefused",
     "ImageError",
+    "UnknownBackend",
+    "UnknownClassTable",
+    "UnknownDataset",
+    "UnknownDevice",
+    "UnknownDialect",
+    "UnknownName",
     "VerificationError",
 )
 __all__ = sorted([*_HOME, *_ERRORS, "__version__"])

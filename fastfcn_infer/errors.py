@@ -13,7 +13,13 @@
     |  |- GraphRefused                   the runtime cannot run the graph; names others that may
     |  `- DeviceUnavailable              the requested device is not available
     |- DatasetError(ValueError)          the layout is wrong: which file was expected where
-    `- EvaluationError(ValueError)       model, data set and an earlier run's counts do not match
+    |- EvaluationError(ValueError)       model, data set and an earlier run's counts do not match
+    `- UnknownName(ValueError)           no such name: lists those that exist
+       |- UnknownBackend(BackendError)
+       |- UnknownDevice(DeviceUnavailable)
+       |- UnknownDataset(DatasetError)
+       |- UnknownDialect(CheckpointError)
+       `- UnknownClassTable(ArtifactError)
 
 A message says what is wrong, what was found, what was expected and what the user can do.
 """
@@ -65,3 +71,27 @@ class DatasetError(FastFCNError, ValueError):
 
 class EvaluationError(FastFCNError, ValueError):
     """A model, a data set and the counts of an earlier evaluation do not match."""
+
+
+class UnknownName(FastFCNError, ValueError):  # noqa: N818 - as above
+    """Nothing has the name that was given: a wrong request, whatever is installed and on the disk."""
+
+
+class UnknownBackend(UnknownName, BackendError):  # noqa: N818 - as above
+    """No runtime has that name."""
+
+
+class UnknownDevice(UnknownName, DeviceUnavailable):
+    """No kind of device has that name."""
+
+
+class UnknownDataset(UnknownName, DatasetError):  # noqa: N818 - as above
+    """No data set has that name."""
+
+
+class UnknownDialect(UnknownName, CheckpointError):  # noqa: N818 - as above
+    """No dialect of checkpoints has that name."""
+
+
+class UnknownClassTable(UnknownName, ArtifactError):  # noqa: N818 - as above
+    """No class table has that name."""

@@ -11,7 +11,7 @@ from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.deployed.read import is_deployed
 from fastfcn_export.description import Description, describe, model_of
-from fastfcn_export.dialect.dialect import Recognised, recognise
+from fastfcn_export.dialect.dialect import Recognised, load_dialect, recognise
 from fastfcn_export.dialect.meta import named_classes
 from fastfcn_export.dialect.one_logit import binary_classes, label_count, with_background
 from fastfcn_export.dialect.own import is_own, recognise_own
@@ -171,6 +171,8 @@ def describe_checkpoint(
 
 
 def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
+    if request.dialect is not None:
+        load_dialect(request.dialect)  # a wrong name is an error now, whatever the file holds
     try:
         chosen = checkpoint.reading(
             lambda contents: choose(

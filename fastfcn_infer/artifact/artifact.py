@@ -146,6 +146,9 @@ def open_artifact(path: Path) -> Artifact:
         path = path.parent
     if not path.exists():
         atomic.recover(path)
+    outer = None if path.name.lower().endswith(".onnx") else containing(path)
+    if outer is not None:
+        raise ArtifactError(f"{path} is a part of the artifact {outer}. Give that folder: {outer}")
     if path.is_dir():
         return _open_folder(path)
     if not path.is_file():
@@ -163,6 +166,23 @@ def open_artifact(path: Path) -> Artifact:
     (model, sha256), stamp, settled = measured(path, read)
     checked = CheckedFile(path, sha256, stamp, settled, lambda file: read(file)[1])
     return Artifact(None, model, None, {name: path}, checked={name: checked})
+
+
+def containing(path: Path) -> Path | None:
+    """Return the folder of the artifact that a file or folder is a part of; None if it is of none."""
+    if (path / manifest.NAME).exists():
+        return None
+    folders = (folder for folder in path.parents if (folder / manifest.NAME).is_file())
+    folder = next(folders, None)
+    if folder is None:
+        return None
+    try:
+        names = listed_files(folder)
+    except ArtifactError:
+        return None
+    inside = path.relative_to(folder).as_posix()
+    ours = path.exists() and any(name == inside or name.startswith(f"{inside}/") for name in names)
+    return folder if ours else None
 
 
 def listed_files(folder: Path) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from fastfcn_infer.artifact.manifest import MOST_CLASSES, ClassInfo
-from fastfcn_infer.errors import ArtifactError
+from fastfcn_infer.errors import ArtifactError, UnknownClassTable
 from fastfcn_infer.system import record
 
 _FOLDER = resources.files("fastfcn_infer") / "assets" / "classes"
@@ -23,11 +23,11 @@ def class_table(name: str) -> tuple[ClassInfo, ...]:
     Two classes of ADE20K are both called "screen", and two have the same colour, as published.
 
     Raises:
-        ArtifactError: there is no such table; lists those that exist.
+        UnknownClassTable: there is no such table; lists those that exist.
     """
     if name not in class_table_names():
         known = ", ".join(class_table_names())
-        raise ArtifactError(f"there is no class table {name!r}; expected one of {known}")
+        raise UnknownClassTable(f"there is no class table {name!r}; expected one of {known}")
     return _read((_FOLDER / f"{name}.json").read_bytes(), name)
 
 
@@ -35,13 +35,14 @@ def find_class_table(table: str | os.PathLike[str]) -> tuple[ClassInfo, ...]:
     """Return a table by its name, or read it from the path of a user's file.
 
     Raises:
-        ArtifactError: it is neither; lists the names.
+        UnknownClassTable: it is neither; lists the names.
+        ArtifactError: the file cannot be opened or is no class table.
     """
     if isinstance(table, str) and table in class_table_names():
         return class_table(table)
     if isinstance(table, str) and not Path(table).exists():
         known = ", ".join(class_table_names())
-        raise ArtifactError(
+        raise UnknownClassTable(
             f"there is no class table {table!r}; expected one of {known}, or the path of a JSON file"
         )
     return read_class_table(os.fspath(table))

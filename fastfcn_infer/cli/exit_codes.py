@@ -16,6 +16,7 @@ from fastfcn_infer.errors import (
     EvaluationError,
     FastFCNError,
     ImageError,
+    UnknownName,
     VerificationError,
 )
 
@@ -34,6 +35,7 @@ PIPE_CLOSED = 141
 Codes = tuple[tuple[type[Exception], int], ...]
 
 _CODES: Codes = (
+    (UnknownName, USAGE),
     (VerificationError, NOT_VERIFIED),
     (BackendError, NO_RUNTIME),
     (ArtifactError, BAD_FILE),

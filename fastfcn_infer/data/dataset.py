@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import ClassInfo
-from fastfcn_infer.errors import DatasetError, ImageError
+from fastfcn_infer.errors import DatasetError, ImageError, UnknownDataset
 from fastfcn_infer.picture.label_map import read_label_file
 from fastfcn_infer.picture.read import read_oriented, turned_upright
 from fastfcn_infer.system import registry
@@ -212,10 +212,10 @@ def layout(name: str) -> Layout:
     """Find the description of a data set.
 
     Raises:
-        DatasetError: there is no such data set; lists the known ones.
+        UnknownDataset: there is no such data set; lists the known ones.
     """
     if name not in dataset_names():
-        raise DatasetError(
+        raise UnknownDataset(
             f"no data set is called {name!r}; expected {', '.join(dataset_names())}"
         )
     return cast("Layout", registry.load(_PACKAGE, name))

@@ -16,7 +16,14 @@ from typing import Any, Literal, Protocol, cast
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import Artifact
-from fastfcn_infer.errors import BackendError, BackendMissing, DeviceUnavailable, GraphRefused
+from fastfcn_infer.errors import (
+    BackendError,
+    BackendMissing,
+    DeviceUnavailable,
+    GraphRefused,
+    UnknownBackend,
+    UnknownDevice,
+)
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.loading import broken, importing
@@ -184,12 +191,12 @@ def parse_device(text: str | int) -> Device:
             write ``cuda:N``, ``gpu:N`` and the number N alone.
 
     Raises:
-        DeviceUnavailable: anything else.
+        UnknownDevice: anything else.
     """
     word = str(text).strip().lower()
     match = re.fullmatch(r"(auto|cpu|tensorrt)|(?:cuda|gpu)(?::(\d{1,3}))?|(\d{1,3})", word)
     if match is None:
-        raise DeviceUnavailable(f"Device {text!r} is unknown; known: {', '.join(DEVICES)}.")
+        raise UnknownDevice(f"Device {text!r} is unknown; known: {', '.join(DEVICES)}.")
     kind = cast("Literal['auto', 'cpu', 'cuda', 'tensorrt']", match[1] or "cuda")
     return Device(kind, int(match[2] or match[3] or 0))
 
@@ -207,11 +214,11 @@ def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: i
 
     Raises:
         BackendMissing: the runtime is not installed, or cannot be imported; says what to install.
-        DeviceUnavailable: the device is unknown or not available.
+        DeviceUnavailable: the device is not available; `UnknownDevice` if there is no such device.
         ArtifactError: the artifact does not hold the format that the runtime reads, or a file of
             the graph was changed since it was checked.
         GraphRefused: no runtime that was tried takes the graph; names others that may.
-        BackendError: no such backend, or the runtime failed.
+        BackendError: the runtime failed; `UnknownBackend` if there is no such backend.
         ValueError: `threads` is less than 1.
 
     For "auto" the error lists every backend with the reason why it cannot be used.
@@ -372,7 +379,9 @@ def _check(name: str, artifact: Artifact, device: Device) -> None:
     if name not in names:
         close = difflib.get_close_matches(name, names, 1, 0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise BackendError(f"Backend {name!r} is unknown; known: auto, {', '.join(names)}.{hint}")
+        raise UnknownBackend(
+            f"Backend {name!r} is unknown; known: auto, {', '.join(names)}.{hint}"
+        )
     file = _file(name)
     if not installed(name):
         raise BackendMissing(

@@ -268,7 +268,7 @@ def test_force_leaves_a_browser_extension_alone_and_is_code_6(
 @pytest.mark.parametrize(
     ("options", "code", "error", "message"),
     [
-        (["--dialect", "caffe"], 6, "CheckpointError", "unknown dialect 'caffe'"),
+        (["--dialect", "caffe"], 2, "UnknownDialect", "unknown dialect 'caffe'"),
         (["--dialect", "mmseg"], 6, "CheckpointError", "missing: backbone."),
         (["--classes", "ade20k"], 6, "CheckpointError", "6 classes, but ade20k has 150"),
         (["--classes", "none.json"], 6, "ArtifactError", "none.json"),

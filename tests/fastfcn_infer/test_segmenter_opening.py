@@ -153,9 +153,9 @@ def test_a_process_bound_to_one_processor_computes_with_one_thread() -> None:
     [
         ({"threads": 0}, ValueError),
         ({"threads": -1}, ValueError),
-        ({"device": "gpu"}, DeviceUnavailable),
+        ({"device": "npu"}, DeviceUnavailable),
         ({"device": "cuda:x"}, DeviceUnavailable),
-        ({"backend": "onnxruntime"}, BackendError),
+        ({"backend": "onnxruntimes"}, BackendError),
     ],
 )
 def test_what_cannot_be_had_is_an_error_and_nothing_else_is_taken(

@@ -21,7 +21,7 @@ from fastfcn_export.network.primitives import Weights, float_array
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.artifact.procedure import Resize
-from fastfcn_infer.errors import CheckpointError
+from fastfcn_infer.errors import CheckpointError, UnknownDialect
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import excerpt, printable
 
@@ -147,13 +147,13 @@ def load_dialect(name: str) -> Dialect:
     """Load a dialect by its name.
 
     Raises:
-        CheckpointError: there is no such dialect.
+        UnknownDialect: there is no such dialect.
     """
     try:
         return cast("Dialect", registry.load(_PACKAGE, name))
     except KeyError:
         known = ", ".join(dialect_names())
-        raise CheckpointError(f"unknown dialect {excerpt(name)}; known: {known}") from None
+        raise UnknownDialect(f"unknown dialect {excerpt(name)}; known: {known}") from None
 
 
 def recognise(

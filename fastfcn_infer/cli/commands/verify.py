@@ -2,9 +2,13 @@
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_model_arguments
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SUMMARY = "check an artifact's files and replay its golden picture on this machine"
 
@@ -26,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.system.machine import cpu_budget
 
     cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
+    _refuse_part(Path(arguments.artifact))
     artifact = find_artifact(arguments.artifact, cache, local_files_only=arguments.offline)
     threads = cpu_budget().threads if arguments.threads is None else arguments.threads
     backend = open_backend(arguments.backend, artifact, device=arguments.device, threads=threads)
@@ -51,3 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print("verified" if found.passed else "NOT verified: this runtime computes other labels")
     return exit_codes.FINE if found.passed else exit_codes.NOT_VERIFIED
+
+
+def _refuse_part(path: "Path") -> None:
+    """Refuse the graph of an artifact: alone, it has no golden picture to replay."""
+    from fastfcn_infer.artifact.artifact import containing
+    from fastfcn_infer.errors import ArtifactError
+
+    folder = containing(path)
+    if folder is not None:
+        raise ArtifactError(
+            f"{path} is a part of the artifact {folder}, which is verified as a whole. Give that "
+            f"folder: fastfcn verify {folder}"
+        )

@@ -45,6 +45,6 @@ def test_from_a_shell_the_demo_needs_nothing_and_tells_what_it_saw(
 def test_a_runtime_that_is_not_there_is_exit_code_5(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["demo", "-o", str(tmp_path), "--backend", "frob", "--json"]) == 5
+    assert main(["demo", "-o", str(tmp_path), "--device", "cuda:77", "--json"]) == 5
     assert json.loads(capsys.readouterr().out)["code"] == 5
     assert list(tmp_path.iterdir()) == []

@@ -233,8 +233,9 @@ def test_what_makes_no_sense_is_exit_code_2(
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["--device", "gpu"], 5),
-        (["--backend", "frob"], 5),
+        (["--device", "npu"], 2),
+        (["--backend", "frob"], 2),
+        (["--device", "cuda:77"], 5),
         (["-m", "gone/model"], 6),
         (["-m", "fastfcn-resnet50-ade20k", "--offline"], 3),
     ],

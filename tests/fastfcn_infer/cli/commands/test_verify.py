@@ -83,7 +83,8 @@ def test_what_carries_no_golden_picture_is_exit_code_6_and_says_what_to_do(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     tiny_artifact(tmp_path / "tiny")
-    for path in (tmp_path / "tiny", tmp_path / "tiny" / "model.onnx"):
+    shutil.copy(tmp_path / "tiny" / "model.onnx", tmp_path / "lone.onnx")
+    for path in (tmp_path / "tiny", tmp_path / "lone.onnx"):
         code, out, err = verify(capsys, path)
         assert (code, out) == (6, "")
         assert "no golden picture" in err
@@ -100,9 +101,28 @@ def test_what_is_no_artifact_is_exit_code_6(
 
 
 def test_a_runtime_that_is_not_there_is_exit_code_5(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = verify(capsys, EMBEDDED, "--json", "--backend", "frob")
-    assert code == 5
-    assert json.loads(out)["error"] == "BackendError"
+    assert verify(capsys, EMBEDDED, "--json", "--device", "cuda:77")[0] == 5
+
+
+@pytest.mark.parametrize("inside", ["model.onnx", "golden/labels.png", "golden"])
+def test_a_part_of_an_artifact_is_refused_with_the_folder_to_give(
+    capsys: pytest.CaptureFixture[str], inside: str
+) -> None:
+    code, _, err = verify(capsys, EMBEDDED / inside)
+    assert code == 6
+    assert f"Give that folder: fastfcn verify {EMBEDDED}\n" in err
+
+
+def test_what_only_lies_in_an_artifacts_folder_is_no_part_of_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tiny_artifact(tmp_path / "tiny")
+    (tmp_path / "tiny" / "mine.png").write_text("mine")
+    tiny_artifact(tmp_path / "tiny" / "inner")
+    for name in ("mine.png", "gone.onnx", "inner"):
+        assert verify(capsys, tmp_path / "tiny" / name)[0] == 6
+        err = verify(capsys, tmp_path / "tiny" / name)[2]
+        assert "is a part of" not in err
 
 
 def test_the_share_is_printed_as_it_is(
