@@ -1,13 +1,13 @@
 """What does a picture of a new size cost, in seconds and in memory, on each runtime?
 
-    python -m benchmarks.shapes [--output benchmarks/results/shapes.json]
+    python -m benchmarks.shapes [--sizes N] [--output benchmarks/results/shapes.json]
 
 A service or a folder has pictures whose sizes differ each time. The embedded model's network and
 ResNet-50-vd, JPU, EncNet, 150 classes, both with random weights, label pictures of random sizes
 that are not resized, each runtime in a process of its own with two threads. Every so often a size
 comes twice in a row: the first run pays for the new size, the second is what a fixed size costs, so
 their quotient holds on a busy machine, too. The script fails if a process grows by 100 MB with the
-small network, whose sizes are a thousand.
+small network.
 """
 
 import argparse
@@ -41,15 +41,15 @@ SMALL, LARGE = "resnet18, as embedded", random_checkpoint.MAIN
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many random sizes, of which sides in pixels, and every which one comes twice."""
+    """Random sizes: their share of ``--sizes``, their sides in pixels; every n-th comes twice."""
 
-    count: int
+    share: float
     least: int
     most: int
     twice: int
 
 
-SIZES = {SMALL: Sizes(1000, 160, 480, 5), LARGE: Sizes(40, 160, 640, 1)}
+SIZES = {SMALL: Sizes(1.0, 160, 480, 5), LARGE: Sizes(0.04, 160, 640, 1)}
 
 
 def write_small(path: Path) -> None:
@@ -94,11 +94,11 @@ def resident() -> int:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(artifact: Path, backend: str, sizes: Sizes) -> dict[str, Any]:
+def measure(artifact: Path, backend: str, sizes: Sizes, count: int) -> dict[str, Any]:
     """Label pictures of random sizes in this process."""
     random = np.random.default_rng(0)
     picture = random.integers(0, 256, (sizes.most, sizes.most, 3), np.uint8)
-    drawn = random.integers(sizes.least, sizes.most + 1, (sizes.count, 2)).tolist()
+    drawn = random.integers(sizes.least, sizes.most + 1, (count, 2)).tolist()
     segmenter = Segmenter.from_pretrained(
         artifact, backend=backend, device="cpu", threads=THREADS, procedure=Procedure()
     )
@@ -134,49 +134,53 @@ def measure(artifact: Path, backend: str, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def in_own_process(artifact: Path, backend: str, network: str) -> dict[str, Any]:
+def in_own_process(artifact: Path, backend: str, network: str, count: int) -> dict[str, Any]:
     """Measure in a new process, whose memory is that of one runtime only."""
+    command = [sys.executable, "-m", "benchmarks.shapes", "--sizes", str(count), "--child"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.shapes", "--child", artifact, backend, network],
+        [*command, str(artifact), backend, network],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    row = dict(json.loads(done.stdout.splitlines()[-1]))
+    show(backend, row)
+    return row
 
 
-def run() -> dict[str, Any]:
-    """Measure every network on every runtime that is installed."""
+def run(count: int) -> dict[str, Any]:
+    """Measure every network on every runtime that is installed, and print the results."""
     found: dict[str, Any] = {}
     for network, write in ((SMALL, write_small), (LARGE, write_large)):
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / "network"
             formats = exported(write, folder)
+            sizes = SIZES[network]
+            number = round(sizes.share * count)
+            print(f"{network}: {number} sizes, sides of {sizes.least} to {sizes.most} pixels")
             found[network] = {
-                name: in_own_process(folder / "artifact", name, network)
+                name: in_own_process(folder / "artifact", name, network, number)
                 for name in backend_names()
                 if installed(name) and format_of(name) in formats
             }
     return found
 
 
-def show(found: dict[str, Any]) -> None:
-    """Print the results."""
-    for network, rows in found.items():
-        sizes = SIZES[network]
-        print(f"{network}: {sizes.count} sizes with sides of {sizes.least} to {sizes.most} pixels")
-        for name, row in rows.items():
-            rates = row["seconds_per_megapixel"]
-            print(
-                f"  {name:18} {row['memory_before'] / 1e6:5.0f} MB, then {row['growth'] / 1e6:+5.0f} MB   "
-                f"{rates['same_size']:.2f} s per megapixel, new sizes {rates['new_size']:.2f} "
-                f"(x {row['new_over_same']:.2f}, {1e3 * row['seconds_of_a_new_size']:.0f} ms a size)"
-            )
+def show(name: str, row: dict[str, Any]) -> None:
+    """Print the results of a runtime."""
+    rates = row["seconds_per_megapixel"]
+    print(
+        f"  {name:18} {row['memory_before'] / 1e6:5.0f} MB, then {row['growth'] / 1e6:+5.0f} MB   "
+        f"{rates['same_size']:.2f} s per megapixel, new sizes {rates['new_size']:.2f} "
+        f"(x {row['new_over_same']:.2f}, {1e3 * row['seconds_of_a_new_size']:.0f} ms a size)",
+        flush=True,
+    )
 
 
 def main() -> int:
     """Run the benchmark; 1 if a process grows too much."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sizes", type=int, default=1000, help="of the small network")
     parser.add_argument("--output", type=Path, help="write the results to this JSON file")
     parser.add_argument(
         "--child", nargs=3, metavar=("ARTIFACT", "BACKEND", "NETWORK"), help=argparse.SUPPRESS
@@ -184,20 +188,20 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.child:
         artifact, backend, network = arguments.child
-        print(json.dumps(measure(Path(artifact), backend, SIZES[network])))
+        print(json.dumps(measure(Path(artifact), backend, SIZES[network], arguments.sizes)))
         return 0
 
     stamp, other_load = environment(), OtherLoad()
-    found = run()
+    found = run(arguments.sizes)
     results = {
         "environment": stamp,
         "others_took": other_load.share(),
         "threads": THREADS,
+        "count": arguments.sizes,
         "sizes": {network: asdict(sizes) for network, sizes in SIZES.items()},
         "limit": GROWTH,
         "networks": found,
     }
-    show(found)
     print(f"other processes took {results['others_took']} of the processors' time")
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from fastfcn_infer.runtime import canary, paddle_settings
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
 from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
+from fastfcn_infer.system import heap
 from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.scratch import Scratch
@@ -167,16 +168,19 @@ class PaddleInference:
                         copy = self._first.clone()
                     self._own.predictor = copy
             predictor = self._own.predictor
-            if predictor is not self._first:
-                return _output(predictor, batch)
-            with self._first_runs:
-                return _output(predictor, batch)
+            with self._first_runs if predictor is self._first else nullcontext():
+                output = _output(predictor, batch)
         except ArtifactError:
             raise
         except _FAILURES as error:
             raise BackendError(
                 f"Paddle failed on a batch {batch.shape} {batch.dtype}: {reason(error)}"
             ) from error
+        if getattr(self._own, "shape", batch.shape) != batch.shape:
+            # Paddle allocates every map anew. Batches of one shape fit where those before lay.
+            heap.give_back()
+        self._own.shape = batch.shape
+        return output
 
 
 def _output(predictor: Any, batch: NDArray[Any]) -> NDArray[Any]:
