@@ -13,7 +13,7 @@ SEARCH_PATH = os.pathsep.join(
 )
 PACKAGE = ROOT / "fastfcn_infer"
 EMBEDDED = PACKAGE / "assets" / "models" / "fastfcn-resnet18-camvid"
-PHOTOGRAPH = PACKAGE / "assets" / "demo" / "building.jpg"
+PHOTOGRAPH = PACKAGE / "assets" / "demo" / "street.jpg"
 
 
 def python(

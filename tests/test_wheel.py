@@ -162,7 +162,7 @@ def test_what_is_not_code_is_in_it_too(wheel: zipfile.ZipFile) -> None:
         "fastfcn_training/py.typed",
         "fastfcn_infer/assets/catalogue.json",
         "fastfcn_infer/assets/classes/ade20k.json",
-        "fastfcn_infer/assets/demo/building.jpg",
+        "fastfcn_infer/assets/demo/street.jpg",
         "fastfcn_infer/assets/demo/china.jpg",
         "fastfcn_infer/assets/demo/ATTRIBUTION.md",
         f"{model}.md",

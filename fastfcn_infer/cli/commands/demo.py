@@ -7,8 +7,8 @@ from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_model_arguments, open_options
 
 SUMMARY = "segment the bundled photograph with the bundled model, to see that it works"
-PHOTOGRAPH = "building.jpg"
-CREDIT = "from OpenCV's samples, Apache-2.0"
+PHOTOGRAPH = "street.jpg"
+CREDIT = "by Davis E. King, from dlib's examples, public domain"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -38,7 +38,7 @@ def test_from_a_shell_the_demo_needs_nothing_and_tells_what_it_saw(
     ended = fastfcn("demo", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert sorted(path.name for path in tmp_path.iterdir()) == [LABELS, OVERLAY]
-    for part in ("building.jpg, 600 x 868", "OpenCV", "building", "runtime", "time"):
+    for part in ("street.jpg, 614 x 920", "public domain", "road", "runtime", "time"):
         assert part in ended.stdout
 
 
