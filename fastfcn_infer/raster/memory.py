@@ -10,7 +10,7 @@ from math import prod
 
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.inference.conventions import BATCH, output_bytes
+from fastfcn_infer.inference.conventions import output_bytes
 from fastfcn_infer.inference.cost import RuntimeProfile, batch_bytes, network_bytes
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.scores import TILE
@@ -84,23 +84,24 @@ class Memory:
 
 
 def choose_batch(
-    make: Callable[[int], Job], model: Model, reading: int, allowed: int
+    make: Callable[[int], Job], model: Model, profile: RuntimeProfile, reading: int, allowed: int
 ) -> tuple[int, Job]:
-    """Return the largest batch, and the job with it, that the memory allows.
+    """Return the runtime's best batch, or the largest below it that the memory allows, and the job.
 
     Args:
         make: makes the job with a batch of so many windows at most.
         model: the description of the graph.
+        profile: of the runtime.
         reading: bytes that reading the raster takes.
         allowed: bytes.
 
     Raises:
         ImageError: not even one window at a time fits; says what would.
     """
-    batch = BATCH
+    batch = profile.batch
     while True:
         job = make(batch)
-        needed = estimate(job, model, reading)
+        needed = estimate(job, model, profile, reading)
         if needed.total <= allowed:
             return batch, job
         if batch == 1:
@@ -118,7 +119,7 @@ def choose_batch(
     )
 
 
-def estimate(job: Job, model: Model, reading: int) -> Memory:
+def estimate(job: Job, model: Model, profile: RuntimeProfile, reading: int) -> Memory:
     """Estimate the memory that a job of one raster takes at the peak."""
     views = job.views[0]
     canvas, most = views[0].canvas, max(len(call) for call in job.calls)
@@ -132,7 +133,7 @@ def estimate(job: Job, model: Model, reading: int) -> Memory:
     scores = 8 * len(model.classes) * prod(TILE) * 4
     return Memory(
         reading,
-        batch_bytes(model, canvas, count) + network_bytes(model, canvas, count, RuntimeProfile()),
+        batch_bytes(model, canvas, count) + network_bytes(model, canvas, count, profile),
         held,
         4 * rows * job.sizes[0][1] + scores,
         _PACKAGES + _VIEW * len(views),

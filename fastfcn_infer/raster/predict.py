@@ -17,7 +17,7 @@ from fastfcn_infer.raster.journal import Progress, Run, identify
 from fastfcn_infer.raster.rows import Rows
 from fastfcn_infer.raster.source import Opened, open_raster
 from fastfcn_infer.raster.target import TILE, check_target, write_raster
-from fastfcn_infer.runtime.backend import Backend
+from fastfcn_infer.runtime.backend import Backend, profile_of
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.progress import Progress as Bar
@@ -183,7 +183,8 @@ class _Labelling:
             return Job([rows], model, procedure=self.procedure, batch=batch)
 
         crop = 0 if self.procedure.windows is None else self.procedure.windows.crop[0]
-        batch, job = memory.choose_batch(job_of, model, self.opened.memory(crop), max_memory)
+        reading, profile = self.opened.memory(crop), profile_of(self.backend.facts)
+        batch, job = memory.choose_batch(job_of, model, profile, reading, max_memory)
         dtype, nodata = self._label_type()
         run = self._identity(batch)
         with Progress(self.target, run, dtype) as kept:
@@ -203,7 +204,7 @@ class _Labelling:
             nodata,
             resumed,
             batch,
-            memory.estimate(job, model, self.opened.memory(crop)).total,
+            memory.estimate(job, model, profile, reading).total,
             timings,
             provenance,
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from command_line import SEARCH_PATH
 from fastfcn_infer import ImageError, Procedure, Segmenter, Windows
+from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.raster import journal
 from fastfcn_infer.raster.journal import Progress, Run
 from models import tiny_artifact, tiny_model
@@ -106,7 +107,8 @@ def test_labels_of_something_else_are_not_used(
                 found = other.predict_raster(here / "map.tif", target, procedure)
         elif what == "batch":
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("fastfcn_infer.raster.memory.BATCH", 4)
+                profile = RuntimeProfile(batch=4)
+                patch.setattr("fastfcn_infer.raster.predict.profile_of", lambda facts: profile)
                 found = segmenter.predict_raster(here / "map.tif", target, procedure)
         else:
             found = segmenter.predict_raster(here / "map.tif", target, procedure)
