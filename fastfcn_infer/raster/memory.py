@@ -129,8 +129,10 @@ def estimate(job: Job, model: Model, profile: RuntimeProfile, reading: int) -> M
     # Calls end beyond the band that they complete; mirror images are joined into a new array.
     held = job.held_bytes(0) * (2 if mirrors > 1 else 1) + count * one
     rows = max(band.rows.stop - band.rows.start for band in job.bands[0])
-    # Scores of a tile, of all classes: windows that overlap are interpolated one after the other.
-    scores = 8 * len(model.classes) * prod(TILE) * 4
+    # Scores of a tile, of all classes: windows that overlap are interpolated one after the other. Bounds
+    # of all tiles of a band.
+    tiles = -(-rows // TILE[0]) * -(-job.sizes[0][1] // TILE[1])
+    scores = len(model.classes) * 4 * (32 * prod(TILE) + 6 * tiles)
     return Memory(
         reading,
         batch_bytes(model, canvas, count) + network_bytes(model, canvas, count, profile),
