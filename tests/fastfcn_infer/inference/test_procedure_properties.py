@@ -301,12 +301,14 @@ def test_the_order_of_views_changes_no_score(merge: Merge, seed: int) -> None:
     assert (expected.max(0) - chosen).max() <= EQUAL * np.abs(expected).max()
 
 
-def test_pictures_of_a_batch_do_not_mix() -> None:
-    pictures = [noise(*size) for size in ((60, 90), (101, 87), (60, 90), (33, 140))]
-    pictures[2] = 255 - pictures[2]
-    together = segment(pictures, model_of(), Slanted(), procedure=MANY, batch=5)
+@pytest.mark.parametrize("procedure", [MANY, replace(MANY, scales=(0.8,))])
+@pytest.mark.parametrize("batch", [5, 100])
+def test_pictures_of_a_batch_do_not_mix(procedure: Procedure, batch: int) -> None:
+    pictures = [noise(*size) for size in ((60, 90), (60, 90), (101, 87), (33, 140))]
+    pictures[1] = 255 - pictures[1]
+    together = segment(pictures, model_of(), Slanted(), procedure=procedure, batch=batch)
     for picture, labels in zip(pictures, together, strict=True):
-        (alone,) = segment([picture], model_of(), Slanted(), procedure=MANY)
+        (alone,) = segment([picture], model_of(), Slanted(), procedure=procedure)
         np.testing.assert_array_equal(labels, alone)
 
 
@@ -361,3 +363,21 @@ def test_the_views_and_pixels_of_presets_can_be_counted_by_hand(
     found = plan(PRESETS[name], (None, None), size)
     assert len(found) == views
     assert sum(view.canvas[0] * view.canvas[1] for view in found) == pixels
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "tops", "lefts"),
+    [
+        ("tiles", (700, 1400), {0, 220}, {0, 320, 640, 920}),
+        ("paddleseg-slide", (700, 1400), {0, 220}, {0, 320, 640, 920}),
+        # The long side becomes 520; a window that reaches beyond the picture is not moved back.
+        ("fastfcn", (700, 1400), {0}, {0, 320}),
+        ("mmseg-slide", (512, 1400), {0}, {0, 341, 682, 888}),
+    ],
+)
+def test_the_windows_of_presets_start_where_their_authors_start_them(
+    name: str, size: Size, tops: set[int], lefts: set[int]
+) -> None:
+    found = [view.window for view in plan(PRESETS[name], (None, None), size)]
+    assert {window.top for window in found if window is not None} == tops
+    assert {window.left for window in found if window is not None} == lefts
