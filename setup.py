@@ -1,12 +1,16 @@
-"""Build in a temporary folder and leave nothing in the source tree; all else is in pyproject.toml.
+"""Build in a temporary folder and leave nothing in the source tree; make the description portable.
+
+All else is in pyproject.toml.
 
 setuptools packs whatever lies in ``build/lib`` into a wheel, modules that were moved or deleted since
 the last build among them.
 """
 
 import atexit
+import re
 import shutil
 import tempfile
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build import build
@@ -38,4 +42,23 @@ class EggInfo(egg_info):
         self.egg_base = temporary_folder()
 
 
-setup(cmdclass={"build": Build, "egg_info": EggInfo})
+def description() -> str:
+    """Return the README for readers who do not have the repository's other files beside it.
+
+    Pictures of the repository are left out; links to its files become their paths.
+    """
+    text = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"!\[[^]]*\]\((?!https?:)[^)]*\)\n+", "", text)
+
+    def path(link: "re.Match[str]") -> str:
+        label, target = link.groups()
+        return f"`{target}`" if label == target else f"{label} (`{target}`)"
+
+    return re.sub(r"(?<!!)\[([^]]*)\]\((?!https?:|#)([^)]*)\)", path, text)
+
+
+setup(
+    cmdclass={"build": Build, "egg_info": EggInfo},
+    long_description=description(),
+    long_description_content_type="text/markdown",
+)

@@ -3,12 +3,14 @@
 It is built in a tree where an earlier build left its folders, as they lie about after a move.
 """
 
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import time
 import zipfile
+from email import message_from_bytes
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -83,9 +85,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if found < needed:
             pytest.skip(f"a wheel cannot be built without {package} {needed} or newer here")
     source = tmp_path_factory.mktemp("source")
-    ignore = shutil.ignore_patterns(
-        "__pycache__", "*.egg-info", ".*", "build", "dist", "shared", "benchmarks"
-    )
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*", "build", "dist", "shared")
     shutil.copytree(ROOT, source, ignore=ignore, dirs_exist_ok=True)
     leave_behind_an_earlier_build(source)
     return source
@@ -121,16 +121,60 @@ def test_a_wheel_made_from_the_source_distribution_is_the_same(
     assert differing == []
 
 
-def test_the_source_distribution_holds_the_packages_and_how_to_build_them(sdist: Path) -> None:
+def test_the_source_distribution_holds_the_packages_their_tests_and_how_to_build_them(
+    source: Path, sdist: Path
+) -> None:
     held = set(files(sdist))
-    code = {
-        f"{folder.relative_to(ROOT).as_posix()}/{name}"
-        for folder in CODE.values()
-        for name in files(folder)
+    folders = [*(folder.relative_to(ROOT) for folder in CODE.values())]
+    folders += map(Path, ("tests", "docs", "examples", "benchmarks"))
+    inside = {
+        f"{folder.as_posix()}/{name}" for folder in folders for name in files(source / folder)
     }
+    inside -= {name for name in inside if name.startswith("fastfcn_infer/yesterday")}
     build = {"pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in"}
-    about = {"README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO"}
-    assert held == code | build | about
+    about = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "PKG-INFO"}
+    assert held == inside | build | about
+    assert {"tests/test_wheel.py", "docs/demo_overlay.jpg", "benchmarks/README.md"} <= held
+
+
+def test_the_tests_run_from_the_source_distribution(sdist: Path) -> None:
+    which = ("tests/test_readme.py", "tests/fastfcn_infer/picture/test_picture.py")
+    run("-m", "pytest", "-q", "-p", "no:cacheprovider", *which, cwd=sdist)
+
+
+def test_the_description_reads_well_outside_the_repository(wheel: zipfile.ZipFile) -> None:
+    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    found = message_from_bytes(wheel.read(name))
+    assert found["Description-Content-Type"] == "text/markdown"
+    text = found.get_payload()
+    assert isinstance(text, str)
+    assert text.startswith("# fastfcn-infer\n")
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert "`docs/training.md`" in text
+    assert text.count("|") == (ROOT / "README.md").read_text(encoding="utf-8").count("|")
+
+
+def test_the_metadata_tell_what_it_is_and_where_it_comes_from(wheel: zipfile.ZipFile) -> None:
+    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    found = message_from_bytes(wheel.read(name))
+    assert found["Summary"].startswith("Semantic segmentation with FastFCN")
+    assert found["Author"] == "The fastfcn-infer maintainers"
+    assert "semantic segmentation" in found["Keywords"].split(",")
+    assert "Paper, https://arxiv.org/abs/1903.11816" in found.get_all("Project-URL", [])
+    minor = found["Requires-Python"].removeprefix(">=3.")
+    assert f"Programming Language :: Python :: 3.{minor}" in found.get_all("Classifier", [])
+
+
+def test_the_paper_can_be_cited() -> None:
+    yaml = pytest.importorskip("yaml")
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    paper = cited["preferred-citation"]
+    names = [author["family-names"] for author in paper["authors"]]
+    assert names == ["Wu", "Zhang", "Huang", "Liang", "Yu"]
+    assert (paper["year"], paper["url"]) == (2019, "https://arxiv.org/abs/1903.11816")
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
 
 
 def test_the_top_level_is_the_packages_and_their_metadata(wheel: zipfile.ZipFile) -> None:
