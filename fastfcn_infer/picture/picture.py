@@ -80,9 +80,14 @@ class Picture(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
         """Encode the picture in the format of a suffix.
 
         Raises:
-            ValueError: `suffix` is none of .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff.
+            ValueError: `suffix` is none of .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff; or this is a
+                part of a picture, or of another type, and no longer (H, W, 3) uint8.
             ImageError: the format cannot hold a picture of this size.
         """
+        if not _is_picture(self):
+            raise ValueError(
+                f"{self.dtype} {self.shape} is no picture; uint8 (H, W, 3) was expected"
+            )
         options = _OPTIONS.get(suffix.lower())
         if options is None:
             raise ValueError(f"{suffix!r} is none of the suffixes {', '.join(_OPTIONS)}")
@@ -117,6 +122,10 @@ class Picture(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
         if not _is_picture(self):
             return repr(self.array)
         return f"Picture({self.shape[0]} x {self.shape[1]})"
+
+    def __str__(self) -> str:
+        """State the size."""
+        return repr(self) if _is_picture(self) else str(self.array)
 
     def _repr_png_(self) -> bytes | None:
         """Show the picture in a notebook, made smaller where it is large."""

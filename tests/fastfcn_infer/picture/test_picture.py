@@ -83,6 +83,11 @@ def test_parts_and_results_of_arithmetic_are_no_pictures() -> None:
     assert repr(picture[0]) == repr(PIXELS[0])
     for part in (picture[..., 0], picture[:0]):
         assert cast("Picture", part)._repr_png_() is None
+    for part in (picture[..., 0], picture.astype(float)):
+        with pytest.raises(ValueError, match="is no picture"):
+            cast("Picture", part).encode(".png")
+    assert str(picture) == "Picture(5 x 7)"
+    assert str(picture[0]) == str(PIXELS[0])
     with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\) was expected"):
         Picture(PIXELS[..., 0])
 
