@@ -1,5 +1,6 @@
 """The main class of the library: an opened model that labels the pixels of pictures."""
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,12 +18,14 @@ from fastfcn_infer.hub.models import find_model
 from fastfcn_infer.inference.conventions import choose_procedure
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.segmentation import Segmentation
-from fastfcn_infer.inference.views import Size
+from fastfcn_infer.inference.views import Size, reduction
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
 from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.record import to_json
 from fastfcn_infer.system.stopwatch import timed
 from fastfcn_infer.system.version import __version__
+from fastfcn_infer.system.warn import warn
 
 if TYPE_CHECKING:
     from fastfcn_infer.benchmark.report import Report
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from fastfcn_infer.evaluation.evaluate import Evaluation
     from fastfcn_infer.evaluation.metrics import Convention
     from fastfcn_infer.raster.predict import RasterResult
+
+
+MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
 
 
 class Segmenter:
@@ -41,6 +47,7 @@ class Segmenter:
         """Combine a checked artifact and an opened graph; usually called by `from_pretrained`."""
         self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
+        self._warned = False  # that pictures are shrunk
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
         self._provenance = _provenance(artifact, backend.facts)
@@ -130,7 +137,31 @@ class Segmenter:
     @property
     def provenance(self) -> Mapping[str, str]:
         """Model, runtime and versions, as every result carries them."""
-        return {**self._provenance, "procedure": self.procedure.kind}
+        return self.made_by(self.procedure, None)
+
+    def _warn_if_shrunk(self, size: Size, procedure: Procedure) -> None:
+        """Say once that the network is fed pictures much smaller than they are."""
+        if self._warned:
+            return
+        found = reduction(procedure, self.model.input.shape[1:], size)
+        if found is None or found.factor <= MOST_REDUCTION:
+            return
+        self._warned = True
+        warn(
+            f"a picture of {size[0]} x {size[1]} pixels (height x width) is shrunk {found.factor:.1f} "
+            f"times, to {found.size[0]} x {found.size[1]}, by the procedure {procedure.kind} before the "
+            "network sees it: details are lost. The procedure tiles labels it at its own size "
+            '(procedure="tiles"; on the command line --procedure tiles). This is said once.'
+        )
+
+    def made_by(self, procedure: Procedure, depth: int | None) -> dict[str, str]:
+        """Return the provenance of a result: everything that its labels depend on but the picture."""
+        return {
+            **self._provenance,
+            "procedure": procedure.kind,
+            "procedure_settings": to_json(procedure, indent=None),
+            **({} if depth is None else {"depth": str(depth)}),
+        }
 
     def predict(
         self,
@@ -164,10 +195,11 @@ class Segmenter:
         chosen = self.procedure
         if procedure is not None:
             chosen = choose_procedure(procedure, self.model)
-        provenance = {**self._provenance, "procedure": chosen.kind}
+        provenance = self.made_by(chosen, depth)
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, depth=depth, max_pixels=max_pixels)
+        self._warn_if_shrunk((pixels.shape[0], pixels.shape[1]), chosen)
         (found,) = segment([pixels], self.model, self._backend, procedure=chosen, timings=timings)
         return Segmentation(found, self._names, self._colors, pixels, timings, provenance)
 
@@ -221,7 +253,7 @@ class Segmenter:
             max_memory=parse_memory(max_memory),
             max_pixels=max_pixels,
             depth=depth,
-            provenance={**self._provenance, "procedure": chosen.kind},
+            provenance=self.made_by(chosen, depth),
         )
 
     def benchmark(
@@ -341,6 +373,9 @@ def _provenance(artifact: Artifact, facts: RuntimeFacts) -> Mapping[str, str]:
     source = {} if artifact.manifest is None else {"checkpoint": artifact.manifest.source.sha256}
     return {
         "model": artifact.model.name,
+        "model_sha256": artifact.fingerprint,
+        "classes_sha256": hashlib.sha256(to_json(artifact.model.classes).encode()).hexdigest(),
+        "precision": artifact.model.precision,
         **source,
         "dialect": artifact.model.network.dialect,
         "backend": facts.backend,

@@ -3,11 +3,32 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastfcn_infer.cli.earlier_results import read_any
 from fastfcn_infer.picture.read import SUFFIXES
+from fastfcn_infer.system.excerpt import listing
+
+_RESULTS = ("_labels.png", "_labels_raw.png", "_overlay.jpg", "_color.png", "_labels.tif")
+
+
+@dataclass
+class Skipped:
+    """Files in the folders that were searched that are not taken as pictures."""
+
+    unknown: list[Path] = field(default_factory=list)  # by their endings no pictures
+    results: list[Path] = field(default_factory=list)  # of earlier runs
+
+    def lines(self) -> list[str]:
+        """Count and name them, one line for each kind."""
+        kinds = ((self.unknown, "not pictures"), (self.results, "results of earlier runs"))
+        return [
+            f"Skipped {len(paths)} files, {what}: {listing([p.name for p in paths], most=8)}"
+            for paths, what in kinds
+            if paths
+        ]
 
 
 @dataclass(frozen=True)
@@ -18,10 +39,13 @@ class Job:
     target: Path
 
 
-def jobs(sources: Sequence[str], output: Path, *, recursive: bool) -> list[Job]:
+def jobs(
+    sources: Sequence[str], output: Path, *, recursive: bool, skipped: Skipped | None = None
+) -> list[Job]:
     """List the pictures, each once, in a stable order.
 
-    Of a folder, the files with the suffix of a picture are taken; results keep its sub-folders.
+    Of a folder, the files with the suffix of a picture are taken, except for results of earlier runs,
+    which are known by what they say of themselves; results keep its sub-folders.
     Where two pictures have one name, the names of their results get the suffix, and if that does
     not tell them apart the folder.
 
@@ -29,20 +53,22 @@ def jobs(sources: Sequence[str], output: Path, *, recursive: bool) -> list[Job]:
         sources: files, folders and globs (for shells that do not expand them).
         output: folder of the results.
         recursive: look into folders of folders.
+        skipped: what is not taken is added here.
 
     Raises:
         FileNotFoundError: a source does not exist, or no picture was found.
         ValueError: the results of two pictures would still have one name.
     """
     found: dict[str, tuple[Path, Path]] = {}
+    left = Skipped() if skipped is None else skipped
     for source in sources:
-        for path, relative in _expand(source, recursive=recursive):
+        for path, relative in _expand(source, left, recursive=recursive):
             # One picture, however its path is spelled; links are pictures of their own.
             found.setdefault(os.path.abspath(path), (path, relative))  # noqa: PTH100 - keeps links
     pairs = dict(found.values())
     if not pairs:
         raise FileNotFoundError(
-            f"no picture in {', '.join(sources)}; searched for {', '.join(SUFFIXES)}"
+            f"no picture in {', '.join(sources)}{_without(left)}; searched for {', '.join(SUFFIXES)}"
             + ("" if recursive else " (--recursive looks into sub-folders)")
         )
     names = [relative.with_suffix("") for relative in pairs.values()]
@@ -61,6 +87,10 @@ def jobs(sources: Sequence[str], output: Path, *, recursive: bool) -> list[Job]:
     return [Job(path, output / name) for path, name in zip(pairs, names, strict=True)]
 
 
+def _without(left: Skipped) -> str:
+    return f" ({'; '.join(left.lines())})" if left.unknown or left.results else ""
+
+
 def _clashes(names: list[Path]) -> set[str]:
     # Ignoring case: two results must not collide on a file system that ignores it.
     counts = Counter(str(name).lower() for name in names)
@@ -75,13 +105,11 @@ def _with_folder(path: Path, relative: Path) -> Path:
     return relative.with_name(f"{path.resolve().parent.name}_{relative.name.replace('.', '_')}")
 
 
-def _expand(source: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
+def _expand(source: str, left: Skipped, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
     path = Path(source)
     if path.is_dir():
-        files = path.rglob("*") if recursive else path.iterdir()
-        for file in sorted(files):
-            if file.suffix.lower() in SUFFIXES and file.is_file():
-                yield file, file.relative_to(path)
+        for file in _pictures(path.rglob("*") if recursive else path.iterdir(), left):
+            yield file, file.relative_to(path)
     elif path.exists():
         yield path, Path(path.name)
     else:
@@ -91,5 +119,23 @@ def _expand(source: str, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
                 f"{source}: no such file or folder, and no file matches it as a glob"
             )
         for name in found:
-            if Path(name).is_file():
+            if _is_result(Path(name)):
+                left.results.append(Path(name))
+            elif Path(name).is_file():
                 yield Path(name), Path(Path(name).name)
+
+
+def _pictures(files: Iterable[Path], left: Skipped) -> Iterator[Path]:
+    for file in sorted(files):
+        if file.name.startswith(".") or not file.is_file():
+            continue
+        if file.suffix.lower() not in SUFFIXES:
+            left.unknown.append(file)
+        elif _is_result(file):
+            left.results.append(file)
+        else:
+            yield file
+
+
+def _is_result(path: Path) -> bool:
+    return path.name.lower().endswith(_RESULTS) and read_any(path) is not None

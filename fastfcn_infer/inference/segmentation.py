@@ -17,6 +17,7 @@ from fastfcn_infer.picture.drawing import blend, paint
 from fastfcn_infer.picture.label_map import encode_labels
 from fastfcn_infer.picture.legend import Entry, Place, add_legend, drawable
 from fastfcn_infer.picture.picture import Picture
+from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.system.atomic import write_file
 
 Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -192,6 +193,9 @@ class Segmentation:
     def save(self, path: str | Path, *, kind: Kind | None = None) -> None:
         """Write the result to a file; an older file is replaced in one step.
 
+        PNG and JPEG files hold the provenance, too, as JSON: in a text chunk with the keyword
+        ``fastfcn``, and in a comment.
+
         Args:
             path: `.png` the labels, shown in their colours; `.jpg`, `.jpeg` the overlay; `.npz` the
                 arrays `labels`, `names`, `colors`; `.json` areas, names, timings and provenance.
@@ -210,7 +214,8 @@ class Segmentation:
                 f"{', '.join(_KIND_OF_SUFFIX)}, or one of the kinds {', '.join(get_args(Kind))}; "
                 f"found kind {kind!r}"
             )
-        write_file(Path(path), self._encode(chosen, suffix))
+        data = self._encode(chosen, suffix)
+        write_file(Path(path), with_provenance(data, self.provenance))
 
     def _encode(self, kind: Kind, suffix: str) -> bytes:
         if kind == "overlay":

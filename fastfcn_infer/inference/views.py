@@ -110,6 +110,38 @@ def plan(
     return (View(0, 0, *picture, size, canvas, frame=frame),)
 
 
+@dataclass(frozen=True)
+class Reduction:
+    """How much smaller than the picture its largest view is.
+
+    Args:
+        factor: of the sides; less than 1 if the view is larger.
+        size: height and width of the picture as it is fed, before it is cut and padded.
+    """
+
+    factor: float
+    size: Size
+
+
+def reduction(
+    procedure: Procedure, shape: tuple[int | None, int | None], picture: Size
+) -> Reduction | None:
+    """Say how much a picture is shrunk; None if not at all, or if it does not fit the model.
+
+    Arguments are those of `plan`.
+    """
+    if procedure.resize is None and shape == (None, None) and max(procedure.scales) >= 1:
+        return None
+    try:
+        views = plan(procedure, shape, picture)
+    except ImageError:
+        return None
+    largest = max(views, key=lambda view: view.size[0] * view.size[1] / (view.height * view.width))
+    before = math.prod(largest.frame or (largest.height, largest.width))
+    factor = math.sqrt(before / math.prod(largest.size))
+    return Reduction(factor, largest.size) if factor > 1 else None
+
+
 def _views(
     procedure: Procedure, shape: tuple[int | None, int | None], picture: Size
 ) -> Iterator[View]:

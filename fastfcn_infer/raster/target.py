@@ -94,6 +94,25 @@ def write_raster(
     atomic.sync(target.parent)
 
 
+def read_raster_provenance(path: Path) -> dict[str, str] | None:
+    """Read what made a raster of labels; None if it does not say.
+
+    Raises:
+        BackendMissing: rasterio is not installed.
+        OSError: the file cannot be read.
+    """
+    package = geo.rasterio(f"The raster {path}")
+    try:
+        with geo.open_tiff(package, path) as dataset:
+            text = dataset.tags().get("FASTFCN_PROVENANCE")
+        found = None if text is None else json.loads(text)
+    except package.errors.RasterioError as error:
+        raise OSError(f"{path} cannot be read: {geo.reason(error)}") from error
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _check(package: Any, path: Path, strips: Sequence[slice], size: Size, read: Read) -> None:
     """Read the file back: not every fault of a disk reaches rasterio as an error."""
     with geo.open_tiff(package, path) as dataset:

@@ -1,6 +1,7 @@
 """``fastfcn predict``: label the pictures of files, folders and globs, and write the results."""
 
 import argparse
+import errno
 import json
 import sys
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from fastfcn_infer.cli import command, exit_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.artifact.procedure import Procedure
-    from fastfcn_infer.cli.inputs import Job
+    from fastfcn_infer.cli.inputs import Job, Skipped
     from fastfcn_infer.picture.tiff import Survey
     from fastfcn_infer.segmenter import Segmenter
 
@@ -26,6 +27,7 @@ KINDS = {
     "json": (".json", "json"),
 }
 RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
 _RASTERS = """\
 A TIFF that is georeferenced or has more than 2048 x 2048 pixels is labelled as a raster: in windows,
@@ -84,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment the pictures one by one; a bad one is reported and skipped (exit 3)."""
-    from fastfcn_infer.cli.inputs import jobs
+    from fastfcn_infer.cli.inputs import Skipped, jobs
     from fastfcn_infer.raster.memory import parse_memory
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
@@ -98,7 +100,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.max_pixels is not None and arguments.max_pixels < 1:
         raise ValueError(f"--max-pixels {arguments.max_pixels}: at least 1 was expected")
     parse_memory(arguments.max_memory)
-    found = jobs(arguments.sources, Path(arguments.output), recursive=arguments.recursive)
+    skipped = Skipped()
+    output = Path(arguments.output)
+    found = jobs(arguments.sources, output, recursive=arguments.recursive, skipped=skipped)
     reports = []
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
@@ -108,10 +112,12 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         segmenter.procedure = chosen(segmenter.model)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
+        if not arguments.force:
+            _refuse_others(segmenter, found, kinds, windows, arguments)
         for job in found:
             reports.append(_one(segmenter, job, kinds, windows, arguments))
             bar.advance()
-    _print(reports, as_json=arguments.json)
+    _print(reports, skipped, as_json=arguments.json)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
 
@@ -141,7 +147,7 @@ def _one(
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """Make the results of a picture that are missing; `--force` makes all of them again."""
-    from fastfcn_infer.errors import BackendMissing, ImageError
+    from fastfcn_infer.errors import BackendError, ImageError
 
     report: dict[str, Any] = {"source": str(job.source), "kept": []}
     try:
@@ -150,9 +156,47 @@ def _one(
             done = _raster(segmenter, job, kinds, windows, survey, arguments, report["kept"])
         else:
             done = _picture(segmenter, job, kinds, arguments, report["kept"])
-    except (ImageError, BackendMissing) as error:
+    except (ImageError, BackendError) as error:
         done = {"status": "failed", "error": str(error)}
+    except MemoryError as error:
+        done = {
+            "status": "failed",
+            "error": f"{job.source} needs more memory than there is: {error}",
+        }
+    except OSError as error:
+        if error.errno in _OF_THE_DISK:  # no other result can be written either
+            raise
+        done = {"status": "failed", "error": f"a result could not be written: {error}"}
     return report | done
+
+
+def _refuse_others(
+    segmenter: "Segmenter",
+    found: "list[Job]",
+    kinds: list[str],
+    windows: "Procedure | None",
+    arguments: argparse.Namespace,
+) -> None:
+    """Refuse to leave alone what another model, procedure or picture made; see `earlier_results`."""
+    from fastfcn_infer.cli.earlier_results import PICTURE, hash_picture, refuse_others
+    from fastfcn_infer.system.atomic import has_content
+
+    def existing() -> "Iterator[tuple[Path, dict[str, str]]]":
+        made_by = segmenter.made_by(segmenter.procedure, arguments.depth)
+        of_rasters = made_by if windows is None else segmenter.made_by(windows, arguments.depth)
+        for job in found:
+            name = job.target.name
+            endings = [KINDS[kind][0] for kind in kinds]
+            labels = job.target.with_name(name + RASTER_KINDS["labels"])
+            raster = windows is not None and has_content(labels)
+            endings += [RASTER_KINDS["labels"]] if raster else []
+            paths = [job.target.with_name(name + ending) for ending in endings]
+            present = [path for path in paths if has_content(path)]
+            digest = hash_picture(job.source) if present and not raster else ""
+            for path in present:
+                yield path, of_rasters if raster else {**made_by, PICTURE: digest}
+
+    refuse_others(existing())
 
 
 def _survey(path: Path) -> "Survey | None":
@@ -189,8 +233,15 @@ def _picture(
     missing = _missing(targets, arguments, kept)
     if not missing:
         return {"status": "exists", "written": []}
+    from dataclasses import replace
+
+    from fastfcn_infer.cli import earlier_results
+
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
+    digest = earlier_results.hash_picture(job.source)
     result = segmenter.predict(job.source, depth=arguments.depth, **limit)
+    made_by = {**result.provenance, earlier_results.PICTURE: digest}
+    result = replace(result, provenance=made_by)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     for kind, path in missing.items():  # a JPEG cannot hold every picture
         result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # those of `KINDS`
@@ -258,7 +309,7 @@ def _raster(
     }
 
 
-def _print(reports: list[dict[str, Any]], *, as_json: bool) -> None:
+def _print(reports: list[dict[str, Any]], skipped: "Skipped", *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(reports, indent=2, ensure_ascii=False))
         return
@@ -273,8 +324,10 @@ def _print(reports: list[dict[str, Any]], *, as_json: bool) -> None:
     kept = sum(len(report["kept"]) for report in reports)
     if kept:
         print(
-            f"Results that existed already and were left alone: {kept}. They were not checked "
-            "against this model and these pictures; --force makes them again."
+            f"Results that existed already and were left alone: {kept}. Those that say what made them "
+            "are those of this model, these pictures and these options; --force makes all again."
         )
+    for line in skipped.lines():
+        print(line)
     if count["failed"]:
         print(f"{count['failed']} failed")

@@ -1,0 +1,91 @@
+"""Results that an earlier run left: whether this run would make the same ones."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from fastfcn_infer.artifact.checked_file import hash_file
+from fastfcn_infer.picture.provenance import read_provenance
+from fastfcn_infer.system.excerpt import printable
+
+PICTURE = "picture_sha256"
+# What a result depends on, and how a message calls it. Runtimes, devices and versions give the same
+# labels but for rounding, so results of different ones may stand side by side.
+_COMPARED = {
+    "model": "model",
+    "model_sha256": "files of the model",
+    "precision": "precision",
+    "procedure": "procedure",
+    "procedure_settings": "settings of the procedure",
+    "depth": "depth",
+    "classes_sha256": "names or colours of the classes",
+    PICTURE: "picture",
+}
+_SHOWN = ("model", "precision", "procedure", "depth")  # by their values
+_MOST = 5  # results that a message names
+
+
+def hash_picture(path: Path) -> str:
+    """Identify the content of a picture by a SHA-256, hexadecimal."""
+    return hash_file(path).sha256
+
+
+def read_any(path: Path) -> dict[str, str] | None:
+    """Read what made a result, also of a raster; None if unknown."""
+    if path.suffix.lower() != ".tif":
+        return read_provenance(path)
+    from fastfcn_infer.errors import FastFCNError
+    from fastfcn_infer.raster.target import read_raster_provenance
+
+    try:
+        return read_raster_provenance(path)
+    except (FastFCNError, OSError):
+        return None
+
+
+def differences(path: Path, expected: Mapping[str, str]) -> list[str]:
+    """Say in what a result differs from the one that would be made now.
+
+    Args:
+        path: of the result.
+        expected: what would make it, as `Segmentation.provenance` says it.
+
+    Returns:
+        One phrase for each difference; none if they are equal, or the result does not say what made
+        it, as those of versions before 0.2 and of other programs.
+    """
+    found = read_any(path)
+    if found is None or "model_sha256" not in found:
+        return []
+    asked = {
+        key: (found.get(key), expected.get(key))
+        for key in _COMPARED
+        if key != PICTURE or (key in found and key in expected)
+    }
+    return [
+        f"{_COMPARED[key]} {printable(str(then))}, now {printable(str(now))}"
+        if key in _SHOWN
+        else f"other {_COMPARED[key]}"
+        for key, (then, now) in asked.items()
+        if then != now
+    ]
+
+
+def refuse_others(results: Iterable[tuple[Path, Mapping[str, str]]]) -> None:
+    """Refuse to leave results alone, and count them as this run's, that another run would not make.
+
+    Args:
+        results: those that exist, and what would make each now.
+
+    Raises:
+        ValueError: some differ; says in what.
+    """
+    other = {path: found for path, made in results if (found := differences(path, made))}
+    if other:
+        lines = [f"{path}: {'; '.join(found)}" for path, found in [*other.items()][:_MOST]]
+        more = f"\n... and {len(other) - _MOST} more" if len(other) > _MOST else ""
+        raise ValueError(
+            f"{len(other)} results exist that were made in another way than this run would make them. "
+            "Give --force to make them again, or another folder (-o) to keep them:\n"
+            + "\n".join(lines)
+            + more
+        )
