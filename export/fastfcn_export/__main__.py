@@ -110,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
         help="strict: compare the graph with the network and write nothing if it differs "
         "(default: strict)",
     )
+    add(
+        "--opset",
+        type=int,
+        default=17,
+        choices=range(15, 22),
+        help="of the ONNX file (default: 17)",
+    )
+    _add_changes(parser)
     add("--dry-run", action="store_true", help="describe the checkpoint; write nothing")
     add("--force", action="store_true", help="replace an existing artifact")
     add("--json", action="store_true", help="print the result as JSON")
@@ -124,6 +132,56 @@ def _shape(text: str) -> tuple[int, int, int]:
             f"{text!r} is not a shape NxHxW with N from 1 and H, W from 33, such as 1x512x1024"
         )
     return int(match[1]), int(match[2]), int(match[3])
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that say what a checkpoint's author changed."""
+    add = parser.add_argument_group("what the author changed in the published recipe").add_argument
+    add(
+        "--from-config",
+        metavar="FILE",
+        help="PaddleSeg's YAML or mmsegmentation's .py, from which the options of this group and --threshold are read; "
+        "it is not run",
+    )
+    add(
+        "--mean",
+        type=_triple,
+        metavar="M,M,M",
+        help="of the normalisation, in the order of the channels",
+    )
+    add(
+        "--std",
+        type=_triple,
+        metavar="S,S,S",
+        help="of the normalisation, in the order of the channels",
+    )
+    add(
+        "--pixel-range",
+        type=int,
+        choices=(1, 255),
+        help="unit of --mean and --std: 1 if pixels are divided by 255 first (default), 255 if not",
+    )
+    add(
+        "--channel-order",
+        choices=("rgb", "bgr"),
+        help="that the network was trained with (default: rgb)",
+    )
+    add(
+        "--resize",
+        metavar="RULE",
+        help="of pictures: none, short_side:512, long_side:520, fit:2048x512 (long side x short side, at most) or "
+        "exact:512x1024 (height x width) (default: as the dialect's authors do)",
+    )
+
+
+def _triple(text: str) -> tuple[float, float, float]:
+    try:
+        first, second, third = (float(word) for word in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not three numbers separated by commas, such as 0.485,0.456,0.406"
+        ) from None
+    return first, second, third
 
 
 def _threshold(text: str) -> float:
@@ -151,13 +209,19 @@ def _run(given: argparse.Namespace) -> int:
         output_stride=given.output_stride,
         output=given.output,
         with_preprocess=given.with_preprocess,
-        options=Options(given.shape or (None, None, None), given.precision),
+        options=Options(given.shape or (None, None, None), given.precision, given.opset),
         verify=given.verify == "strict",
         via=given.via,
         accept_own_size=given.accept_own_size,
         weights_key=given.weights_key,
         use_ema=given.use_ema,
         threshold=given.threshold,
+        mean=given.mean,
+        std=given.std,
+        pixel_range=given.pixel_range,
+        channel_order=given.channel_order,
+        resize=given.resize,
+        from_config=given.from_config,
     )
     if given.dry_run:
         description = describe_checkpoint(given.checkpoint, request)

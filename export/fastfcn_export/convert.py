@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,16 @@ from fastfcn_export.checkpoint.container import Contents
 from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.deployed.read import is_deployed
 from fastfcn_export.description import Description, describe, model_of
+from fastfcn_export.dialect.changes import Changes, changed
+from fastfcn_export.dialect.config.read import read_config
 from fastfcn_export.dialect.dialect import Recognised, load_dialect, recognise
 from fastfcn_export.dialect.meta import named_classes
-from fastfcn_export.dialect.one_logit import binary_classes, label_count, with_background
+from fastfcn_export.dialect.one_logit import as_written, binary_classes, label_count
 from fastfcn_export.dialect.own import is_own, recognise_own
 from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.dialect.weights import Chosen, choose
 from fastfcn_export.request import PathLike, Request
-from fastfcn_export.target.target import Writer, writers
+from fastfcn_export.target.target import Options, Writer, writers
 from fastfcn_export.verify import Proof, joined, prove
 from fastfcn_infer.artifact.artifact import seal, write_artifact
 from fastfcn_infer.artifact.class_table import (
@@ -76,7 +78,7 @@ def export(
         ValueError: an unknown format, options that cannot be combined, or a change of the labels
             that the request does not accept.
     """
-    request = request or Request.of(**options)
+    request = with_config(request or Request.of(**options))
     if is_deployed(Path(checkpoint)):
         return _export_deployed(Path(checkpoint), Path(folder), request, force, report)
     makers = _writers(request)
@@ -105,7 +107,7 @@ def _make(
     """Write and, if requested, verify the files of an artifact in the folder `partial`."""
     for format, writer in makers.items():
         report(f"write {format}")
-        architecture, weights = with_background(recognised, request.threshold)
+        architecture, weights = as_written(recognised, request.threshold)
         writer.write(architecture, weights, model, partial, request.options)
     proofs: list[Proof] = []
     if request.verify:
@@ -165,7 +167,7 @@ def describe_checkpoint(
             "without exporting them. Give the file of a checkpoint; a model that PaddleSeg or PaddleX "
             "exported has to be exported again first, then fastfcn info describes the artifact."
         )
-    request = request or Request.of(**options)
+    request = with_config(request or Request.of(**options))
     recognised = _recognise(CheckpointFile(checkpoint), request)
     return describe(recognised, _model(recognised, "", request))
 
@@ -188,6 +190,7 @@ def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
             found = recognise_own(chosen.tensors, trained, **said)
         else:
             found = recognise(chosen.tensors, unread=chosen.unread, **said)
+        found = changed(found, request.changes, request.source)
         label_count(found, request.threshold)
         return checkpoint.reading(lambda contents: _with_facts(found, chosen, contents))
     except CheckpointError as error:
@@ -197,7 +200,7 @@ def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
 
 def _with_facts(recognised: Recognised, chosen: Chosen, contents: Contents) -> Recognised:
     """Add what the file says beside the weights."""
-    named, found = named_classes(contents), list(chosen.found)
+    named, found = named_classes(contents), [*recognised.found, *chosen.found]
     count = recognised.architecture.classes
     fitting = (1, 2) if count == 1 else (count,)  # with or without the background
     if named is not None and len(named) not in fitting:
@@ -217,6 +220,25 @@ def _with_facts(recognised: Recognised, chosen: Chosen, contents: Contents) -> R
     )
 
 
+def with_config(request: Request) -> Request:
+    """Read the configuration that a request names; what the request says itself goes before.
+
+    Raises:
+        CheckpointError: it cannot be read, or says something that is not possible.
+        BackendMissing: PyYAML is not installed.
+    """
+    if request.from_config is None:
+        return request
+    path = Path(request.from_config)
+    taken = read_config(path, request.changes)
+    return replace(
+        request,
+        from_config=None,
+        source=f"the user and {path.name}" if request.changes != Changes() else path.name,
+        **{field.name: getattr(taken, field.name) for field in fields(taken)},
+    )
+
+
 def _missing(error: ImportError) -> BackendMissing:
     return BackendMissing(f"Exporting needs {missing_package(error)}. Run: {install('export')}")
 
@@ -232,6 +254,12 @@ def _writers(request: Request) -> dict[str, Writer]:
             f"unknown format {', '.join(unknown) or '(none)'}; known: {', '.join(known)}"
         )
     makers = {name: known[name] for name in request.formats}
+    if request.options.opset != Options().opset and (
+        "onnx" not in makers or request.via != "direct"
+    ):
+        raise ValueError(
+            "--opset is of ONNX files that are written directly (--format onnx, --via direct)"
+        )
     if request.via == "direct":
         return makers
     # Imported late, like the targets: this file can be imported where onnx is missing.

@@ -236,9 +236,10 @@ def network_text(network: Network, classes: int) -> str:
         stride = f"output stride {network.output_stride}"
         parts = [network.backbone, stride, network.jpu or "no JPU"]
     parts += ["laterals"] if network.laterals else []
+    count = "one logit" if classes == 1 else f"{classes} classes"
     lines = [
         f"dialect  {network.dialect}",
-        f"network  {', '.join([network.head, *parts, f'{classes} classes'])}",
+        f"network  {', '.join([network.head, *parts, count])}",
     ]
     lines += [f"assumed  {sentence}" for sentence in network.assumed]
     return "\n".join(lines)

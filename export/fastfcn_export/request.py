@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from fastfcn_export.dialect.changes import Changes
 from fastfcn_export.target.target import Options
 from fastfcn_infer.artifact.manifest import Output
+from fastfcn_infer.artifact.procedure import Resize
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,6 +33,13 @@ class ExportOptions(TypedDict, total=False):
     weights_key: str | None
     use_ema: bool
     threshold: float | None
+    mean: tuple[float, float, float] | None
+    std: tuple[float, float, float] | None
+    pixel_range: float | None
+    channel_order: Literal["rgb", "bgr"] | None
+    resize: str | Resize | None
+    opset: int
+    from_config: PathLike | None
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,14 @@ class Request:
         use_ema: take the moving average of the weights.
         threshold: of a network with one logit: pixels whose sigmoid is larger are of its class, all others
             background; None: the network has a logit for every class.
+        mean: of the normalisation, in the order of the channels; None: the dialect's.
+        std: of the normalisation, in the order of the channels; None: the dialect's.
+        pixel_range: unit of `mean` and `std`: 1 if pixels are divided by 255 first, else 255; None: 1.
+        channel_order: that the network was trained with; None: RGB.
+        resize: how pictures are sized, such as "short_side:512" or "none"; None: as the dialect's authors do.
+        from_config: a PaddleSeg YAML or an mmsegmentation configuration, from which the six above are read
+            where they are None; it is not run.
+        source: who says these, for the manifest.
 
     Raises:
         ValueError: the threshold is not between 0 and 1, or its output cannot be probabilities.
@@ -74,14 +91,29 @@ class Request:
     weights_key: str | None = None
     use_ema: bool = False
     threshold: float | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    pixel_range: float | None = None
+    channel_order: Literal["rgb", "bgr"] | None = None
+    resize: str | Resize | None = None
+    from_config: PathLike | None = None
+    source: str = "the user"
 
     def __post_init__(self) -> None:
         """Check the threshold, which nothing else does before the checkpoint is read."""
         Output(self.output, 1, self.threshold)
+        _ = self.changes
+
+    @property
+    def changes(self) -> Changes:
+        """What the user says that differs from the published recipe."""
+        return Changes(**{field.name: getattr(self, field.name) for field in fields(Changes)})
 
     @classmethod
     def of(cls, **options: "Unpack[ExportOptions]") -> "Request":
         """Build a request from keyword arguments."""
         fields: dict[str, Any] = dict(options)
-        of_graph = {name: fields.pop(name) for name in ("shape", "precision") if name in fields}
+        of_graph = {
+            name: fields.pop(name) for name in ("shape", "precision", "opset") if name in fields
+        }
         return cls(options=Options(**of_graph), **fields)

@@ -174,6 +174,8 @@ def joined(records: Sequence[Verification]) -> Verification:
 def _expected(batch: Array, model: Model, recognised: Recognised) -> Array:
     """Compute the output for a batch with the reference."""
     image = _normalised(batch, model.input)
+    if recognised.takes_bgr:
+        image = np.ascontiguousarray(image[:, ::-1])
     logits = reference.logits(recognised.architecture, recognised.weights, image)
     return _as_asked(logits, model, (image.shape[2], image.shape[3]))
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from fastfcn_export.deployed.graph import DeployedGraph, add_background, describe, tidy
 from fastfcn_export.deployed.read import Deployed, read_deployed
-from fastfcn_export.deployed.transforms import Preprocessing, preprocessing
 from fastfcn_export.deployed.verify import Trial, prove_deployed, require_paddle
+from fastfcn_export.dialect.changes import Changes
 from fastfcn_export.dialect.one_logit import BACKGROUND, count_with
 from fastfcn_export.dialect.procedure import fixed_shape
+from fastfcn_export.dialect.transforms import Preprocessing, preprocessing
 from fastfcn_export.target.onnx_emit import paddle2onnx_process
+from fastfcn_export.target.target import Options
 from fastfcn_export.verify import Proof, golden_picture
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact, seal, write_artifact
 from fastfcn_infer.artifact.checked_file import check_file
@@ -139,6 +141,10 @@ def _check(request: "Request") -> None:
         "--output-stride": request.output_stride is not None,
         f"--output {request.output}": request.output != "logits",
         "--accept-own-size": request.accept_own_size,
+        "--mean, --std, --channel-order, --resize or --from-config": (
+            replace(request.changes, threshold=None) != Changes()
+        ),
+        "--opset": request.options.opset != Options().opset,
         "--with-preprocess": request.with_preprocess,
         "--shape": request.options.shape != (None, None, None),
         f"--precision {request.options.precision}": request.options.precision != "fp32",

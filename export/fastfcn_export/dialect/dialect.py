@@ -122,6 +122,7 @@ class Recognised:
         named: names and colours of the classes in the checkpoint's meta, as many as the network has.
         skipped: names of classes and functions that the file has beside the weights; they were
             neither built nor called.
+        takes_bgr: the network was trained with pictures whose channels are in the order BGR.
     """
 
     dialect: str
@@ -136,6 +137,7 @@ class Recognised:
     found: tuple[str, ...] = ()
     named: tuple[ClassInfo, ...] | None = None
     skipped: tuple[str, ...] = ()
+    takes_bgr: bool = False
 
 
 def dialect_names() -> tuple[str, ...]:

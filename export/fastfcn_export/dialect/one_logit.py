@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fastfcn_export.dialect.changes import with_rgb
 from fastfcn_export.dialect.dialect import Recognised
 from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.primitives import Weights
@@ -62,16 +63,14 @@ def count_with(threshold: float | None, logits: int) -> int:
     return 2 if threshold is not None else logits
 
 
-def with_background(
-    recognised: Recognised, threshold: float | None
-) -> tuple[Architecture, Weights]:
-    """Return the network that is written: with a threshold, one of two logits.
+def as_written(recognised: Recognised, threshold: float | None) -> tuple[Architecture, Weights]:
+    """Return the network that is written: it takes RGB, and with a threshold it has two logits.
 
     Args:
         recognised: the checkpoint; has one logit if there is a threshold.
         threshold: of the sigmoid; None: the network stays as it is.
     """
-    architecture, weights = recognised.architecture, recognised.weights
+    architecture, weights = recognised.architecture, with_rgb(recognised)
     if threshold is None:
         return architecture, weights
     weight, bias = weights[_WEIGHT], weights[_BIAS]

@@ -23,6 +23,9 @@ from fastfcn_infer.system import registry
 _PACKAGE = "fastfcn_export.target.targets"
 
 
+OPSETS = range(15, 22)
+
+
 @dataclass(frozen=True)
 class Options:
     """Properties of a written graph that a user may choose.
@@ -30,10 +33,12 @@ class Options:
     Args:
         shape: N, H, W; None if free.
         precision: of weights and arithmetic; input and output stay float32.
+        opset: operator set of an ONNX file, one of `OPSETS`.
     """
 
     shape: tuple[int | None, int | None, int | None] = (None, None, None)
     precision: Literal["fp32", "fp16"] = "fp32"
+    opset: int = 17
 
 
 class Writer(Protocol):

@@ -171,7 +171,7 @@ def test_an_output_knows_when_its_softmax_is_the_network_s_own() -> None:
 
 
 def test_networks_of_several_logits_are_written_as_they_are() -> None:
-    from fastfcn_export.dialect.one_logit import with_background
+    from fastfcn_export.dialect.one_logit import as_written
 
     network = recognised(CASE)
-    assert with_background(network, None) == (network.architecture, network.weights)
+    assert as_written(network, None) == (network.architecture, network.weights)

@@ -18,7 +18,8 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.onnx_metadata import embed
 
 OPSET = 17
-IR_VERSION = 8  # the one of opset 17, for old runtimes
+_AXES_AS_INPUT = 18  # the operator set from which these take axes as an input
+_REDUCTIONS = ("ReduceMean", "ReduceSumSquare")
 LIMIT = 2**31 - 1  # bytes; protobuf's
 
 # Protobuf tags: field number << 3 | 2, "length-delimited".
@@ -44,7 +45,9 @@ class Graph:
     tensors: Mapping[str, NDArray[Any]]
 
 
-def write(path: Path, graph: Graph, model: Model, producer: tuple[str, str]) -> None:
+def write(
+    path: Path, graph: Graph, model: Model, producer: tuple[str, str], opset: int = OPSET
+) -> None:
     """Write an ONNX file that describes and checks itself.
 
     Args:
@@ -52,10 +55,12 @@ def write(path: Path, graph: Graph, model: Model, producer: tuple[str, str]) -> 
         graph: what it computes.
         model: the description that goes into its metadata, beside the hash of the graph.
         producer: name and version.
+        opset: operator set of the file; `graph` is written for 17.
 
     Raises:
         ValueError: the model is larger than a protobuf may be.
     """
+    graph = graph if opset < _AXES_AS_INPUT else _with_axes_as_inputs(graph)
     bare = onnx.helper.make_graph(
         list(graph.nodes), "fastfcn", list(graph.inputs), list(graph.outputs)
     ).SerializeToString()
@@ -72,11 +77,28 @@ def write(path: Path, graph: Graph, model: Model, producer: tuple[str, str]) -> 
         for chunk in _chunks(bare, headers, graph.tensors):
             digest.update(chunk)
             file.write(chunk)
-        rest = onnx.ModelProto(ir_version=IR_VERSION)
+        imported = onnx.helper.make_opsetid("", opset)
+        oldest = onnx.helper.find_min_ir_version_for([imported])
+        rest = onnx.ModelProto(ir_version=oldest)  # for old runtimes
         rest.producer_name, rest.producer_version = producer
-        rest.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+        rest.opset_import.append(imported)
         onnx.helper.set_model_props(rest, embed(model, digest.hexdigest()))
         file.write(rest.SerializeToString())
+
+
+def _with_axes_as_inputs(graph: Graph) -> Graph:
+    nodes, tensors = [], dict(graph.tensors)
+    for written in graph.nodes:
+        node = onnx.NodeProto()
+        node.CopyFrom(written)
+        axes = [a for a in node.attribute if a.name == "axes" and node.op_type in _REDUCTIONS]
+        for attribute in axes:
+            name = f"{node.output[0]}.axes"
+            tensors[name] = np.array(attribute.ints, np.int64)
+            node.input.append(name)
+            node.attribute.remove(attribute)
+        nodes.append(node)
+    return Graph(nodes, graph.inputs, graph.outputs, tensors)
 
 
 def _chunks(

@@ -19,7 +19,7 @@ from fastfcn_export.target import fusion
 from fastfcn_export.target.fused import FusedOps
 from fastfcn_export.target.onnx_emit import encoding, graph_io, pooling, serialize
 from fastfcn_export.target.onnx_emit.nodes import Map, Nodes
-from fastfcn_export.target.target import Options
+from fastfcn_export.target.target import OPSETS, Options
 from fastfcn_infer.artifact.artifact import FORMATS
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.system.version import __version__
@@ -32,6 +32,10 @@ _DTYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype(np.float32), "fp16": np.dt
 
 def ready(options: Options) -> dict[str, str]:
     """See `target.Writer.ready`."""
+    if options.opset not in OPSETS:
+        raise ValueError(
+            f"the operator set {options.opset} is not one of {OPSETS[0]} to {OPSETS[-1]} (--opset)"
+        )
     return {"onnx": onnx.__version__}
 
 
@@ -40,7 +44,8 @@ def write(
 ) -> None:
     """Write ``model.onnx`` into `folder`; the description `model` goes into its metadata."""
     made = graph(architecture, weights, model, options.shape, _DTYPES[options.precision])
-    serialize.write(folder / FORMATS[FORMAT], made, model, ("fastfcn-export", __version__))
+    producer = ("fastfcn-export", __version__)
+    serialize.write(folder / FORMATS[FORMAT], made, model, producer, options.opset)
 
 
 def graph(

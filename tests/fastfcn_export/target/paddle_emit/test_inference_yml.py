@@ -7,7 +7,7 @@ import pytest
 
 from exports import described, recognised
 from fastfcn_export.deployed.read import read_deployed
-from fastfcn_export.deployed.transforms import preprocessing
+from fastfcn_export.dialect.transforms import preprocessing
 from fastfcn_export.target.paddle_emit.inference_yml import inference_yml
 from fastfcn_export.target.target import Options
 from fastfcn_infer.artifact.manifest import ClassInfo

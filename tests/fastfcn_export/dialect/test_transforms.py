@@ -5,7 +5,7 @@ import pytest
 
 from deployed_cases import picture
 from deployments import recorded_transforms
-from fastfcn_export.deployed.transforms import preprocessing
+from fastfcn_export.dialect.transforms import preprocessing
 from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.artifact.procedure import SMALLEST, Frame, Resize
 from fastfcn_infer.errors import CheckpointError
