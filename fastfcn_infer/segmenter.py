@@ -13,15 +13,17 @@ import numpy as np
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.errors import ImageError
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
 from fastfcn_infer.inference.conventions import choose_procedure
+from fastfcn_infer.inference.cost import cost
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.views import Size, reduction
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
-from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
-from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend, profile_of
+from fastfcn_infer.system.machine import cpu_budget, memory_budget
 from fastfcn_infer.system.record import to_json
 from fastfcn_infer.system.stopwatch import timed
 from fastfcn_infer.system.version import __version__
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.raster.predict import RasterResult
 
 
+_SIZES_KNOWN = 256  # of pictures, with estimates that are kept
 MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
 
 
@@ -48,6 +51,8 @@ class Segmenter:
         self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
         self._warned = False  # that pictures are shrunk
+        self._needed: dict[tuple[Size, Procedure], int] = {}  # estimates of memory, bytes
+        self._budget = memory_budget()
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
         self._provenance = _provenance(artifact, backend.facts)
@@ -154,6 +159,25 @@ class Segmenter:
             '(procedure="tiles"; on the command line --procedure tiles). This is said once.'
         )
 
+    def _refuse_too_large(self, size: Size, procedure: Procedure) -> None:
+        """Refuse a picture that needs more memory than this machine or container has at all."""
+        if not self.runtime.device.startswith("cpu"):
+            return  # the estimate is of processors
+        key = (size, procedure)
+        if key not in self._needed:
+            if len(self._needed) >= _SIZES_KNOWN:
+                self._needed.clear()
+            profile = profile_of(self.runtime)
+            self._needed[key] = cost(self.model, [size], procedure, profile=profile).memory.total
+        budget = self._budget
+        if budget is not None and self._needed[key] > budget.bytes:
+            raise ImageError(
+                f"a picture of {size[0]} x {size[1]} pixels (height x width) needs about "
+                f"{self._needed[key] / 2**30:.1f} GiB with the procedure {procedure.kind}, more than "
+                f"{budget.reason}, {budget.bytes / 2**30:.1f} GiB. The procedure tiles "
+                "(--procedure tiles) needs less, or make the picture smaller."
+            )
+
     def made_by(self, procedure: Procedure, depth: int | None) -> dict[str, str]:
         """Return the provenance of a result: everything that its labels depend on but the picture."""
         return {
@@ -199,7 +223,9 @@ class Segmenter:
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, depth=depth, max_pixels=max_pixels)
-        self._warn_if_shrunk((pixels.shape[0], pixels.shape[1]), chosen)
+        size = pixels.shape[0], pixels.shape[1]
+        self._warn_if_shrunk(size, chosen)
+        self._refuse_too_large(size, chosen)
         (found,) = segment([pixels], self.model, self._backend, procedure=chosen, timings=timings)
         return Segmentation(found, self._names, self._colors, pixels, timings, provenance)
 

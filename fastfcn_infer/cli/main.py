@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fastfcn {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in command_names():
         command = load_command(name)
         sub = subparsers.add_parser(
@@ -50,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         given = parser.parse_args(words)
+        if given.command is None:
+            if words:
+                raise UsageError(f"a COMMAND is missing. See {parser.prog} --help")
+            parser.print_help()
+            return exit_codes.FINE
         return load_command(given.command).run(given)
 
     return exit_codes.run(work, as_json="--json" in words)

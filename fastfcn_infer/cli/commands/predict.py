@@ -114,9 +114,15 @@ def run(arguments: argparse.Namespace) -> int:
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         if not arguments.force:
             _refuse_others(segmenter, found, kinds, windows, arguments)
-        for job in found:
-            reports.append(_one(segmenter, job, kinds, windows, arguments))
-            bar.advance()
+        try:
+            for job in found:
+                reports.append(_one(segmenter, job, kinds, windows, arguments))
+                bar.advance()
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(
+                f"{len(reports)} of {len(found)} pictures are done; the same command continues there",
+                *error.args,
+            ) from error
     _print(reports, skipped, as_json=arguments.json)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE

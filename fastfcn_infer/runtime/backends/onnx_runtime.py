@@ -30,7 +30,7 @@ REQUIRES = ("onnxruntime",)
 PROFILE = RuntimeProfile(batch=8, activations=1.5, weights=0.0)
 
 _NAME = __name__.rpartition(".")[2]
-_ERRORS_ONLY = 3  # log severity; what matters arrives as exceptions
+_FATAL_ONLY = 4  # log severity; errors arrive as exceptions, and are not printed, too
 
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
@@ -144,7 +144,7 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
             _load_libraries(onnxruntime)

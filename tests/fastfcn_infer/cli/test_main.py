@@ -70,7 +70,6 @@ def test_every_command_takes_json_and_says_so(
 @pytest.mark.parametrize(
     "words",
     [
-        [],
         ["frobnicate"],
         ["predict"],
         ["predict", "a.jpg", "-o"],
