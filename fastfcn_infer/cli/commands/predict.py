@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make results that exist again, and overwrite them",
     )
+    add("--quiet", action="store_true", help="print nothing but failures and warnings")
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
     command.add_model_arguments(parser)
@@ -108,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
-        Progress("predict", total=len(found), unit="pictures") as bar,
+        Progress("predict", total=len(found), unit="pictures", visible=not arguments.quiet) as bar,
     ):
         segmenter.procedure = chosen(segmenter.model)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
@@ -123,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{len(reports)} of {len(found)} pictures are done; the same command continues there",
                 *error.args,
             ) from error
-    _print(reports, skipped, as_json=arguments.json)
+    _print(reports, skipped, as_json=arguments.json, quiet=arguments.quiet)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
 
@@ -289,11 +290,12 @@ def _raster(
             "made together with it; --force makes both."
         )
     line = "\r\x1b[K" if sys.stderr.isatty() else ""  # over the bar
-    print(
-        f"{line}{job.source}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
-        f"with the procedure {windows.kind}",
-        file=sys.stderr,
-    )
+    if not arguments.quiet:
+        print(
+            f"{line}{job.source}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
+            f"with the procedure {windows.kind}",
+            file=sys.stderr,
+        )
     job.target.parent.mkdir(parents=True, exist_ok=True)
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     result = segmenter.predict_raster(
@@ -315,13 +317,17 @@ def _raster(
     }
 
 
-def _print(reports: list[dict[str, Any]], skipped: "Skipped", *, as_json: bool) -> None:
+def _print(
+    reports: list[dict[str, Any]], skipped: "Skipped", *, as_json: bool, quiet: bool
+) -> None:
     if as_json:
         print(json.dumps(reports, indent=2, ensure_ascii=False))
         return
     for report in reports:
         if report["status"] == "failed":
             print(f"failed: {report['source']}: {report['error']}", file=sys.stderr)
+    if quiet:
+        return
     count = {
         status: sum(report["status"] == status for report in reports)
         for status in ("done", "exists", "failed")

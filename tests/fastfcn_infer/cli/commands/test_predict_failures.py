@@ -106,3 +106,14 @@ def test_an_interruption_says_how_many_are_done(
 def test_the_command_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "predict" in capsys.readouterr().out
+
+
+def test_quiet_prints_failures_only(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "in" / "notes.txt").write_text("x")
+    assert main([*WORDS, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    (here / "in" / "d.png").write_text("text")
+    assert main([*WORDS, "--quiet"]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("failed: in/d.png: ")
