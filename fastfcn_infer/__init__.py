@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import UnknownName as UnknownName
     from fastfcn_infer.errors import VerificationError as VerificationError
     from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
+    from fastfcn_infer.inference.forecast import Plan as Plan
     from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
     from fastfcn_infer.raster.predict import RasterResult as RasterResult
     from fastfcn_infer.runtime.backend import RuntimeFacts as RuntimeFacts
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Dataset": "data.dataset",
     "Evaluation": "evaluation.evaluate",
+    "Plan": "inference.forecast",
     "RasterResult": "raster.predict",
     "Report": "benchmark.report",
     "RuntimeFacts": "runtime.backend",

@@ -13,17 +13,17 @@ import numpy as np
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
-from fastfcn_infer.errors import ImageError
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
 from fastfcn_infer.inference.conventions import choose_procedure
-from fastfcn_infer.inference.cost import cost
+from fastfcn_infer.inference.forecast import Plan
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.segmentation import Segmentation
-from fastfcn_infer.inference.views import Size, reduction
+from fastfcn_infer.inference.views import Size, check_size, reduction
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
-from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend, profile_of
-from fastfcn_infer.system.machine import cpu_budget, memory_budget
+from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
+from fastfcn_infer.runtime.pace import Planner
+from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.record import to_json
 from fastfcn_infer.system.stopwatch import timed
 from fastfcn_infer.system.version import __version__
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from fastfcn_infer.raster.predict import RasterResult
 
 
-_SIZES_KNOWN = 256  # of pictures, with estimates that are kept
 MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
 
 
@@ -50,9 +49,8 @@ class Segmenter:
         """Combine a checked artifact and an opened graph; usually called by `from_pretrained`."""
         self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
+        self._planner = Planner(backend, artifact.model)
         self._warned = False  # that pictures are shrunk
-        self._needed: dict[tuple[Size, Procedure], int] = {}  # estimates of memory, bytes
-        self._budget = memory_budget()
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
         self._provenance = _provenance(artifact, backend.facts)
@@ -159,25 +157,6 @@ class Segmenter:
             '(procedure="tiles"; on the command line --procedure tiles). This is said once.'
         )
 
-    def _refuse_too_large(self, size: Size, procedure: Procedure) -> None:
-        """Refuse a picture that needs more memory than this machine or container has at all."""
-        if not self.runtime.device.startswith("cpu"):
-            return  # the estimate is of processors
-        key = (size, procedure)
-        if key not in self._needed:
-            if len(self._needed) >= _SIZES_KNOWN:
-                self._needed.clear()
-            profile = profile_of(self.runtime)
-            self._needed[key] = cost(self.model, [size], procedure, profile=profile).memory.total
-        budget = self._budget
-        if budget is not None and self._needed[key] > budget.bytes:
-            raise ImageError(
-                f"a picture of {size[0]} x {size[1]} pixels (height x width) needs about "
-                f"{self._needed[key] / 2**30:.1f} GiB with the procedure {procedure.kind}, more than "
-                f"{budget.reason}, {budget.bytes / 2**30:.1f} GiB. The procedure tiles "
-                "(--procedure tiles) needs less, or make the picture smaller."
-            )
-
     def made_by(self, procedure: Procedure, depth: int | None) -> dict[str, str]:
         """Return the provenance of a result: everything that its labels depend on but the picture."""
         return {
@@ -223,10 +202,16 @@ class Segmenter:
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, depth=depth, max_pixels=max_pixels)
-        size = pixels.shape[0], pixels.shape[1]
+        size = (pixels.shape[0], pixels.shape[1])
         self._warn_if_shrunk(size, chosen)
-        self._refuse_too_large(size, chosen)
-        (found,) = segment([pixels], self.model, self._backend, procedure=chosen, timings=timings)
+        (found,) = segment(
+            [pixels],
+            self.model,
+            self._backend,
+            procedure=chosen,
+            batch=self._planner.batch(size, chosen),
+            timings=timings,
+        )
         return Segmentation(found, self._names, self._colors, pixels, timings, provenance)
 
     __call__ = predict
@@ -281,6 +266,55 @@ class Segmenter:
             depth=depth,
             provenance=self.made_by(chosen, depth),
         )
+
+    def plan(self, size: Size, procedure: str | Procedure | None = None) -> Plan:
+        """Say what labelling a picture would take: views, calls, multiply-adds, memory, time.
+
+        No picture is read. The network is timed with an empty batch of the most frequent size of views,
+        which takes a few seconds, or a single view if that takes longer. The segmenter remembers
+        the result, also for views of nearly the same size.
+
+        Args:
+            size: height and width of the picture, pixels.
+            procedure: as in `predict`.
+
+        Raises:
+            ValueError: `size` is not two positive whole numbers, or the procedure is unknown, or the
+                model's output cannot give it.
+            ImageError: a picture of this size does not fit the model or the procedure.
+            BackendError: the runtime failed, or this segmenter was closed.
+        """
+        size = check_size(size)
+        chosen = self.procedure if procedure is None else choose_procedure(procedure, self.model)
+        return self._planner.plan(size, chosen)
+
+    def plan_raster(
+        self,
+        source: str | os.PathLike[str],
+        procedure: str | Procedure = "tiles",
+        *,
+        max_memory: str | int = "1GiB",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        depth: int | None = None,
+    ) -> Plan:
+        """Say what `predict_raster` would take, as `plan` does; the raster is opened, not labelled.
+
+        Arguments and errors are those of `predict_raster`, but for the target.
+        """
+        from fastfcn_infer.raster.memory import parse_memory
+        from fastfcn_infer.raster.predict import survey_raster
+
+        chosen = choose_procedure(procedure, self.model)
+        size, batch, memory = survey_raster(
+            Path(source),
+            self.model,
+            self._planner.profile,
+            chosen,
+            max_memory=parse_memory(max_memory),
+            max_pixels=max_pixels,
+            depth=depth,
+        )
+        return self._planner.plan(size, chosen, batch=batch, memory=memory)
 
     def benchmark(
         self,

@@ -100,13 +100,13 @@ class Cost:
     """What some pictures cost that are labelled together.
 
     Args:
-        views: how many the network is fed.
+        views: of each picture.
         calls: of the network.
         multiply_adds: of all calls; None if the manifest does not count them.
         memory: at the peak.
     """
 
-    views: int
+    views: tuple[tuple[View, ...], ...]
     calls: tuple[Calls, ...]
     multiply_adds: int | None
     memory: Memory
@@ -149,7 +149,7 @@ def cost(
     if model.input.shape[0] is not None:
         calls = tuple(Calls(c.canvas, model.input.shape[0], c.count) for c in calls)
     return Cost(
-        sum(groups.values()),
+        tuple(views),
         calls,
         multiply_adds(model, sum(prod(c.canvas) * c.views * c.count for c in calls)),
         Memory(
@@ -193,38 +193,6 @@ def network_bytes(model: Model, canvas: Size, views: int, profile: RuntimeProfil
     # Runtimes copy what they are fed, and hold what they return twice for a moment.
     moved = batch_bytes(model, canvas, views) + 2 * views * output_bytes(model, canvas)
     return int(activations + moved + profile.weights * 4 * model.network.parameters)
-
-
-def batch_within(
-    model: Model,
-    size: Size,
-    procedure: Procedure,
-    memory: int,
-    *,
-    profile: RuntimeProfile = RuntimeProfile(),
-) -> int:
-    """Return the best batch of a runtime, or the largest below it that the memory allows.
-
-    Args:
-        model: the description of the graph.
-        size: height and width of the picture.
-        procedure: how it becomes labels.
-        memory: that may be used beyond the opened model, bytes.
-        profile: of the runtime.
-
-    Returns:
-        At least 1: what one view takes is not decided here.
-
-    Raises:
-        ImageError: the picture does not fit the model.
-    """
-    batch = profile.batch
-    while batch > 1:
-        found = cost(model, [size], procedure, profile=profile, batch=batch)
-        if found.memory.total <= memory:
-            break
-        batch //= 2
-    return batch
 
 
 def _calls(canvas: Size, count: int, most: int) -> list[Calls]:

@@ -4,6 +4,7 @@ Source: reference/fastfcn_semantics.md, section 4, for the sizes.
 """
 
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -11,6 +12,7 @@ from typing import TypeAlias
 from fastfcn_infer.artifact.limits import LONGEST_SIDE, check_picture
 from fastfcn_infer.artifact.procedure import SMALLEST, Frame, Procedure, Resize, Windows
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.system.excerpt import excerpt
 
 Size: TypeAlias = tuple[int, int]  # height, width
 
@@ -65,6 +67,24 @@ class View:
     window: Window | None = None
     flipped: bool = False
     scale: int = 0
+
+
+def check_size(size: object) -> Size:
+    """Return the size of a picture, height and width, as a user gives it.
+
+    Raises:
+        ValueError: it is not two positive whole numbers.
+    """
+    try:
+        height, width = (operator.index(side) for side in size)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        height = width = 0
+    if isinstance(size, str | bytes) or height < 1 or width < 1:
+        raise ValueError(
+            f"{excerpt(size)} is not the size of a picture; height and width, two whole numbers of "
+            "pixels from 1 up, were expected, such as (720, 1280)"
+        )
+    return height, width
 
 
 def plan(

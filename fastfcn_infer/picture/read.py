@@ -87,6 +87,8 @@ _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     8: lambda picture: cv2.rotate(picture, cv2.ROTATE_90_COUNTERCLOCKWISE),
 }
 
+_ON_ITS_SIDE = (5, 6, 7, 8)  # height and width are exchanged
+
 _TO_RGB = {
     ("rgb", 4): cv2.COLOR_RGBA2RGB,
     ("bgr", 3): cv2.COLOR_BGR2RGB,
@@ -175,6 +177,17 @@ def read_size(path: Path) -> tuple[tuple[int, int], int]:
         return (image.height, image.width), image.getexif().get(ORIENTATION, 1)
     header = read_header(data, where)
     return (header.height, header.width), header.orientation
+
+
+def read_upright_size(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+    """Read the height and width that `read_picture` would return, without decoding the picture.
+
+    Raises:
+        ImageError: it cannot be opened, is of no allowed format, cut off, damaged, or too large.
+    """
+    (height, width), orientation = read_size(path)
+    _check_size(height, width, max_pixels, str(path))
+    return (width, height) if orientation in _ON_ITS_SIDE else (height, width)
 
 
 def _is_pillow(source: object) -> TypeGuard[PillowImage]:

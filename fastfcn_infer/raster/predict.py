@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import PRESETS, Procedure
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.inference.pipeline import Job, labelled
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.raster import geo, memory
@@ -161,6 +163,51 @@ def predict_raster(
         ) from error
 
 
+def survey_raster(
+    source: Path,
+    model: Model,
+    profile: RuntimeProfile,
+    procedure: Procedure,
+    *,
+    max_memory: int,
+    max_pixels: int,
+    depth: int | None,
+) -> tuple[Size, int, int]:
+    """Say how a raster would be labelled, without labelling it.
+
+    Returns:
+        Height and width, pixels; windows that the network would compute at a time; bytes beyond the
+        opened model.
+
+    Raises:
+        As `Segmenter.plan_raster`.
+    """
+    check_raster_procedure(procedure)
+    with open_raster(source, max_pixels, max_memory, depth) as opened:
+        rows = Rows(opened.source)
+        job, batch, needed = _planned(model, profile, procedure, opened, rows, max_memory)
+        return job.sizes[0], batch, needed
+
+
+def _planned(
+    model: Model,
+    profile: RuntimeProfile,
+    procedure: Procedure,
+    opened: Opened,
+    rows: Rows,
+    max_memory: int,
+) -> tuple[Job, int, int]:
+    """Return the job of a raster, the windows in a call, and the bytes that it takes."""
+    crop = 0 if procedure.windows is None else procedure.windows.crop[0]
+    reading = opened.memory(crop)
+
+    def job_of(batch: int) -> Job:
+        return Job([rows], model, procedure=procedure, batch=batch)
+
+    batch, job = memory.choose_batch(job_of, model, profile, reading, max_memory)
+    return job, batch, memory.estimate(job, model, profile, reading).total
+
+
 @dataclass(frozen=True, eq=False)
 class _Labelling:
     """One raster on its way to its labels."""
@@ -179,12 +226,9 @@ class _Labelling:
         """Label all bands and write the target."""
         model, rows = self.artifact.model, Rows(self.opened.source)
 
-        def job_of(batch: int) -> Job:
-            return Job([rows], model, procedure=self.procedure, batch=batch)
-
-        crop = 0 if self.procedure.windows is None else self.procedure.windows.crop[0]
-        reading, profile = self.opened.memory(crop), profile_of(self.backend.facts)
-        batch, job = memory.choose_batch(job_of, model, profile, reading, max_memory)
+        job, batch, needed = _planned(
+            model, profile_of(self.backend.facts), self.procedure, self.opened, rows, max_memory
+        )
         dtype, nodata = self._label_type()
         run = self._identity(batch)
         with Progress(self.target, run, dtype) as kept:
@@ -204,7 +248,7 @@ class _Labelling:
             nodata,
             resumed,
             batch,
-            memory.estimate(job, model, profile, reading).total,
+            needed,
             timings,
             provenance,
         )

@@ -91,6 +91,49 @@ def memory_budget(root: Path = Path("/")) -> MemoryBudget | None:
     return MemoryBudget(pages * os.sysconf("SC_PAGE_SIZE"), "the memory of this machine")
 
 
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Return how many bytes this process can still take, without swapping; None if unknown.
+
+    Args:
+        root: where ``proc`` and ``sys`` are; another folder in tests.
+
+    Source: Linux, proc(5) for MemAvailable; admin-guide/cgroup-v2 for memory.current and memory.stat:
+    cached files are counted there, and given up when memory is short.
+    """
+    found = []
+    for key, size in _sizes(root / "proc" / "meminfo"):
+        if key == "MemAvailable":
+            found.append(size)
+    for folder, version in _groups(root, "memory"):
+        limit = folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")
+        usage = folder / ("memory.current" if version == 2 else "memory.usage_in_bytes")
+        texts = [_read(file).strip() for file in (limit, usage)]
+        if all(text.isdecimal() for text in texts):
+            stat = dict(line.split()[:2] for line in _read(folder / "memory.stat").splitlines())
+            cached = int(stat.get("inactive_file", "0"))
+            found.append(max(0, int(texts[0]) - int(texts[1]) + cached))
+    if root == Path("/") and sys.platform == "linux":
+        found += _address_space()
+    return min(found, default=None)
+
+
+def _address_space() -> list[int]:
+    """Return what is left of the limit on this process's address space (``ulimit -v``)."""
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    used = dict(_sizes(Path("/proc/self/status"))).get("VmSize")
+    return [] if limit == resource.RLIM_INFINITY or used is None else [max(0, limit - used)]
+
+
+def _sizes(file: Path) -> Iterator[tuple[str, int]]:
+    """Yield the lines of a file that give sizes in kB, in bytes."""
+    for line in _read(file).splitlines():
+        key, _, value = line.partition(":")
+        if value.endswith(" kB"):
+            yield key, 1024 * int(value.split()[0])
+
+
 def cpu_model() -> str:
     """Return the name of the processor, or of its architecture if the system knows no more."""
     return cpu_fact("model name") or platform.processor() or platform.machine()

@@ -110,6 +110,7 @@ def test_every_error_and_every_class_that_functions_and_segmenters_return_is_pub
     assert found & set(NAMES) == {
         "Dataset",
         "Evaluation",
+        "Plan",
         "RasterResult",
         "Report",
         "RuntimeFacts",

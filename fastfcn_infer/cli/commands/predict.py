@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.artifact.procedure import Procedure
     from fastfcn_infer.cli.inputs import Job, Skipped
+    from fastfcn_infer.inference.forecast import Plan
     from fastfcn_infer.picture.tiff import Survey
     from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.progress import Progress
 
 SUMMARY = "segment pictures, given as files, folders or globs"
 KINDS = {
@@ -43,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("sources", nargs="+", metavar="SRC", help="picture, folder or glob")
-    add("-o", "--output", metavar="DIR", required=True, help="write the results there")
+    add("-o", "--output", metavar="DIR", help="write the results there")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="say what each size of picture would take: views, memory, time; write nothing",
+    )
     add(
         "-m",
         "--model",
@@ -100,9 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.max_pixels is not None and arguments.max_pixels < 1:
         raise ValueError(f"--max-pixels {arguments.max_pixels}: at least 1 was expected")
+    if arguments.output is None and not arguments.dry_run:
+        raise ValueError("-o DIR, where the results are written, is missing (or --dry-run)")
     parse_memory(arguments.max_memory)
     skipped = Skipped()
-    output = Path(arguments.output)
+    output = Path(arguments.output or ".")
     found = jobs(arguments.sources, output, recursive=arguments.recursive, skipped=skipped)
     reports = []
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
@@ -113,6 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         segmenter.procedure = chosen(segmenter.model)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
+        if arguments.dry_run:
+            return _dry_run(segmenter, found, windows, bar, arguments)
         if not arguments.force:
             _refuse_others(segmenter, found, kinds, windows, arguments)
         try:
@@ -127,6 +138,37 @@ def run(arguments: argparse.Namespace) -> int:
     _print(reports, skipped, as_json=arguments.json, quiet=arguments.quiet)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
+
+
+def _dry_run(
+    segmenter: "Segmenter",
+    found: "list[Job]",
+    windows: "Procedure | None",
+    bar: "Progress",
+    arguments: argparse.Namespace,
+) -> int:
+    """Print what labelling the pictures would take."""
+    from fastfcn_infer.cli.dry_run import Forecasts
+    from fastfcn_infer.picture.read import read_upright_size
+
+    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
+
+    def kind(path: Path) -> "Path | tuple[int, int]":
+        raster = windows is not None and _survey(path) is not None
+        return path if raster else read_upright_size(path, **limit)
+
+    def plan(kind: "Path | tuple[int, int]") -> "Plan":
+        if isinstance(kind, Path) and windows is not None:
+            return segmenter.plan_raster(
+                kind, windows, max_memory=arguments.max_memory, depth=arguments.depth, **limit
+            )
+        return segmenter.plan(kind)  # type: ignore[arg-type] # only rasters have a plan by path
+
+    forecasts = Forecasts(kind, plan)
+    for job in found:
+        forecasts.add(job.source)
+        bar.advance()
+    return forecasts.report(as_json=arguments.json)
 
 
 def _windows(

@@ -1,9 +1,11 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from fastfcn_infer.system.machine import cpu_budget, memory_budget
+from command_line import python
+from fastfcn_infer.system.machine import available_memory, cpu_budget, memory_budget
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +128,40 @@ def test_a_group_may_leave_less_memory(
 
 def test_the_memory_is_unknown_if_no_file_says_it(tmp_path: Path) -> None:
     assert memory_budget(tmp_path) is None
+
+
+def test_what_is_available_is_the_least_that_the_machine_and_its_groups_leave(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "a/memory.max": "9000000\n",
+        "a/memory.current": "5000000\n",
+        "a/memory.stat": "anon 1\ninactive_file 1000000\n",
+    }
+    root = group(tmp_path, "0::/a", files)
+    assert available_memory(root) == 5_000_000
+    (root / "proc" / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    2048 kB\n")
+    assert available_memory(root) == 2048 * 1024
+
+
+@pytest.mark.parametrize("text", ["max\n", "", "nonsense"])
+def test_a_group_without_a_limit_leaves_what_the_machine_has(tmp_path: Path, text: str) -> None:
+    root = group(tmp_path, "0::/a", {"a/memory.max": text, "a/memory.current": "5\n"})
+    (root / "proc" / "meminfo").write_text("MemAvailable: 2048 kB\n")
+    assert available_memory(root) == 2048 * 1024
+
+
+def test_what_is_available_is_unknown_if_no_file_says_it(tmp_path: Path) -> None:
+    assert available_memory(tmp_path) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is read on Linux")
+def test_a_limit_on_the_address_space_counts() -> None:
+    code = (
+        "import resource\n"
+        "from fastfcn_infer.system.machine import available_memory\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+        "found = available_memory()\n"
+        "assert found is not None and 0 < found < 1 << 30, found\n"
+    )
+    assert python("-c", code).returncode == 0

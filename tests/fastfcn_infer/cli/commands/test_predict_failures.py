@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fastfcn_infer import segmenter as module
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.runtime import pace as module
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system.machine import MemoryBudget
 from models import tiny_artifact

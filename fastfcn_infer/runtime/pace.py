@@ -1,0 +1,154 @@
+"""Plans for an opened network: batches that fit the memory, and its speed, measured when needed."""
+
+import functools
+import threading
+import time
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.manifest import Input, Model
+from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.cost import RuntimeProfile, cost
+from fastfcn_infer.inference.forecast import Plan, Rate, forecast, most_frequent
+from fastfcn_infer.inference.views import Size
+from fastfcn_infer.runtime.backend import Backend, profile_of
+from fastfcn_infer.system.machine import available_memory, memory_budget
+
+_LONGEST = 2.0  # seconds of a call that is repeated
+_SIZES_KNOWN = 1024
+_ALIKE = 1.25  # quotient of areas; a folder of thousands of sizes is measured for a few of them
+
+
+class Pace:
+    """Times the network, and remembers it for views of about the same area."""
+
+    def __init__(self, backend: Backend, given: Input) -> None:
+        self._backend, self._given = backend, given
+        self._known: dict[int, list[Rate]] = {}  # by the views in a call
+        self._lock = threading.Lock()
+
+    def rate(self, canvas: Size, views: int) -> Rate:
+        """Return how fast the network is.
+
+        One view is computed, which prepares the runtime for the size, and again if that took less than
+        two seconds; then the whole batch, twice, if both are expected to take as long together.
+
+        Args:
+            canvas: height and width of the views, pixels.
+            views: in a call, best as many as will be computed.
+
+        Raises:
+            BackendError: the runtime failed, or was closed.
+        """
+        with self._lock:
+            known = self._known.setdefault(views, [])
+            for rate in known:
+                if 1 / _ALIKE <= prod(rate.canvas) / prod(canvas) <= _ALIKE:
+                    return rate
+            known.append(self._measure(canvas, views))
+            return known[-1]
+
+    def _measure(self, canvas: Size, views: int) -> Rate:
+        fixed = self._given.shape[0]
+        one = fixed or 1
+        first = self._time(canvas, one)
+        if first > _LONGEST:
+            return Rate(canvas, one, first)
+        again = self._time(canvas, one)
+        if fixed is not None or views <= one or 2 * again * views > _LONGEST:
+            return Rate(canvas, one, min(first, again))
+        self._time(canvas, views)  # the first call of a shape is slow
+        return Rate(canvas, views, self._time(canvas, views))
+
+    def _time(self, canvas: Size, views: int) -> float:
+        batch: NDArray[np.uint8] | NDArray[np.float32]
+        if self._given.name == "pixels":
+            batch = np.zeros((views, *canvas, 3), np.uint8)
+        else:
+            batch = np.zeros((views, 3, *canvas), np.float32)
+        start = time.perf_counter()
+        self._backend.run(batch)
+        return time.perf_counter() - start
+
+
+class Planner:
+    """Chooses batches for an opened model, and says what pictures will take."""
+
+    def __init__(self, backend: Backend, model: Model) -> None:
+        self.profile: RuntimeProfile = profile_of(backend.facts)
+        self._model, self._device = model, backend.facts.device
+        self._pace = Pace(backend, model.input)
+        self._budget = memory_budget()
+        # Folders and films have many pictures of a size.
+        self._needed = functools.lru_cache(_SIZES_KNOWN)(self._memory)
+
+    def _memory(self, size: Size, procedure: Procedure, batch: int) -> int:
+        found = cost(self._model, [size], procedure, profile=self.profile, batch=batch)
+        return found.memory.total
+
+    def batch(self, size: Size, procedure: Procedure) -> int:
+        """Return how many views of a picture to compute at a time.
+
+        It is the best number for the runtime, or less where the available memory does not allow it.
+
+        Raises:
+            ImageError: the picture does not fit the model, or needs more memory, with one view at a
+                time, than this machine or container has at all.
+        """
+        if self._device.startswith("cpu"):  # the estimate is of processors
+            self._refuse_too_large(size, procedure)
+        free = None if procedure.is_whole else available_memory()
+        batch = self.profile.batch
+        while free is not None and batch > 1 and self._needed(size, procedure, batch) > free:
+            batch //= 2
+        return batch
+
+    def _refuse_too_large(self, size: Size, procedure: Procedure) -> None:
+        needed, budget = self._needed(size, procedure, 1), self._budget
+        if budget is not None and needed > budget.bytes:
+            raise ImageError(
+                f"a picture of {size[0]} x {size[1]} pixels (height x width) needs about "
+                f"{needed / 2**30:.1f} GiB with the procedure {procedure.kind}, more than "
+                f"{budget.reason}, {budget.bytes / 2**30:.1f} GiB. The procedure tiles "
+                "(--procedure tiles) needs less, or make the picture smaller."
+            )
+
+    def plan(
+        self,
+        size: Size,
+        procedure: Procedure,
+        *,
+        batch: int | None = None,
+        memory: int | None = None,
+    ) -> Plan:
+        """Say what labelling a picture takes.
+
+        Args:
+            size: height and width of the picture, pixels.
+            procedure: how it becomes labels.
+            batch: views in a call at most; None: as `batch` chooses.
+            memory: bytes that it takes; None: as `cost` estimates.
+
+        Raises:
+            ImageError: the picture does not fit the model.
+            BackendError: the runtime failed, or was closed.
+        """
+        most = self.batch(size, procedure) if batch is None else batch
+        found = cost(self._model, [size], procedure, profile=self.profile, batch=most)
+        usual = most_frequent(found.calls)
+        notes: tuple[str, ...] = ()
+        if self._device != "cpu":
+            notes = ("memory was measured on processors; what a GPU takes may differ",)
+        return forecast(
+            self._model,
+            size,
+            procedure,
+            found,
+            batch=most,
+            memory=found.memory.total if memory is None else memory,
+            rate=self._pace.rate(usual.canvas, usual.views),
+            notes=notes,
+        )
