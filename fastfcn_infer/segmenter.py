@@ -15,7 +15,7 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
-from fastfcn_infer.inference.conventions import choose_procedure
+from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.segmentation import Segmentation
@@ -93,7 +93,8 @@ class Segmenter:
             output_stride: of the backbone, only for a checkpoint; None: its dialect's published
                 default.
             procedure: how pictures become labels: a `Procedure`, or the name of a preset, such as
-                ``tiles`` or ``fastfcn-ms``; None: as the model's manifest says.
+                ``tiles`` or ``fastfcn-ms``, or ``published``, what the checkpoint's authors publish
+                their scores with; None: as the model's manifest says.
 
         Raises:
             ValueError: the procedure is unknown, or the model's output cannot give it; `dialect` or
@@ -107,7 +108,7 @@ class Segmenter:
             DeviceUnavailable: the device is not available.
         """
         if isinstance(procedure, str):
-            Procedure.preset(procedure)  # a wrong name is an error now, not after a conversion
+            check_name(procedure)  # a wrong name is an error now, not after a conversion
         conversion = Conversion(classes, dialect, output_stride)
         cache = None if cache_dir is None else Path(cache_dir)
         artifact = find_model(model, cache, conversion, local_files_only=local_files_only)

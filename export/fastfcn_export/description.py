@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from fastfcn_export.dialect.dialect import Recognised
-from fastfcn_export.dialect.procedure import notes, procedure, resize_text
+from fastfcn_export.dialect.procedure import notes, procedure, published, resize_text
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
 from fastfcn_export.request import Request
 from fastfcn_export.target.targets import cost
@@ -149,7 +149,11 @@ def model_of(
         network=network_facts(recognised),
         trained_on=() if recognised.trained is None else recognised.trained.learned_from,
     )
-    return replace(model, notes=notes(recognised, model, request.formats))
+    return replace(
+        model,
+        notes=notes(recognised, model, request.formats),
+        published=published(recognised, model),
+    )
 
 
 def description_text(description: Description) -> str:
@@ -190,6 +194,10 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
         classes_text([entry.name for entry in model.classes]),
         f"artifact {folder}, {len(manifest.files)} files, {size / 1e6:.1f} MB",
     ]
+    if model.published is not None:
+        lines.append(
+            f"scores   are published with the procedure {model.published.kind}: --procedure published"
+        )
     proof = manifest.verification
     if proof is None:
         lines.append("not verified (--verify off)")

@@ -226,6 +226,8 @@ class Model:
     notes: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
     # What the weights were trained on, pretraining of a backbone left out; empty: unknown.
     trained_on: tuple[TrainedOn, ...] = field(default=(), metadata=record.OMITTED)
+    # What the checkpoint's authors publish their scores with, if it is not `procedure`.
+    published: Procedure | None = field(default=None, metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be combined; the parts were checked each by itself."""

@@ -65,7 +65,8 @@ def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
         "--procedure",
         metavar="NAME",
         help="whole, tiles, or as the authors of a dialect evaluate: paddleseg[-slide|-ms-flip], "
-        "fastfcn[-ms], mmseg[-slide|-tta] (default: as the model's manifest says)",
+        "fastfcn[-ms], mmseg[-slide|-tta]; published: what the authors of the model publish scores "
+        "with (default: as the model's manifest says)",
     )
     add("--scales", metavar="S[,S]", help="sizes of the picture to look at, such as 0.75,1,1.25")
     add(
@@ -94,12 +95,11 @@ def choose(
     Raises:
         ValueError: the options make no sense, whatever the model.
     """
-    from fastfcn_infer.artifact.procedure import Procedure
-    from fastfcn_infer.inference.conventions import check_procedure, choose_procedure
+    from fastfcn_infer.inference.conventions import check_name, check_procedure, choose_procedure
 
     changes = _changes(arguments)
     name: str | None = arguments.procedure or otherwise
-    Procedure.preset(name or "whole", **changes)
+    check_name(name or "whole", **changes)
 
     def chosen(model: "Model") -> Procedure:
         found = choose_procedure(name, model)

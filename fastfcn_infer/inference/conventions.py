@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastfcn_infer.artifact.limits import LARGEST_ARRAY, check_array
 from fastfcn_infer.artifact.manifest import Input, Output
-from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.artifact.procedure import PRESETS, Procedure
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.bands import Band
 from fastfcn_infer.inference.views import Size, View
 
+PUBLISHED = "published"  # names the procedure of a manifest's `published`
 BATCH = 8  # views in one call of the network, where neither graph nor runtime say otherwise
 
 
@@ -41,26 +42,48 @@ class Conventions(Protocol):
     def procedure(self) -> Procedure:
         """How pictures are resized and padded."""
 
+    @property
+    def published(self) -> Procedure | None:
+        """What the authors publish their scores with, if it is not `procedure`."""
+
 
 def choose_procedure(wanted: str | Procedure | None, model: Conventions) -> Procedure:
     """Return the procedure that a user asks for.
 
     Args:
         wanted: a procedure, the name of a preset, ``whole`` for the one of the model's authors that
-            sees the whole picture once, or None for the model's own.
+            sees the whole picture once, ``published`` for what they publish their scores with, or
+            None for the model's own.
         model: its conventions.
 
     Raises:
-        ValueError: there is no such preset, or the model's output cannot give it.
+        ValueError: there is no such preset, the model's output cannot give it, or its manifest does
+            not name a published one.
     """
     if wanted is None:
         return model.procedure
+    if wanted == PUBLISHED:
+        if model.published is None:
+            raise ValueError(
+                f"The manifest of {model.name} names no published procedure beside its own, "
+                f"{model.procedure.kind}. Leave the option out, or name one of {', '.join(PRESETS)}."
+            )
+        wanted = model.published
     if wanted == "whole":
         own = model.procedure
         return own if own.is_whole else Procedure("whole", own.resize)
     found = Procedure.preset(wanted) if isinstance(wanted, str) else wanted
     check_procedure(found, model)
     return found
+
+
+def check_name(name: str, **changes: Any) -> None:
+    """Refuse the name of a procedure, and settings to change about it, before a model is known.
+
+    Raises:
+        ValueError: there is no such preset, or the settings do not go together.
+    """
+    Procedure.preset("whole" if name == PUBLISHED else name, **changes)
 
 
 def check_procedure(procedure: Procedure, model: Conventions) -> None:

@@ -20,7 +20,7 @@ from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.network.primitives import Weights, float_array
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.manifest import ClassInfo
-from fastfcn_infer.artifact.procedure import Resize
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.errors import CheckpointError, UnknownDialect
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import excerpt, printable
@@ -101,6 +101,10 @@ class Dialect(Protocol):
         """Return how the authors size pictures of a data set; None: not at all."""
         ...
 
+    def published(self, classes: str | None) -> Procedure | None:
+        """Return what the authors score a data set with; None: the whole picture once, as `resize` says."""
+        ...
+
 
 @dataclass(frozen=True)
 class Recognised:
@@ -116,6 +120,7 @@ class Recognised:
         assumed: what the keys could not tell, in sentences.
         unused: why keys were left out -> how many.
         resize: how the authors size pictures of a data set; see `Dialect`.
+        published: what they score a data set with; see `Dialect`.
         trained: the checkpoint's own description; None if absent.
         found: which of several sets of weights was taken, and other choices that the file left open,
             in sentences.
@@ -133,6 +138,7 @@ class Recognised:
     assumed: tuple[str, ...]
     unused: Mapping[str, int]
     resize: Callable[[str | None], Resize | None]
+    published: Callable[[str | None], Procedure | None]
     trained: Trained | None = None
     found: tuple[str, ...] = ()
     named: tuple[ClassInfo, ...] | None = None
@@ -196,7 +202,15 @@ def recognise(
     )
     assumed = () if output_stride else (_assumed(name, architecture.backbone),)
     return Recognised(
-        name, architecture, file.CONVENTIONS, weights, stride, assumed, unused, file.resize
+        name,
+        architecture,
+        file.CONVENTIONS,
+        weights,
+        stride,
+        assumed,
+        unused,
+        resize=file.resize,
+        published=file.published,
     )
 
 

@@ -10,6 +10,7 @@ from fastfcn_export.dialect.dialect import Recognised
 from fastfcn_infer.artifact.class_table import class_table, class_table_names
 from fastfcn_infer.artifact.manifest import ClassInfo, Model
 from fastfcn_infer.artifact.procedure import SMALLEST, Procedure, Resize
+from fastfcn_infer.inference.conventions import check_procedure
 from fastfcn_infer.inference.views import resized
 
 
@@ -40,6 +41,24 @@ def procedure(
             "Python: accept_own_size=True)."
         )
     return Procedure("whole", None)
+
+
+def published(recognised: Recognised, model: Model) -> Procedure | None:
+    """Return what the authors publish their scores with; None if the graph cannot give it.
+
+    The default stays the whole picture once: the original code's procedure costs more than four times as much.
+
+    Args:
+        recognised: the checkpoint.
+        model: the description of the graph.
+    """
+    found = recognised.published(table_of(model.classes))
+    if found is not None:
+        try:
+            check_procedure(found, model)
+        except ValueError:  # labels cannot be merged, nor logits that a threshold shifts
+            return None
+    return found
 
 
 def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ class _Conventions:
     output: Output
     align_corners: bool
     procedure: Procedure
+    published: Procedure | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset) -> "_Conventions":

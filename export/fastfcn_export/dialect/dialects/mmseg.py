@@ -4,6 +4,7 @@ Source: reference/fastfcn_semantics.md, columns (d).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fastfcn_export.dialect.dialect import IMAGENET_MEAN, IMAGENET_STD, TORCH_NORM, Conventions
 from fastfcn_export.dialect.keys import Keys
@@ -19,7 +20,7 @@ from fastfcn_export.network.architecture import (
     Psp,
     Stage,
 )
-from fastfcn_infer.artifact.procedure import Resize
+from fastfcn_infer.artifact.procedure import Kind, Procedure, Resize
 
 CONVENTIONS = Conventions(
     align_corners=False,
@@ -157,3 +158,13 @@ def resize(classes: str | None) -> Resize | None:
     """Fit pictures into 2048 x 512, Cityscapes into 2048 x 1024 (4.4)."""
     limit = 1024 if classes == "cityscapes" else 512
     return Resize("fit", 2048, align_corners=False, limit=limit)
+
+
+def published(classes: str | None) -> Procedure | None:
+    """Resize logits twice, to the network's input and then to the picture (4.4).
+
+    It costs what the whole picture once costs, and differs at the borders of classes only.
+    """
+    usual = Procedure.preset("mmseg")
+    kind: Kind = "mmseg" if resize(classes) == usual.resize else "custom"
+    return replace(usual, kind=kind, resize=resize(classes))

@@ -9,7 +9,7 @@ from fastfcn_export.dialect import original_names
 from fastfcn_export.dialect.dialect import IMAGENET_MEAN, IMAGENET_STD, PADDLE_NORM, Conventions
 from fastfcn_export.dialect.keys import Keys
 from fastfcn_export.network.architecture import Architecture
-from fastfcn_infer.artifact.procedure import Resize
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 
 CONVENTIONS = Conventions(
     align_corners=True,
@@ -42,3 +42,8 @@ def layers(architecture: Architecture) -> Mapping[str, tuple[str, str]]:
 def resize(classes: str | None) -> Resize | None:
     """Bring the short side to 480 pixels (4.2); the port crops then, we keep the whole picture."""
     return Resize("short_side", CROP_SIZE, align_corners=False)
+
+
+def published(classes: str | None) -> Procedure | None:
+    """Return None: the port's test scripts call torch and cannot run; it scores in its validation (4.2)."""
+    return None

@@ -15,7 +15,7 @@ from fastfcn_export.network.architecture import (
     Jpu,
     Stage,
 )
-from fastfcn_infer.artifact.procedure import Resize
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 
 CONVENTIONS = Conventions(
     align_corners=False,
@@ -116,4 +116,9 @@ def layers(architecture: Architecture) -> Mapping[str, tuple[str, str]]:
 
 def resize(classes: str | None) -> Resize | None:
     """Return None: pictures keep their own size (4.3)."""
+    return None
+
+
+def published(classes: str | None) -> Procedure | None:
+    """Return None: the whole picture once is what its table of results begins with (4.3)."""
     return None

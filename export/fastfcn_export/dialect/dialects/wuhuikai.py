@@ -4,12 +4,13 @@ Source: reference/fastfcn_semantics.md, columns (a).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fastfcn_export.dialect import original_names
 from fastfcn_export.dialect.dialect import IMAGENET_MEAN, IMAGENET_STD, TORCH_NORM, Conventions
 from fastfcn_export.dialect.keys import Keys
 from fastfcn_export.network.architecture import Architecture
-from fastfcn_infer.artifact.procedure import Resize
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 
 CONVENTIONS = Conventions(
     align_corners=True,
@@ -42,3 +43,11 @@ def layers(architecture: Architecture) -> Mapping[str, tuple[str, str]]:
 def resize(classes: str | None) -> Resize | None:
     """Bring the long side to 520 pixels, interpolating the normalised picture (4.1)."""
     return Resize("long_side", BASE_SIZE, align_corners=True)
+
+
+def published(classes: str | None) -> Procedure | None:
+    """Six scales, two more for Cityscapes, windows and mirrors (4.1)."""
+    multiple = Procedure.preset("fastfcn-ms")
+    if classes != "cityscapes":
+        return multiple
+    return replace(multiple, kind="custom", scales=(*multiple.scales, 2.0, 2.25))
