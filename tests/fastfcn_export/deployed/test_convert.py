@@ -86,6 +86,7 @@ def test_the_lone_graph_describes_itself(tmp_path: Path) -> None:
 
 @needs_paddle
 @pytest.mark.slow  # starts Paddle in a process of its own
+@pytest.mark.filterwarnings("ignore:a picture of .* is shrunk")  # one case is of 64 x 64
 @pytest.mark.parametrize("case", TINY)
 def test_the_proof_compares_with_the_program_itself_and_leaves_a_self_test(
     tmp_path: Path, case: str
