@@ -12,7 +12,7 @@ from fastfcn_infer.artifact.limits import check_array
 from fastfcn_infer.artifact.manifest import Input, Triple
 from fastfcn_infer.artifact.procedure import Interpolation, Resize
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.inference.views import Size, View
+from fastfcn_infer.inference.views import Size, View, Window
 
 _MODES: Mapping[Interpolation, int] = {
     "linear": cv2.INTER_LINEAR,
@@ -117,31 +117,54 @@ def _normalised(
         ]
     ).reshape(3, 1, 1)
     parts = _Parts(given.padding, resize)
-    for (picture, view), planes in zip(looks, batch, strict=False):
-        part = parts.look(picture, view)
-        height, width = part.shape[:2]
-        if (height, width) != view.canvas:
-            planes[:] = padding
-        # Planes first: to take every third byte costs more than all the arithmetic. And into one
-        # array: three new ones cost as much as the splitting.
-        split = cv2.split(part, list(np.empty((3, height, width), part.dtype)))
-        for channel, plane in enumerate(split):
-            target = planes[channel, :height, :width]
-            _normalise(plane, given.mean[channel], given.std[channel], target)
-        _mirror(planes, view, rows=1)
+    before: tuple[Look, NDArray[np.float32]] | None = None
+    for look, planes in zip(looks, batch, strict=False):
+        picture, view = look
+        if before is not None and _are_mirrored(before[0], look):
+            _flip(before[1], planes, before[0][1], view)
+        else:
+            height, width = _covered(view)
+            if (height, width) != view.canvas:
+                planes[:] = padding
+            parts.normalise(picture, view, given, planes[:, :height, :width])
+            _mirror(planes, view, rows=1)
+        before = look, planes
     batch[len(looks) :] = padding
     return batch
 
 
-def _normalise(plane: Pixels, mean: float, std: float, target: NDArray[np.float32]) -> None:
-    """Normalise one channel (h, w) into `target`."""
-    if plane.dtype == np.uint8:
-        # A byte has 256 values: one look-up does all the arithmetic, in one pass over the plane.
-        table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
-        cv2.LUT(plane, table, dst=target)
-    else:
-        np.multiply(plane, np.float32(1 / (255 * std)), out=target)
-        target -= np.float32(mean / std)
+def _are_mirrored(one: Look, other: Look) -> bool:
+    """Tell whether two views show the same, but for being mirrored."""
+    first, second = (replace(v, mirrored=False, flipped=False, scale=0) for _, v in (one, other))
+    return one[0] is other[0] and first == second
+
+
+def _flip(
+    source: NDArray[np.float32], target: NDArray[np.float32], one: View, other: View
+) -> None:
+    """Copy the planes of one view to those of another that shows them mirrored."""
+    turned, over = one.mirrored != other.mirrored, one.flipped != other.flipped
+    if not turned and not over:
+        target[:] = source
+        return
+    code = -1 if turned and over else int(turned)
+    for plane, into in zip(source, target, strict=True):
+        cv2.flip(plane, code, into)
+
+
+def _normalise(part: Pixels, given: Input, planes: NDArray[np.float32]) -> None:
+    """Normalise pixels (h, w, 3) into planes (3, h, w)."""
+    # Planes first: to take every third byte costs more than all the arithmetic. And into one
+    # array: three new ones cost as much as the splitting.
+    split = cv2.split(part, list(np.empty((3, *part.shape[:2]), part.dtype)))
+    for plane, target, mean, std in zip(split, planes, given.mean, given.std, strict=True):
+        if plane.dtype == np.uint8:
+            # A byte has 256 values: one look-up does all the arithmetic, in one pass over the plane.
+            table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
+            cv2.LUT(plane, table, dst=target)
+        else:
+            np.multiply(plane, np.float32(1 / (255 * std)), out=target)
+            target -= np.float32(mean / std)
 
 
 class _Parts:
@@ -150,17 +173,32 @@ class _Parts:
     def __init__(self, padding: Triple, resize: Resize | None) -> None:
         self._padding, self._resize = padding, resize
         self._last: tuple[Picture, View, Pixels] | None = None
+        self._normal: tuple[Pixels, NDArray[np.float32]] | None = None
 
     def look(self, picture: Picture, view: View) -> Pixels:
         """Return what a view shows, before it is padded and mirrored."""
         window = view.window
         if window is None:
             return self._whole(picture, view)
-        rows = slice(window.top, window.top + window.height)
-        columns = slice(window.left, window.left + window.width)
-        if (view.top, view.left, *view.size) == (0, 0, *picture.shape[:2]) and view.frame is None:
+        rows, columns = _inside(window)
+        if _cuts_the_picture(picture, view):
             return picture[rows, columns]  # no more of it is read than the window
         return self._whole(picture, view)[rows, columns]
+
+    def normalise(
+        self, picture: Picture, view: View, given: Input, planes: NDArray[np.float32]
+    ) -> None:
+        """Normalise what a view shows into planes (3, h, w)."""
+        if view.window is None or _cuts_the_picture(picture, view):
+            _normalise(self.look(picture, view), given, planes)
+            return
+        # Windows overlap: the resized picture is normalised once for all of them.
+        whole = self._whole(picture, view)
+        if self._normal is None or self._normal[0] is not whole:
+            self._normal = whole, np.empty((3, *whole.shape[:2]), np.float32)
+            _normalise(whole, given, self._normal[1])
+        rows, columns = _inside(view.window)
+        planes[:] = self._normal[1][:, rows, columns]
 
     def _whole(self, picture: Picture, view: View) -> Pixels:
         if self._last is not None:
@@ -176,6 +214,28 @@ class _Parts:
             part = _resized(part, view.size, self._resize)
         self._last = (picture, view, part)
         return part
+
+
+def _inside(window: Window) -> tuple[slice, slice]:
+    """Return the rows and the columns of a window; they may end beyond the picture."""
+    return (
+        slice(window.top, window.top + window.height),
+        slice(window.left, window.left + window.width),
+    )
+
+
+def _cuts_the_picture(picture: Picture, view: View) -> bool:
+    """Tell whether the picture is neither padded nor resized before windows are cut."""
+    return (view.top, view.left, *view.size, view.frame) == (0, 0, *picture.shape[:2], None)
+
+
+def _covered(view: View) -> Size:
+    """Return the height and the width of the part of a canvas that is not padding."""
+    if view.window is None:
+        return view.size
+    height, width = view.size
+    window = view.window
+    return min(window.height, height - window.top), min(window.width, width - window.left)
 
 
 def _mirror(canvas: NDArray[Any], view: View, *, rows: int) -> None:
@@ -251,7 +311,9 @@ def resize_align_corners(picture: Pixels, size: Size) -> NDArray[np.float32]:
     for first in range(0, size[0], step):
         band = slice(first, first + step)
         rows = _lerp(picture[top[band]], picture[bottom[band]], down[band, None, None])
-        resized[band] = _lerp(rows[:, left], rows[:, right], across[:, None])
+        # To gather columns of three numbers takes several times as long as to turn them into rows.
+        turned = cv2.transpose(rows)
+        cv2.transpose(_lerp(turned[left], turned[right], across[:, None, None]), resized[band])
     return resized
 
 
@@ -262,6 +324,9 @@ def _between(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.int
 
 
 def _lerp(low: Pixels, high: Pixels, share: NDArray[Any]) -> NDArray[np.float32]:
-    low = low.astype(np.float32)
-    result: NDArray[np.float32] = low + (high.astype(np.float32) - low) * share
+    """Interpolate between arrays that are not needed afterwards."""
+    low, result = low.astype(np.float32, copy=False), high.astype(np.float32, copy=False)
+    result -= low
+    result *= share
+    result += low
     return result
