@@ -64,18 +64,24 @@ def race(candidates: Mapping[str, Callable[[], object]], *, repeats: int) -> dic
 
 
 def laps(
-    candidates: Mapping[str, Callable[[], object]], *, repeats: int, pause: float = 0.0
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int,
+    pause: float = 0.0,
+    warm: bool = True,
 ) -> dict[str, list[float]]:
     """Time several functions in turn and return the seconds of every call.
 
     Args:
         candidates: functions by name; each is called once more than counted.
         repeats: how many calls of each to time.
+        warm: False: all were called before, and every call is counted.
         pause: seconds to wait before each call; runtimes' idle threads keep spinning for a
             while and would slow the next candidate.
     """
-    for function in candidates.values():
-        function()
+    if warm:
+        for function in candidates.values():
+            function()
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repeats):
         for name, function in candidates.items():

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from command_line import python
 from fastfcn_infer.artifact.manifest import Input
-from fastfcn_infer.artifact.procedure import Resize
+from fastfcn_infer.artifact.procedure import PRESETS, Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.preprocess import prepare, resize_align_corners
-from fastfcn_infer.inference.views import View
+from fastfcn_infer.inference.views import View, plan
 from tiny_reference import normalised, upsampled
 
 GIVEN = Input("image", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (0.0, 0.5, 1.0))
@@ -315,3 +315,21 @@ def test_the_picture_is_not_changed() -> None:
     for resize in (None, LONG):
         prepare([(picture, view(picture, (50, 50), (60, 60)))], GIVEN, resize)
     np.testing.assert_array_equal(picture, before)
+
+
+@pytest.mark.parametrize("fed", [GIVEN, PIXELS], ids=["image", "pixels"])
+@pytest.mark.parametrize("name", ["fastfcn-ms", "paddleseg-slide", "mmseg-slide", "mmseg-tta"])
+def test_views_that_share_a_batch_are_what_each_is_alone(fed: Input, name: str) -> None:
+    picture, procedure = noise(500, 700), PRESETS[name]
+    views = plan(procedure, (None, None), (500, 700))
+    canvas = views[-1].canvas
+    alike = [(picture, one) for one in views if one.canvas == canvas][:6]
+    together = prepare(alike, fed, procedure.resize)
+    for look, found in zip(alike, together, strict=True):
+        (alone,) = prepare([look], fed, procedure.resize)
+        np.testing.assert_array_equal(found, alone)
+        plain = replace(look[1], mirrored=False, flipped=False)
+        (unturned,) = prepare([(picture, plain)], fed, procedure.resize)
+        axis = 2 if fed is GIVEN else 1
+        expected = np.flip(unturned, axis) if look[1].mirrored else unturned
+        np.testing.assert_array_equal(found, expected)
