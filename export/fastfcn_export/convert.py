@@ -16,7 +16,7 @@ from fastfcn_export.dialect.config.read import read_config
 from fastfcn_export.dialect.dialect import Recognised, load_dialect, recognise
 from fastfcn_export.dialect.meta import named_classes
 from fastfcn_export.dialect.one_logit import as_written, binary_classes, label_count
-from fastfcn_export.dialect.own import is_own, recognise_own
+from fastfcn_export.dialect.own import NAME, is_own, recognise_own
 from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.dialect.weights import Chosen, choose
 from fastfcn_export.request import PathLike, Request
@@ -173,7 +173,7 @@ def describe_checkpoint(
 
 
 def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
-    if request.dialect is not None:
+    if request.dialect not in (None, NAME):
         load_dialect(request.dialect)  # a wrong name is an error now, whatever the file holds
     try:
         chosen = checkpoint.reading(
