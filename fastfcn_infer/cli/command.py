@@ -101,7 +101,7 @@ def choose(
     name: str | None = arguments.procedure or otherwise
     check_name(name or "whole", **changes)
 
-    def chosen(model: "Model") -> Procedure:
+    def chosen(model: "Model") -> "Procedure":
         found = choose_procedure(name, model)
         if changes:
             found = replace(found, kind="custom", **changes)
