@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastfcn_infer.artifact.manifest import Model
-    from fastfcn_infer.artifact.procedure import Procedure
+    from fastfcn_infer.artifact.procedure import Procedure, Windows
 
 _PACKAGE = "fastfcn_infer.cli.commands"
 
@@ -93,13 +93,19 @@ def choose(
         otherwise: the preset that is used and changed without ``--procedure``; None: the model's own.
 
     Raises:
-        ValueError: the options make no sense, whatever the model.
+        ValueError: the options make no sense, whatever the model; lists all faults.
     """
+    from fastfcn_infer.artifact.procedure import refuse
     from fastfcn_infer.inference.conventions import check_name, check_procedure, choose_procedure
 
-    changes = _changes(arguments)
+    changes, faults = _changes(arguments)
     name: str | None = arguments.procedure or otherwise
-    check_name(name or "whole", **changes)
+    for base, settings in ((name or "whole", {}), ("whole", changes)):
+        try:
+            check_name(base, **settings)
+        except ValueError as error:
+            faults.append(str(error))
+    refuse(faults)
 
     def chosen(model: "Model") -> "Procedure":
         found = choose_procedure(name, model)
@@ -111,32 +117,43 @@ def choose(
     return chosen
 
 
-def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings of a procedure that were given apart from its name."""
+def _changes(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings of a procedure that were given apart from its name, and what is wrong."""
     changes: dict[str, Any] = {}
-    if arguments.scales is not None:
-        changes["scales"] = tuple(_numbers("--scales", arguments.scales))
+    faults: list[str] = []
     if arguments.mirror is not None:
         changes["mirror"] = arguments.mirror
     if arguments.merge is not None:
         changes["merge"] = arguments.merge
-    if arguments.stride is not None and arguments.crop is None:
-        raise ValueError("--stride needs --crop, the size of the windows")
-    if arguments.crop is not None:
-        from fastfcn_infer.artifact.procedure import Windows
+    for setting, read in (("scales", _scales), ("windows", _windows)):
+        try:
+            found = read(arguments)
+        except ValueError as error:
+            faults.append(str(error))
+        else:
+            changes |= {} if found is None else {setting: found}
+    return changes, faults
 
-        stride = None if arguments.stride is None else _sides("--stride", arguments.stride)
-        changes["windows"] = Windows(_sides("--crop", arguments.crop), stride)
-    return changes
 
-
-def _numbers(option: str, text: str) -> list[float]:
+def _scales(arguments: argparse.Namespace) -> tuple[float, ...] | None:
+    text = arguments.scales
     try:
-        return [float(word) for word in text.split(",")]
+        return None if text is None else tuple(float(word) for word in text.split(","))
     except ValueError as error:
         raise ValueError(
-            f"{option} {text}: numbers separated by commas were expected, such as 0.75,1,1.25"
+            f"--scales {text}: numbers separated by commas were expected, such as 0.75,1,1.25"
         ) from error
+
+
+def _windows(arguments: argparse.Namespace) -> "Windows | None":
+    if arguments.crop is None:
+        if arguments.stride is not None:
+            raise ValueError("--stride needs --crop, the size of the windows")
+        return None
+    from fastfcn_infer.artifact.procedure import Windows
+
+    stride = None if arguments.stride is None else _sides("--stride", arguments.stride)
+    return Windows(_sides("--crop", arguments.crop), stride)
 
 
 def _sides(option: str, text: str) -> tuple[int, int]:

@@ -182,11 +182,11 @@ def test_a_base_that_is_no_report_or_has_no_such_row_is_exit_code_2(
     assert seen == {}
 
 
-def test_a_runtime_that_is_not_there_is_exit_code_5(
+def test_a_runtime_that_is_unknown_is_a_wrong_argument(
     capsys: pytest.CaptureFixture[str], seen: dict[str, Any]
 ) -> None:
     code, _, err = run(capsys, EMBEDDED, "--backend", "onnx_runtime,frob")
-    assert code == 5
+    assert code == 2
     assert "'frob' is unknown" in err
 
 

@@ -298,6 +298,14 @@ def test_from_a_shell_results_are_on_standard_output_and_failures_on_standard_er
         (["--crop", "64", "--stride", "65"], "missed"),
         (["--crop", "1x2x3"], "HEIGHTxWIDTH"),
         (["--stride", "10"], "--crop"),
+        (
+            ["--scales", "0", "--crop", "20"],
+            "at least 33 pixels a side; scales must be more than 0",
+        ),
+        (
+            ["--procedure", "tilez", "--scales", "x", "--stride", "9"],
+            "were expected, such as 0.75,1,1.25; --stride needs",
+        ),
     ],
 )
 def test_a_procedure_that_makes_no_sense_is_exit_code_2_before_anything_is_opened(
