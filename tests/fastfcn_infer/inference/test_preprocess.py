@@ -317,19 +317,19 @@ def test_the_picture_is_not_changed() -> None:
     np.testing.assert_array_equal(picture, before)
 
 
-@pytest.mark.parametrize("fed", [GIVEN, PIXELS], ids=["image", "pixels"])
+@pytest.mark.parametrize("given", [GIVEN, PIXELS], ids=["image", "pixels"])
 @pytest.mark.parametrize("name", ["fastfcn-ms", "paddleseg-slide", "mmseg-slide", "mmseg-tta"])
-def test_views_that_share_a_batch_are_what_each_is_alone(fed: Input, name: str) -> None:
+def test_views_that_share_a_batch_are_what_each_is_alone(given: Input, name: str) -> None:
     picture, procedure = noise(500, 700), PRESETS[name]
     views = plan(procedure, (None, None), (500, 700))
     canvas = views[-1].canvas
     alike = [(picture, one) for one in views if one.canvas == canvas][:6]
-    together = prepare(alike, fed, procedure.resize)
+    together = prepare(alike, given, procedure.resize)
     for look, found in zip(alike, together, strict=True):
-        (alone,) = prepare([look], fed, procedure.resize)
+        (alone,) = prepare([look], given, procedure.resize)
         np.testing.assert_array_equal(found, alone)
         plain = replace(look[1], mirrored=False, flipped=False)
-        (unturned,) = prepare([(picture, plain)], fed, procedure.resize)
-        axis = 2 if fed is GIVEN else 1
+        (unturned,) = prepare([(picture, plain)], given, procedure.resize)
+        axis = 2 if given is GIVEN else 1
         expected = np.flip(unturned, axis) if look[1].mirrored else unturned
         np.testing.assert_array_equal(found, expected)
