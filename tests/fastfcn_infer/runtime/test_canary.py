@@ -107,6 +107,28 @@ def artifact(request: pytest.FixtureRequest) -> Artifact:
     return found
 
 
+@pytest.mark.parametrize(
+    "procedure",
+    [
+        Procedure(windows=Windows(64, 40), scales=(1, 1.5), mirror="horizontal"),
+        Procedure("mmseg", PRESETS["mmseg"].resize, twice=True),
+    ],
+)
+def test_the_golden_picture_is_labelled_by_the_manifests_procedure_whatever_it_is(
+    tmp_path: Path, procedure: Procedure
+) -> None:
+    model = replace(tiny_model(CLASSES), procedure=procedure)
+    tiny_onnx(tmp_path / "model.onnx", model)
+    picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    (labels,) = segment([picture], model, Setting("right", right))
+    golden.write_golden(tmp_path, picture, labels)
+    seal(tmp_path, model, Source("a.pth", 1, "0" * 64), RECORD, {})
+    artifact = open_artifact(tmp_path)
+    settings = Settings(fast=rounding, safe=right)
+    name, _, notes = first_right("Engine 1", artifact, settings)
+    assert (name, notes) == ("fast", ())
+
+
 def test_a_right_setting_is_taken_in_silence(artifact: Artifact) -> None:
     settings = Settings(fast=rounding, safe=right)
     name, opened, notes = first_right("Engine 1", artifact, settings)
