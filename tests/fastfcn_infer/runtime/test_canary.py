@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact, seal
 from fastfcn_infer.artifact.manifest import Output, Source, Verification
+from fastfcn_infer.artifact.procedure import PRESETS, Procedure, Windows
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference.labels import labels_from_logits
+from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import plan
 from fastfcn_infer.runtime.canary import first_right
@@ -120,7 +122,7 @@ def test_the_golden_picture_is_labelled_by_the_manifests_procedure_whatever_it_i
     model = replace(tiny_model(CLASSES), procedure=procedure)
     tiny_onnx(tmp_path / "model.onnx", model)
     picture = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
-    (labels,) = segment([picture], model, Setting("right", right))
+    (labels,) = segment([picture], model, Opened(right))
     golden.write_golden(tmp_path, picture, labels)
     seal(tmp_path, model, Source("a.pth", 1, "0" * 64), RECORD, {})
     artifact = open_artifact(tmp_path)
