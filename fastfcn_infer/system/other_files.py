@@ -95,7 +95,8 @@ def _copy_modes(names: Iterable[str], old: Path, new: Path) -> None:
         folders |= {PurePosixPath(name), *PurePosixPath(name).parents}
     for folder in sorted(folders, reverse=True):  # inner ones first: an outer one may be read-only
         if (old / folder).is_dir() and not (old / folder).is_symlink():
-            shutil.copymode(old / folder, new / folder)
+            with contextlib.suppress(FileNotFoundError):  # another process replaces it just now
+                shutil.copymode(old / folder, new / folder)
 
 
 def _in_the_way(path: Path) -> str:
