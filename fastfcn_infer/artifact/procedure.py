@@ -5,12 +5,15 @@
 Source: reference/fastfcn_semantics.md, section 4.
 """
 
+import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field, fields, replace
+from operator import index
+from typing import Any, Literal, TypeAlias, get_args
 
 from fastfcn_infer.system import record
+from fastfcn_infer.system.excerpt import excerpt
 
 Interpolation = Literal["linear", "nearest", "cubic", "area", "lanczos4"]
 Kind = Literal[
@@ -151,23 +154,31 @@ class Windows:
         border: Literal["shift", "pad"] = "shift",
         weight: Literal["coverage", "gaussian"] = "coverage",
     ) -> None:
-        """Check that windows of this kind leave no pixel out."""
-        crop = (crop, crop) if isinstance(crop, int) else crop
+        """Check that windows of this kind leave no pixel out; all faults at once."""
+        faults: list[str] = []
+        sides = _sides("crop", crop, faults)
+        if sides and not all(SMALLEST <= side <= LARGEST_NUMBER for side in sides):
+            bound = (
+                f"at least {SMALLEST}" if min(sides) < SMALLEST else f"at most {LARGEST_NUMBER}"
+            )
+            faults.append(f"the crop {_x(sides)} must have {bound} pixels a side")
+            sides = None
         if stride is None:
-            stride = (max(1, crop[0] * 2 // 3), max(1, crop[1] * 2 // 3))
-        stride = (stride, stride) if isinstance(stride, int) else stride
-        faults = []
-        if not all(SMALLEST <= side <= LARGEST_NUMBER for side in crop):
-            faults.append(f"the crop {_x(crop)} must have at least {SMALLEST} pixels a side")
-        if not all(1 <= step <= side for step, side in zip(stride, crop, strict=True)):
+            steps: Sides | None = None if sides is None else _two_thirds(sides)
+        else:
+            steps = _sides("stride", stride, faults)
+        most = sides or (LARGEST_NUMBER, LARGEST_NUMBER)
+        if steps and not all(1 <= step <= side for step, side in zip(steps, most, strict=True)):
+            crop_text = f" {_x(sides)}" if sides else ""
             faults.append(
-                f"the stride {_x(stride)} must be from 1 to the crop {_x(crop)}, or pixels between "
+                f"the stride {_x(steps)} must be from 1 to the crop{crop_text}, or pixels between "
                 "windows would be missed"
             )
+        faults += _unknown("border", border, _BORDERS) + _unknown("weight", weight, _WEIGHTS)
         refuse(faults)
         for name, value in (
-            ("crop", crop),
-            ("stride", stride),
+            ("crop", sides),
+            ("stride", steps),
             ("border", border),
             ("weight", weight),
         ):
@@ -212,19 +223,53 @@ class Procedure:
 
     def __post_init__(self) -> None:
         """Check that the settings go together; all faults at once."""
-        faults = []
-        if not 1 <= len(self.scales) <= MOST_SCALES:
-            faults.append(f"1 to {MOST_SCALES} scales were expected, found {len(self.scales)}")
-        if not all(0 < scale <= 64 for scale in self.scales):
-            faults.append(f"scales must be more than 0 and at most 64, found {self.scales[:8]}")
-        for name, known in (("mirror", _MIRRORS), ("merge", _MERGES)):
-            if getattr(self, name) not in known:
-                faults.append(f"{name} {getattr(self, name)!r} is none of {', '.join(known)}")
+        faults = self._wrong_types()
+        faults += _unknown("kind", self.kind, get_args(Kind))
+        faults += _unknown("mirror", self.mirror, _MIRRORS)
+        faults += _unknown("merge", self.merge, _MERGES)
+        if faults:
+            refuse(faults)
         if not self.is_whole and (self.frame is not None or self.canvas is not None):
             faults.append("a frame or a canvas goes with one view of the whole picture only")
         if self.resize is not None and self.resize.rule == "exact" and self.scales != (1.0,):
             faults.append("scales need a resize that keeps the aspect ratio, or none")
         refuse(faults)
+
+    def _wrong_types(self) -> list[str]:
+        """Check what each setting is, and make a tuple of floats of the scales."""
+        faults = []
+        try:
+            given = tuple(self.scales)
+            if any(isinstance(scale, str | bool) for scale in given):
+                raise TypeError
+            scales = tuple(float(scale) for scale in given)
+        except (TypeError, ValueError, OverflowError):
+            faults.append(
+                f"scales {excerpt(self.scales)}: numbers were expected, such as (0.75, 1.0)"
+            )
+        else:
+            object.__setattr__(self, "scales", scales)
+            if not 1 <= len(scales) <= MOST_SCALES:
+                faults.append(f"1 to {MOST_SCALES} scales were expected, found {len(scales)}")
+            if not all(0 < scale <= 64 for scale in scales):
+                faults.append(f"scales must be more than 0 and at most 64, found {scales[:8]}")
+        for name, kind in (
+            ("resize", Resize),
+            ("frame", Frame),
+            ("canvas", Frame),
+            ("windows", Windows),
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                faults.append(
+                    f"{name} is {excerpt(value)}; a {kind.__name__} or None was expected"
+                )
+        for name in ("align_corners", "twice"):
+            if not isinstance(getattr(self, name), bool):
+                faults.append(
+                    f"{name} is {excerpt(getattr(self, name))}; True or False was expected"
+                )
+        return faults
 
     @property
     def is_whole(self) -> bool:
@@ -252,13 +297,24 @@ class Procedure:
         Raises:
             ValueError: there is no such preset, or the settings do not go together.
         """
+        faults, known = [], tuple(field.name for field in fields(cls))
         if name not in PRESETS:
-            raise ValueError(f"{name!r} is no procedure; expected one of {', '.join(PRESETS)}")
-        unknown = sorted(set(changes) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ValueError(f"a procedure has no {', '.join(unknown)}")
-        found = PRESETS[name]
-        return replace(found, **{"kind": "custom", **changes}) if changes else found
+            faults.append(
+                f"{excerpt(name)} is no procedure; expected one of {', '.join(PRESETS)}"
+                f"{_hint(name, tuple(PRESETS))}"
+            )
+        faults += [
+            f"a procedure has no {setting}{_hint(setting, known) or '; it has ' + ', '.join(known)}"
+            for setting in sorted(set(changes) - set(known))
+        ]
+        found = PRESETS["whole"] if faults else PRESETS[name]
+        mine = {setting: value for setting, value in changes.items() if setting in known}
+        try:
+            changed = replace(found, **{"kind": "custom", **mine}) if mine else found
+        except ValueError as error:
+            faults.append(str(error))
+        refuse(faults)
+        return changed
 
 
 def refuse(faults: list[str]) -> None:
@@ -267,11 +323,45 @@ def refuse(faults: list[str]) -> None:
         raise ValueError("; ".join(faults))
 
 
+def _sides(name: str, given: object, faults: list[str]) -> Sides | None:
+    """Read one number or two, height and width; None with a fault if they are none."""
+    pair = given if isinstance(given, tuple | list) else (given, given)
+    try:
+        numbers = tuple(index(side) for side in pair if not isinstance(side, bool))
+    except TypeError:
+        numbers = ()
+    if len(pair) != 2 or len(numbers) != 2:
+        faults.append(
+            f"the {name} {excerpt(given)} must be a whole number of pixels, or two: (height, width)"
+        )
+        return None
+    return numbers[0], numbers[1]
+
+
+def _two_thirds(crop: Sides) -> Sides:
+    return crop[0] * 2 // 3, crop[1] * 2 // 3
+
+
+def _unknown(name: str, value: object, known: tuple[str, ...]) -> list[str]:
+    if isinstance(value, str) and value in known:
+        return []
+    return [f"{name} {excerpt(value)} is none of {', '.join(known)}{_hint(value, known)}"]
+
+
+def _hint(value: object, known: tuple[str, ...]) -> str:
+    """Suggest what was probably meant."""
+    text = value.lower() if isinstance(value, str) else ""
+    close = difflib.get_close_matches(text, known, 1, 0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
 def _x(sides: Sides) -> str:
     return f"{sides[0]} x {sides[1]}"
 
 
 _MIRRORS = ("none", "horizontal", "vertical", "both")
+_BORDERS = ("shift", "pad")
+_WEIGHTS = ("coverage", "gaussian")
 _MERGES = ("logits", "probabilities", "exp")
 _OF_PICTURE = {
     "paddleseg": Resize("scale", 1, align_corners=False, arithmetic="paddleseg"),

@@ -71,14 +71,14 @@ def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scales", metavar="S[,S]", help="sizes of the picture to look at, such as 0.75,1,1.25")
     add(
         "--mirror",
-        choices=("none", "horizontal", "vertical", "both"),
+        metavar="none|horizontal|vertical|both",
         help="mirror images to look at, too",
     )
     add("--crop", metavar="HxW", help="height x width of sliding windows")
     add("--stride", metavar="HxW", help="step between windows (default: two thirds of the crop)")
     add(
         "--merge",
-        choices=("logits", "probabilities", "exp"),
+        metavar="logits|probabilities|exp",
         help="what is averaged over the views",
     )
 
@@ -99,8 +99,8 @@ def choose(
     from fastfcn_infer.inference.conventions import check_name, check_procedure, choose_procedure
 
     changes, faults = _changes(arguments)
-    name: str | None = arguments.procedure or otherwise
-    for base, settings in ((name or "whole", {}), ("whole", changes)):
+    name: str | None = otherwise if arguments.procedure is None else arguments.procedure
+    for base, settings in (("whole" if name is None else name, {}), ("whole", changes)):
         try:
             check_name(base, **settings)
         except ValueError as error:
@@ -152,14 +152,19 @@ def _windows(arguments: argparse.Namespace) -> "Windows | None":
         return None
     from fastfcn_infer.artifact.procedure import Windows
 
-    stride = None if arguments.stride is None else _sides("--stride", arguments.stride)
-    return Windows(_sides("--crop", arguments.crop), stride)
+    faults: list[str] = []
+    crop = _sides("--crop", arguments.crop, faults)
+    stride = None if arguments.stride is None else _sides("--stride", arguments.stride, faults)
+    if crop is None or faults:
+        raise ValueError("; ".join(faults))
+    return Windows(crop, stride)
 
 
-def _sides(option: str, text: str) -> tuple[int, int]:
+def _sides(option: str, text: str, faults: list[str]) -> tuple[int, int] | None:
     words = text.lower().split("x")
     if len(words) not in (1, 2) or not all(word.isascii() and word.isdecimal() for word in words):
-        raise ValueError(f"{option} {text}: HEIGHTxWIDTH was expected, such as 480x480")
+        faults.append(f"{option} {text}: HEIGHTxWIDTH was expected, such as 480x480")
+        return None
     return int(words[0]), int(words[-1])
 
 

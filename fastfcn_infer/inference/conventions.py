@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, Protocol
 
-from fastfcn_infer.artifact.limits import LARGEST_ARRAY, check_array
+from fastfcn_infer.artifact.limits import LARGEST_ARRAY, LONGEST_SIDE, check_array
 from fastfcn_infer.artifact.manifest import Input, Output
 from fastfcn_infer.artifact.procedure import PRESETS, Procedure
 from fastfcn_infer.errors import ImageError
@@ -87,14 +87,21 @@ def check_name(name: str, **changes: Any) -> None:
 
 
 def check_procedure(procedure: Procedure, model: Conventions) -> None:
-    """Refuse a procedure that the output of a model cannot give.
+    """Refuse a procedure that the graph of a model cannot give.
 
     Raises:
-        ValueError: the views would have to be merged from labels, as logits from probabilities, or as
+        ValueError: windows are larger than the input that the graph fixes; or the views would have to be merged from labels, as logits from probabilities, or as
             probabilities from logits that are shifted by a threshold.
     """
-    output = model.output.name
+    output, windows = model.output.name, procedure.windows
     model.output.check_merge(procedure.merge)
+    height, width = (side or LONGEST_SIDE for side in model.input.shape[1:])
+    if windows is not None and (windows.crop[0] > height or windows.crop[1] > width):
+        raise ValueError(
+            f"The procedure {procedure.kind!r} has windows of {windows.crop[0]} x {windows.crop[1]} pixels, "
+            f"and {model.name} was exported for {model.input.shape[1] or 'any'} x "
+            f"{model.input.shape[2] or 'any'} (height x width). Choose windows that fit, or export without --shape."
+        )
     if procedure.is_whole or output == "logits":
         return
     if output == "labels" or procedure.merge != "probabilities":

@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fastfcn_infer.artifact.procedure import (
@@ -96,3 +97,76 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
         Procedure.preset("fastfcn-xl")
     with pytest.raises(ValueError, match="a procedure has no scale"):
         Procedure.preset("tiles", scale=2)
+
+
+def refusal(*build: Any, **settings: Any) -> str:
+    kind, *values = build
+    with pytest.raises(ValueError) as found:
+        kind(*values, **settings)
+    return str(found.value)
+
+
+@pytest.mark.parametrize(
+    "crop", [480.0, True, "480", None, (480,), (1, 2, 3), (480, 5.5), (480, "4"), [], {}]
+)
+def test_what_is_no_crop_is_refused_with_what_is_expected(crop: Any) -> None:
+    assert "must be a whole number of pixels, or two: (height, width)" in refusal(Windows, crop)
+
+
+@pytest.mark.parametrize("crop", [0, 32, -5, (480, 32), 1 << 40, 10**30])
+def test_a_crop_out_of_range_is_refused_with_the_range_and_nothing_that_follows(crop: Any) -> None:
+    said = refusal(Windows, crop)
+    assert ("at least 33 pixels a side" in said) != ("at most 2147483647 pixels a side" in said)
+    assert "stride" not in said
+
+
+def test_all_faults_of_windows_are_told_at_once() -> None:
+    said = refusal(Windows, 20, 0, border="pads", weight="bell")
+    assert "the crop 20 x 20" in said
+    assert "the stride 0 x 0 must be from 1 to the crop, or pixels" in said
+    assert "border 'pads' is none of shift, pad (did you mean 'pad'?)" in said
+    assert "weight 'bell' is none of coverage, gaussian" in said
+
+
+def test_sides_and_scales_may_come_from_numpy_and_lists() -> None:
+    assert Windows([np.int64(480), 96], np.int32(64)) == Windows((480, 96), (64, 64))  # type: ignore[arg-type]
+    listed = Procedure(scales=[1, np.float32(0.5)])  # type: ignore[arg-type]
+    assert listed == Procedure(scales=(1.0, 0.5))
+    assert hash(listed) == hash(Procedure(scales=(1.0, 0.5)))
+
+
+@pytest.mark.parametrize(
+    "scales", [1.5, None, "1", ("1",), (True,), (None,), (1, "x"), (1j,), (10**400,)]
+)
+def test_scales_that_are_no_numbers_are_refused(scales: Any) -> None:
+    assert "numbers were expected, such as (0.75, 1.0)" in refusal(Procedure, scales=scales)
+
+
+@pytest.mark.parametrize("scale", [-1, 0.0, 65, 1e300, float("inf"), float("nan")])
+def test_scales_out_of_range_are_refused(scale: float) -> None:
+    assert "more than 0 and at most 64" in refusal(Procedure, scales=(1, scale))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"windows": 480}, "windows is 480; a Windows or None was expected"),
+        ({"resize": "short"}, "resize is 'short'; a Resize or None was expected"),
+        ({"canvas": (3, 4)}, "a Frame or None was expected"),
+        ({"twice": 1}, "twice is 1; True or False was expected"),
+        ({"kind": "mine"}, "kind 'mine' is none of whole"),
+        ({"mirror": "Horizontal"}, "did you mean 'horizontal'?"),
+        ({"mirror": ["none"]}, "is none of none, horizontal"),
+        ({"merge": "logit"}, "did you mean 'logits'?"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(settings: dict[str, Any], said: str) -> None:
+    assert said in refusal(Procedure, **settings)
+
+
+def test_a_preset_tells_a_wrong_name_and_wrong_settings_at_once_with_suggestions() -> None:
+    said = refusal(Procedure.preset, "fastfnc-ms", scales=(0,), mirrors="both")
+    assert "did you mean 'fastfcn-ms'?" in said
+    assert "has no mirrors (did you mean 'mirror'?)" in said
+    assert "more than 0" in said
+    assert "did you mean 'tiles'?" in refusal(Procedure.preset, "TILES")

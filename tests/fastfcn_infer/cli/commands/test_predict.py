@@ -306,6 +306,14 @@ def test_from_a_shell_results_are_on_standard_output_and_failures_on_standard_er
             ["--procedure", "tilez", "--scales", "x", "--stride", "9"],
             "were expected, such as 0.75,1,1.25; --stride needs",
         ),
+        (["--procedure", ""], "'' is no procedure"),
+        (["--procedure", "Tiles"], "did you mean 'tiles'?"),
+        (["--scales", "1,nan,1e400"], "found (1.0, nan, inf)"),
+        (["--scales", ""], "--scales : numbers"),
+        (["--crop", "480x", "--stride", "1.5"], "--stride 1.5: HEIGHTxWIDTH was expected"),
+        (["--crop", "-5"], "--crop -5"),
+        (["--mirror", "left", "--merge", "logit"], "mirror 'left' is none of none, horizontal"),
+        (["--mirror", "left", "--merge", "logit"], "did you mean 'logits'?"),
     ],
 )
 def test_a_procedure_that_makes_no_sense_is_exit_code_2_before_anything_is_opened(

@@ -1,0 +1,27 @@
+"""What a model's graph cannot give is refused before any picture is read."""
+
+from dataclasses import replace
+
+import pytest
+
+from fastfcn_infer.artifact.procedure import PRESETS, Procedure, Windows
+from fastfcn_infer.inference.conventions import choose_procedure
+from models import tiny_model
+
+
+@pytest.mark.parametrize("shape", [(None, 64, 96), (1, 96, 64), (None, 64, None), (2, None, 64)])
+def test_windows_that_are_larger_than_the_graphs_input_are_refused(
+    shape: tuple[int | None, int | None, int | None],
+) -> None:
+    model = tiny_model(5)
+    fixed = replace(model, input=replace(model.input, shape=shape))
+    with pytest.raises(ValueError, match=r"480 x 480 pixels.*exported for .*without --shape"):
+        choose_procedure("tiles", fixed)
+    with pytest.raises(ValueError, match="windows of 65 x 65"):
+        choose_procedure(Procedure(windows=Windows(65)), fixed)
+    fitting = Procedure(windows=Windows(64))
+    assert choose_procedure(fitting, fixed) == fitting
+
+
+def test_windows_of_any_size_go_with_a_free_input() -> None:
+    assert choose_procedure("tiles", tiny_model(5)) == PRESETS["tiles"]
