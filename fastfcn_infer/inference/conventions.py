@@ -90,8 +90,9 @@ def check_procedure(procedure: Procedure, model: Conventions) -> None:
     """Refuse a procedure that the graph of a model cannot give.
 
     Raises:
-        ValueError: windows are larger than the input that the graph fixes; or the views would have to be merged from labels, as logits from probabilities, or as
-            probabilities from logits that are shifted by a threshold.
+        ValueError: windows are larger than the input that the graph fixes; or the views would have to be
+            merged from labels, as logits from probabilities, or as probabilities from logits that are
+            shifted by a threshold.
     """
     output, windows = model.output.name, procedure.windows
     model.output.check_merge(procedure.merge)
