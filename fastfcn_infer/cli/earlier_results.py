@@ -51,7 +51,7 @@ def differences(path: Path, expected: Mapping[str, str]) -> list[str]:
 
     Returns:
         One phrase for each difference; none if they are equal, or the result does not say what made
-        it, as those of versions before 0.2 and of other programs.
+        it, as those of other programs.
     """
     found = read_any(path)
     if found is None or "model_sha256" not in found:

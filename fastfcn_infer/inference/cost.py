@@ -3,9 +3,9 @@
 All of it is arithmetic on sizes; nothing is opened and no array is made.
 
 What a runtime takes for a call was measured: the peak of the resident memory above that of the
-opened model, of two threads on x86-64, at 480 x 480 with 1 to 8 views, and at 1024 x 2048
-(`benchmarks/memory.py`). For networks whose cost
-differs by a factor of 48, from the embedded ResNet-18 to ResNet-50 at stride 8, it is close to
+opened model, of two threads on x86-64, mostly at 480 x 480 with 1 to 8 views
+(`benchmarks/memory.py`). For networks whose cost differs by a factor of 48, from the embedded ResNet-18 to
+ResNet-50 at stride 8, it is at most
 
     activations * sqrt(multiply-adds of a pixel) * pixels + weights * 4 * parameters
 

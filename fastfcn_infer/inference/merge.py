@@ -1,7 +1,7 @@
 """Merge the outputs for the views of a picture into one map for the whole picture.
 
-The procedure "whole" has one view, so there is nothing to merge; windows, scales and mirrors will be
-merged here.
+It is for procedures of one view, where there is nothing to merge; `scores` merges windows, scales and
+mirror images.
 """
 
 from collections.abc import Sequence
