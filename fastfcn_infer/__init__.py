@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import VerificationError as VerificationError
     from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
     from fastfcn_infer.inference.forecast import Plan as Plan
+    from fastfcn_infer.inference.raster.predict import RasterResult as RasterResult
     from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
-    from fastfcn_infer.raster.predict import RasterResult as RasterResult
     from fastfcn_infer.runtime.backend import RuntimeFacts as RuntimeFacts
     from fastfcn_infer.segmenter import Segmenter as Segmenter
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.data.dataset import Dataset
     from fastfcn_infer.evaluation.evaluate import Evaluation
     from fastfcn_infer.evaluation.metrics import Convention
-    from fastfcn_infer.raster.predict import RasterResult
+    from fastfcn_infer.inference.raster.predict import RasterResult
 
 
 MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
@@ -252,8 +252,8 @@ class Segmenter:
             BackendError: the runtime failed, or this segmenter was closed.
             OSError: the result could not be written; a file of that name is what it was before.
         """
-        from fastfcn_infer.raster.memory import parse_memory
-        from fastfcn_infer.raster.predict import predict_raster
+        from fastfcn_infer.inference.raster.memory import parse_memory
+        from fastfcn_infer.inference.raster.predict import predict_raster
 
         chosen = choose_procedure(procedure, self.model)
         return predict_raster(
@@ -262,6 +262,8 @@ class Segmenter:
             self.artifact,
             self._backend,
             chosen,
+            profile=self._planner.profile,
+            runtime=self.runtime.identity,
             max_memory=parse_memory(max_memory),
             max_pixels=max_pixels,
             depth=depth,
@@ -302,8 +304,8 @@ class Segmenter:
 
         Arguments and errors are those of `predict_raster`, but for the target.
         """
-        from fastfcn_infer.raster.memory import parse_memory
-        from fastfcn_infer.raster.predict import survey_raster
+        from fastfcn_infer.inference.raster.memory import parse_memory
+        from fastfcn_infer.inference.raster.predict import survey_raster
 
         chosen = choose_procedure(procedure, self.model)
         size, batch, memory = survey_raster(

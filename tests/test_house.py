@@ -47,7 +47,7 @@ VAGUE = {
 LONGEST_FILE = 450
 LONGEST_EXAMPLE = 40
 # The most files and folders at the root of a package: what a newcomer takes in at a glance.
-MOST_ENTRIES = {"fastfcn_infer": 17, "export/fastfcn_export": 13, "training/fastfcn_training": 13}
+MOST_ENTRIES = {"fastfcn_infer": 16, "export/fastfcn_export": 13, "training/fastfcn_training": 13}
 
 
 def name(path: Path) -> str:

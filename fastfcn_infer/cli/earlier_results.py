@@ -34,7 +34,7 @@ def read_any(path: Path) -> dict[str, str] | None:
     if path.suffix.lower() != ".tif":
         return read_provenance(path)
     from fastfcn_infer.errors import FastFCNError
-    from fastfcn_infer.raster.target import read_raster_provenance
+    from fastfcn_infer.inference.raster.target import read_raster_provenance
 
     try:
         return read_raster_provenance(path)

@@ -13,6 +13,7 @@ from typing import Literal, SupportsIndex, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.inference import areas
 from fastfcn_infer.picture.drawing import blend, paint
 from fastfcn_infer.picture.label_map import encode_labels
 from fastfcn_infer.picture.legend import Entry, Place, add_legend, drawable
@@ -100,11 +101,7 @@ class Segmentation:
         Returns:
             Name -> fraction; they sum to 1. Classes of one name are added up.
         """
-        shares: dict[str, float] = {}
-        for index in self._present:
-            name = self.names[index]
-            shares[name] = shares.get(name, 0.0) + int(self._counts[index]) / self.labels.size
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+        return areas.shares(self.names, self._counts.tolist())
 
     def colorize(self) -> Picture:
         """Paint every pixel in the colour of its class."""
@@ -239,18 +236,9 @@ class Segmentation:
         return file.getvalue()
 
     def _json(self) -> bytes:
-        areas = [
-            {
-                "label": index,
-                "name": self.names[index],
-                "pixels": int(self._counts[index]),
-                "fraction": int(self._counts[index]) / self.labels.size,
-            }
-            for index in self._present
-        ]
         facts = {
             "size": self.size,
-            "areas": areas,
+            "areas": areas.rows(self.names, self._counts.tolist()),
             "names": self.names,
             "timings": dict(self.timings),
             "provenance": dict(self.provenance),
@@ -264,8 +252,7 @@ class Segmentation:
     @property
     def _present(self) -> list[int]:
         """Labels of the classes that are present, the largest area first."""
-        order = np.argsort(-self._counts, kind="stable")
-        return [int(index) for index in order if self._counts[index]]
+        return areas.present(self._counts.tolist())
 
     def _chosen(
         self, classes: str | SupportsIndex | Sequence[str | SupportsIndex] | None

@@ -60,6 +60,17 @@ class RuntimeFacts:
     versions: Mapping[str, str]  # package -> version
     chosen: tuple[str, ...] = ()  # what was decided for the user, and why
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """All that may change how logits are rounded: runtime, device, threads, versions."""
+        return {
+            "backend": self.backend,
+            "provider": self.provider,
+            "device": self.device,
+            "threads": str(self.threads),
+            **self.versions,
+        }
+
 
 @dataclass(frozen=True)
 class Availability:

@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Segment the pictures one by one; a bad one is reported and skipped (exit 3)."""
     from fastfcn_infer.cli.inputs import Skipped, jobs
-    from fastfcn_infer.raster.memory import parse_memory
+    from fastfcn_infer.inference.raster.memory import parse_memory
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
@@ -175,7 +175,7 @@ def _windows(
     segmenter: "Segmenter", of_rasters: "Callable[[Model], Procedure]", named: bool
 ) -> "Procedure | None":
     """Return the procedure of rasters; None if they are labelled as all other pictures."""
-    from fastfcn_infer.raster.predict import can_be_labelled_in_parts
+    from fastfcn_infer.inference.raster.predict import can_be_labelled_in_parts
 
     if can_be_labelled_in_parts(segmenter.procedure):
         return segmenter.procedure
@@ -250,7 +250,7 @@ def _refuse_others(
 
 def _survey(path: Path) -> "Survey | None":
     """Look at a TIFF that is to be labelled as a raster; None for all other pictures."""
-    from fastfcn_infer.raster.source import survey_tiff
+    from fastfcn_infer.inference.raster.source import survey_tiff
 
     found = survey_tiff(path)
     if found is None or (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.manifest import Output
 from fastfcn_infer.cli.commands import predict as command
 from fastfcn_infer.cli.main import main
-from fastfcn_infer.raster import journal
+from fastfcn_infer.inference.raster import journal
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system.install import install
 from models import tiny_artifact, tiny_model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from command_line import SEARCH_PATH
-from fastfcn_infer.raster.memory import parse_memory
+from fastfcn_infer.inference.raster.memory import parse_memory
 from models import tiny_artifact, tiny_model
 from rasters import open_dataset
 

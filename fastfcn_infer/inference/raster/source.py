@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.limits import LONGEST_SIDE
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.raster import geo
+from fastfcn_infer.inference.raster.geo import Place
+from fastfcn_infer.inference.raster.rows import Source
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.formats import DamagedError
 from fastfcn_infer.picture.header import read_header, recognise
 from fastfcn_infer.picture.read import read_picture, warn_of_few_bits
 from fastfcn_infer.picture.tiff import Survey, survey
-from fastfcn_infer.raster import geo
-from fastfcn_infer.raster.geo import Place
-from fastfcn_infer.raster.rows import Source
 
 _LONG_BLOCK = 1024  # rows; of blocks higher than that, parts are read and GDAL keeps the block
 _PART = 256  # rows of such a part, or of a raster whose blocks are lower

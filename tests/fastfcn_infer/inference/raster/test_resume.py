@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from command_line import SEARCH_PATH
 from fastfcn_infer import ImageError, Procedure, Segmenter, Windows
 from fastfcn_infer.inference.cost import RuntimeProfile
-from fastfcn_infer.raster import journal
-from fastfcn_infer.raster.journal import Progress, Run
+from fastfcn_infer.inference.raster import journal
+from fastfcn_infer.inference.raster.journal import Progress, Run
 from models import tiny_artifact, tiny_model
 from rasters import PLACE, names_in, photograph, write_tiff
 
@@ -108,7 +108,7 @@ def test_labels_of_something_else_are_not_used(
         elif what == "batch":
             with pytest.MonkeyPatch.context() as patch:
                 profile = RuntimeProfile(batch=4)
-                patch.setattr("fastfcn_infer.raster.predict.profile_of", lambda facts: profile)
+                patch.setattr(segmenter._planner, "profile", profile)
                 found = segmenter.predict_raster(here / "map.tif", target, procedure)
         else:
             found = segmenter.predict_raster(here / "map.tif", target, procedure)
@@ -177,7 +177,7 @@ def test_a_target_that_cannot_be_written_keeps_the_labels(
         def refused(*_: object) -> None:
             raise OSError("no space left")
 
-        patch.setattr("fastfcn_infer.raster.target._check", refused)
+        patch.setattr("fastfcn_infer.inference.raster.target._check", refused)
         with pytest.raises(OSError, match="no space left"):
             segmenter.predict_raster(here / "map.tif", target, SMALL)
     assert target.read_bytes() == b"older"

@@ -11,15 +11,15 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import PRESETS, Procedure
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference import areas
 from fastfcn_infer.inference.cost import RuntimeProfile
-from fastfcn_infer.inference.pipeline import Job, labelled
+from fastfcn_infer.inference.pipeline import Job, Network, labelled
+from fastfcn_infer.inference.raster import geo, memory
+from fastfcn_infer.inference.raster.journal import Progress, Run, identify
+from fastfcn_infer.inference.raster.rows import Rows
+from fastfcn_infer.inference.raster.source import Opened, open_raster
+from fastfcn_infer.inference.raster.target import TILE, check_target, write_raster
 from fastfcn_infer.inference.views import Size
-from fastfcn_infer.raster import geo, memory
-from fastfcn_infer.raster.journal import Progress, Run, identify
-from fastfcn_infer.raster.rows import Rows
-from fastfcn_infer.raster.source import Opened, open_raster
-from fastfcn_infer.raster.target import TILE, check_target, write_raster
-from fastfcn_infer.runtime.backend import Backend, profile_of
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.progress import Progress as Bar
@@ -61,11 +61,7 @@ class RasterResult:
         Returns:
             Name -> fraction; they sum to 1. Classes of one name are added up.
         """
-        shares: dict[str, float] = {}
-        for name, count in zip(self.names, self.pixels, strict=True):
-            if count:
-                shares[name] = shares.get(name, 0.0) + count / sum(self.pixels)
-        return dict(sorted(shares.items(), key=lambda item: -item[1]))
+        return areas.shares(self.names, self.pixels)
 
     def save_json(self, path: str | Path) -> None:
         """Write areas, names, timings and provenance, as `Segmentation.save` does.
@@ -73,20 +69,9 @@ class RasterResult:
         Raises:
             OSError: the file could not be written; what was there before still is.
         """
-        order = np.argsort(-np.array(self.pixels), kind="stable").tolist()
-        areas = [
-            {
-                "label": label,
-                "name": self.names[label],
-                "pixels": self.pixels[label],
-                "fraction": self.pixels[label] / sum(self.pixels),
-            }
-            for label in order
-            if self.pixels[label]
-        ]
         facts = {
             "size": self.size,
-            "areas": areas,
+            "areas": areas.rows(self.names, self.pixels),
             "names": self.names,
             "nodata": self.nodata,
             "timings": dict(self.timings),
@@ -121,9 +106,11 @@ def predict_raster(
     source: Path,
     target: Path,
     artifact: Artifact,
-    backend: Backend,
+    network: Network,
     procedure: Procedure,
     *,
+    profile: RuntimeProfile,
+    runtime: Mapping[str, str],
     max_memory: int,
     max_pixels: int,
     depth: int | None,
@@ -135,8 +122,10 @@ def predict_raster(
         source: of any picture; a TIFF is read in bands.
         target: a ``.tif``, replaced in one step when all is labelled.
         artifact: the model.
-        backend: the same, opened.
+        network: the same, opened.
         procedure: windows at the raster's own size.
+        profile: what the runtime takes.
+        runtime: its name, device, threads and versions; an interrupted run continues with the same.
         max_memory: bytes beyond the opened model.
         max_pixels: the largest picture to decode at once, where it is not a TIFF.
         depth: bits that a raster of 16 bits uses; None: all.
@@ -153,7 +142,9 @@ def predict_raster(
     timings: dict[str, float] = {}
     try:
         with open_raster(source, max_pixels, max_memory, depth) as opened:
-            labelling = _Labelling(source, target, artifact, backend, procedure, depth, opened)
+            labelling = _Labelling(
+                source, target, artifact, network, procedure, profile, runtime, depth, opened
+            )
             return labelling.run(max_memory, provenance, timings)
     except MemoryError as error:
         raise ImageError(
@@ -204,8 +195,8 @@ def _planned(
     def job_of(batch: int) -> Job:
         return Job([rows], model, procedure=procedure, batch=batch)
 
-    batch, job = memory.choose_batch(job_of, model, profile, reading, max_memory)
-    return job, batch, memory.estimate(job, model, profile, reading).total
+    batch, job, needed = memory.choose_batch(job_of, model, profile, reading, max_memory)
+    return job, batch, needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +206,10 @@ class _Labelling:
     source: Path
     target: Path
     artifact: Artifact
-    backend: Backend
+    network: Network
     procedure: Procedure
+    profile: RuntimeProfile
+    runtime: Mapping[str, str]
     depth: int | None
     opened: Opened
 
@@ -225,9 +218,8 @@ class _Labelling:
     ) -> RasterResult:
         """Label all bands and write the target."""
         model, rows = self.artifact.model, Rows(self.opened.source)
-
         job, batch, needed = _planned(
-            model, profile_of(self.backend.facts), self.procedure, self.opened, rows, max_memory
+            model, self.profile, self.procedure, self.opened, rows, max_memory
         )
         dtype, nodata = self._label_type()
         run = self._identity(batch)
@@ -267,7 +259,7 @@ class _Labelling:
         first = sum(band.rows.stop <= kept.rows for band in bands)
         try:
             with Bar(str(self.target.name), total=height, unit="rows", done=kept.rows) as bar:
-                for _, band, labels in labelled(job, self.backend, timings=timings, first=first):
+                for _, band, labels in labelled(job, self.network, timings=timings, first=first):
                     valid = rows.valid(band.rows)
                     found = labels
                     if nodata is not None and valid is not None:
@@ -290,7 +282,7 @@ class _Labelling:
         return (np.uint16, 65535) if wide else (np.uint8, 255)
 
     def _identity(self, batch: int) -> Run:
-        artifact, facts = self.artifact, self.backend.facts
+        artifact = self.artifact
         return Run(
             identify(self.source),
             self.depth,
@@ -299,13 +291,7 @@ class _Labelling:
             artifact.fingerprint,
             self.procedure,
             batch,
-            {
-                "backend": facts.backend,
-                "provider": facts.provider,
-                "device": facts.device,
-                "threads": str(facts.threads),
-                **facts.versions,
-            },
+            self.runtime,
             __version__,
         )
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.raster import geo
+from fastfcn_infer.inference.raster.geo import Place
 from fastfcn_infer.inference.views import Size
-from fastfcn_infer.raster import geo
-from fastfcn_infer.raster.geo import Place
 from fastfcn_infer.system import atomic
 
 TILE = 512  # pixels a side

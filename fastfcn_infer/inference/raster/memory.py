@@ -85,8 +85,8 @@ class Memory:
 
 def choose_batch(
     make: Callable[[int], Job], model: Model, profile: RuntimeProfile, reading: int, allowed: int
-) -> tuple[int, Job]:
-    """Return the runtime's best batch, or the largest below it that the memory allows, and the job.
+) -> tuple[int, Job, int]:
+    """Return the runtime's best batch, or the largest below it that the memory allows, its job and bytes.
 
     Args:
         make: makes the job with a batch of so many windows at most.
@@ -103,7 +103,7 @@ def choose_batch(
         job = make(batch)
         needed = estimate(job, model, profile, reading)
         if needed.total <= allowed:
-            return batch, job
+            return batch, job, needed.total
         if batch == 1:
             break
         batch //= 2

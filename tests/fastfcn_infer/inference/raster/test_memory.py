@@ -1,6 +1,6 @@
 import pytest
 
-from fastfcn_infer.raster.memory import parse_memory, shown
+from fastfcn_infer.inference.raster.memory import parse_memory, shown
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 
 from fastfcn_infer import BackendMissing, ImageError, Procedure, Segmenter, Windows
-from fastfcn_infer.raster import journal
+from fastfcn_infer.inference.raster import journal
 from models import tiny_artifact, tiny_model
 from rasters import PLACE, labels_of, names_in, open_dataset, photograph, write_tiff
 
