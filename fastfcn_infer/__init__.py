@@ -44,7 +44,7 @@ _HOME = {
     "Dataset": "data.dataset",
     "Evaluation": "evaluation.evaluate",
     "Plan": "inference.forecast",
-    "RasterResult": "raster.predict",
+    "RasterResult": "inference.raster.predict",
     "Report": "benchmark.report",
     "RuntimeFacts": "runtime.backend",
     "Procedure": "artifact.procedure",
