@@ -78,8 +78,9 @@ class Forecasts:
                 f"... and {len(found) - _MOST} more sizes, of {rest} pictures (--json lists them)\n"
             )
         if found:
+            count = sum(map(len, self.sources.values()))
             print(
-                f"{sum(map(len, self.sources.values()))} pictures: {duration(self._seconds(found))} for "
+                f"{count} picture{'s' if count > 1 else ''}: {duration(self._seconds(found))} for "
                 f"the network, {amount(max(self.plans[kind].memory for kind in found))} at most; "
                 "nothing was labelled or written"
             )

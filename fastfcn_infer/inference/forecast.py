@@ -11,6 +11,8 @@ from fastfcn_infer.inference.cost import Calls, Cost
 from fastfcn_infer.inference.views import Size, View
 from fastfcn_infer.system import record
 
+_NOTICED = 0.05  # of a view's time; less is how much two calls differ anyway
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -20,11 +22,14 @@ class Rate:
         canvas: height and width of the views, pixels.
         views: in the call that was timed.
         seconds: of the call.
+        new_size: seconds by which the first call with this canvas took longer than the next; 0 if
+            no second call was made, because one takes long.
     """
 
     canvas: Size
     views: int
     seconds: float
+    new_size: float = 0.0
 
     @property
     def of_pixel(self) -> float:
@@ -142,7 +147,7 @@ def forecast(
         found.multiply_adds,
         memory,
         rate,
-        (*_notes(model, procedure, views, found.calls), *notes),
+        (*_notes(model, procedure, views, found.calls, rate), *notes),
     )
 
 
@@ -166,7 +171,7 @@ def _scales(procedure: Procedure, views: Sequence[View]) -> tuple[ScaleViews, ..
 
 
 def _notes(
-    model: Model, procedure: Procedure, views: Sequence[View], calls: Sequence[Calls]
+    model: Model, procedure: Procedure, views: Sequence[View], calls: Sequence[Calls], rate: Rate
 ) -> list[str]:
     notes = []
     fed = sum(prod(view.canvas) for view in views)
@@ -182,7 +187,11 @@ def _notes(
             f"{len(views)}"
         )
     if procedure.windows is None and None in model.input.shape[1:]:
-        notes.append("the size of the network's input depends on the picture's size")
+        paid = rate.new_size > _NOTICED * rate.of_pixel * prod(rate.canvas)
+        notes.append(
+            "the size of the network's input depends on the picture's size"
+            + (f"; the first of a size took {duration(rate.new_size)} longer here" if paid else "")
+        )
     if not model.network.multiply_adds:
         notes.append(
             "the memory is that of ResNet-50 at stride 8, as the manifest counts no multiply-adds"

@@ -58,10 +58,11 @@ class Pace:
         if first > _LONGEST:
             return Rate(canvas, one, first)
         again = self._time(canvas, one)
+        longer = max(0.0, first - again)
         if fixed is not None or views <= one or 2 * again * views > _LONGEST:
-            return Rate(canvas, one, min(first, again))
+            return Rate(canvas, one, min(first, again), longer)
         self._time(canvas, views)  # the first call of a shape is slow
-        return Rate(canvas, views, self._time(canvas, views))
+        return Rate(canvas, views, self._time(canvas, views), longer)
 
     def _time(self, canvas: Size, views: int) -> float:
         batch: NDArray[np.uint8] | NDArray[np.float32]

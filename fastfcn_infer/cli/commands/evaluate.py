@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"failed: {name}: {why}", file=sys.stderr)
         print(table(found))
         if found.failed:
-            print(f"{len(found.failed)} pictures failed and are not counted")
+            print(f"Pictures that failed and are not counted: {len(found.failed)}")
     return exit_codes.SOME_FAILED if found.failed else exit_codes.FINE
 
 

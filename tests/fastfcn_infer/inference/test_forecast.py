@@ -19,10 +19,12 @@ def counted(multiply_adds: int = 1_000_000_000) -> Model:
     return replace(model, network=replace(model.network, multiply_adds=multiply_adds))
 
 
-def planned(size: tuple[int, int], procedure: Procedure, model: Model | None = None) -> Plan:
+def planned(
+    size: tuple[int, int], procedure: Procedure, model: Model | None = None, rate: Rate = RATE
+) -> Plan:
     model = model or counted()
     found = cost(model, [size], procedure, batch=4)
-    return forecast(model, size, procedure, found, batch=4, memory=found.memory.total, rate=RATE)
+    return forecast(model, size, procedure, found, batch=4, memory=found.memory.total, rate=rate)
 
 
 def test_windows_and_mirrors_are_counted_for_each_scale() -> None:
@@ -83,6 +85,17 @@ def test_padding_is_noted(size: tuple[int, int], procedure: Procedure, share: st
 def test_it_is_noted_where_the_input_depends_on_the_picture() -> None:
     assert any("depends" in note for note in planned((480, 480), Procedure()).notes)
     assert not any("depends" in note for note in planned((960, 960), PRESETS["tiles"]).notes)
+
+
+def test_what_a_new_size_cost_is_noted_unless_it_is_lost_in_the_noise() -> None:
+    def says(new_size: float) -> bool:
+        rate = replace(RATE, new_size=new_size)  # a view takes 0.25 s
+        text = str(planned((480, 480), Procedure(), rate=rate))
+        return "the first of a size took 0.04 s longer here" in text
+
+    assert says(0.04)
+    assert not says(0.005)
+    assert not says(0.0)
 
 
 def test_the_canvas_with_the_most_views_is_the_usual_one() -> None:

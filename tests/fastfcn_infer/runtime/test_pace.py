@@ -21,9 +21,11 @@ class Clockwork:
 
     def __init__(self, views_a_second: float) -> None:
         self.now, self._rate = 0.0, views_a_second
+        self.new_shape = 0.0  # seconds
         self.shapes: list[tuple[int, ...]] = []
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        self.now += 0.0 if batch.shape in self.shapes else self.new_shape
         self.shapes.append(batch.shape)
         self.now += len(batch) / self._rate
         return np.zeros(1)
@@ -70,6 +72,18 @@ def test_a_folder_of_many_sizes_is_measured_for_a_few(monkeypatch: pytest.Monkey
         rate = measured.rate((side, side + 7), 1)
         assert 0.8 <= np.prod(rate.canvas) / (side * (side + 7)) <= 1.25
     assert len({shape[2:] for shape in clock.shapes}) <= 12
+
+
+@pytest.mark.parametrize("views", [1, 8])
+@pytest.mark.parametrize("longer", [0.0, 0.03, 1.5])
+def test_what_a_new_size_costs_is_measured_beside_the_rate(
+    longer: float, views: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = started(100, monkeypatch)
+    clock.new_shape = longer
+    rate = Pace(clock, GIVEN).rate((480, 480), views)
+    assert rate.new_size == pytest.approx(longer)
+    assert rate.seconds == pytest.approx(0.01 * views)
 
 
 def test_a_graph_that_fixes_the_batch_is_fed_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_bad_files_are_reported_the_rest_is_counted_and_the_code_is_3(
     assert run() == 3
     out, err = capsys.readouterr()
     assert "5 pictures" in out
-    assert "1 pictures failed" in out
+    assert "Pictures that failed and are not counted: 1" in out
     assert err.startswith("failed: p1: camvid/images/test/p1.png")
     data = as_json(capsys, code=3)
     assert data["pictures"] == 5
