@@ -162,9 +162,8 @@ class Windows:
                 f"at least {SMALLEST}" if min(sides) < SMALLEST else f"at most {LARGEST_NUMBER}"
             )
             faults.append(f"the crop {_x(sides)} must have {bound} pixels a side")
-            sides = None
         if stride is None:
-            steps: Sides | None = None if sides is None else _two_thirds(sides)
+            steps: Sides | None = None if sides is None or faults else _two_thirds(sides)
         else:
             steps = _sides("stride", stride, faults)
         most = sides or (LARGEST_NUMBER, LARGEST_NUMBER)
@@ -300,11 +299,11 @@ class Procedure:
         faults, known = [], tuple(field.name for field in fields(cls))
         if name not in PRESETS:
             faults.append(
-                f"{excerpt(name)} is no procedure; expected one of {', '.join(PRESETS)}"
+                f"{excerpt(name)} is not a procedure; expected one of {', '.join(PRESETS)}"
                 f"{_hint(name, tuple(PRESETS))}"
             )
         faults += [
-            f"a procedure has no {setting}{_hint(setting, known) or '; it has ' + ', '.join(known)}"
+            f"a procedure has no setting {setting!r}{_hint(setting, known) or '; it has ' + ', '.join(known)}"
             for setting in sorted(set(changes) - set(known))
         ]
         found = PRESETS["whole"] if faults else PRESETS[name]

@@ -10,6 +10,7 @@ from fastfcn_infer.artifact.procedure import PRESETS, Procedure
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.bands import Band
 from fastfcn_infer.inference.views import Size, View
+from fastfcn_infer.system.excerpt import excerpt
 
 PUBLISHED = "published"  # names the procedure of a manifest's `published`
 BATCH = 8  # views in one call of the network, where neither graph nor runtime say otherwise
@@ -59,9 +60,14 @@ def choose_procedure(wanted: str | Procedure | None, model: Conventions) -> Proc
     Raises:
         ValueError: there is no such preset, the model's output cannot give it, or its manifest does
             not name a published one.
+        TypeError: `wanted` is something else.
     """
     if wanted is None:
         return model.procedure
+    if not isinstance(wanted, str | Procedure):
+        raise TypeError(
+            f"procedure is {excerpt(wanted)}; a Procedure, the name of one, or None was expected"
+        )
     if wanted == PUBLISHED:
         if model.published is None:
             raise ValueError(

@@ -93,9 +93,9 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'fastfcn-xl' is no procedure.*fastfcn-ms"):
+    with pytest.raises(ValueError, match=r"'fastfcn-xl' is not a procedure.*fastfcn-ms"):
         Procedure.preset("fastfcn-xl")
-    with pytest.raises(ValueError, match="a procedure has no scale"):
+    with pytest.raises(ValueError, match="a procedure has no setting 'scale'"):
         Procedure.preset("tiles", scale=2)
 
 
@@ -120,10 +120,16 @@ def test_a_crop_out_of_range_is_refused_with_the_range_and_nothing_that_follows(
     assert "stride" not in said
 
 
+def test_a_stride_over_a_crop_that_is_too_small_is_told_beside_it() -> None:
+    said = refusal(Windows, 20, 40)
+    assert "the crop 20 x 20 must have at least 33" in said
+    assert "the stride 40 x 40 must be from 1 to the crop 20 x 20" in said
+
+
 def test_all_faults_of_windows_are_told_at_once() -> None:
     said = refusal(Windows, 20, 0, border="pads", weight="bell")
     assert "the crop 20 x 20" in said
-    assert "the stride 0 x 0 must be from 1 to the crop, or pixels" in said
+    assert "the stride 0 x 0 must be from 1 to the crop 20 x 20, or pixels" in said
     assert "border 'pads' is none of shift, pad (did you mean 'pad'?)" in said
     assert "weight 'bell' is none of coverage, gaussian" in said
 
@@ -167,6 +173,6 @@ def test_settings_of_another_kind_are_refused(settings: dict[str, Any], said: st
 def test_a_preset_tells_a_wrong_name_and_wrong_settings_at_once_with_suggestions() -> None:
     said = refusal(Procedure.preset, "fastfnc-ms", scales=(0,), mirrors="both")
     assert "did you mean 'fastfcn-ms'?" in said
-    assert "has no mirrors (did you mean 'mirror'?)" in said
+    assert "has no setting 'mirrors' (did you mean 'mirror'?)" in said
     assert "more than 0" in said
     assert "did you mean 'tiles'?" in refusal(Procedure.preset, "TILES")

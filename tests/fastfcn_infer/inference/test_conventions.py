@@ -1,6 +1,7 @@
 """What a model's graph cannot give is refused before any picture is read."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -25,3 +26,11 @@ def test_windows_that_are_larger_than_the_graphs_input_are_refused(
 
 def test_windows_of_any_size_go_with_a_free_input() -> None:
     assert choose_procedure("tiles", tiny_model(5)) == PRESETS["tiles"]
+
+
+@pytest.mark.parametrize(
+    "wanted", [3, {"windows": 480}, Windows(480), Procedure, b"tiles", ["tiles"]]
+)
+def test_what_is_neither_a_procedure_nor_a_name_is_refused_as_such(wanted: Any) -> None:
+    with pytest.raises(TypeError, match=r"procedure is .*; a Procedure, the name of one, or None"):
+        choose_procedure(wanted, tiny_model(5))

@@ -306,7 +306,7 @@ def test_from_a_shell_results_are_on_standard_output_and_failures_on_standard_er
             ["--procedure", "tilez", "--scales", "x", "--stride", "9"],
             "were expected, such as 0.75,1,1.25; --stride needs",
         ),
-        (["--procedure", ""], "'' is no procedure"),
+        (["--procedure", ""], "'' is not a procedure"),
         (["--procedure", "Tiles"], "did you mean 'tiles'?"),
         (["--scales", "1,nan,1e400"], "found (1.0, nan, inf)"),
         (["--scales", ""], "--scales : numbers"),
