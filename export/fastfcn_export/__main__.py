@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.parser import Parser
 from fastfcn_infer.system.version import __version__
 
 _EPILOG = """\
@@ -20,16 +21,22 @@ computes (nothing is written), 5 a runtime or package is missing, 6 the checkpoi
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; returns the exit code."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    given.typed = list(sys.argv[1:] if arguments is None else arguments)
-    if not given.dry_run and given.folder is None:
-        parser.error("-o FOLDER is missing (only --dry-run needs none)")
-    return exit_codes.run(lambda: _run(given), as_json=given.json)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+
+    def work() -> int:
+        parser = make_parser()
+        given = parser.parse_args(words)
+        given.typed = words
+        if not given.dry_run and given.folder is None:
+            parser.error("-o FOLDER is missing (only --dry-run needs none)")
+        return _run(given)
+
+    return exit_codes.run(work, as_json="--json" in words, program="fastfcn-export")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def make_parser() -> Parser:
+    """Make the parser of the command line."""
+    parser = Parser(
         prog="fastfcn-export",
         description="Turn a FastFCN checkpoint of any dialect into a frozen, verified artifact.",
         epilog=_EPILOG,
@@ -38,76 +45,91 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "checkpoint",
-        help="a .pdparams, .pth, .pth.tar or .safetensors file, or the folder of a model that "
+        metavar="CHECKPOINT",
+        help="A .pdparams, .pth, .pth.tar or .safetensors file, or the folder of a model that "
         "PaddleSeg or PaddleX exported (deploy.yaml, inference.yml)",
     )
-    add("-o", "--output-folder", dest="folder", metavar="FOLDER", help="the artifact to write")
-    add("--format", default="onnx", metavar="F[,F]", help="onnx, paddle, or onnx,paddle")
+    add(
+        "-o",
+        "--output-folder",
+        dest="folder",
+        metavar="FOLDER",
+        help="Folder of the artifact to write",
+    )
+    add(
+        "--format",
+        default="onnx",
+        metavar="F[,F]",
+        help="Formats of the graph: onnx, paddle, or onnx,paddle (default: onnx)",
+    )
     add(
         "--via",
         choices=("direct", "paddle2onnx"),
         default="direct",
-        help="how the ONNX file is made: directly, or from the Paddle program by paddle2onnx "
+        help="How the ONNX file is made: directly, or from the Paddle program by paddle2onnx "
         "(default: direct)",
     )
     add(
         "--classes",
         metavar="NAME|FILE.json",
-        help="names and colours: ade20k, cityscapes, voc, pascal_context_59, pascal_context_60, "
+        help="Names and colours of the classes: ade20k, cityscapes, voc, pascal_context_59, pascal_context_60, "
         'camvid, or a JSON list of {"name", "color": [r, g, b]} (default: those that '
         "the checkpoint names, else numbers)",
     )
     add(
         "--weights-key",
         metavar="KEY",
-        help="which of several sets of weights in the file, such as ema_state_dict or "
+        help="Set of weights to take where the file has several, such as ema_state_dict or "
         "state_dict.student (default: the only one that fits a network)",
     )
-    add("--use-ema", action="store_true", help="take the moving average (EMA) of the weights")
-    add("--dialect", help="wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the keys)")
+    add("--use-ema", action="store_true", help="Take the moving average (EMA) of the weights")
+    add(
+        "--dialect",
+        help="Dialect: wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the keys)",
+    )
     add(
         "--output-stride",
         type=int,
         choices=(8, 16, 32),
-        help="of the backbone; a checkpoint's keys do not tell it (default: the dialect's published "
-        "stride)",
+        help="Output stride of the backbone, which a checkpoint's keys do not tell (default: the dialect's "
+        "published stride)",
     )
     add(
         "--output",
         choices=("logits", "probabilities", "labels"),
         default="logits",
-        help="output of the graph (default: logits, from which labels are exact at any size)",
+        help="Output of the graph (default: logits, from which labels are exact at any size)",
     )
     add(
         "--threshold",
         type=_threshold,
         metavar="T",
-        help="of a network with one logit: pixels whose sigmoid is larger than T are of its class, all others "
-        "background (mmsegmentation's default is 0.3, other programs take 0.5)",
+        help="Threshold of a network with one logit: pixels whose sigmoid is larger than T are of its class, "
+        "all others background (mmsegmentation's default is 0.3, other programs take 0.5)",
     )
     add(
         "--with-preprocess",
         action="store_true",
-        help="let the graph take uint8 pixels (N, H, W, 3), RGB, and normalise them",
+        help="Let the graph take uint8 pixels (N, H, W, 3), RGB, and normalise them",
     )
     add(
         "--accept-own-size",
         action="store_true",
-        help="with --output labels: export even if the checkpoint's authors resize pictures, which "
+        help="With --output labels: export even if the checkpoint's authors resize pictures, which "
         "such a graph cannot undo: pictures are fed at their own size and get other labels",
     )
-    add("--shape", type=_shape, metavar="NxHxW", help="fix the shape of the input (default: free)")
+    add("--shape", type=_shape, metavar="NxHxW", help="Fix the shape of the input (default: free)")
     add(
         "--precision",
         choices=("fp32", "fp16"),
         default="fp32",
-        help="of weights and arithmetic (default: fp32)",
+        help="Precision of weights and arithmetic (default: fp32)",
     )
     add(
         "--verify",
         choices=("strict", "off"),
         default="strict",
-        help="strict: compare the graph with the network and write nothing if it differs "
+        help="Verification; strict: compare the graph with the network and write nothing if it differs "
         "(default: strict)",
     )
     add(
@@ -115,13 +137,13 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=17,
         choices=range(15, 22),
-        help="of the ONNX file (default: 17)",
+        help="Operator set of the ONNX file (default: 17)",
     )
     _add_changes(parser)
-    add("--dry-run", action="store_true", help="describe the checkpoint; write nothing")
-    add("--force", action="store_true", help="replace an existing artifact")
-    add("--json", action="store_true", help="print the result as JSON")
-    add("--version", action="version", version=f"fastfcn-export {__version__}")
+    add("--dry-run", action="store_true", help="Describe the checkpoint; write nothing")
+    add("--force", action="store_true", help="Replace an existing artifact")
+    add("--json", action="store_true", help="Print the result as JSON")
+    parser.add_version(f"fastfcn-export {__version__}")
     return parser
 
 
@@ -134,7 +156,7 @@ def _shape(text: str) -> tuple[int, int, int]:
     return int(match[1]), int(match[2]), int(match[3])
 
 
-def _add_changes(parser: argparse.ArgumentParser) -> None:
+def _add_changes(parser: Parser) -> None:
     """Declare the options that say what a checkpoint's author changed."""
     add = parser.add_argument_group("what the author changed in the published recipe").add_argument
     add(
@@ -147,29 +169,29 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
         "--mean",
         type=_triple,
         metavar="M,M,M",
-        help="of the normalisation, in the order of the channels",
+        help="Mean of the normalisation, in the order of the channels",
     )
     add(
         "--std",
         type=_triple,
         metavar="S,S,S",
-        help="of the normalisation, in the order of the channels",
+        help="Standard deviation of the normalisation, in the order of the channels",
     )
     add(
         "--pixel-range",
         type=int,
         choices=(1, 255),
-        help="unit of --mean and --std: 1 if pixels are divided by 255 first (default), 255 if not",
+        help="Unit of --mean and --std: 1 if pixels are divided by 255 first, 255 if not (default: 1)",
     )
     add(
         "--channel-order",
         choices=("rgb", "bgr"),
-        help="that the network was trained with (default: rgb)",
+        help="Order of the channels that the network was trained with (default: rgb)",
     )
     add(
         "--resize",
         metavar="RULE",
-        help="of pictures: none, short_side:512, long_side:520, fit:2048x512 (long side x short side, at most) or "
+        help="How pictures are resized: none, short_side:512, long_side:520, fit:2048x512 (long side x short side, at most) or "
         "exact:512x1024 (height x width) (default: as the dialect's authors do)",
     )
 

@@ -44,18 +44,21 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of every command that opens a model; see `open_options`."""
     parser.add_argument(
         "--device",
+        metavar="DEVICE",
         default="auto",
-        help="to run on: auto (the default), cpu, cuda, cuda:N or N, or tensorrt",
+        help="Device to run on: auto, cpu, cuda, cuda:N or N, or tensorrt (default: auto)",
     )
     runtimes = ", ".join(registry.names("fastfcn_infer.runtime.backends"))
     parser.add_argument(
-        "--backend", default="auto", help=f"runtime: auto (the default), {runtimes}"
+        "--backend", default="auto", help=f"Runtime: auto, {runtimes} (default: auto)"
     )
     parser.add_argument(
-        "--threads", type=int, help="to compute with (default: one per available processor)"
+        "--threads",
+        type=int,
+        help="Number of threads to compute with (default: one per available processor)",
     )
-    parser.add_argument("--cache-dir", metavar="DIR", help="keep downloads and conversions there")
-    parser.add_argument("--offline", action="store_true", help="download nothing")
+    parser.add_argument("--cache-dir", metavar="DIR", help="Keep downloads and conversions in DIR")
+    parser.add_argument("--offline", action="store_true", help="Download nothing")
 
 
 def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,22 +67,22 @@ def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--procedure",
         metavar="NAME",
-        help="whole, tiles, or as the authors of a dialect evaluate: paddleseg[-slide|-ms-flip], "
+        help="Procedure: whole, tiles, or as the authors of a dialect evaluate: paddleseg[-slide|-ms-flip], "
         "fastfcn[-ms], mmseg[-slide|-tta]; published: what the authors of the model publish scores "
         "with (default: as the model's manifest says)",
     )
-    add("--scales", metavar="S[,S]", help="sizes of the picture to look at, such as 0.75,1,1.25")
+    add("--scales", metavar="S[,S]", help="Sizes of the picture to look at, such as 0.75,1,1.25")
     add(
         "--mirror",
         metavar="none|horizontal|vertical|both",
-        help="mirror images to look at, too",
+        help="Mirror images to look at, too",
     )
-    add("--crop", metavar="HxW", help="height x width of sliding windows")
-    add("--stride", metavar="HxW", help="step between windows (default: two thirds of the crop)")
+    add("--crop", metavar="HxW", help="Height x width of sliding windows")
+    add("--stride", metavar="HxW", help="Step between windows (default: two thirds of the crop)")
     add(
         "--merge",
         metavar="logits|probabilities|exp",
-        help="what is averaged over the views",
+        help="What is averaged over the views",
     )
 
 
@@ -204,15 +207,15 @@ def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--classes",
         metavar="NAME|FILE.json",
-        help="names and colours of the classes: name of a class table, or a file (default: those of the "
+        help="Names and colours of the classes: name of a class table, or a file (default: those of the "
         "model)",
     )
-    add("--dialect", help="dialect; only for a checkpoint (default: found from its keys)")
+    add("--dialect", help="Dialect; only for a checkpoint (default: found from its keys)")
     add(
         "--output-stride",
         type=int,
         choices=(8, 16, 32),
-        help="output stride of the backbone; only for a checkpoint",
+        help="Output stride of the backbone; only for a checkpoint",
     )
 
 

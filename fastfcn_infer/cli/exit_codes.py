@@ -50,7 +50,9 @@ _CODES: Codes = (
 )
 
 
-def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
+def run(
+    command: Callable[[], int], *, as_json: bool, program: str = "fastfcn", more: Codes = ()
+) -> int:
     """Run a command; an error that was raised on purpose becomes a message and an exit code.
 
     Any other error is a bug of ours and keeps its traceback.
@@ -58,6 +60,7 @@ def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
     Args:
         command: returns its exit code.
         as_json: print the error as one JSON object on stdout; else as a line on stderr.
+        program: the command's name, which the line of a wrong command line begins with.
         more: errors of packages that the SDK does not know, and their codes.
     """
     try:
@@ -80,7 +83,9 @@ def run(command: Callable[[], int], *, as_json: bool, more: Codes = ()) -> int:
             report = {"error": name, "code": code, "message": str(error)}
             print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - commands print
         else:
-            print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - commands print
+            typed = isinstance(error, (FastFCNError, OSError))
+            what = name if typed else f"{program}: error"
+            print(f"{what}: {error}", file=sys.stderr)  # noqa: T201 - commands print
         return code
 
 

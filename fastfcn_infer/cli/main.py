@@ -3,10 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import command_names, load_command
+from fastfcn_infer.cli.parser import Parser
 from fastfcn_infer.system.version import __version__
 
 _EPILOG = """\
@@ -16,28 +16,34 @@ found something slower.
 """
 
 
-class UsageError(ValueError):
-    """The command line is wrong."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises an error for a wrong command line, so that it is reported like any other, also as JSON."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse the command line."""
-        raise UsageError(f"{message}. See {self.prog} --help")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; returns the exit code."""
-    parser = _Parser(
+    words = sys.argv[1:] if arguments is None else arguments
+
+    def work() -> int:
+        parser = make_parser()
+        given = parser.parse_args(words)
+        if given.command is None:
+            if words:
+                parser.error("a COMMAND is missing")
+            parser.print_help()
+            return exit_codes.FINE
+        return load_command(given.command).run(given)
+
+    program = " ".join(["fastfcn", *(word for word in words[:1] if word in command_names())])
+    return exit_codes.run(work, as_json="--json" in words, program=program)
+
+
+def make_parser() -> Parser:
+    """Make the parser of the command line, with one below it for each command."""
+    parser = Parser(
         prog="fastfcn",
         description="FastFCN semantic segmentation: pictures in, exact masks out.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"fastfcn {__version__}")
+    parser.add_version(f"fastfcn {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in command_names():
         command = load_command(name)
@@ -45,19 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             name, help=command.SUMMARY, description=command.SUMMARY, allow_abbrev=False
         )
         command.add_arguments(sub)
-        sub.add_argument("--json", action="store_true", help="print the result as JSON")
-    words = sys.argv[1:] if arguments is None else arguments
-
-    def work() -> int:
-        given = parser.parse_args(words)
-        if given.command is None:
-            if words:
-                raise UsageError(f"a COMMAND is missing. See {parser.prog} --help")
-            parser.print_help()
-            return exit_codes.FINE
-        return load_command(given.command).run(given)
-
-    return exit_codes.run(work, as_json="--json" in words)
+        sub.add_argument("--json", action="store_true", help="Print the result as JSON")
+    return parser
 
 
 if __name__ == "__main__":

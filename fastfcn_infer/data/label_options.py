@@ -3,15 +3,15 @@
 _IGNORED = "255"
 
 MAP_HELP = (
-    "labels of values in the label files that the data set does not have, or has otherwise: 255=1 for "
+    "Labels of values in the label files that the data set does not have, or has otherwise: 255=1 for "
     "masks of 0 and 255; 0 is the first class, 255 or ignore is none"
 )
 ORIENTATION_HELP = (
-    "label maps of pictures that EXIF turns were drawn on the upright picture or on the pixels as "
-    "stored (default: auto, what the sizes say)"
+    "Whether label maps of pictures that EXIF turns were drawn on the upright picture or on the pixels "
+    "as stored (default: auto, what the sizes say)"
 )
 ACCEPT_HELP = (
-    "continue although the labels lack something: nothing is labelled, or only one class, or a class "
+    "Continue although the labels lack something: nothing is labelled, or only one class, or a class "
     "has no pixel"
 )
 

@@ -1,6 +1,5 @@
 """The command ``fastfcn-train``: labelled pictures in, a checkpoint for ``fastfcn-export`` out."""
 
-import argparse
 import json
 import math
 import sys
@@ -24,25 +23,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["align"]:
         return _align(words[1:])
-    parser = make_parser()
-    given = vars(parser.parse_args(words))
-    as_json = given.pop("json", False)
-    try:
-        request = read_request(given)
-    except ValueError as error:
-        parser.error(str(error))
-    return exit_codes.run(lambda: _run(request, as_json=as_json), as_json=as_json, more=_CODES)
+    as_json = "--json" in words
+
+    def work() -> int:
+        parser = make_parser()
+        given = vars(parser.parse_args(words))
+        given.pop("json", None)
+        try:
+            request = read_request(given)
+        except ValueError as error:
+            parser.error(str(error))
+        return _run(request, as_json=as_json)
+
+    return exit_codes.run(work, as_json=as_json, program="fastfcn-train", more=_CODES)
 
 
 def _align(words: Sequence[str]) -> int:
     from fastfcn_training.alignment import command
 
-    parser = argparse.ArgumentParser(
-        prog="fastfcn-train align", description=command.SUMMARY, allow_abbrev=False
+    parser = command.make_parser()
+    return exit_codes.run(
+        lambda: command.run(parser.parse_args(words)),
+        as_json="--json" in words,
+        program=parser.prog,
+        more=_CODES,
     )
-    command.add_arguments(parser)
-    given = parser.parse_args(words)
-    return exit_codes.run(lambda: command.run(given), as_json=given.json, more=_CODES)
 
 
 def _run(request: Request, *, as_json: bool) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.benchmark.measure import Candidate, Case
     from fastfcn_infer.benchmark.report import Report
 
-SUMMARY = "measure speed, memory and cold start of models; compare with an earlier run"
+SUMMARY = "Measure speed, memory and cold start of models; compare with an earlier run"
 FORMATS = ("table", "json", "csv", "md")
 
 
@@ -29,34 +29,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models",
         nargs="+",
         metavar="MODEL",
-        help="artifact, checkpoint, hub:OWNER/NAME or catalogue name",
+        help="Artifact, checkpoint, hub:OWNER/NAME or catalogue name",
     )
     add(
         "--size",
         default="480x480",
         metavar="HxW[,HxW]",
-        help="height x width of the picture (default: 480x480)",
+        help="Height x width of the picture (default: 480x480)",
     )
-    add("--batch", default="1", metavar="N[,N]", help="pictures at a time (default: 1)")
+    add("--batch", default="1", metavar="N[,N]", help="Pictures at a time (default: 1)")
     add(
         "--seconds",
         type=float,
         default=5.0,
         metavar="S",
-        help="seconds of timed runs for each row (default: 5)",
+        help="Seconds of timed runs for each row (default: 5)",
     )
     add(
         "--compare",
         metavar="BASE.json",
-        help="report of --format json to compare with; exit 7 if slower",
+        help="Compare with a report of --format json; the exit code is 7 if something is slower",
     )
     add(
         "--max-regress",
         default="5%",
         metavar="PERCENT",
-        help="how much slower is accepted (default: 5%%)",
+        help="How much slower is accepted (default: 5%%)",
     )
-    add("--format", choices=FORMATS, default="table", help="format of the report (default: table)")
+    add("--format", choices=FORMATS, default="table", help="Format of the report (default: table)")
     add_procedure_arguments(parser)
     add_model_arguments(parser)
     parser.epilog = (

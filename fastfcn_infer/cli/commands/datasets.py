@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from fastfcn_infer.data.learnable import Shortage
     from fastfcn_infer.data.pairs import Pairs
 
-SUMMARY = "print the layouts that data sets must have, or check a data set"
+SUMMARY = "Print the layouts that data sets must have, or check a data set"
 _SHOWN = 10  # bad files; --json lists all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("name", nargs="?", help="name of a data set (default: list all)")
-    parser.add_argument("--root", metavar="DIR", help="check the data set in this folder")
-    parser.add_argument("--split", help="part to check (default: val)")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="Name of a data set (default: all are listed)"
+    )
+    parser.add_argument("--root", metavar="DIR", help="Check the data set in this folder")
+    parser.add_argument("--split", help="Part to check (default: val)")
     parser.add_argument(
         "--check-labels",
         action="store_true",
-        help="read every label file, count its pixels, and compare its size with the picture's",
+        help="Read every label file, count its pixels, and compare its size with the picture's",
     )
     command.add_label_arguments(parser)
 

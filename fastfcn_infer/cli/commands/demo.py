@@ -6,7 +6,7 @@ import json
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_model_arguments, open_options
 
-SUMMARY = "segment the bundled photograph with the bundled model, to see that it works"
+SUMMARY = "Segment the bundled photograph with the bundled model, to see that it works"
 PHOTOGRAPH = "street.jpg"
 CREDIT = "by Davis E. King, from dlib's examples, public domain"
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="DIR",
         default=".",
-        help="write the two result pictures there (default: .)",
+        help="Write the two result pictures to DIR (default: the current folder)",
     )
     add_model_arguments(parser)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.cli.diagnosis import Diagnosis, Replayed
     from fastfcn_infer.runtime.backend import Availability
 
-SUMMARY = "show versions, devices and known problems; replay a model in every runtime"
+SUMMARY = "Show versions, devices and known problems; replay a model in every runtime"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,13 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="replay its golden picture in every installed runtime that reads it",
+        help="Replay the golden picture of this model in every installed runtime that reads it",
     )
     parser.add_argument(
-        "--replay", action="store_true", help="without MODEL: replay that of the embedded model"
+        "--replay",
+        action="store_true",
+        help="Without MODEL: replay the golden picture of the embedded model",
     )
-    parser.add_argument("--cache-dir", metavar="DIR", help="keep downloads and conversions there")
-    parser.add_argument("--offline", action="store_true", help="download nothing")
+    parser.add_argument("--cache-dir", metavar="DIR", help="Keep downloads and conversions in DIR")
+    parser.add_argument("--offline", action="store_true", help="Download nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.evaluation.plan import Plan
     from fastfcn_infer.segmenter import Segmenter
 
-SUMMARY = "score a model on a data set: mean IoU, accuracy, Kappa, Dice, per class"
+SUMMARY = "Score a model on a data set: mean IoU, accuracy, Kappa, Dice, per class"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,44 +24,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "model",
         nargs="?",
-        help="artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
+        metavar="MODEL",
+        help="Artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
     )
-    add("--dataset", required=True, metavar="NAME", help=f"data set: {names}")
-    add("--root", required=True, type=Path, metavar="DIR", help="folder of the data set")
+    add("--dataset", required=True, metavar="NAME", help=f"Data set: {names}")
+    add("--root", required=True, type=Path, metavar="DIR", help="Folder of the data set")
     add(
         "--split",
         metavar="PART",
-        help="part of the data set (default: val, or test if the model was trained on val)",
+        help="Part of the data set (default: val, or test if the model was trained on val)",
     )
     add(
         "--allow-trained",
         action="store_true",
-        help="score the model even on pictures that it was trained on",
+        help="Score the model even on pictures that it was trained on",
     )
     add(
         "--convention",
         choices=("paddleseg", "fastfcn", "mmseg"),
-        help="how to score classes that are neither in the labels nor predicted (default: as the "
+        help="How to score classes that are neither in the labels nor predicted (default: as the "
         "checkpoint's authors do)",
     )
-    add("--limit", type=int, metavar="N", help="score the first N pictures only")
+    add("--limit", type=int, metavar="N", help="Score only the first N pictures")
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument(
         "--save-predictions",
         type=Path,
         metavar="DIR",
-        help="write predicted labels to DIR/NAME.png",
+        help="Write predicted labels to DIR/NAME.png",
     )
     kept.add_argument(
         "--state",
         type=Path,
         metavar="FILE",
-        help="keep the counts in FILE, to continue after an interruption (default: a file beside "
+        help="Keep the counts in FILE, to continue after an interruption (default: a file beside "
         "the predictions, or in the cache until the run is complete)",
     )
-    add("--fresh", action="store_true", help="discard the counts of an interrupted run")
+    add("--fresh", action="store_true", help="Discard the counts of an interrupted run")
     command.add_label_arguments(parser)
-    add("--ignore-names", action="store_true", help="accept classes of other names as the same")
+    add("--ignore-names", action="store_true", help="Accept classes of other names as the same")
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
     command.add_model_arguments(parser)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastfcn_infer.cli import exit_codes
 
-SUMMARY = "describe an artifact or a checkpoint"
+SUMMARY = "Describe an artifact or a checkpoint"
 SHOWN = 20  # names of classes; --json has them all
 
 
@@ -14,20 +14,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "model",
-        help="artifact folder, .onnx that fastfcn-export wrote, checkpoint, hub:OWNER/NAME, or the "
-        "embedded model's name",
+        metavar="MODEL",
+        help="Artifact folder, .onnx that fastfcn-export wrote, checkpoint, hub:OWNER/NAME, or a name "
+        "that `fastfcn models` lists",
     )
     parser.add_argument(
-        "--dialect", help="dialect; only for a checkpoint (default: found from its keys)"
+        "--dialect", help="Dialect; only for a checkpoint (default: found from its keys)"
     )
     parser.add_argument(
         "--output-stride",
         type=int,
         choices=(8, 16, 32),
-        help="output stride of the backbone; only for a checkpoint",
+        help="Output stride of the backbone; only for a checkpoint",
     )
-    parser.add_argument("--cache-dir", metavar="DIR", help="downloads")
-    parser.add_argument("--offline", action="store_true", help="download nothing")
+    parser.add_argument("--cache-dir", metavar="DIR", help="Keep downloads in DIR")
+    parser.add_argument("--offline", action="store_true", help="Download nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import json
 
 from fastfcn_infer.cli import exit_codes
 
-SUMMARY = "list the models that can be used by name"
+SUMMARY = "List the models that can be used by name"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

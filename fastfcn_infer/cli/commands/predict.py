@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
-SUMMARY = "segment pictures, given as files, folders or globs"
+SUMMARY = "Segment pictures, given as files, folders or globs"
 KINDS = {
     "labels": ("_labels.png", "labels"),
     "labels-raw": ("_labels_raw.png", "labels-raw"),
@@ -44,49 +44,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _RASTERS
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("sources", nargs="+", metavar="SRC", help="picture, folder or glob")
-    add("-o", "--output", metavar="DIR", help="write the results there")
+    add("sources", nargs="+", metavar="SRC", help="Picture, folder or glob")
+    add("-o", "--output", metavar="DIR", help="Write the results to DIR")
     add(
         "--dry-run",
         action="store_true",
-        help="say what each size of picture would take: views, memory, time; write nothing",
+        help="Say what each size of picture would take: views, memory, time; write nothing",
     )
     add(
         "-m",
         "--model",
-        help="artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
+        metavar="MODEL",
+        help="Artifact, checkpoint, hub:OWNER/NAME or catalogue name (default: the embedded one)",
     )
     add(
         "--save",
         default="labels",
         metavar="KIND[,KIND]",
-        help=f"results to write, of {', '.join(KINDS)} (default: labels)",
+        help=f"Results to write, of {', '.join(KINDS)} (default: labels)",
     )
-    add("--recursive", action="store_true", help="search sub-folders, too")
+    add("--recursive", action="store_true", help="Search sub-folders, too")
     add(
         "--max-pixels",
         type=int,
         metavar="N",
-        help="refuse pictures of more pixels, but for rasters that are read in parts",
+        help="Refuse pictures of more than N pixels, but for rasters that are read in parts",
     )
     add(
         "--max-memory",
         default="1GiB",
         metavar="SIZE",
-        help="what a raster may use beyond the model, such as 800MiB (default: 1GiB)",
+        help="Memory that a raster may use beyond the model, such as 800MiB (default: 1GiB)",
     )
     add(
         "--depth",
         type=int,
         metavar="BITS",
-        help="bits, 8 to 16, that pictures of 16 bits use, such as 12 (default: all 16)",
+        help="Number of bits, 8 to 16, that pictures of 16 bits use, such as 12 (default: 16)",
     )
     add(
         "--force",
         action="store_true",
-        help="make results that exist again, and overwrite them",
+        help="Make results again that exist, and overwrite them",
     )
-    add("--quiet", action="store_true", help="print nothing but failures and warnings")
+    add("--quiet", action="store_true", help="Print nothing but failures and warnings")
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
     command.add_model_arguments(parser)

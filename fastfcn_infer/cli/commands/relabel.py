@@ -5,23 +5,23 @@ import json
 
 from fastfcn_infer.cli import exit_codes
 
-SUMMARY = "copy an artifact with other names and colours of its classes"
+SUMMARY = "Copy an artifact with other names and colours of its classes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("artifact", help="folder that fastfcn-export wrote, or hub:OWNER/NAME")
+    add("artifact", metavar="ARTIFACT", help="Folder that fastfcn-export wrote, or hub:OWNER/NAME")
     add(
         "--classes",
         required=True,
         metavar="NAME|FILE.json",
-        help="name of a class table, or a file, with as many classes as the model has",
+        help="Name of a class table, or a file, with as many classes as the model has",
     )
-    add("-o", "--output", required=True, metavar="NEW", help="folder of the copy")
-    add("--force", action="store_true", help="replace an artifact that is there")
-    add("--cache-dir", metavar="DIR", help="keep downloads there")
-    add("--offline", action="store_true", help="download nothing")
+    add("-o", "--output", required=True, metavar="NEW", help="Folder of the copy")
+    add("--force", action="store_true", help="Replace an artifact that exists")
+    add("--cache-dir", metavar="DIR", help="Keep downloads in DIR")
+    add("--offline", action="store_true", help="Download nothing")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,12 +10,14 @@ from fastfcn_infer.cli.command import add_model_arguments
 if TYPE_CHECKING:
     from pathlib import Path
 
-SUMMARY = "check an artifact's files and replay its golden picture on this machine"
+SUMMARY = "Check an artifact's files and replay its golden picture on this machine"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("artifact", help="folder that fastfcn-export wrote, or hub:OWNER/NAME")
+    parser.add_argument(
+        "artifact", metavar="ARTIFACT", help="Folder that fastfcn-export wrote, or hub:OWNER/NAME"
+    )
     add_model_arguments(parser)
 
 

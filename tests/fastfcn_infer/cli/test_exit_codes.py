@@ -123,7 +123,7 @@ def test_errors_that_python_raises_for_wrong_input_are_usage() -> None:
         assert code_of(kind) == README_CODES["usage"]
 
 
-@pytest.mark.parametrize("kind", [*OURS, FileNotFoundError, ValueError])
+@pytest.mark.parametrize("kind", [*OURS, FileNotFoundError])
 def test_an_error_is_a_line_on_standard_error_or_one_json_object_on_standard_output(
     capsys: pytest.CaptureFixture[str], kind: type[Exception]
 ) -> None:
@@ -133,6 +133,17 @@ def test_an_error_is_a_line_on_standard_error_or_one_json_object_on_standard_out
     out, err = capsys.readouterr()
     assert json.loads(out) == {"error": kind.__name__, "code": code, "message": "naïve\n→"}
     assert err == ""
+
+
+def test_a_wrong_argument_is_a_line_that_names_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wrong = ValueError("--size 0 is wrong")
+    code = exit_codes.run(lambda: failing(wrong), as_json=False, program="fastfcn some")
+    assert code == README_CODES["usage"]
+    assert capsys.readouterr() == ("", "fastfcn some: error: --size 0 is wrong\n")
+    assert exit_codes.run(lambda: failing(wrong), as_json=True, program="fastfcn some") == code
+    assert json.loads(capsys.readouterr().out)["error"] == "ValueError"
 
 
 @pytest.mark.parametrize("code", [0, 3, 4])

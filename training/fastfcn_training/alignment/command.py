@@ -7,24 +7,26 @@ import time
 from pathlib import Path
 
 from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.parser import Parser
 from fastfcn_infer.system.machine import versions
 from fastfcn_training.alignment.check import Comparison, Setting, check_names, load_check
 from fastfcn_training.alignment.reference import RECORDED, read_reference
 from fastfcn_training.alignment.report import report_data, report_text, write_report
 from fastfcn_training.paddle_setup import start
 
-SUMMARY = "compare this training with recorded values of the original code"
+SUMMARY = "Compare this training with recorded values of the original code"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
+def make_parser() -> Parser:
+    """Make the parser of the command line."""
+    parser = Parser(prog="fastfcn-train align", description=SUMMARY, allow_abbrev=False)
     add = parser.add_argument
     add(
         "--reference",
         type=Path,
         default=RECORDED,
         metavar="FILE",
-        help="recorded values (default: those of the original code, included in the package)",
+        help="File of recorded values (default: those of the original code, included in the package)",
     )
     add(
         "-o",
@@ -33,22 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("alignment"),
         metavar="DIR",
-        help="folder for the reports NAME.json and NAME.txt (default: alignment)",
+        help="Folder for the reports NAME.json and NAME.txt (default: alignment)",
     )
     add(
         "--only",
         action="append",
         choices=check_names(),
         metavar="NAME",
-        help=f"a comparison to run; may be repeated: {', '.join(check_names())}",
+        help=f"Comparison to run; may be repeated: {', '.join(check_names())}",
     )
     add(
         "--camvid",
         type=Path,
         metavar="ROOT",
-        help="folder of CamVid, for train_align_diff (default: generated pictures)",
+        help="Folder of CamVid, for train_align_diff (default: generated pictures)",
     )
-    add("--json", action="store_true", help="print the result as JSON")
+    add("--json", action="store_true", help="Print the result as JSON")
+    return parser
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from fastfcn_infer.cli.parser import Parser
 from fastfcn_infer.system.version import __version__
 from fastfcn_training.cli import overrides, run_options
 from fastfcn_training.cli.overrides import Overrides
@@ -46,9 +47,9 @@ class Request:
     run_options: Mapping[str, Any]
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Make the parser; options that are not given are not in its namespace."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fastfcn-train",
         usage=_USAGE,
         description=_DESCRIPTION,
@@ -58,8 +59,8 @@ def make_parser() -> argparse.ArgumentParser:
         # The original's --batch-size and PaddleSeg's --batch_size differ: no guessing.
         allow_abbrev=False,
     )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--version", action="version", version=f"fastfcn-train {__version__}")
+    parser.add_argument("--json", action="store_true", help="Print the result as JSON")
+    parser.add_version(f"fastfcn-train {__version__}")
     for name in source_names():
         source = load_source(name)
         source.add_arguments(parser.add_argument_group(source.TITLE))

@@ -39,28 +39,49 @@ class Overrides:
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Declare the options; their destinations are the fields of `Overrides`."""
     add = group.add_argument
-    add("--iterations", "--iters", type=whole, metavar="N", help="steps of the optimiser")
-    add("--seed", type=natural, metavar="N", help="of weights, order, augmentation and dropout")
-    add("--accumulate", type=whole, metavar="N", help="batches averaged in one step")
+    add(
+        "--iterations",
+        "--iters",
+        type=whole,
+        metavar="N",
+        help="Length of the training, in steps of the optimiser",
+    )
+    add(
+        "--seed",
+        type=natural,
+        metavar="N",
+        help="Seed of weights, order, augmentation and dropout",
+    )
+    add(
+        "--accumulate",
+        type=whole,
+        metavar="N",
+        help="Number of batches whose gradients are averaged in one step",
+    )
     add(
         "--precision",
         type=_precision,
         metavar="fp32|mixed",
-        help="mixed (or fp16) computes in float16 where that is safe; needs a GPU",
+        help="Precision of the arithmetic; mixed (or fp16): float16 where that is safe, which needs a GPU",
     )
-    add("--validate-every", type=natural, metavar="N", help="iterations; 0: only at the end")
+    add(
+        "--validate-every",
+        type=natural,
+        metavar="N",
+        help="Iterations between validations; 0: only at the end",
+    )
     add(
         "--save-every",
         "--save_interval",
         type=natural,
         metavar="N",
-        help="iterations; 0: only at the end",
+        help="Iterations between checkpoints; 0: only at the end",
     )
     add(
         "--class-weights",
         type=_class_weights,
         metavar="balanced|none|W,W,...",
-        help="balanced: 1 / ln(1.1 + share of pixels), counted in the training part",
+        help="Weights of the classes in the loss; balanced: 1 / ln(1.1 + share of pixels), counted in the training part",
     )
     add("--map-labels", type=_map, metavar="VALUE=LABEL[,...]", help=MAP_HELP)
     add("--label-orientation", choices=ORIENTATIONS, help=ORIENTATION_HELP)

@@ -59,7 +59,7 @@ class RunOptions:
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Declare the options; their destinations are the fields of `RunOptions`."""
     add = group.add_argument
-    add("--root", type=Path, metavar="DIR", help="folder of the data set")
+    add("--root", type=Path, metavar="DIR", help="Folder of the data set")
     add(
         "-o",
         "--output-folder",
@@ -67,50 +67,54 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         dest="run",
         type=Path,
         metavar="RUN",
-        help="folder for checkpoints and logs",
+        help="Folder for checkpoints and logs",
     )
     add(
         "--resume",
         "--resume_model",
         type=Path,
         metavar="RUN",
-        help="continue an interrupted training, from its last checkpoint or from one you name",
+        help="Continue an interrupted training, from its last checkpoint or from one you name",
     )
-    add("--weights", type=Path, metavar="FILE", help="start from a checkpoint of any dialect")
-    add("--pretrained", type=Path, metavar="FILE", help="start from the weights of a backbone")
+    add("--weights", type=Path, metavar="FILE", help="Start from a checkpoint of any dialect")
+    add("--pretrained", type=Path, metavar="FILE", help="Start from the weights of a backbone")
     add(
         "--workers",
         "--num_workers",
         type=natural,
         metavar="N",
-        help="processes that read pictures (default: chosen for the machine)",
+        help="Number of processes that read pictures (default: chosen for the machine)",
     )
     add(
         "--keep",
         "--keep_checkpoint_max",
         type=whole,
         metavar="K",
-        help="last checkpoints to keep (default: 3); the best one is kept too",
+        help="Number of last checkpoints to keep; the best one is kept, too (default: 3)",
     )
     add(
         "--log-every",
         "--log_iters",
         type=whole,
         metavar="N",
-        help="iterations between log lines (default: 20)",
+        help="Iterations between log lines (default: 20)",
     )
-    add("--device", help="auto, cpu, cuda or cuda:N (gpu means cuda); default: auto")
-    add("--save-dialect", metavar="NAME", help="also write RUN/NAME.pdparams: paddleseg, ncpaddle")
-    add("--export", type=Path, metavar="FOLDER", help="also export the weights to an artifact")
+    add("--device", help="Device: auto, cpu, cuda or cuda:N; gpu means cuda (default: auto)")
+    add(
+        "--save-dialect",
+        metavar="NAME",
+        help="Also write RUN/NAME.pdparams for another project: paddleseg or ncpaddle",
+    )
+    add("--export", type=Path, metavar="FOLDER", help="Also export the weights to an artifact")
     add(
         "--format",
         dest="formats",
         type=_formats,
         metavar="F[,F]",
-        help="formats for --export: onnx, paddle (default: onnx)",
+        help="Formats for --export: onnx, paddle, or onnx,paddle (default: onnx)",
     )
     add("--accept-labels", action="store_true", help=ACCEPT_HELP)
-    add("--dry-run", action="store_true", help="print the recipe and its cost, and train nothing")
+    add("--dry-run", action="store_true", help="Print the recipe and its cost, and train nothing")
 
 
 def _formats(text: str) -> tuple[str, ...]:

@@ -92,42 +92,88 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Declare the flags."""
     add = group.add_argument
     names = ", ".join(_PUBLISHED)
-    add("--dataset", metavar="NAME", help=f"{names}, or any name listed by `fastfcn datasets`")
-    add("--model", choices=("encnet", "psp", "deeplab", "fcn"), help="default: encnet")
-    add("--backbone", choices=_DEPTHS, help="default: resnet50")
     add(
-        "--jpu", nargs="?", const="jpu", type=str.lower, choices=("jpu", "jpu_x"), help="use a JPU"
+        "--dataset",
+        metavar="NAME",
+        help=f"Data set: {names}, or any name that `fastfcn datasets` lists",
     )
-    add("--dilated", action="store_true", help="output stride 8")
-    add("--lateral", action="store_true", help="EncNet also uses the features of earlier stages")
-    add("--base-size", type=whole, metavar="N", help="pixels, default: 520")
-    add("--crop-size", type=whole, metavar="N", help="pixels, default: 480")
-    add("--train-split", metavar="PART", help="part to train on, default: train")
-    add("--aux", action="store_true", help="train an auxiliary head")
-    add("--aux-weight", type=float, metavar="W", help="weight of the auxiliary loss, default: 0.2")
-    add("--se-loss", action="store_true", help="train with the semantic encoding loss")
-    add("--se-weight", type=float, metavar="W", help="weight of that loss, default: 0.2")
-    add("--epochs", type=whole, metavar="N", help="default: as published for the data set")
-    add("--start_epoch", type=natural, metavar="N", help="must be 0: --resume continues a run")
-    add("--batch-size", type=whole, metavar="N", help="pictures per step in all, default: 16")
-    add("--test-batch-size", type=whole, metavar="N", help="accepted, has no effect")
+    add(
+        "--model",
+        choices=("encnet", "psp", "deeplab", "fcn"),
+        help="Kind of head (default: encnet)",
+    )
+    add("--backbone", choices=_DEPTHS, help="Backbone (default: resnet50)")
+    add(
+        "--jpu", nargs="?", const="jpu", type=str.lower, choices=("jpu", "jpu_x"), help="Use a JPU"
+    )
+    add("--dilated", action="store_true", help="Dilate the backbone, to an output stride of 8")
+    add(
+        "--lateral", action="store_true", help="Let EncNet also use the features of earlier stages"
+    )
+    add(
+        "--base-size",
+        type=whole,
+        metavar="N",
+        help="Short side of pictures before they are scaled, in pixels (default: 520)",
+    )
+    add("--crop-size", type=whole, metavar="N", help="Side of the crops, in pixels (default: 480)")
+    add("--train-split", metavar="PART", help="Part to train on (default: train)")
+    add("--aux", action="store_true", help="Train an auxiliary head")
+    add(
+        "--aux-weight", type=float, metavar="W", help="Weight of the auxiliary loss (default: 0.2)"
+    )
+    add("--se-loss", action="store_true", help="Train with the semantic encoding loss")
+    add("--se-weight", type=float, metavar="W", help="Weight of that loss (default: 0.2)")
+    add(
+        "--epochs",
+        type=whole,
+        metavar="N",
+        help="Length of the training, in epochs (default: as published for the data set)",
+    )
+    add(
+        "--start_epoch",
+        type=natural,
+        metavar="N",
+        help="Accepted if it is 0: --resume continues a run",
+    )
+    add(
+        "--batch-size",
+        type=whole,
+        metavar="N",
+        help="Pictures per step, of all processes together (default: 16)",
+    )
+    add("--test-batch-size", type=whole, metavar="N", help="Accepted without effect")
     add(
         "--lr",
         type=float,
-        help="learning rate of the backbone; default: as published, scaled to the batch",
+        help="Learning rate of the backbone (default: as published, scaled to the batch)",
     )
-    add("--lr-scheduler", choices=("poly", "cos", "step"), help="default: poly")
-    add("--lr-step", type=whole, metavar="N", help="epochs per step of --lr-scheduler step")
-    add("--momentum", type=float, metavar="M", help="default: 0.9")
-    add("--weight-decay", type=float, metavar="W", help="default: 1e-4")
-    add("--no-cuda", action="store_true", help="same as --device cpu")
-    add("--checkname", metavar="NAME", help="RUN is runs/DATASET/MODEL/NAME; default: default")
-    add("--ft", action="store_true", help="fine-tune: take only the weights from --resume FILE")
-    add("--no-val", action="store_true", help="do not validate")
+    add(
+        "--lr-scheduler",
+        choices=("poly", "cos", "step"),
+        help="Schedule of the learning rate (default: poly)",
+    )
+    add("--lr-step", type=whole, metavar="N", help="Epochs per step of --lr-scheduler step")
+    add("--momentum", type=float, metavar="M", help="Momentum of the optimiser (default: 0.9)")
+    add(
+        "--weight-decay",
+        type=float,
+        metavar="W",
+        help="Weight decay of the optimiser (default: 1e-4)",
+    )
+    add("--no-cuda", action="store_true", help="Train on the CPU, as --device cpu does")
+    add(
+        "--checkname",
+        metavar="NAME",
+        help="Name of the run, whose folder is runs/DATASET/MODEL/NAME without -o (default: default)",
+    )
+    add("--ft", action="store_true", help="Fine-tune: take only the weights from --resume FILE")
+    add("--no-val", action="store_true", help="Do not validate")
     add(
         "--family",
         choices=("wuhuikai", "ncpaddle"),
-        help="ncpaddle: like the original's Paddle port, with a plain stem and one learning rate",
+        help="Code to follow: the original, or ncpaddle, its Paddle port, with a plain stem and one learning "
+        "rate (default: wuhuikai)",
     )
 
 

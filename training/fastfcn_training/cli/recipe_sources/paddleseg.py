@@ -47,27 +47,32 @@ class Options:
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Declare the flags."""
     add = group.add_argument
-    add("--config", type=Path, metavar="FILE.yml", help="read with its _base_ files")
+    add(
+        "--config",
+        type=Path,
+        metavar="FILE.yml",
+        help="Configuration, which is read with its _base_ files",
+    )
     add(
         "--opts",
         nargs="+",
         metavar="KEY=VALUE",
-        help="changes to the file, such as optimizer.momentum=0.8",
+        help="Changes to the file, such as optimizer.momentum=0.8",
     )
     add(
         "--batch_size",
         dest="batch_each",
         type=whole,
         metavar="N",
-        help="pictures per step of each process",
+        help="Pictures per step of each process",
     )
-    add("--learning_rate", type=float, metavar="LR", help="the highest")
-    add("--do_eval", action="store_true", help="validate whenever a checkpoint is saved")
-    add("--amp_level", choices=("O1",), help="of mixed precision")
+    add("--learning_rate", type=float, metavar="LR", help="Highest learning rate")
+    add("--do_eval", action="store_true", help="Validate whenever a checkpoint is saved")
+    add("--amp_level", choices=("O1",), help="Level of mixed precision")
     add(
         "--use_vdl",
         action="store_true",
-        help="require VisualDL, which is otherwise used only if installed",
+        help="Require VisualDL, which is otherwise used only if installed",
     )
 
 

@@ -29,7 +29,7 @@ class Options:
 def add_arguments(group: argparse._ArgumentGroup) -> None:
     """Declare the option."""
     names = ", ".join(recipe_names())
-    group.add_argument("--recipe", metavar="NAME|FILE.json", help=f"one of {names}, or a file")
+    group.add_argument("--recipe", metavar="NAME|FILE.json", help=f"Recipe: {names}, or a file")
 
 
 def plan(options: Options, overrides: Overrides, context: Context) -> Plan:
