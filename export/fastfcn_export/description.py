@@ -5,7 +5,12 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from fastfcn_export.dialect.dialect import Recognised
-from fastfcn_export.dialect.procedure import notes, procedure, published, resize_text
+from fastfcn_export.dialect.procedure import (
+    notes,
+    resize_text,
+    whole_picture,
+    with_authors_procedure,
+)
 from fastfcn_export.network.architecture import EncNet, backbone_name, head_name, jpu_name
 from fastfcn_export.request import Request
 from fastfcn_export.target.targets import cost
@@ -44,7 +49,8 @@ class Description:
         activations_bytes: of the largest layer's input and output, float32, for that picture.
         unused: reason why tensors of the checkpoint are left out -> how many.
         trained: data set and iterations, if the checkpoint says them; None: unknown.
-        procedure: how an export would size pictures; None: not asked.
+        procedure: how an export would make labels of pictures; None: not asked.
+        published: what the authors publish their scores with, if that is not `procedure`.
         notes: how the labels of an export may differ from those of a plain one, in sentences.
         class_names: in the order of the labels; empty: not asked.
         skipped: names of classes and functions that the file has beside the weights; nothing of them
@@ -63,6 +69,7 @@ class Description:
     notes: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
     class_names: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
     skipped: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
+    published: Procedure | None = field(default=None, metadata=record.OMITTED)
 
 
 def describe(recognised: Recognised, model: Model | None = None) -> Description:
@@ -93,6 +100,7 @@ def describe(recognised: Recognised, model: Model | None = None) -> Description:
         notes=() if model is None else model.notes,
         class_names=() if model is None else tuple(entry.name for entry in model.classes),
         skipped=recognised.skipped,
+        published=None if model is None else model.published,
     )
 
 
@@ -143,17 +151,14 @@ def model_of(
         output=Output(request.output, stride, request.threshold),
         align_corners=conventions.align_corners,
         precision=request.options.precision,
-        procedure=procedure(
+        procedure=whole_picture(
             recognised, classes, request.output, accept_own_size=request.accept_own_size
         ),
         network=network_facts(recognised),
         trained_on=() if recognised.trained is None else recognised.trained.learned_from,
     )
-    return replace(
-        model,
-        notes=notes(recognised, model, request.formats),
-        published=published(recognised, model),
-    )
+    model = with_authors_procedure(recognised, model)
+    return replace(model, notes=notes(recognised, model, request.formats))
 
 
 def description_text(description: Description) -> str:
@@ -163,6 +168,7 @@ def description_text(description: Description) -> str:
         network_text(description.network, description.classes),
         *([f"trained  {description.trained}"] if description.trained else []),
         *([_pictures(description.procedure)] if description.procedure else []),
+        *([_scores(description.published)] if description.published else []),
         *([classes_text(description.class_names)] if description.class_names else []),
         "",
         f"{'part':<18}{'parameters':>14}{'multiply-adds':>18}   (one picture of {height} x {width})",
@@ -195,9 +201,7 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
         f"artifact {folder}, {len(manifest.files)} files, {size / 1e6:.1f} MB",
     ]
     if model.published is not None:
-        lines.append(
-            f"scores   are published with the procedure {model.published.kind}: --procedure published"
-        )
+        lines.append(_scores(model.published))
     proof = manifest.verification
     if proof is None:
         lines.append("not verified (--verify off)")
@@ -255,6 +259,10 @@ def network_text(network: Network, classes: int) -> str:
 
 def _pictures(procedure: Procedure) -> str:
     resize = procedure.resize
-    return (
-        f"pictures {'at their own size' if resize is None else f'resized {resize_text(resize)}'}"
-    )
+    steps = "; logits resized twice, to that size and to the picture's" if procedure.twice else ""
+    size = "at their own size" if resize is None else f"resized {resize_text(resize)}"
+    return f"pictures {size}{steps}"
+
+
+def _scores(published: Procedure) -> str:
+    return f"scores   are published with the procedure {published.kind}: --procedure published"

@@ -271,10 +271,15 @@ class Procedure:
         return faults
 
     @property
+    def is_one_view(self) -> bool:
+        """Tell whether one view of the whole picture decides."""
+        plain = self.scales == (1.0,) and self.windows is None and self.mirror == "none"
+        return plain and self.merge == "logits"
+
+    @property
     def is_whole(self) -> bool:
         """Tell whether one view of the whole picture decides, its logits resized in one step."""
-        plain = self.scales == (1.0,) and self.windows is None and self.mirror == "none"
-        return plain and self.merge == "logits" and not self.twice
+        return self.is_one_view and not self.twice
 
     @property
     def mirrors_windows(self) -> bool:

@@ -41,7 +41,7 @@ class Conventions(Protocol):
 
     @property
     def procedure(self) -> Procedure:
-        """How pictures are resized and padded."""
+        """How pictures become labels by default."""
 
     @property
     def published(self) -> Procedure | None:
@@ -98,7 +98,7 @@ def check_procedure(procedure: Procedure, model: Conventions) -> None:
     Raises:
         ValueError: windows are larger than the input that the graph fixes; or the views would have to be
             merged from labels, as logits from probabilities, or as probabilities from logits that are
-            shifted by a threshold.
+            shifted by a threshold; or logits that the graph does not give would have to be resized twice.
     """
     output, windows = model.output.name, procedure.windows
     model.output.check_merge(procedure.merge)
@@ -111,6 +111,12 @@ def check_procedure(procedure: Procedure, model: Conventions) -> None:
         )
     if procedure.is_whole or output == "logits":
         return
+    if procedure.is_one_view:
+        raise ValueError(
+            f"The procedure {procedure.kind!r} resizes logits twice, and {model.name} was exported with "
+            f"--output {output}. Export it with --output logits, or choose the procedure whole, which "
+            "resizes once: labels differ at the borders of classes."
+        )
     if output == "labels" or procedure.merge != "probabilities":
         kinds = (
             "--output logits" if output == "labels" else "--output logits, or merge probabilities"

@@ -111,7 +111,7 @@ def plan(
             f"A picture of {picture[0]} x {picture[1]} pixels is too long; at most {LONGEST_SIDE} "
             "pixels a side were expected. Crop it first."
         )
-    if not procedure.is_whole:
+    if not procedure.is_one_view:
         return tuple(sorted(_views(procedure, shape, picture), key=_from_top_to_bottom))
     frame = None
     if procedure.frame is not None:

@@ -101,7 +101,7 @@ class Planner:
         """
         if self._device.startswith("cpu"):  # the estimate is of processors
             self._refuse_too_large(size, procedure)
-        free = None if procedure.is_whole else available_memory()
+        free = None if procedure.is_one_view else available_memory()
         batch = self.profile.batch
         while free is not None and batch > 1 and self._needed(size, procedure, batch) > free:
             batch //= 2

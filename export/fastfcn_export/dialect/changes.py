@@ -14,7 +14,7 @@ import numpy as np
 from fastfcn_export.dialect.dialect import Recognised
 from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.artifact.manifest import Input
-from fastfcn_infer.artifact.procedure import Procedure, Resize
+from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 
 Triple = tuple[float, float, float]
@@ -144,7 +144,7 @@ def changed(recognised: Recognised, changes: Changes, source: str) -> Recognised
         found.append(
             f"channels in the order {said.channel_order.upper()}, as said by {source}{how}"
         )
-    resize, published = recognised.resize, recognised.published
+    resize = recognised.resize
     if said.resize is not None:
         rule = said.resize
         taken = parse_resize(rule, resize(None)) if isinstance(rule, str) else rule
@@ -153,15 +153,11 @@ def changed(recognised: Recognised, changes: Changes, source: str) -> Recognised
         def resize(classes: str | None) -> Resize | None:
             return taken
 
-        def published(classes: str | None) -> Procedure | None:
-            return None  # the authors' sizes are not those of this checkpoint
-
     return replace(
         recognised,
         conventions=conventions,
         found=tuple(found),
         resize=resize,
-        published=published,
         takes_bgr=bgr,
     )
 

@@ -101,8 +101,14 @@ class Dialect(Protocol):
         """Return how the authors size pictures of a data set; None: not at all."""
         ...
 
-    def published(self, classes: str | None) -> Procedure | None:
-        """Return what the authors score a data set with; None: the whole picture once, as `resize` says."""
+    def evaluation(self, classes: str | None, whole: Procedure) -> Procedure:
+        """Return the procedure of the authors' published scores.
+
+        Args:
+            classes: name of the data set's class table; None if unknown.
+            whole: one view of the whole picture, at the size of `resize` or the one that the user says;
+                returned where the authors score with it.
+        """
         ...
 
 
@@ -120,7 +126,7 @@ class Recognised:
         assumed: what the keys could not tell, in sentences.
         unused: why keys were left out -> how many.
         resize: how the authors size pictures of a data set; see `Dialect`.
-        published: what they score a data set with; see `Dialect`.
+        evaluation: what they score a data set with; see `Dialect`.
         trained: the checkpoint's own description; None if absent.
         found: which of several sets of weights was taken, and other choices that the file left open,
             in sentences.
@@ -138,7 +144,7 @@ class Recognised:
     assumed: tuple[str, ...]
     unused: Mapping[str, int]
     resize: Callable[[str | None], Resize | None]
-    published: Callable[[str | None], Procedure | None]
+    evaluation: Callable[[str | None, Procedure], Procedure]
     trained: Trained | None = None
     found: tuple[str, ...] = ()
     named: tuple[ClassInfo, ...] | None = None
@@ -210,7 +216,7 @@ def recognise(
         assumed,
         unused,
         resize=file.resize,
-        published=file.published,
+        evaluation=file.evaluation,
     )
 
 

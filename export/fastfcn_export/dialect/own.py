@@ -81,6 +81,6 @@ def recognise_own(
         assumed=(),
         unused=unused,
         resize=lambda classes: trained.resize,
-        published=lambda classes: None,
+        evaluation=lambda classes, whole: whole,
         trained=trained,
     )

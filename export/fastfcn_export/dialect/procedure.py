@@ -1,23 +1,28 @@
-"""How the authors of a checkpoint size pictures, and what the options of an export change about it.
+"""How the authors of a checkpoint make labels of pictures, and what the options of an export change about it.
 
 An option that changes labels says so: `notes` lists every such change, for the command's output and
 for the manifest. An option that would drop the authors' resize is refused unless that is accepted.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import prod
 
 from fastfcn_export.dialect.dialect import Recognised
 from fastfcn_infer.artifact.class_table import class_table, class_table_names
 from fastfcn_infer.artifact.manifest import ClassInfo, Model
 from fastfcn_infer.artifact.procedure import SMALLEST, Procedure, Resize
 from fastfcn_infer.inference.conventions import check_procedure
-from fastfcn_infer.inference.views import resized
+from fastfcn_infer.inference.views import plan, resized
+
+MOST_COST = 4  # times that of one view of the whole picture; what costs more is not the default
+TYPICAL = (512, 683)  # height and width of a picture of ADE20K, pixels
 
 
-def procedure(
+def whole_picture(
     recognised: Recognised, classes: Sequence[ClassInfo], output: str, *, accept_own_size: bool
 ) -> Procedure:
-    """Return the procedure of a graph: the authors', unless its output makes that impossible.
+    """Return the procedure that sees the whole picture once, at the authors' size if the output allows it.
 
     Args:
         recognised: the checkpoint.
@@ -29,13 +34,17 @@ def procedure(
     Raises:
         ValueError: the authors resize pictures, the output is labels, and that is not accepted.
     """
-    resize = recognised.resize(table_of(classes))
+    table = table_of(classes)
+    resize = recognised.resize(table)
+    whole = Procedure("whole", resize)
     if output != "labels" or resize is None:
-        return Procedure("whole", resize)
+        return whole
     if not accept_own_size:
+        twice = recognised.evaluation(table, whole).twice
+        steps = ", logits to that size and then to the picture's" if twice else ""
         raise ValueError(
             "--output labels would change the labels: the authors of this checkpoint resize pictures "
-            f"{resize_text(resize)}, and a map of labels cannot be resized back exactly. The graph "
+            f"{resize_text(resize)}{steps}, and a map of labels cannot be resized back exactly. The graph "
             "would be fed pictures at their own size and give other labels. Export with --output logits, "
             "which keeps the authors' procedure, or accept the other labels with --accept-own-size (in "
             "Python: accept_own_size=True)."
@@ -43,22 +52,40 @@ def procedure(
     return Procedure("whole", None)
 
 
-def published(recognised: Recognised, model: Model) -> Procedure | None:
-    """Return what the authors publish their scores with; None if the graph cannot give it.
+def with_authors_procedure(recognised: Recognised, model: Model) -> Model:
+    """Name the procedure of the authors' published scores in the description of a graph.
 
-    The default stays the whole picture once: the original code's procedure costs more than four times as much.
+    It becomes the default if it looks at one scale and costs at most `MOST_COST` times as much as one
+    view of the whole picture; else it is named as `published`. A graph that cannot give it, such as one
+    that ends in labels, is described as it was.
 
     Args:
         recognised: the checkpoint.
-        model: the description of the graph.
+        model: the graph, with the procedure `whole_picture`.
     """
-    found = recognised.published(table_of(model.classes))
-    if found is not None:
-        try:
-            check_procedure(found, model)
-        except ValueError:  # labels cannot be merged, nor logits that a threshold shifts
-            return None
-    return found
+    whole, authors = _procedures(recognised, model)
+    if authors == whole:
+        return model
+    try:
+        check_procedure(authors, model)
+        is_costly = _fed(authors) > MOST_COST * _fed(whole)
+    except ValueError:  # the graph cannot give it, or pictures of such a size are too large
+        return model
+    if len(authors.scales) > 1 or is_costly:
+        return replace(model, published=authors)
+    return replace(model, procedure=authors)
+
+
+def _procedures(recognised: Recognised, model: Model) -> tuple[Procedure, Procedure]:
+    """Return one view of the whole picture as the authors size it, and what they publish scores with."""
+    table = table_of(model.classes)
+    whole = Procedure("whole", recognised.resize(table))
+    return whole, recognised.evaluation(table, whole)
+
+
+def _fed(procedure: Procedure) -> int:
+    """Count the pixels that the network is fed for a typical picture; its cost is proportional to them."""
+    return sum(prod(view.canvas) for view in plan(procedure, (None, None), TYPICAL))
 
 
 def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple[str, ...]:
@@ -75,9 +102,11 @@ def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple
     if model.input.name == "pixels":
         found += _whole_bytes(model)
     if model.output.name == "probabilities" and (resize is not None or any(_sides(model))):
+        _, authors = _procedures(recognised, model)
+        twice = ", in two steps as the authors do" if authors.twice else ""
         found.append(
             "--output probabilities: probabilities are interpolated to the picture's size, where "
-            "--output logits interpolates logits; labels may differ at the borders of classes"
+            f"--output logits interpolates logits{twice}; labels may differ at the borders of classes"
         )
     if model.precision == "fp16":
         found.append(

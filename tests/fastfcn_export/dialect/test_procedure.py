@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from exports import described, recognised, save_checkpoint, tensors_of
 from fastfcn_export import ExportOptions, Request, export
 from fastfcn_export.dialect.dialect import Recognised, recognise, to_dialect
-from fastfcn_export.dialect.procedure import notes, procedure, resize_text, table_of
+from fastfcn_export.dialect.procedure import notes, resize_text, table_of, whole_picture
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.target import Options
 from fastfcn_infer import Segmenter
@@ -177,7 +177,7 @@ def test_names_of_classes_that_decide_the_authors_size_say_so() -> None:
     assert "short side of at most 512" in numbered[0] and "at most 1024" in numbered[0]
 
     classes = class_table("cityscapes")
-    chosen = procedure(network, classes, "logits", accept_own_size=False)
+    chosen = whole_picture(network, classes, "logits", accept_own_size=False)
     assert chosen.resize == Resize("fit", 2048, align_corners=False, limit=1024)
     named = notes(network, replace(model, classes=classes, procedure=chosen), ("onnx",))
     assert len(named) == 1 and "as the authors do for cityscapes" in named[0]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fastfcn_infer.artifact.manifest import Output
 from fastfcn_infer.artifact.procedure import PRESETS, Procedure, Windows
 from fastfcn_infer.inference.conventions import choose_procedure
 from models import tiny_model
@@ -22,6 +23,23 @@ def test_windows_that_are_larger_than_the_graphs_input_are_refused(
         choose_procedure(Procedure(windows=Windows(65)), fixed)
     fitting = Procedure(windows=Windows(64))
     assert choose_procedure(fitting, fixed) == fitting
+
+
+@pytest.mark.parametrize("output", ["labels", "probabilities"])
+def test_logits_that_a_graph_does_not_give_are_not_resized_twice(output: Any) -> None:
+    model = tiny_model(5)
+    model = replace(model, output=Output(output, 1))
+    with pytest.raises(
+        ValueError, match=f"twice, .*--output {output}. .*--output logits, or .*whole"
+    ):
+        choose_procedure("mmseg", model)
+    assert choose_procedure("whole", model).is_whole
+
+
+def test_one_view_is_one_view_however_its_logits_are_resized() -> None:
+    found = {name for name, preset in PRESETS.items() if preset.is_one_view}
+    assert found == {"whole", "paddleseg", "mmseg"}
+    assert not PRESETS["mmseg"].is_whole
 
 
 def test_windows_of_any_size_go_with_a_free_input() -> None:

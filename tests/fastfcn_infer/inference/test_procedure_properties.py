@@ -119,7 +119,7 @@ def planned(procedure: Procedure, size: Size) -> tuple[View, ...]:
 def check_plan(procedure: Procedure, size: Size) -> None:
     """Check that each mirror image of each scale is covered once over, by windows in a grid."""
     views = planned(procedure, size)
-    if procedure.is_whole:
+    if procedure.is_one_view:
         (view,) = views
         assert view.window is None
         assert view.canvas >= view.size

@@ -160,11 +160,10 @@ def resize(classes: str | None) -> Resize | None:
     return Resize("fit", 2048, align_corners=False, limit=limit)
 
 
-def published(classes: str | None) -> Procedure | None:
-    """Resize logits twice, to the network's input and then to the picture (4.4).
-
-    It costs what the whole picture once costs, and differs at the borders of classes only.
-    """
+def evaluation(classes: str | None, whole: Procedure) -> Procedure:
+    """Return one view whose logits are resized twice, to the network's input and then to the picture (4.4)."""
+    if whole.resize is None:
+        return whole  # the network's input is the picture
     usual = Procedure.preset("mmseg")
-    kind: Kind = "mmseg" if resize(classes) == usual.resize else "custom"
-    return replace(usual, kind=kind, resize=resize(classes))
+    kind: Kind = "mmseg" if whole.resize == usual.resize else "custom"
+    return replace(usual, kind=kind, resize=whole.resize)

@@ -45,8 +45,10 @@ def resize(classes: str | None) -> Resize | None:
     return Resize("long_side", BASE_SIZE, align_corners=True)
 
 
-def published(classes: str | None) -> Procedure | None:
-    """Six scales, two more for Cityscapes, windows and mirrors (4.1)."""
+def evaluation(classes: str | None, whole: Procedure) -> Procedure:
+    """Return six scales, two more for Cityscapes, in windows and with mirror images (4.1)."""
+    if whole.resize != resize(classes):
+        return whole  # the authors' sizes are not those of this checkpoint
     multiple = Procedure.preset("fastfcn-ms")
     if classes != "cityscapes":
         return multiple
