@@ -14,9 +14,12 @@ from fastfcn_export.dialect.dialect import Recognised
 from fastfcn_export.network.architecture import Aspp, DeepLab
 from fastfcn_export.target import fusion
 from fastfcn_export.target.target import Options
-from fastfcn_export.target.targets import reference
+from fastfcn_export.target.targets import onnx_graph, reference
+from fastfcn_infer.artifact.class_table import class_table_names
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.errors import VerificationError
-from fastfcn_infer.inference.pipeline import Job, labels
+from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.runtime.backend import backend_names, format_of, installed, open_backend
 from networks import CASES
 
@@ -242,11 +245,64 @@ def test_the_labels_of_the_self_test_are_those_of_the_authors_procedure(
     network = recognised(case)
     model = described(network)
     assert model.procedure.resize is not None
-    proof = proven(case, tmp_path)
+    assert_exact(proven(case, tmp_path), model, network)
+
+
+def assert_exact(proof: verify.Proof, model: Model, network: Recognised) -> None:
+    """Compare the labels of the self-test with those of the reference by the model's procedure."""
     job = Job([proof.picture], model)
-    expected = [logits_of(network, job.batch(call)) for call in job.calls]
-    (merged,) = job.merged(expected)
-    assert (labels(merged, model) == proof.labels).mean() > 0.999
+    (call,) = job.calls
+    expected = job.label(0, {0: logits_of(network, job.batch(call))[0]})
+    assert (expected == proof.labels).mean() > 0.999
+    assert proof.labels.dtype == expected.dtype
+
+
+def test_a_costly_procedure_labels_a_strip_of_the_photograph(tmp_path: Path) -> None:
+    right = recognised("mmseg_aspp")
+    sized = Resize("fit", 2048, align_corners=False, limit=1024)  # as for Cityscapes
+    network = replace(right, resize=lambda classes: sized)
+    model = described(network)
+    assert model.procedure == Procedure("custom", sized, twice=True)
+    onnx_graph.write(network.architecture, network.weights, model, tmp_path, Options())
+    proof = verify.prove(tmp_path, "onnx", model, network)
+    assert proof.picture.shape == (96, 640, 3)
+    assert proof.picture.std() > 30  # neither grey nor flat
+    (view,) = Job([proof.picture], model).views[0]
+    assert view.canvas == (307, 2048)
+    assert min(-(-side // 8) for side in view.canvas) > 36  # the widest dilation, in cells
+    assert_exact(proof, model, network)
+
+
+@pytest.mark.parametrize("table", [None, *class_table_names()])
+@pytest.mark.parametrize("case", ["wuhuikai_fcn", "ncpaddle_fcn", "paddleseg_os32", "mmseg_psp"])
+def test_the_self_test_of_no_published_recipe_is_large(case: str, table: str | None) -> None:
+    network = recognised(case)
+    resize = network.resize(table)
+    whole = Procedure("whole", resize)
+    model = replace(described(network), procedure=network.evaluation(table, whole))
+    model = model if model.procedure.is_one_view else replace(model, procedure=whole)
+    picture = verify.self_test_picture(model)
+    ((view,),) = Job([picture], model).views
+    assert view.canvas[0] * view.canvas[1] <= 640_000
+
+
+@pytest.mark.parametrize(
+    "options", [Options((1, 96, 128)), Options((2, 300, 450)), Options(precision="fp16")], ids=str
+)
+def test_what_is_proven_at_the_authors_size_is_computed_once(
+    options: Options, tmp_path: Path, doctored: Callable[[Change], None]
+) -> None:
+    ran: list[int] = []
+
+    def counted(output: Array) -> Array:
+        ran.append(len(output))
+        return output
+
+    doctored(counted)
+    network = recognised("mmseg_psp")
+    proof = proven("mmseg_psp", tmp_path, options=options)
+    assert len(ran) == 1
+    assert_exact(proof, described(network, options=options), network)
 
 
 def logits_of(network: Recognised, batch: Array) -> Array:
