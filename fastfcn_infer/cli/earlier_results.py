@@ -84,7 +84,8 @@ def refuse_others(results: Iterable[tuple[Path, Mapping[str, str]]]) -> None:
         lines = [f"{path}: {'; '.join(found)}" for path, found in [*other.items()][:_MOST]]
         more = f"\n... and {len(other) - _MOST} more" if len(other) > _MOST else ""
         raise ValueError(
-            f"{len(other)} results exist that were made in another way than this run would make them. "
+            "Some results exist already and were made in another way than this run would make them: "
+            f"{len(other)}. "
             "Give --force to make them again, or another folder (-o) to keep them:\n"
             + "\n".join(lines)
             + more

@@ -144,4 +144,4 @@ def _check(dataset: Dataset, sample: Sample) -> str | None:
 
 def _some(names: Sequence[str]) -> str:
     shown = listing([printable(name) for name in names], most=_SHOWN)
-    return f"{len(names)} picture{'s are' if len(names) > 1 else ' is'} ({shown})"
+    return f"{len(names)} picture{'s' if len(names) > 1 else ''} ({shown}) {'are' if len(names) > 1 else 'is'}"

@@ -179,6 +179,6 @@ def _print_faults(faults: Sequence[str], pairs: "Pairs", shortage: "Shortage") -
     if faults:
         more = len(faults) - _SHOWN
         shown = f"; {more} of them are not shown, --json lists all" if more > 0 else ""
-        print(f"{len(faults)} label files are bad{shown}", file=sys.stderr)
+        print(f"bad label files: {len(faults)}{shown}", file=sys.stderr)
     for sentence in shortage.sentences:
         print(sentence, file=sys.stderr)

@@ -67,7 +67,7 @@ def test_sizes_tell_the_orientation_where_height_and_width_are_exchanged(
     pairs = check_pairs(dataset)
     assert (pairs.stored, pairs.upright) == ((("p",), ()) if drawn == "stored" else ((), ("p",)))
     (note,) = pairs.notes
-    assert "1 picture is (p) turned by EXIF" in note
+    assert "1 picture (p) is turned by EXIF" in note
     assert ("they are turned with the pictures" in note) == (drawn == "stored")
 
 

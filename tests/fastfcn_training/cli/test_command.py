@@ -217,7 +217,7 @@ def test_pairs_of_other_sizes_stop_it_and_turned_pictures_are_noted(
     words = ("--recipe", written(tmp_path, CAMVID), "--root", root)
     said = fastfcn_train(*words, "-o", tmp_path / "run")
     assert said.returncode == 0, said.stderr
-    assert "note: camvid, part train: 1 picture is (p1) turned by EXIF" in said.stderr
+    assert "note: camvid, part train: 1 picture (p1) is turned by EXIF" in said.stderr
     said = fastfcn_train(*words, "-o", tmp_path / "other", "--label-orientation", "stored")
     assert "as --label-orientation stored says, they are turned" in said.stderr
     progress = json.loads(

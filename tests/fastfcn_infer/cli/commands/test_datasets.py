@@ -102,7 +102,7 @@ def test_bad_label_files_are_named_and_exit_with_3(
     out, err = capsys.readouterr()
     assert "sky" in out
     assert err.count("holds 99") == 10
-    assert "12 label files are bad; 2 of them are not shown" in err
+    assert "bad label files: 12; 2 of them are not shown" in err
     assert main([*words, "--json"]) == 3
     assert len(json.loads(capsys.readouterr().out)["faults"]) == 12
 
@@ -172,7 +172,7 @@ def test_labels_of_another_size_and_turned_pictures_are_found(
     assert main(words) == 3
     out, err = capsys.readouterr()
     assert "a.jpg has 6 x 4 pixels, but its label map" in err
-    assert "note: 1 picture is (b) turned by EXIF" in out
+    assert "note: 1 picture (b) is turned by EXIF" in out
     assert "--label-orientation stored" in out
     assert main([*words, "--json", "--label-orientation", "stored"]) == 3
     found = json.loads(capsys.readouterr().out)

@@ -283,7 +283,7 @@ def test_pictures_turned_by_exif_are_scored_with_labels_that_are_turned_with_the
         image.save(picture, exif=exif)
         Image.open(labels).transpose(Image.Transpose.ROTATE_90).save(labels)
     after = as_json(capsys)
-    assert "6 pictures are (p0, p1, p2, ... and 3 more) turned by EXIF" in after["notes"][0]
+    assert "6 pictures (p0, p1, p2, ... and 3 more) are turned by EXIF" in after["notes"][0]
     assert counted(after) | {"notes": []} == counted(before)
     assert run() == 0
     assert "\nnote: 6 pictures are" in capsys.readouterr().out
