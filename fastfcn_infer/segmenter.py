@@ -1,9 +1,7 @@
 """The main class of the library: an opened model that labels the pixels of pictures."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
@@ -19,15 +17,14 @@ from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.segmentation import Segmentation
-from fastfcn_infer.inference.views import Size, check_size, reduction
+from fastfcn_infer.inference.views import Size, check_size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
-from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
+from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_backend
 from fastfcn_infer.runtime.pace import Planner
+from fastfcn_infer.runtime.provenance import provenance
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.record import to_json
 from fastfcn_infer.system.stopwatch import timed
-from fastfcn_infer.system.version import __version__
-from fastfcn_infer.system.warn import warn
 
 if TYPE_CHECKING:
     from fastfcn_infer.benchmark.report import Report
@@ -35,9 +32,6 @@ if TYPE_CHECKING:
     from fastfcn_infer.evaluation.evaluate import Evaluation
     from fastfcn_infer.evaluation.metrics import Convention
     from fastfcn_infer.inference.raster.predict import RasterResult
-
-
-MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
 
 
 class Segmenter:
@@ -50,10 +44,9 @@ class Segmenter:
         self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
         self._planner = Planner(backend, artifact.model)
-        self._warned = False  # that pictures are shrunk
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
-        self._provenance = _provenance(artifact, backend.facts)
+        self._provenance = provenance(artifact, backend.facts)
         self.model: Model = artifact.model
         self.artifact = artifact
 
@@ -121,7 +114,7 @@ class Segmenter:
         )
         if threads is None:
             note = f"threads {budget.threads}: {budget.reason}"
-            opened = _Noted(opened, note)
+            opened = Noted(opened, (*opened.facts.chosen, note))
         try:
             return cls(artifact, opened, procedure)
         except ValueError:
@@ -142,21 +135,6 @@ class Segmenter:
     def provenance(self) -> Mapping[str, str]:
         """Model, runtime and versions, as every result carries them."""
         return self.made_by(self.procedure, None)
-
-    def _warn_if_shrunk(self, size: Size, procedure: Procedure) -> None:
-        """Say once that the network is fed pictures much smaller than they are."""
-        if self._warned:
-            return
-        found = reduction(procedure, self.model.input.shape[1:], size)
-        if found is None or found.factor <= MOST_REDUCTION:
-            return
-        self._warned = True
-        warn(
-            f"a picture of {size[0]} x {size[1]} pixels (height x width) is shrunk {found.factor:.1f} "
-            f"times, to {found.size[0]} x {found.size[1]}, by the procedure {procedure.kind} before the "
-            "network sees it: details are lost. The procedure tiles labels it at its own size "
-            '(procedure="tiles"; on the command line --procedure tiles). This is said once.'
-        )
 
     def made_by(self, procedure: Procedure, depth: int | None) -> dict[str, str]:
         """Return the provenance of a result: everything that its labels depend on but the picture."""
@@ -204,7 +182,7 @@ class Segmenter:
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, depth=depth, max_pixels=max_pixels)
         size = (pixels.shape[0], pixels.shape[1])
-        self._warn_if_shrunk(size, chosen)
+        self._planner.warn_if_shrunk(size, chosen)
         (found,) = segment(
             [pixels],
             self.model,
@@ -421,29 +399,3 @@ class Segmenter:
             f"Segmenter({self.model.name}: {len(self._names)} classes, {facts.backend} on "
             f"{facts.device}, {facts.threads} threads)"
         )
-
-
-class _Noted:
-    """A backend that also says how its threads were chosen."""
-
-    def __init__(self, backend: Backend, note: str) -> None:
-        self.facts = replace(backend.facts, chosen=(*backend.facts.chosen, note))
-        self.run = backend.run
-        self.close = backend.close
-
-
-def _provenance(artifact: Artifact, facts: RuntimeFacts) -> Mapping[str, str]:
-    source = {} if artifact.manifest is None else {"checkpoint": artifact.manifest.source.sha256}
-    return {
-        "model": artifact.model.name,
-        "model_sha256": artifact.fingerprint,
-        "classes_sha256": hashlib.sha256(to_json(artifact.model.classes).encode()).hexdigest(),
-        "precision": artifact.model.precision,
-        **source,
-        "dialect": artifact.model.network.dialect,
-        "backend": facts.backend,
-        "provider": facts.provider,
-        "device": facts.device,
-        "fastfcn-infer": __version__,
-        **facts.versions,
-    }

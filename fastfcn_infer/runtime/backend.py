@@ -111,6 +111,16 @@ class Backend(Protocol):
         """Release memory and threads; closing twice is harmless."""
 
 
+class Noted:
+    """A backend that says what was chosen for the user."""
+
+    def __init__(self, backend: Backend, chosen: Sequence[str]) -> None:
+        """Give a backend other notes of what was chosen."""
+        self.facts = replace(backend.facts, chosen=tuple(chosen))
+        self.run = backend.run
+        self.close = backend.close
+
+
 class BackendFile(Protocol):
     """What a file of `backends/` offers.
 
@@ -258,20 +268,16 @@ class _Failure:
     error: BackendError
 
 
-class _Chosen:
-    """A backend that also says how it was chosen."""
-
-    def __init__(self, backend: Backend, failures: Sequence[_Failure], note: str | None) -> None:
-        name = backend.facts.backend
-        notes = [f"backend {name}: the first installed one that runs this artifact"]
-        notes += [f"backend {each.attempt}: skipped; {each.error}" for each in failures]
-        notes += [] if note is None else [note]
-        if failures:
-            skipped = "; ".join(f"{each.attempt} was skipped: {each.error}" for each in failures)
-            warn(f"{name} runs this model on {backend.facts.device}; {skipped}")
-        self.facts = replace(backend.facts, chosen=(*notes, *backend.facts.chosen))
-        self.run = backend.run
-        self.close = backend.close
+def _chosen(opened: Backend, failures: Sequence[_Failure], note: str | None) -> Backend:
+    """Say how a backend was chosen, and warn about those that were skipped."""
+    name = opened.facts.backend
+    notes = [f"backend {name}: the first installed one that runs this artifact"]
+    notes += [f"backend {each.attempt}: skipped; {each.error}" for each in failures]
+    notes += [] if note is None else [note]
+    if failures:
+        skipped = "; ".join(f"{each.attempt} was skipped: {each.error}" for each in failures)
+        warn(f"{name} runs this model on {opened.facts.device}; {skipped}")
+    return Noted(opened, (*notes, *opened.facts.chosen))
 
 
 def _open_first(artifact: Artifact, wanted: Device, threads: int) -> Backend:
@@ -286,7 +292,7 @@ def _open_first(artifact: Artifact, wanted: Device, threads: int) -> Backend:
         except (GraphRefused, DeviceUnavailable, BackendMissing) as error:
             failures.append(_Failure(name, attempt, error))
         else:
-            return _Chosen(opened, failures, note)
+            return _chosen(opened, failures, note)
     raise _none_works(artifact, wanted, failures)
 
 

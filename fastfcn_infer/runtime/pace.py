@@ -13,10 +13,12 @@ from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.cost import RuntimeProfile, cost
 from fastfcn_infer.inference.forecast import Plan, Rate, forecast, most_frequent
-from fastfcn_infer.inference.views import Size
+from fastfcn_infer.inference.views import Size, reduction
 from fastfcn_infer.runtime.backend import Backend, profile_of
 from fastfcn_infer.system.machine import available_memory, memory_budget
+from fastfcn_infer.system.warn import warn
 
+MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
 _LONGEST = 2.0  # seconds of a call that is repeated
 _SIZES_KNOWN = 1024
 _ALIKE = 1.25  # quotient of areas; a folder of thousands of sizes is measured for a few of them
@@ -83,6 +85,7 @@ class Planner:
         self._model, self._device = model, backend.facts.device
         self._pace = Pace(backend, model.input)
         self._budget = memory_budget()
+        self._warned = False  # that pictures are shrunk
         # Folders and films have many pictures of a size.
         self._needed = functools.lru_cache(_SIZES_KNOWN)(self._memory)
 
@@ -106,6 +109,21 @@ class Planner:
         while free is not None and batch > 1 and self._needed(size, procedure, batch) > free:
             batch //= 2
         return batch
+
+    def warn_if_shrunk(self, size: Size, procedure: Procedure) -> None:
+        """Say once that the network is fed pictures much smaller than they are."""
+        if self._warned:
+            return
+        found = reduction(procedure, self._model.input.shape[1:], size)
+        if found is None or found.factor <= MOST_REDUCTION:
+            return
+        self._warned = True
+        warn(
+            f"a picture of {size[0]} x {size[1]} pixels (height x width) is shrunk {found.factor:.1f} "
+            f"times, to {found.size[0]} x {found.size[1]}, by the procedure {procedure.kind} before the "
+            "network sees it: details are lost. The procedure tiles labels it at its own size "
+            '(procedure="tiles"; on the command line --procedure tiles). This is said once.'
+        )
 
     def _refuse_too_large(self, size: Size, procedure: Procedure) -> None:
         needed, budget = self._needed(size, procedure, 1), self._budget
