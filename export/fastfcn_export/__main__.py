@@ -142,6 +142,7 @@ def make_parser() -> Parser:
     _add_changes(parser)
     add("--dry-run", action="store_true", help="Describe the checkpoint; write nothing")
     add("--force", action="store_true", help="Replace an existing artifact")
+    add("--quiet", action="store_true", help="Print no progress: the result and notes only")
     add("--json", action="store_true", help="Print the result as JSON")
     parser.add_version(f"fastfcn-export {__version__}")
     return parser
@@ -252,10 +253,15 @@ def _run(given: argparse.Namespace) -> int:
             print(f"next     {_next_command(given, description.class_names)}")
         _print_notes(description.notes)
         return exit_codes.FINE
-    stages = _Stages(quiet=given.json)
-    manifest = export(
-        given.checkpoint, given.folder, request, force=given.force, report=stages.begin
-    )
+    stages = _Stages(quiet=given.json or given.quiet)
+    try:
+        manifest = export(
+            given.checkpoint, given.folder, request, force=given.force, report=stages.begin
+        )
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"the stage {stages.name} was not finished; {given.folder} is as it was before"
+        ) from error
     print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
     _print_notes(manifest.model.notes)
     return exit_codes.FINE
@@ -285,13 +291,19 @@ def _print_notes(notes: Sequence[str]) -> None:
 
 
 class _Stages:
-    """Progress on stderr: a line for each stage, after the seconds since the beginning."""
+    """Progress on stderr: a line for each stage, after the seconds since the beginning.
+
+    Attributes:
+        name: of the stage that began last.
+    """
 
     def __init__(self, *, quiet: bool) -> None:
+        self.name = "start"
         self._quiet = quiet
         self._began = time.perf_counter()
 
     def begin(self, name: str) -> None:
+        self.name = name
         if not self._quiet:
             passed = time.perf_counter() - self._began
             print(f"{passed:5.1f} s  {name}", file=sys.stderr, flush=True)

@@ -59,6 +59,16 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cache-dir", metavar="DIR", help="Keep downloads and conversions in DIR")
     parser.add_argument("--offline", action="store_true", help="Download nothing")
+    add_quiet_argument(parser)
+
+
+def add_quiet_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--quiet``, of every command that may show progress; `main` hides progress bars then."""
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="Print results, failures and warnings only, no progress",
+    )
 
 
 def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,10 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import command_names, load_command
 from fastfcn_infer.cli.parser import Parser
+from fastfcn_infer.system.progress import no_progress
 from fastfcn_infer.system.version import __version__
 
 _EPILOG = """\
@@ -28,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 parser.error("a COMMAND is missing")
             parser.print_help()
             return exit_codes.FINE
-        return load_command(given.command).run(given)
+        with no_progress() if getattr(given, "quiet", False) else nullcontext():
+            return load_command(given.command).run(given)
 
     program = " ".join(["fastfcn", *(word for word in words[:1] if word in command_names())])
     return exit_codes.run(work, as_json="--json" in words, program=program)

@@ -11,7 +11,6 @@ import importlib
 import logging
 import os
 import re
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.errors import ArtifactError, BackendMissing, DownloadError, FastFCNError
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
+from fastfcn_infer.system.progress import shows_progress
 
 OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads
 HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
@@ -165,7 +165,7 @@ def _receive(url: str, file: str, pooch: object) -> None:
     # The temporary file is for this user alone; a new one can be read by whom the umask allows.
     Path(file).unlink()
     get = HTTPDownloader(
-        progressbar=sys.stderr is not None and sys.stderr.isatty(),
+        progressbar=shows_progress(),
         chunk_size=_PIECE,
         timeout=_TIMEOUT,
         # A body that is compressed on the way and cut off could not be told by its length.
@@ -213,7 +213,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 def _bar(hub: Any, *, hidden: bool) -> type:
     """Make the class of progress bars: hidden, or drawn on terminals only, which None means."""
-    disable = True if hidden else None
+    disable = True if hidden or not shows_progress() else None
 
     class Bar(hub.utils.tqdm):  # type: ignore[misc] # a class that mypy does not see
         def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -3,9 +3,31 @@
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+
+_hidden = ContextVar("hidden", default=False)
 
 _WIDTH = 24  # characters
 _PAUSE = 0.1  # seconds between two drawings
+
+
+@contextmanager
+def no_progress() -> Iterator[None]:
+    """Draw no progress bars inside, whatever standard error is; ``--quiet`` asks for it."""
+    before = _hidden.set(True)
+    try:
+        yield
+    finally:
+        _hidden.reset(before)
+
+
+def shows_progress() -> bool:
+    """Tell whether progress bars are drawn: on terminals, but not inside `no_progress`."""
+    isatty = getattr(sys.stderr, "isatty", None)  # pythonw has no standard error
+    return not _hidden.get() and isatty is not None and bool(isatty())
 
 
 class Progress:
@@ -31,17 +53,27 @@ class Progress:
         self._before = done
         self._began, self._drawn = time.monotonic(), 0.0
         self._lock = threading.Lock()
-        isatty = getattr(sys.stderr, "isatty", None)  # pythonw has no standard error
-        self._visible = visible and isatty is not None and isatty()
+        self._visible = visible and shows_progress()
 
     def __enter__(self) -> "Progress":
         """Draw the empty bar."""
         self._draw()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Leave the last state on its own line."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the last state on its own line; let Ctrl-C say how much is done."""
         self._draw(end="\n")
+        if isinstance(error, KeyboardInterrupt) and not error.args:
+            done = self._amount(self._done)
+            if self._total:
+                number = done if self._unit == "B" else done.removesuffix(f" {self._unit}")
+                done = f"{number} of {self._amount(self._total)}"
+            error.args = (f"{done} are done",)
 
     def advance(self, count: float = 1) -> None:
         """Count `count` units as done."""

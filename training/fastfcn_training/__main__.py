@@ -2,12 +2,15 @@
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.system import record
+from fastfcn_infer.system.progress import no_progress
 from fastfcn_training.cli.arguments import Request, make_parser, read_request
 from fastfcn_training.errors import TrainingError
 from fastfcn_training.paddle_setup import launch
@@ -33,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             request = read_request(given)
         except ValueError as error:
             parser.error(str(error))
-        return _run(request, as_json=as_json)
+        with no_progress() if request.run_options.get("quiet") else nullcontext():
+            return _run(request, as_json=as_json)
 
     return exit_codes.run(work, as_json=as_json, program="fastfcn-train", more=_CODES)
 
@@ -85,10 +89,11 @@ def _text(outcome: "Outcome") -> str:
     if outcome.other is not None:
         lines.append(f"the same weights for the other project: {outcome.other}")
     if outcome.artifact is None:
-        lines.append(f"next: fastfcn-export {outcome.model} -o FOLDER")
+        folder = outcome.model.parent / "artifact"
+        words = ["fastfcn-export", str(outcome.model), "-o", str(folder)]
     else:
-        lines.append(f"next: fastfcn predict PICTURE -m {outcome.artifact} -o FOLDER")
-    return "\n".join(lines)
+        words = ["fastfcn", "predict", "PICTURE", "-m", str(outcome.artifact), "-o", "masks"]
+    return "\n".join([*lines, f"next: {shlex.join(words)}"])
 
 
 def _data(outcome: "Outcome") -> dict[str, Any]:

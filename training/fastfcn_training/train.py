@@ -53,7 +53,7 @@ class Outcome:
     """The result of a training.
 
     Args:
-        model: file of the final weights: the best ones, or the last ones without validation.
+        model: file of the best weights, which are the last ones if no validation said otherwise.
         iterations: steps made.
         scores: of the last validation in this run; None without one.
         other: the same weights in another project's format, if requested.
@@ -148,7 +148,7 @@ def _train(
     first, workers = processes.rank == 0, options.workers
     if workers is None:
         workers = start.reading_workers(gpu=processes.gpu)
-    with TrainingLog(run if first else None, visible=first) as log:
+    with TrainingLog(run if first else None, visible=first and not options.quiet) as log:
         notes = [*job.notes, *(f"note: {note}" for note in initial.notes)]
         if first and resumed is not None:
             resumed = _with_best(run, options, resumed, notes)
@@ -164,6 +164,8 @@ def _train(
         )
         text = "\n".join((*lines, f"worker processes: {workers}", *notes))
         log.write("session", text, trainer.iteration, version=__version__, notes=text)
+        if first and options.quiet and notes:
+            log.notice("\n".join(notes))
         scores = trainer.run(log)
         outcome = Outcome(run / LAST, trainer.iteration, scores, None, None)
         return _write_outputs(outcome, run, options, log) if first else outcome
@@ -190,16 +192,22 @@ def _write_outputs(
 ) -> Outcome:
     """Convert the final weights into what was requested."""
     outcome = replace(outcome, model=final_weights(run))
-    if options.save_dialect is not None:
-        other = run / f"{options.save_dialect}{SUFFIX}"
-        save_dialect(outcome.model, options.save_dialect, other)
-        outcome = replace(outcome, other=other)
-    if options.export is not None:
-        export_trained(
-            run,
-            options.export,
-            options.formats,
-            report=lambda stage: log.message(f"export: {stage}"),
-        )
-        outcome = replace(outcome, artifact=options.export)
+    try:
+        if options.save_dialect is not None:
+            other = run / f"{options.save_dialect}{SUFFIX}"
+            save_dialect(outcome.model, options.save_dialect, other)
+            outcome = replace(outcome, other=other)
+        if options.export is not None:
+            export_trained(
+                run,
+                options.export,
+                options.formats,
+                report=lambda stage: log.message(f"export: {stage}"),
+            )
+            outcome = replace(outcome, artifact=options.export)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"the training is finished: {outcome.model}; what is made from its weights is made with "
+            f"--resume {run} and the same options"
+        ) from error
     return outcome

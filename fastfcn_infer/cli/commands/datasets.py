@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Read every label file, count its pixels, and compare its size with the picture's",
     )
     command.add_label_arguments(parser)
+    command.add_quiet_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.command import add_quiet_argument
 
 if TYPE_CHECKING:
     from fastfcn_infer.cli.diagnosis import Diagnosis, Replayed
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cache-dir", metavar="DIR", help="Keep downloads and conversions in DIR")
     parser.add_argument("--offline", action="store_true", help="Download nothing")
+    add_quiet_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

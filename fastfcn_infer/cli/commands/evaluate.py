@@ -90,12 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
                 done=len(planned.samples) - len(planned.todo),
             ) as bar:
                 found = evaluate(segmenter, dataset, planned, arguments.convention, bar.advance)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if planned.state is not None:
-                print(
-                    f"The counts are kept in {planned.state}; the same command continues from there.",
-                    file=sys.stderr,
-                )
+                kept = f"the counts are kept in {planned.state}; the same command continues there"
+                error.args = ("; ".join((*error.args, kept)),)
             raise
     if planned.state is not None and not (arguments.state or arguments.save_predictions):
         planned.state.unlink()
@@ -159,7 +157,7 @@ def _plan(segmenter: "Segmenter", dataset: "Dataset", arguments: argparse.Namesp
         allow_trained=arguments.allow_trained,
         accept_labels=arguments.accept_labels,
     )
-    if planned.tally.seen:
+    if planned.tally.seen and not arguments.quiet:
         left = len(planned.todo)
         print(
             f"Continuing from {planned.state}: {planned.tally.counted} pictures are counted "

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.command import add_quiet_argument
 
 SUMMARY = "Describe an artifact or a checkpoint"
 SHOWN = 20  # names of classes; --json has them all
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cache-dir", metavar="DIR", help="Keep downloads in DIR")
     parser.add_argument("--offline", action="store_true", help="Download nothing")
+    add_quiet_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

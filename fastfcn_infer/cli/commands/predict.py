@@ -87,7 +87,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Make results again that exist, and overwrite them",
     )
-    add("--quiet", action="store_true", help="Print nothing but failures and warnings")
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
     command.add_model_arguments(parser)
@@ -119,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
-        Progress("predict", total=len(found), unit="pictures", visible=not arguments.quiet) as bar,
+        Progress("predict", total=len(found), unit="pictures") as bar,
     ):
         segmenter.procedure = chosen(segmenter.model)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)

@@ -4,6 +4,7 @@ import argparse
 import json
 
 from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.command import add_quiet_argument
 
 SUMMARY = "Copy an artifact with other names and colours of its classes"
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="Replace an artifact that exists")
     add("--cache-dir", metavar="DIR", help="Keep downloads in DIR")
     add("--offline", action="store_true", help="Download nothing")
+    add_quiet_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fastfcn_infer.system.progress import Progress
+from fastfcn_infer.system.progress import Progress, no_progress, shows_progress
 
 
 class Terminal(io.StringIO):
@@ -50,6 +50,41 @@ def test_a_bar_that_was_switched_off_is_silent(monkeypatch: pytest.MonkeyPatch) 
     with Progress("Work", total=1, unit="pictures", visible=False) as bar:
         bar.advance()
     assert terminal.getvalue() == ""
+
+
+def test_quiet_hides_all_bars_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    with no_progress(), Progress("Work", total=1, unit="pictures") as bar:
+        bar.advance()
+        assert not shows_progress()
+    assert terminal.getvalue() == ""
+    assert shows_progress()
+
+
+@pytest.mark.parametrize(
+    ("total", "unit", "said"),
+    [
+        (9, "pictures", "2 of 9 pictures are done"),
+        (None, "pictures", "2 pictures are done"),
+        (5_000_000, "B", "2 B of 5 MB are done"),
+    ],
+)
+def test_ctrl_c_says_how_much_is_done(total: int | None, unit: str, said: str) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt) as stopped,
+        Progress("Work", total=total, unit=unit) as bar,
+    ):
+        bar.advance(2)
+        raise KeyboardInterrupt
+    assert stopped.value.args == (said,)
+
+
+def test_ctrl_c_that_says_more_keeps_its_words() -> None:
+    with (
+        pytest.raises(KeyboardInterrupt, match=r"^all is kept$"),
+        Progress("Work", total=1, unit="pictures"),
+    ):
+        raise KeyboardInterrupt("all is kept")
 
 
 def test_the_last_line_tells_the_whole_amount_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def test_a_finished_training_is_resumed_to_the_same_end(
     before = (run / "model.safetensors").read_bytes()
     said = fastfcn_train("--resume", run, "--root", data)
     assert said.returncode == 0, said.stderr
-    assert f"next: fastfcn-export {run / 'best.safetensors'} -o FOLDER" in said.stdout
+    assert f"next: fastfcn-export {run / 'best.safetensors'} -o {run / 'artifact'}" in said.stdout
     assert (run / "model.safetensors").read_bytes() == before
 
 

@@ -151,6 +151,20 @@ def test_scores_that_are_not_numbers_are_never_the_best(
     assert progress.best.iteration == 2
 
 
+def test_the_last_weights_are_the_best_if_no_validation_has_a_score(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "validate", lambda *_, **__: Confusion(3))
+    train(replace(RECIPE, validation_every=2), data, tmp_path / "no score", validation=data)
+    train(RECIPE, data, tmp_path / "no validation")
+    for run in ("no score", "no validation"):
+        best = tmp_path / run / "best.safetensors"
+        described = read_trained(best)
+        assert described is not None
+        assert described.iterations == RECIPE.iterations
+        assert best.read_bytes() == (tmp_path / run / "model.safetensors").read_bytes()
+
+
 # One pixel may vanish in the first ReLU, so that the gradient alone is not a number.
 @pytest.mark.parametrize("pixels", [1, None])
 @pytest.mark.parametrize("accumulate", [1, 2])

@@ -42,10 +42,6 @@ class Stopping(TrainingLog):
     def __init__(self, run: Path, at: int) -> None:
         super().__init__(run, visible=False)
         self.at = at
-        self.said: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.said.append(text)
 
     def write(self, event: str, text: str, iteration: int, **facts: Any) -> None:
         super().write(event, text, iteration, **facts)
@@ -116,17 +112,41 @@ def test_ctrl_c_saves_and_what_goes_on_ends_as_if_there_had_been_none(
     train(RECIPE, data, tmp_path / "whole")
     run = tmp_path / "stopped"
     writer = Stopping(run, at=1)
-    with writer, pytest.raises(KeyboardInterrupt):
+    with writer, pytest.raises(KeyboardInterrupt) as stopped:
         Trainer(RECIPE, data, None, options(run, workers), ProcessGroup()).run(writer)
     assert [int(folder.name) for folder in checkpoints(run)] == [1]
     assert not (run / "model.safetensors").exists()
-    assert writer.said[-1].endswith(f"continue with --resume {run}")
+    assert not (run / "best.safetensors").exists()
+    said = f"saved after iteration 1 of 4; continue with --resume {run}"
+    assert stopped.value.args == (said,)
     with Stopping(run, at=3) as again, pytest.raises(KeyboardInterrupt):
         resume = open_checkpoint(run)
         Trainer(RECIPE, data, None, options(run), ProcessGroup(), resume=resume).run(again)
     resume_training(RECIPE, data, run, workers=workers)
     assert losses(run) == losses(tmp_path / "whole")
     assert_same_end(run, tmp_path / "whole")
+    # Without validation the last weights are the best.
+    assert (run / "best.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("saved", [0, 2])
+def test_a_second_ctrl_c_stops_at_once_and_says_what_was_saved(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: int
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with TrainingLog(run, visible=False) as writer:
+        trainer = Trainer(RECIPE, data, None, options(run), ProcessGroup())
+        if saved:
+            trainer.iteration = saved
+            trainer.save()
+        monkeypatch.setattr(trainer, "_step", interrupted)
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            trainer.run(writer)
+    kept = f"continue from iteration 2 with --resume {run}" if saved else "no checkpoint was saved"
+    assert stopped.value.args == (f"stopped at once after iteration {saved} of 4; {kept}",)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself Ctrl-C there")

@@ -50,6 +50,7 @@ def make_parser() -> Parser:
         metavar="ROOT",
         help="Folder of CamVid, for train_align_diff (default: generated pictures)",
     )
+    add("--quiet", action="store_true", help="Print no progress: the result only")
     add("--json", action="store_true", help="Print the result as JSON")
     return parser
 
@@ -59,14 +60,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     Everything is computed on the CPU, as the recorded values were.
     """
-    for line in start.start("cpu"):
-        print(line, file=sys.stderr)
+    lines = start.start("cpu")
+    if not arguments.quiet:
+        for line in lines:
+            print(line, file=sys.stderr)
     setting = Setting(read_reference(arguments.reference), arguments.camvid)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Comparison] = {}
     for name in arguments.only or check_names():
         check = load_check(name)
-        print(f"{name}: {check.SUMMARY} ...", file=sys.stderr, flush=True)
+        if not arguments.quiet:
+            print(f"{name}: {check.SUMMARY} ...", file=sys.stderr, flush=True)
         began = time.perf_counter()
         found[name] = check.compare(setting)
         seconds = time.perf_counter() - began

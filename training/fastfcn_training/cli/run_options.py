@@ -27,6 +27,7 @@ class RunOptions:
         formats: graph formats of the artifact.
         dry_run: only plan the training.
         accept_labels: train although the labels lack something.
+        quiet: print no progress.
 
     Raises:
         ValueError: a training is resumed, and other weights are given to start from.
@@ -46,6 +47,7 @@ class RunOptions:
     formats: tuple[str, ...] = ("onnx",)
     dry_run: bool = False
     accept_labels: bool = False
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         """Refuse two sets of weights."""
@@ -115,6 +117,7 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
     )
     add("--accept-labels", action="store_true", help=ACCEPT_HELP)
     add("--dry-run", action="store_true", help="Print the recipe and its cost, and train nothing")
+    add("--quiet", action="store_true", help="Print no progress: the result and notes only")
 
 
 def _formats(text: str) -> tuple[str, ...]:

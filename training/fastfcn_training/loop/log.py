@@ -56,8 +56,12 @@ class TrainingLog:
     def message(self, text: str) -> None:
         """Write a line for people only."""
         if self._visible:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+            self.notice(text)
+
+    def notice(self, text: str) -> None:
+        """Write a line for people only, even if lines for people were switched off."""
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
     def write(self, event: str, text: str, iteration: int, **facts: Any) -> None:
         """Log an event of an iteration: `text` for people, `facts` for programs.

@@ -1,5 +1,6 @@
 """The training loop: step, log, validate, save, and repeat."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,15 @@ from fastfcn_infer.artifact.manifest import TrainedOn
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.data.trained_on import describe_training
 from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
-from fastfcn_training.checkpoint.files import Best, Checkpoint, Progress, describe
+from fastfcn_training.checkpoint.files import (
+    BEST,
+    LAST,
+    Best,
+    Checkpoint,
+    Progress,
+    checkpoints,
+    describe,
+)
 from fastfcn_training.checkpoint.resume_checks import check_classes, check_resumed
 from fastfcn_training.checkpoint.run_folder import RunFolder
 from fastfcn_training.data.batches import Batch, batches
@@ -141,7 +150,7 @@ class Trainer:
             workers=options.workers,
         )
         interrupt = Interrupt(visible=self._processes.rank == 0)
-        with stream as pictures, interrupt:
+        with self._telling_what_is_saved(), stream as pictures, interrupt:
             meter = Meter()
             while self.iteration < recipe.iterations:
                 self._step(pictures, meter)
@@ -156,15 +165,11 @@ class Trainer:
                 if stop or self._due(recipe.save_every):
                     self.save()
                 if stop:
-                    log.message(
-                        f"stopped and saved after iteration {self.iteration} of "
-                        f"{recipe.iterations}; continue with --resume {options.run}"
+                    raise KeyboardInterrupt(
+                        f"saved after iteration {self.iteration} of {recipe.iterations}; continue with "
+                        f"--resume {options.run}"
                     )
-                    raise KeyboardInterrupt
-        if self._run_folder is not None:
-            self._run_folder.save_weights(
-                "model.safetensors", self.network.weights(), self.trained()
-            )
+        self._save_final_weights()
         return last
 
     def save(self) -> None:
@@ -188,6 +193,29 @@ class Trainer:
         self._run_folder.save(
             Checkpoint(progress, self.network.weights(), optimiser), self.trained()
         )
+
+    @contextlib.contextmanager
+    def _telling_what_is_saved(self) -> Iterator[None]:
+        """Let the second Ctrl-C, after which nothing is saved, say what was saved before."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if not error.args:
+                run, saved = self._options.run, checkpoints(self._options.run)
+                kept = "no checkpoint was saved"
+                if saved:
+                    kept = f"continue from iteration {int(saved[-1].name)} with --resume {run}"
+                error.args = (
+                    f"stopped at once after iteration {self.iteration} of {self._recipe.iterations}; {kept}",
+                )
+            raise
+
+    def _save_final_weights(self) -> None:
+        """Write the last weights; they are also the best if no validation said which are better."""
+        if self._run_folder is None:
+            return
+        for name in (LAST,) if self._best is not None else (LAST, BEST):
+            self._run_folder.save_weights(name, self.network.weights(), self.trained())
 
     def trained(self) -> Trained:
         """Describe the network and its conventions."""
@@ -245,9 +273,7 @@ class Trainer:
         if better:
             self._best = Best(score, self.iteration)
             if self._run_folder is not None:
-                self._run_folder.save_weights(
-                    "best.safetensors", self.network.weights(), self.trained()
-                )
+                self._run_folder.save_weights(BEST, self.network.weights(), self.trained())
         log_scores(log, self.iteration, found, better=better)
         return found
 

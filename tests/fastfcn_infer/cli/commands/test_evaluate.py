@@ -42,8 +42,10 @@ def counted(data: dict[str, Any]) -> dict[str, Any]:
 
 def interrupt_after(pictures: int, monkeypatch: pytest.MonkeyPatch) -> None:
     left = iter([None] * (pictures - 1))
+    real = Progress.advance
 
-    def advance(_: Progress, count: float = 1) -> None:
+    def advance(bar: Progress, count: float = 1) -> None:
+        real(bar, count)
         if next(left, False) is False:
             monkeypatch.undo()
             raise KeyboardInterrupt
@@ -144,8 +146,8 @@ def test_after_ctrl_c_the_same_command_goes_on_and_every_picture_counts_once(
     (state,) = files(here / "cache" / "evaluations")
     assert out == ""
     assert err.splitlines() == [
-        f"The counts are kept in {state}; the same command continues from there.",
-        "interrupted",
+        "interrupted: 4 of 6 pictures are done; the counts are kept in "
+        f"{state}; the same command continues there"
     ]
     assert run("--json") == 0
     out, err = capsys.readouterr()

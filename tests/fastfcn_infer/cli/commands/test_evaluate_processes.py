@@ -57,7 +57,7 @@ def test_a_real_interruption_of_a_real_process_keeps_the_counts(tmp_path: Path) 
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "The counts are kept in state.json" in err
+    assert "the counts are kept in state.json" in err
     assert 2 <= json.loads((tmp_path / "state.json").read_text())["seen"] < 6
     ended = fastfcn(*words, "--json", cwd=tmp_path)
     whole = fastfcn(*words[:-2], "--json", cwd=tmp_path)
