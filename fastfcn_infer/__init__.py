@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from fastfcn_infer.inference.forecast import Plan as Plan
     from fastfcn_infer.inference.raster.predict import RasterResult as RasterResult
     from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
+    from fastfcn_infer.inference.stream.stream import Failed as Failed
+    from fastfcn_infer.inference.stream.stream import Stream as Stream
     from fastfcn_infer.runtime.backend import RuntimeFacts as RuntimeFacts
     from fastfcn_infer.segmenter import Segmenter as Segmenter
 
@@ -47,6 +49,8 @@ _HOME = {
     "RasterResult": "inference.raster.predict",
     "Report": "benchmark.report",
     "RuntimeFacts": "runtime.backend",
+    "Stream": "inference.stream.stream",
+    "Failed": "inference.stream.stream",
     "Procedure": "artifact.procedure",
     "Segmentation": "inference.segmentation",
     "Segmenter": "segmenter",

@@ -15,8 +15,12 @@ from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
 from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
-from fastfcn_infer.inference.pipeline import segment
+from fastfcn_infer.inference.pipeline import Network, segment
 from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.inference.stream.smoothing import Smoothed
+from fastfcn_infer.inference.stream.source import item_of
+from fastfcn_infer.inference.stream.stream import Decoded
+from fastfcn_infer.inference.stream.streaming import Streaming
 from fastfcn_infer.inference.views import Size, check_size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_backend
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.inference.raster.predict import RasterResult
 
 
-class Segmenter:
+class Segmenter(Streaming):
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``."""
 
     def __init__(
@@ -174,26 +178,62 @@ class Segmenter:
             ImageError: the picture cannot be read or is too large.
             BackendError: the runtime failed, or this segmenter was closed.
         """
-        chosen = self.procedure
-        if procedure is not None:
-            chosen = choose_procedure(procedure, self.model)
-        provenance = self.made_by(chosen, depth)
+        chosen = self._chosen(procedure)
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
             pixels = read_picture(picture, color=color, depth=depth, max_pixels=max_pixels)
-        size = (pixels.shape[0], pixels.shape[1])
-        self._planner.warn_if_shrunk(size, chosen)
-        (found,) = segment(
-            [pixels],
-            self.model,
-            self._backend,
-            procedure=chosen,
-            batch=self._planner.batch(size, chosen),
-            timings=timings,
-        )
-        return Segmentation(found, self._names, self._colors, pixels, timings, provenance)
+        decoded = Decoded(item_of(picture), pixels, timings["decode"])
+        return self._label([decoded], chosen, depth, self._backend)[0]
 
     __call__ = predict
+
+    def _chosen(self, procedure: str | Procedure | None) -> Procedure:
+        return self.procedure if procedure is None else choose_procedure(procedure, self.model)
+
+    def _network(self) -> Network:
+        """See `Streaming._network`."""
+        return self._backend
+
+    def _together(self, size: Size, chosen: Procedure) -> int:
+        """See `Streaming._together`."""
+        return self._planner.together(size, chosen)
+
+    def _label(
+        self,
+        pictures: Sequence[Decoded],
+        chosen: Procedure,
+        depth: int | None,
+        network: Network,
+    ) -> list[Segmentation]:
+        """See `Streaming._label`."""
+        for size in {picture.size for picture in pictures}:
+            self._planner.warn_if_shrunk(size, chosen)
+        if isinstance(network, Smoothed):
+            network.start_frame()
+        taken: dict[str, float] = {}
+        found = segment(
+            [picture.pixels for picture in pictures],
+            self.model,
+            network,
+            procedure=chosen,
+            batch=min(self._planner.batch(picture.size, chosen) for picture in pictures),
+            timings=taken,
+        )
+        provenance = self.made_by(chosen, depth)
+        shares = {stage: seconds / len(pictures) for stage, seconds in taken.items()}
+        return [
+            Segmentation(
+                labels,
+                self._names,
+                self._colors,
+                picture.pixels,
+                {"decode": picture.seconds, **shares},
+                provenance,
+                picture.item.source,
+                picture.item.frame,
+            )
+            for labels, picture in zip(found, pictures, strict=True)
+        ]
 
     def predict_raster(
         self,
@@ -266,8 +306,7 @@ class Segmenter:
             BackendError: the runtime failed, or this segmenter was closed.
         """
         size = check_size(size)
-        chosen = self.procedure if procedure is None else choose_procedure(procedure, self.model)
-        return self._planner.plan(size, chosen)
+        return self._planner.plan(size, self._chosen(procedure))
 
     def plan_raster(
         self,

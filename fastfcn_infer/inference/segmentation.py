@@ -45,6 +45,8 @@ class Segmentation:
     picture: NDArray[np.uint8]  # (H, W, 3) RGB, upright: the picture that was labelled
     timings: Mapping[str, float] = field(default_factory=dict)  # stage -> seconds
     provenance: Mapping[str, str] = field(default_factory=dict)  # model, runtime, versions
+    source: str | None = None  # path or address of the picture or video; None for other objects
+    frame: int | None = None  # of a video, from 0
 
     def __post_init__(self) -> None:
         """Check that the parts fit, and protect the arrays; the caller's own stay writable."""

@@ -101,6 +101,18 @@ _REFUSED_MODES = {
 }
 
 
+def check_reading(color: str, depth: int | None) -> None:
+    """Refuse options of `read_picture` before there is a picture.
+
+    Raises:
+        ValueError: `color` is neither "rgb" nor "bgr", or `depth` is not 8 to 16.
+    """
+    if depth is not None and depth not in _DEPTHS:
+        raise ValueError(f"depth is {depth!r}; 8 to 16 bits, or None, were expected")
+    if color not in ("rgb", "bgr"):
+        raise ValueError(f"color is {color!r}; 'rgb' or 'bgr' was expected")
+
+
 def read_picture(
     source: PictureSource,
     *,
@@ -130,10 +142,7 @@ def read_picture(
         ImageError: what was wrong with the picture, what was expected and what to do.
         ValueError: `color` is neither "rgb" nor "bgr", or `depth` is not 8 to 16.
     """
-    if depth is not None and depth not in _DEPTHS:
-        raise ValueError(f"depth is {depth!r}; 8 to 16 bits, or None, were expected")
-    if color not in ("rgb", "bgr"):
-        raise ValueError(f"color is {color!r}; 'rgb' or 'bgr' was expected")
+    check_reading(color, depth)
     if isinstance(source, np.ndarray):
         return _from_array(source, color, depth, max_pixels)
     if _is_pillow(source):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.manifest import Input, Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.inference.cost import RuntimeProfile, cost
+from fastfcn_infer.inference.cost import Cost, RuntimeProfile, cost
 from fastfcn_infer.inference.forecast import Plan, Rate, forecast, most_frequent
 from fastfcn_infer.inference.views import Size, reduction
 from fastfcn_infer.runtime.backend import Backend, profile_of
@@ -87,11 +87,13 @@ class Planner:
         self._budget = memory_budget()
         self._warned = False  # that pictures are shrunk
         # Folders and films have many pictures of a size.
-        self._needed = functools.lru_cache(_SIZES_KNOWN)(self._memory)
+        self._cost = functools.lru_cache(_SIZES_KNOWN)(self._cost_of)
 
-    def _memory(self, size: Size, procedure: Procedure, batch: int) -> int:
-        found = cost(self._model, [size], procedure, profile=self.profile, batch=batch)
-        return found.memory.total
+    def _cost_of(self, size: Size, procedure: Procedure, batch: int, count: int = 1) -> Cost:
+        return cost(self._model, [size] * count, procedure, profile=self.profile, batch=batch)
+
+    def _needed(self, size: Size, procedure: Procedure, batch: int, count: int = 1) -> int:
+        return self._cost(size, procedure, batch, count).memory.total
 
     def batch(self, size: Size, procedure: Procedure) -> int:
         """Return how many views of a picture to compute at a time.
@@ -109,6 +111,25 @@ class Planner:
         while free is not None and batch > 1 and self._needed(size, procedure, batch) > free:
             batch //= 2
         return batch
+
+    def together(self, size: Size, procedure: Procedure) -> int:
+        """Return how many pictures of a size to label at a time, so that they share calls.
+
+        They are as many as fill the best call of the runtime with views, or less where half of the
+        available memory does not allow it.
+
+        Raises:
+            ImageError: the picture does not fit the model.
+        """
+        views = len(self._cost(size, procedure, 1).views[0])
+        count, free = max(1, self.profile.batch // views), available_memory()
+        while (
+            free is not None
+            and count > 1
+            and self._needed(size, procedure, self.profile.batch, count) > free // 2
+        ):
+            count //= 2
+        return count
 
     def warn_if_shrunk(self, size: Size, procedure: Procedure) -> None:
         """Say once that the network is fed pictures much smaller than they are."""

@@ -1,0 +1,1 @@
+"""Many pictures: where they come from, and reading, labelling and using them at the same time."""

@@ -1,0 +1,155 @@
+"""The pictures that `Segmenter.stream` is given: files, folders, globs, lists, videos, iterables."""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.stream import video
+from fastfcn_infer.picture.provenance import read_provenance
+from fastfcn_infer.picture.read import SUFFIXES, PictureSource
+from fastfcn_infer.system.excerpt import excerpt
+
+StreamSource: TypeAlias = PictureSource | Iterable[PictureSource]
+
+_LIST = ".txt"
+_LONGEST_LIST = 64 << 20  # bytes
+_RESULTS = ("_labels.png", "_labels_raw.png", "_overlay.jpg", "_color.png")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture of a stream that is not decoded yet, or a frame of a video, which is.
+
+    Args:
+        picture: what `read_picture` takes.
+        source: path or address; None for arrays and other objects without one.
+        frame: number of the frame in a video, from 0; None for a picture of its own.
+    """
+
+    picture: PictureSource
+    source: str | None = None
+    frame: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pictures of a stream come from.
+
+    Args:
+        items: each picture, once.
+        count: of pictures; None if unknown.
+        camera: a live source, whose frames are dropped while the network is busy; None if there are
+            no such frames.
+    """
+
+    items: Iterable[Item]
+    count: int | None = None
+    camera: "video.Camera | None" = None
+
+
+def open_source(given: StreamSource, *, every: int = 1) -> Source:
+    """Find the pictures of a source.
+
+    Args:
+        given: a picture, as `read_picture` takes it; an iterable of pictures, or an array
+            (N, H, W, 3) of them; or as text or path: a folder (its pictures, sorted by name), a
+            glob, a list (``.txt``, a path in each line, relative to the list), a video file,
+            ``camera:0``, or the address of a live stream such as ``rtsp://...``.
+        every: of a video, use every so many frames only.
+
+    Raises:
+        FileNotFoundError: there is no such file, or nothing fits the glob, or a folder has no picture.
+        ImageError: the list is no text; the video cannot be opened.
+        BackendMissing: a video needs PyAV, which is not installed.
+    """
+    if every < 1:
+        raise ValueError(f"every is {every}; at least 1 was expected")
+    if isinstance(given, str | os.PathLike):
+        return _named(os.fspath(given), every)
+    if isinstance(given, np.ndarray) and given.ndim == 4:
+        return Source((Item(one) for one in given), len(given))
+    if _is_picture(given):
+        return Source([Item(given)], 1)  # type: ignore[arg-type] # that is what was asked
+    if isinstance(given, Iterable):
+        count = len(given) if isinstance(given, Sized) else None
+        return Source(map(item_of, given), count)
+    raise TypeError(
+        f"{excerpt(given)} is not a source of pictures; a path, a glob, a picture, or an iterable of "
+        "pictures was expected"
+    )
+
+
+def _is_picture(given: object) -> bool:
+    single = isinstance(given, bytes | bytearray | memoryview | np.ndarray)
+    return single or hasattr(given, "read") or hasattr(given, "getexif")
+
+
+def item_of(picture: Any) -> Item:
+    """Make an item of one picture; only paths have a source that can be named."""
+    return Item(picture, os.fspath(picture) if isinstance(picture, str | os.PathLike) else None)
+
+
+def _named(name: str, every: int) -> Source:
+    if video.is_live(name):
+        camera = video.Camera(name)
+        return Source(_frames(name, camera.frames(every)), camera=camera)
+    path = Path(name)
+    if path.is_dir():
+        found = [each for each in sorted(path.iterdir()) if _is_input(each)]
+        if not found:
+            raise FileNotFoundError(f"{name} has no picture; searched for {', '.join(SUFFIXES)}")
+        return _paths(found)
+    if path.is_file():
+        if path.suffix.lower() == _LIST:
+            return _paths(_listed(path))
+        if path.suffix.lower() in video.SUFFIXES:
+            return Source(_frames(name, video.frames(path, every)), video.count(path, every))
+        return _paths([path])
+    found = [Path(each) for each in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
+    found = [each for each in found if each.is_file() and not _is_result(each)]
+    if not found:
+        raise FileNotFoundError(
+            f"{name}: no such file or folder, and no file matches it as a glob"
+        )
+    return _paths(found)
+
+
+def _paths(paths: list[Path]) -> Source:
+    return Source((Item(path, str(path)) for path in paths), len(paths))
+
+
+def _frames(name: str, frames: Iterable[tuple[int, Any]]) -> Iterator[Item]:
+    for number, frame in frames:
+        yield Item(frame, name, number)
+
+
+def _is_input(path: Path) -> bool:
+    known = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return known and path.is_file() and not _is_result(path)
+
+
+def _is_result(path: Path) -> bool:
+    return path.name.lower().endswith(_RESULTS) and read_provenance(path) is not None
+
+
+def _listed(path: Path) -> list[Path]:
+    """Read a list of paths; blank lines and those that begin with # are skipped."""
+    if path.stat().st_size > _LONGEST_LIST:
+        raise ImageError(f"{path} is larger than a list of {_LONGEST_LIST >> 20} MiB may be")
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ImageError(
+            f"{path} is not a list of paths in UTF-8, a path in each line: {error}"
+        ) from error
+    names = [line.strip() for line in lines]
+    found = [path.parent / name for name in names if name and not name.startswith("#")]
+    if not found:
+        raise FileNotFoundError(f"{path} lists no picture; a path was expected in each line")
+    return found

@@ -1,0 +1,132 @@
+"""The methods of `Segmenter` for many pictures."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Literal
+
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.inference.pipeline import Network
+from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.inference.stream.smoothing import Smoothed
+from fastfcn_infer.inference.stream.source import StreamSource, open_source
+from fastfcn_infer.inference.stream.stream import Decoded, Failed, OnError, Steps, Stream
+from fastfcn_infer.inference.views import Size
+from fastfcn_infer.picture.read import (
+    DEFAULT_MAX_PIXELS,
+    PictureSource,
+    check_reading,
+    read_picture,
+)
+
+
+class Streaming:
+    """Labels many pictures; a subclass labels some at a time."""
+
+    model: Model
+
+    def predict_batch(
+        self,
+        pictures: Iterable[PictureSource],
+        procedure: str | Procedure | None = None,
+        *,
+        on_error: OnError = "raise",
+        color: Literal["rgb", "bgr"] = "rgb",
+        depth: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> list[Segmentation | Failed]:
+        """Label some pictures of any sizes at once; all results are held.
+
+        Pictures are decoded while the network runs, and those of equal size share its calls.
+
+        Args:
+            pictures: each as in `predict`.
+            procedure: as in `predict`.
+            on_error: what happens with a picture that cannot be read or labelled: ``raise`` the error,
+                ``skip`` it, or ``return`` a `Failed` in its place.
+            color: as in `predict`.
+            depth: as in `predict`.
+            max_pixels: as in `predict`.
+
+        Returns:
+            The results in the order of the pictures.
+
+        Raises:
+            ValueError, ImageError, BackendError: as in `predict`.
+        """
+        with self.stream(
+            iter(pictures),
+            procedure,
+            on_error=on_error,
+            color=color,
+            depth=depth,
+            max_pixels=max_pixels,
+        ) as stream:
+            return list(stream)
+
+    def stream(
+        self,
+        source: StreamSource,
+        procedure: str | Procedure | None = None,
+        *,
+        on_error: OnError = "raise",
+        every: int = 1,
+        smooth: float = 0.0,
+        color: Literal["rgb", "bgr"] = "rgb",
+        depth: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> Stream:
+        """Label many pictures one after the other, lazily: iterate over what is returned.
+
+        The next pictures are read and labelled while the caller uses a result. Results come in the
+        order of the source and name it (`Segmentation.source`, `Segmentation.frame`).
+
+        Args:
+            source: a folder, a glob, a list of paths (``.txt``), a video file, ``camera:0`` or an
+                address such as ``rtsp://...`` (these three need ``fastfcn-infer[video]``), or an
+                iterable of pictures, which another thread then iterates over. A live source drops
+                the frames that come while the network is busy and counts them, `Stream.dropped`.
+            procedure: as in `predict`.
+            on_error: what happens with a picture that cannot be read or labelled: ``raise`` the error,
+                ``skip`` it (`Stream.failed` counts), or ``return`` a `Failed` in its place.
+            every: of a video, label only every so many frames.
+            smooth: for videos: the weight, 0 to below 1, of the frames before in the logits of a frame;
+                0: each frame by itself. `Stream.flicker` says how much labels change.
+            color: as in `predict`.
+            depth: as in `predict`.
+            max_pixels: as in `predict`.
+
+        Raises:
+            FileNotFoundError: the source does not exist, or has no picture.
+            ValueError, ImageError, BackendError: as in `predict`; of pictures as they are reached.
+            BackendMissing: a video needs PyAV, which is not installed.
+        """
+        chosen = self._chosen(procedure)
+        check_reading(color, depth)
+        network = self._network()
+        if smooth:
+            network = Smoothed(network, smooth, self.model)
+        steps = Steps(
+            partial(read_picture, color=color, depth=depth, max_pixels=max_pixels),
+            partial(self._label, chosen=chosen, depth=depth, network=network),
+            lambda size: 1 if smooth else self._together(size, chosen),
+        )
+        return Stream(open_source(source, every=every), steps, on_error=on_error)
+
+    def _network(self) -> Network:
+        """Return what computes batches."""
+        raise NotImplementedError
+
+    def _chosen(self, procedure: str | Procedure | None) -> Procedure:
+        """Return the procedure that a caller asks for."""
+        raise NotImplementedError
+
+    def _together(self, size: Size, chosen: Procedure) -> int:
+        """Return how many pictures of a size to label at a time."""
+        raise NotImplementedError
+
+    def _label(
+        self, pictures: Sequence[Decoded], chosen: Procedure, depth: int | None, network: Network
+    ) -> list[Segmentation]:
+        """Label some pictures with shared calls of the network, in their order."""
+        raise NotImplementedError

@@ -1,0 +1,193 @@
+"""Many pictures have the labels of each by itself, in order, whatever fails and whoever stops."""
+
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.errors import BackendError, ImageError
+from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.inference.stream.stream import Failed, Stream
+from fastfcn_infer.runtime.backend import Backend, open_backend
+from fastfcn_infer.segmenter import Segmenter
+from models import tiny_artifact, tiny_model
+
+SIZES = [(64, 96), (40, 56), (64, 96), (33, 33), (64, 96), (40, 56), (50, 70)]
+Picture = NDArray[np.uint8]
+
+
+class Picky:
+    """A backend that refuses batches with a picture that begins with white, and remembers shapes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.facts, self.close, self._run = backend.facts, backend.close, backend.run
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        self.shapes.append(batch.shape)
+        if (batch[:, :, 0, 0].min(axis=1) > 0.99).any():
+            raise BackendError("too bright")
+        return self._run(batch)
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[Picky]:
+    tiny_artifact(tmp_path / "tiny", tiny_model(5))
+    opened = Picky(open_backend("auto", open_artifact(tmp_path / "tiny"), device="cpu", threads=1))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def segmenter(backend: Picky, tmp_path: Path) -> Segmenter:
+    return Segmenter(open_artifact(tmp_path / "tiny"), backend)
+
+
+def picture(seed: int, size: tuple[int, int]) -> Picture:
+    small = np.random.default_rng(seed).integers(0, 200, (6, 8, 3), np.uint8)
+    grown = cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.minimum(np.asarray(grown, np.uint8), 250)
+
+
+PICTURES = [picture(seed, size) for seed, size in enumerate(SIZES)]
+WHITE = np.full((64, 96, 3), 255, np.uint8)
+
+
+def workers() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name.startswith("fastfcn-stream")]
+
+
+@pytest.mark.parametrize("procedure", [None, "tiles", "paddleseg-ms-flip"])
+def test_labels_are_those_of_each_picture_by_itself_in_order(
+    procedure: str | None, segmenter: Segmenter
+) -> None:
+    found = segmenter.predict_batch(PICTURES, procedure)
+    assert len(found) == len(PICTURES)
+    for one, given in zip(found, PICTURES, strict=True):
+        alone = segmenter.predict(given, procedure)
+        assert isinstance(one, Segmentation)
+        assert np.array_equal(one.labels, alone.labels)
+        assert np.array_equal(one.picture, given)
+        assert one.provenance == alone.provenance
+        assert set(one.timings) == {"decode", "preprocess", "network", "labels"}
+
+
+def test_pictures_of_equal_size_share_calls(segmenter: Segmenter, backend: Picky) -> None:
+    segmenter.predict_batch(PICTURES)
+    assert len(backend.shapes) == len(set(SIZES))
+    assert sum(shape[0] for shape in backend.shapes) == len(SIZES)
+
+
+def test_results_name_their_files(segmenter: Segmenter, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for index, one in enumerate(PICTURES):
+        cv2.imwrite(str(folder / f"{index}.png"), one[..., ::-1])
+    with segmenter.stream(folder) as stream:
+        found = [one for one in stream if isinstance(one, Segmentation)]
+        assert stream.count == stream.done == len(PICTURES)
+    assert [one.source for one in found] == [
+        str(folder / f"{i}.png") for i in range(len(PICTURES))
+    ]
+    assert segmenter.predict(folder / "0.png").source == str(folder / "0.png")
+    assert segmenter.predict(PICTURES[0]).source is None
+
+
+@pytest.mark.parametrize("bad", [b"rubbish", WHITE, "missing.png"])
+def test_a_bad_picture_fails_alone_and_in_its_place(bad: Any, segmenter: Segmenter) -> None:
+    given = [*PICTURES[:3], bad, *PICTURES[3:]]
+    found = segmenter.predict_batch(given, on_error="return")
+    assert [isinstance(one, Failed) for one in found] == [False] * 3 + [True] + [False] * 4
+    failed = found[3]
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, ImageError | BackendError)
+    assert failed.source == ("missing.png" if isinstance(bad, str) else None)
+    assert len(segmenter.predict_batch(given, on_error="skip")) == len(PICTURES)
+
+
+def test_an_error_is_raised_after_the_pictures_before_it_and_ends_the_stream(
+    segmenter: Segmenter,
+) -> None:
+    stream = segmenter.stream([*PICTURES[:3], b"rubbish", PICTURES[3]])
+    for _ in range(3):
+        assert isinstance(next(stream), Segmentation)
+    with pytest.raises(ImageError, match="not a picture"):
+        next(stream)
+    assert list(stream) == []
+    assert workers() == []
+
+
+def test_what_the_callers_iterable_raises_comes_after_its_pictures(segmenter: Segmenter) -> None:
+    def pictures() -> Iterator[Picture]:
+        yield from PICTURES[:2]
+        raise ZeroDivisionError("of the caller")
+
+    stream = segmenter.stream(pictures(), on_error="skip")
+    assert [next(stream), next(stream)]
+    with pytest.raises(ZeroDivisionError, match="of the caller"):
+        next(stream)
+
+
+@pytest.mark.parametrize("leave", [Stream.close, lambda stream: stream.__exit__(None, None, None)])
+def test_a_stream_that_is_closed_takes_no_more_pictures(
+    leave: Callable[[Stream], None], segmenter: Segmenter
+) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Picture]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield PICTURES[taken % 2]
+
+    stream = segmenter.stream(endless())
+    next(stream)
+    leave(stream)
+    assert workers() == []
+    assert taken < 64  # a few batches, however slow the caller is
+    assert list(stream) == []
+    stream.close()
+
+
+def test_a_stream_that_is_forgotten_stops_by_itself(segmenter: Segmenter) -> None:
+    for _ in segmenter.stream(iter(PICTURES * 50)):
+        break
+    gc.collect()
+    for thread in workers():
+        thread.join(timeout=60)
+    assert workers() == []
+
+
+def test_two_streams_at_a_time_do_not_mix(segmenter: Segmenter) -> None:
+    pairs = zip(segmenter.stream(PICTURES), segmenter.stream(PICTURES[::-1]), strict=True)
+    for index, (one, other) in enumerate(pairs):
+        assert isinstance(one, Segmentation)
+        assert isinstance(other, Segmentation)
+        assert np.array_equal(one.picture, PICTURES[index])
+        assert np.array_equal(other.labels, segmenter.predict(PICTURES[-1 - index]).labels)
+
+
+@pytest.mark.parametrize(
+    "options", [{"on_error": "ignore"}, {"depth": 4}, {"color": "grb"}, {"procedure": "tilez"}]
+)
+def test_wrong_options_are_refused_before_a_picture_is_taken(
+    options: dict[str, Any], segmenter: Segmenter
+) -> None:
+    taken: list[Picture] = []
+
+    def pictures() -> Iterator[Picture]:
+        for one in PICTURES:
+            taken.append(one)
+            yield one
+
+    with pytest.raises(ValueError, match=str(next(iter(options.values())))):
+        segmenter.stream(pictures(), **options)
+    assert workers() == []
+    assert taken == []
