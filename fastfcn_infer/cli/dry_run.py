@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli.inputs import Job
 from fastfcn_infer.errors import BackendMissing, ImageError
 
 if TYPE_CHECKING:
@@ -36,16 +37,16 @@ class Forecasts:
     sources: dict[Kind, list[str]] = field(default_factory=dict)
     failed: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, source: Path) -> None:
+    def add(self, job: Job) -> None:
         """Plan a picture, unless one of its kind was planned already."""
         try:
-            kind = self.kind(source)
+            kind = self.kind(job.source)
             if kind not in self.plans:
                 self.plans[kind] = self.plan(kind)
         except (ImageError, BackendMissing) as error:
-            self.failed.append((str(source), str(error)))
+            self.failed.append((job.shown, job.told(error)))
         else:
-            self.sources.setdefault(kind, []).append(str(source))
+            self.sources.setdefault(kind, []).append(job.shown)
 
     def report(self, *, as_json: bool) -> int:
         """Print the plans, the most frequent first; returns the exit code."""

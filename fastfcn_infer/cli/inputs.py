@@ -1,7 +1,11 @@
 """Find the pictures that a command line names, and where the results of each are written."""
 
+import contextlib
 import glob
 import os
+import shutil
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +15,7 @@ from fastfcn_infer.cli.earlier_results import read_any
 from fastfcn_infer.picture.read import SUFFIXES
 from fastfcn_infer.system.excerpt import listing
 
+STDIN = "-"
 _RESULTS = ("_labels.png", "_labels_raw.png", "_overlay.jpg", "_color.png", "_labels.tif")
 
 
@@ -33,10 +38,50 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Job:
-    """A picture, and the path of its results without their endings."""
+    """A picture, and the path of its results without their endings.
+
+    Args:
+        source: the picture's file.
+        target: of its results, without their endings.
+        name: what the user calls the picture; None: the path of the file.
+    """
 
     source: Path
     target: Path
+    name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What messages call the picture."""
+        return self.name or str(self.source)
+
+    def told(self, message: object) -> str:
+        """Say in a message what the user calls the picture, in place of its file."""
+        return str(message).replace(str(self.source), self.shown)
+
+
+@contextlib.contextmanager
+def standard_input(output: Path) -> Iterator[Job]:
+    """Receive the picture on standard input in a temporary file, which is deleted in the end.
+
+    Args:
+        output: folder of the results, whose names begin with ``stdin``.
+
+    Raises:
+        ValueError: standard input is a terminal, or closed.
+    """
+    stream = None if sys.stdin is None else sys.stdin.buffer
+    if stream is None or stream.isatty():
+        what = "closed" if stream is None else "a terminal"
+        raise ValueError(
+            f"{STDIN} reads a picture from standard input, which is {what} here; send one, as in "
+            f"fastfcn predict {STDIN} -o masks < street.jpg"
+        )
+    with tempfile.TemporaryDirectory(prefix="fastfcn-") as folder:
+        path = Path(folder, "stdin")
+        with path.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        yield Job(path, output / "stdin", "standard input")
 
 
 def jobs(
@@ -57,8 +102,14 @@ def jobs(
 
     Raises:
         FileNotFoundError: a source does not exist, or no picture was found.
-        ValueError: the results of two pictures would still have one name.
+        ValueError: the results of two pictures would still have one name, or one of several sources
+            is standard input.
     """
+    if STDIN in sources:
+        raise ValueError(
+            f"{STDIN} is standard input, the only picture of a run; give it alone (./{STDIN} is a file "
+            "of that name)"
+        )
     found: dict[str, tuple[Path, Path]] = {}
     left = Skipped() if skipped is None else skipped
     for source in sources:

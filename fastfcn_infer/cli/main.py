@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return load_command(given.command).run(given)
 
     program = " ".join(["fastfcn", *(word for word in words[:1] if word in command_names())])
-    return exit_codes.run(work, as_json="--json" in words, program=program)
+    return exit_codes.run(
+        work, as_json="--json" in words or "--json-list" in words, program=program
+    )
 
 
 def make_parser() -> Parser:
@@ -54,7 +56,8 @@ def make_parser() -> Parser:
             name, help=command.SUMMARY, description=command.SUMMARY, allow_abbrev=False
         )
         command.add_arguments(sub)
-        sub.add_argument("--json", action="store_true", help="Print the result as JSON")
+        said = getattr(command, "JSON_HELP", "Print the result as JSON")
+        sub.add_argument("--json", action="store_true", help=said)
     return parser
 
 

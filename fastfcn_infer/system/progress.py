@@ -82,6 +82,13 @@ class Progress:
             if time.monotonic() - self._drawn >= _PAUSE:
                 self._draw()
 
+    def clear(self) -> None:
+        """Remove the bar, before something else is printed; `advance` draws it again."""
+        if self._visible:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._drawn = 0.0
+
     def _draw(self, end: str = "") -> None:
         if not self._visible:
             return

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.cli import command, exit_codes
+from fastfcn_infer.cli.output import KINDS, RASTER_KINDS, Output, choose_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,15 +21,8 @@ if TYPE_CHECKING:
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
-SUMMARY = "Segment pictures, given as files, folders or globs"
-KINDS = {
-    "labels": ("_labels.png", "labels"),
-    "labels-raw": ("_labels_raw.png", "labels-raw"),
-    "overlay": ("_overlay.jpg", "overlay"),
-    "color": ("_color.png", "color"),
-    "json": (".json", "json"),
-}
-RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}
+SUMMARY = "Segment pictures, given as files, folders or globs, or on standard input"
+JSON_HELP = "Print a line of JSON for each picture as soon as it is done"
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
 _RASTERS = """\
@@ -44,8 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _RASTERS
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("sources", nargs="+", metavar="SRC", help="Picture, folder or glob")
-    add("-o", "--output", metavar="DIR", help="Write the results to DIR")
+    add(
+        "sources",
+        nargs="+",
+        metavar="SRC",
+        help="Picture, folder or glob; - reads one picture from standard input",
+    )
+    add(
+        "-o",
+        "--output",
+        metavar="DIR|FILE",
+        help="Write the results to a folder, or the one result of one picture to a file such as out.png",
+    )
     add(
         "--dry-run",
         action="store_true",
@@ -59,9 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--save",
-        default="labels",
         metavar="KIND[,KIND]",
-        help=f"Results to write, of {', '.join(KINDS)} (default: labels)",
+        help=f"Results to write, of {', '.join(KINDS)} (default: labels, or what the suffix of FILE says)",
     )
     add("--recursive", action="store_true", help="Search sub-folders, too")
     add(
@@ -87,6 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Make results again that exist, and overwrite them",
     )
+    add(
+        "--json-list",
+        action="store_true",
+        help="Print one list of JSON when all pictures are done, in place of the lines of --json",
+    )
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
     command.add_model_arguments(parser)
@@ -94,48 +102,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment the pictures one by one; a bad one is reported and skipped (exit 3)."""
-    from fastfcn_infer.cli.inputs import Skipped, jobs
+    from fastfcn_infer.cli.inputs import STDIN, Skipped, jobs, standard_input
     from fastfcn_infer.inference.raster.memory import parse_memory
-    from fastfcn_infer.segmenter import Segmenter
-    from fastfcn_infer.system.progress import Progress
 
-    kinds = [word.strip() for word in arguments.save.split(",")]
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        raise ValueError(
-            f"--save {', '.join(unknown)}: expected one or more of {', '.join(KINDS)}"
-        )
+    output = choose_output(arguments.output, arguments.save)
     if arguments.max_pixels is not None and arguments.max_pixels < 1:
         raise ValueError(f"--max-pixels {arguments.max_pixels}: at least 1 was expected")
     if arguments.output is None and not arguments.dry_run:
         raise ValueError("-o DIR, where the results are written, is missing (or --dry-run)")
     parse_memory(arguments.max_memory)
     skipped = Skipped()
-    output = Path(arguments.output or ".")
-    found = jobs(arguments.sources, output, recursive=arguments.recursive, skipped=skipped)
-    reports = []
+    overwrite = arguments.force or arguments.dry_run
+    if arguments.sources == [STDIN]:
+        output.check(1, force=overwrite)
+        with standard_input(output.folder) as job:
+            return _segment([job], output, skipped, arguments)
+    found = jobs(arguments.sources, output.folder, recursive=arguments.recursive, skipped=skipped)
+    output.check(len(found), force=overwrite)
+    return _segment(found, output, skipped, arguments)
+
+
+def _segment(
+    found: "list[Job]", output: Output, skipped: "Skipped", arguments: argparse.Namespace
+) -> int:
+    from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.progress import Progress
+
+    reports: list[dict[str, Any]] = []
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
-    with (
-        Segmenter.from_pretrained(arguments.model, **options) as segmenter,
-        Progress("predict", total=len(found), unit="pictures") as bar,
-    ):
-        segmenter.procedure = chosen(segmenter.model)
-        windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
-        if arguments.dry_run:
-            return _dry_run(segmenter, found, windows, bar, arguments)
-        if not arguments.force:
-            _refuse_others(segmenter, found, kinds, windows, arguments)
-        try:
+    try:
+        with (
+            Segmenter.from_pretrained(arguments.model, **options) as segmenter,
+            Progress("predict", total=len(found), unit="pictures") as bar,
+        ):
+            segmenter.procedure = chosen(segmenter.model)
+            windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
+            if arguments.dry_run:
+                return _dry_run(segmenter, found, windows, bar, arguments)
+            if not arguments.force:
+                _refuse_others(segmenter, found, output, windows, arguments)
             for job in found:
-                reports.append(_one(segmenter, job, kinds, windows, arguments))
+                reports.append(_one(segmenter, job, output, windows, arguments))
+                bar.clear()
+                _tell(reports[-1], arguments)
                 bar.advance()
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(
-                f"{len(reports)} of {len(found)} pictures are done; the same command continues there",
-                *error.args,
-            ) from error
-    _print(reports, skipped, as_json=arguments.json, quiet=arguments.quiet)
+    except KeyboardInterrupt as error:
+        done = f"{len(reports)} of {len(found)} pictures are done"
+        if not arguments.dry_run:
+            done = f"{done}; the same command continues there"
+        raise KeyboardInterrupt(done, *error.args) from error
+    _summarise(reports, skipped, arguments)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
 
@@ -166,9 +183,9 @@ def _dry_run(
 
     forecasts = Forecasts(kind, plan)
     for job in found:
-        forecasts.add(job.source)
+        forecasts.add(job)
         bar.advance()
-    return forecasts.report(as_json=arguments.json)
+    return forecasts.report(as_json=arguments.json or arguments.json_list)
 
 
 def _windows(
@@ -191,26 +208,26 @@ def _windows(
 def _one(
     segmenter: "Segmenter",
     job: "Job",
-    kinds: list[str],
+    output: Output,
     windows: "Procedure | None",
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """Make the results of a picture that are missing; `--force` makes all of them again."""
     from fastfcn_infer.errors import BackendError, ImageError
 
-    report: dict[str, Any] = {"source": str(job.source), "kept": []}
+    report: dict[str, Any] = {"source": job.shown, "kept": []}
     try:
         survey = None if windows is None else _survey(job.source)
         if survey is not None and windows is not None:
-            done = _raster(segmenter, job, kinds, windows, survey, arguments, report["kept"])
+            done = _raster(segmenter, job, output, windows, survey, arguments, report["kept"])
         else:
-            done = _picture(segmenter, job, kinds, arguments, report["kept"])
+            done = _picture(segmenter, job, output, arguments, report["kept"])
     except (ImageError, BackendError) as error:
-        done = {"status": "failed", "error": str(error)}
+        done = {"status": "failed", "error": job.told(error)}
     except MemoryError as error:
         done = {
             "status": "failed",
-            "error": f"{job.source} needs more memory than there is: {error}",
+            "error": f"{job.shown} needs more memory than there is: {error}",
         }
     except OSError as error:
         if error.errno in _OF_THE_DISK:  # no other result can be written either
@@ -222,7 +239,7 @@ def _one(
 def _refuse_others(
     segmenter: "Segmenter",
     found: "list[Job]",
-    kinds: list[str],
+    output: Output,
     windows: "Procedure | None",
     arguments: argparse.Namespace,
 ) -> None:
@@ -234,12 +251,9 @@ def _refuse_others(
         made_by = segmenter.made_by(segmenter.procedure, arguments.depth)
         of_rasters = made_by if windows is None else segmenter.made_by(windows, arguments.depth)
         for job in found:
-            name = job.target.name
-            endings = [KINDS[kind][0] for kind in kinds]
-            labels = job.target.with_name(name + RASTER_KINDS["labels"])
+            labels = output.raster_labels(job)
             raster = windows is not None and has_content(labels)
-            endings += [RASTER_KINDS["labels"]] if raster else []
-            paths = [job.target.with_name(name + ending) for ending in endings]
+            paths = [*output.paths(job).values(), *([labels] if raster else [])]
             present = [path for path in paths if has_content(path)]
             digest = hash_picture(job.source) if present and not raster else ""
             for path in present:
@@ -274,11 +288,11 @@ def _missing(
 def _picture(
     segmenter: "Segmenter",
     job: "Job",
-    kinds: list[str],
+    output: Output,
     arguments: argparse.Namespace,
     kept: list[str],
 ) -> dict[str, Any]:
-    targets = {kind: job.target.with_name(job.target.name + KINDS[kind][0]) for kind in kinds}
+    targets = output.paths(job)
     missing = _missing(targets, arguments, kept)
     if not missing:
         return {"status": "exists", "written": []}
@@ -291,9 +305,9 @@ def _picture(
     result = segmenter.predict(job.source, depth=arguments.depth, **limit)
     made_by = {**result.provenance, earlier_results.PICTURE: digest}
     result = replace(result, provenance=made_by)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
     for kind, path in missing.items():  # a JPEG cannot hold every picture
-        result.save(path, kind=KINDS[kind][1])  # type: ignore[arg-type] # those of `KINDS`
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result.save(path, kind=kind)  # type: ignore[arg-type] # those of `KINDS`
     return {
         "status": "done",
         "written": [str(path) for path in missing.values()],
@@ -305,7 +319,7 @@ def _picture(
 def _raster(
     segmenter: "Segmenter",
     job: "Job",
-    kinds: list[str],
+    output: Output,
     windows: "Procedure",
     survey: "Survey",
     arguments: argparse.Namespace,
@@ -314,18 +328,22 @@ def _raster(
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.system.atomic import has_content
 
-    impossible = [kind for kind in kinds if kind not in RASTER_KINDS]
+    impossible = [kind for kind in output.kinds if kind not in RASTER_KINDS]
     if impossible:
         raise ImageError(
-            f"{job.source} is labelled as a raster, and --save {','.join(impossible)} is for pictures "
+            f"{job.shown} is labelled as a raster, and --save {','.join(impossible)} is for pictures "
             f"only: of a raster, {' and '.join(RASTER_KINDS)} can be saved. The labels have their "
             "colours; a program for maps shows them."
         )
-    targets = {kind: job.target.with_name(job.target.name + RASTER_KINDS[kind]) for kind in kinds}
-    missing = _missing(targets, arguments, kept)
+    if output.file is not None and output.file.suffix.lower() != ".tif":
+        raise ImageError(
+            f"{job.shown} is labelled as a raster, whose labels are a .tif file: give -o a folder or such "
+            f"a file, not {output.file}."
+        )
+    missing = _missing(output.raster_paths(job), arguments, kept)
     if not missing:
         return {"status": "exists", "written": []}
-    labels = job.target.with_name(job.target.name + RASTER_KINDS["labels"])
+    labels = output.raster_labels(job)
     if has_content(labels) and not arguments.force:
         raise ImageError(
             f"{labels} exists, and {' and '.join(map(str, missing.values()))} of this raster would be "
@@ -334,11 +352,11 @@ def _raster(
     line = "\r\x1b[K" if sys.stderr.isatty() else ""  # over the bar
     if not arguments.quiet:
         print(
-            f"{line}{job.source}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
+            f"{line}{job.shown}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
             f"with the procedure {windows.kind}",
             file=sys.stderr,
         )
-    job.target.parent.mkdir(parents=True, exist_ok=True)
+    labels.parent.mkdir(parents=True, exist_ok=True)
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     result = segmenter.predict_raster(
         job.source,
@@ -359,16 +377,22 @@ def _raster(
     }
 
 
-def _print(
-    reports: list[dict[str, Any]], skipped: "Skipped", *, as_json: bool, quiet: bool
-) -> None:
-    if as_json:
-        print(json.dumps(reports, indent=2, ensure_ascii=False))
+def _tell(report: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Print what becomes of a picture as soon as it is known."""
+    if arguments.json_list:
         return
-    for report in reports:
-        if report["status"] == "failed":
-            print(f"failed: {report['source']}: {report['error']}", file=sys.stderr)
-    if quiet:
+    if arguments.json:
+        print(json.dumps(report, ensure_ascii=False), flush=True)
+    elif report["status"] == "failed":
+        print(f"failed: {report['source']}: {report['error']}", file=sys.stderr)
+
+
+def _summarise(
+    reports: list[dict[str, Any]], skipped: "Skipped", arguments: argparse.Namespace
+) -> None:
+    if arguments.json_list:
+        print(json.dumps(reports, indent=2, ensure_ascii=False))
+    if arguments.json_list or arguments.json or arguments.quiet:
         return
     count = {
         status: sum(report["status"] == status for report in reports)

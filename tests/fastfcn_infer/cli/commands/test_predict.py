@@ -14,8 +14,8 @@ import pytest
 from command_line import PHOTOGRAPH, fastfcn
 from exports import save_checkpoint, tensors_of
 from fastfcn_infer.artifact.procedure import Procedure, Resize, Windows
-from fastfcn_infer.cli.commands.predict import KINDS
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.cli.output import KINDS
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact, tiny_model
 
@@ -104,7 +104,7 @@ def test_as_json_each_picture_has_its_report_and_nothing_else_is_on_standard_out
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "in" / "text.png").write_text("text")
-    assert predict("in", "-o", "out", "--json") == 3
+    assert predict("in", "-o", "out", "--json-list") == 3
     out, err = capsys.readouterr()
     good, bad = json.loads(out)
     assert good["source"] == "in/a.png"
@@ -130,7 +130,7 @@ def test_nothing_is_overwritten_without_force(
     )
     assert mine.read_text() == "mine"
     assert names(here / "out") == ["a_labels.png", "a_overlay.jpg"]
-    assert predict("in", "-o", "out", "--save", "labels,overlay", "--json") == 0
+    assert predict("in", "-o", "out", "--save", "labels,overlay", "--json-list") == 0
     (report,) = json.loads(capsys.readouterr().out)
     assert report == {
         "source": "in/a.png",
@@ -157,7 +157,7 @@ def test_whatever_an_earlier_run_saved_the_next_one_makes_what_is_missing(
         return sorted(f"a{KINDS[kind][0]}" for kind in kinds)
 
     def save(folder: str, kinds: Sequence[str]) -> Any:
-        assert predict("in", "-o", folder, "--save", ",".join(kinds), "--json") == 0
+        assert predict("in", "-o", folder, "--save", ",".join(kinds), "--json-list") == 0
         return json.loads(capsys.readouterr().out)
 
     for index, (first, then) in enumerate(itertools.product(SETS, SETS)):
@@ -268,7 +268,7 @@ def test_on_a_terminal_a_bar_is_drawn_on_standard_error_and_the_result_stays_cle
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert predict("in", "-o", "out", "--recursive", "--json") == 0
+    assert predict("in", "-o", "out", "--recursive", "--json-list") == 0
     out, err = capsys.readouterr()
     assert len(json.loads(out)) == 2
     assert "2 pictures of 2 pictures" in err
@@ -282,7 +282,7 @@ def test_from_a_shell_results_are_on_standard_output_and_failures_on_standard_er
     assert ended.returncode == 3
     assert ended.stdout == "1 of 2 pictures segmented\n1 failed\n"
     assert ended.stderr.startswith("failed: in/text.png: ")
-    ended = fastfcn("predict", "in", "-o", "out2", "--json", cwd=here)
+    ended = fastfcn("predict", "in", "-o", "out2", "--json-list", cwd=here)
     assert ended.returncode == 3
     assert [report["status"] for report in json.loads(ended.stdout)] == ["done", "failed"]
     assert ended.stderr == ""

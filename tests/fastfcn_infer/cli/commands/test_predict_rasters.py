@@ -122,14 +122,14 @@ def test_results_that_exist_are_kept_and_force_makes_them_again(
 ) -> None:
     (here / "out").mkdir()
     (here / "out" / "map_labels.tif").write_bytes(b"mine")
-    assert predict("in", "-o", "out", "--json") == 0
+    assert predict("in", "-o", "out", "--json-list") == 0
     (report,) = json.loads(capsys.readouterr().out)
     assert report["status"] == "exists"
     assert (here / "out" / "map_labels.tif").read_bytes() == b"mine"
     assert predict("in", "-o", "out", "--save", "json") == 3
     assert "--force makes both" in capsys.readouterr().err
     assert (here / "out" / "map_labels.tif").read_bytes() == b"mine"
-    assert predict("in", "-o", "out", "--force", "--json") == 0
+    assert predict("in", "-o", "out", "--force", "--json-list") == 0
     (report,) = json.loads(capsys.readouterr().out)
     assert report["written"] == [str(Path("out/map_labels.tif"))]
     assert labels_of(here / "out" / "map_labels.tif").shape == (600, 500)
@@ -178,7 +178,7 @@ def test_too_little_memory_is_refused_with_what_is_needed(
 def test_ctrl_c_says_that_the_same_command_continues(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("in", "-o", "out", "--crop", "64", "--json")
+    words = ("in", "-o", "out", "--crop", "64", "--json-list")
     append = journal.Progress.append
 
     def interrupted(self: journal.Progress, labels: NDArray[Any]) -> None:

@@ -1,0 +1,112 @@
+"""Which results ``fastfcn predict`` writes, and where: what ``-o`` and ``--save`` say together."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastfcn_infer.cli.inputs import Job
+from fastfcn_infer.system.atomic import has_content
+
+# Kind -> ending of its files in a folder, and the suffixes that a file named by -o may have.
+KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "labels": ("_labels.png", (".png", ".tif")),
+    "labels-raw": ("_labels_raw.png", (".png",)),
+    "overlay": ("_overlay.jpg", (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")),
+    "color": ("_color.png", (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")),
+    "json": (".json", (".json",)),
+}
+RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}
+_SUFFIXES = {suffix for _, suffixes in KINDS.values() for suffix in suffixes}
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written for every picture, and where.
+
+    Args:
+        folder: of the results.
+        kinds: of `KINDS`.
+        file: of the only result of the only picture, if ``-o`` names one.
+    """
+
+    folder: Path
+    kinds: tuple[str, ...]
+    file: Path | None = None
+
+    def check(self, pictures: int, *, force: bool) -> None:
+        """Refuse several pictures for one file, and a file that exists unless it may be replaced.
+
+        Raises:
+            ValueError: one of these.
+        """
+        if self.file is None:
+            return
+        if pictures > 1:
+            raise ValueError(
+                f"-o {self.file} is a file, for one picture, and there are {pictures}; give a folder"
+            )
+        if not force and has_content(self.file):
+            raise ValueError(f"-o {self.file} exists; give --force to replace it, or another name")
+
+    def paths(self, job: Job) -> dict[str, Path]:
+        """Return kind -> path of the results of a picture."""
+        return self._paths(job, {kind: KINDS[kind][0] for kind in self.kinds})
+
+    def raster_paths(self, job: Job) -> dict[str, Path]:
+        """Return kind -> path of the results of a raster, of which only some kinds can be saved."""
+        endings = {kind: RASTER_KINDS[kind] for kind in self.kinds if kind in RASTER_KINDS}
+        return self._paths(job, endings)
+
+    def raster_labels(self, job: Job) -> Path:
+        """Return the path of the labels of a raster, which are written whatever is saved."""
+        return self._paths(job, {"labels": RASTER_KINDS["labels"]})["labels"]
+
+    def _paths(self, job: Job, endings: Mapping[str, str]) -> dict[str, Path]:
+        if self.file is not None:
+            return dict.fromkeys(endings, self.file)
+        name = job.target.name
+        return {kind: job.target.with_name(name + ending) for kind, ending in endings.items()}
+
+
+def choose_output(output: str | None, save: str | None) -> Output:
+    """Put ``-o`` and ``--save`` together.
+
+    Args:
+        output: a folder; or a file, known by its suffix, for the one result of one picture. None:
+            nothing is written.
+        save: kinds of results, separated by commas; None: what the suffix of the file says, and
+            labels in a folder.
+
+    Raises:
+        ValueError: a kind is unknown, a file is to hold several kinds, or its suffix cannot.
+    """
+    kinds = [] if save is None else [word.strip() for word in save.split(",")]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ValueError(
+            f"--save {', '.join(unknown)}: expected one or more of {', '.join(KINDS)}"
+        )
+    if output == "-":
+        raise ValueError(
+            "-o -: results are not written to standard output; give a folder, or a file such as "
+            "labels.png"
+        )
+    path = Path(output or ".")
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES or path.is_dir() or str(output).endswith(("/", os.sep)):
+        return Output(path, tuple(kinds or ["labels"]))
+    kinds = kinds or [next(kind for kind in ("labels", "json", "overlay") if _holds(suffix, kind))]
+    if len(kinds) > 1:
+        raise ValueError(
+            f"-o {path} is one file, and --save {save} are {len(kinds)} results; give a folder"
+        )
+    if not _holds(suffix, kinds[0]):
+        raise ValueError(
+            f"-o {path}: --save {kinds[0]} is written to {' or '.join(KINDS[kinds[0]][1])} files"
+        )
+    return Output(path.parent, tuple(kinds), path)
+
+
+def _holds(suffix: str, kind: str) -> bool:
+    return suffix in KINDS[kind][1]
