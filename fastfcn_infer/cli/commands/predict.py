@@ -131,27 +131,27 @@ def _segment(
     reports: list[dict[str, Any]] = []
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
-    try:
-        with (
-            Segmenter.from_pretrained(arguments.model, **options) as segmenter,
-            Progress("predict", total=len(found), unit="pictures") as bar,
-        ):
-            segmenter.procedure = chosen(segmenter.model)
-            windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
-            if arguments.dry_run:
-                return _dry_run(segmenter, found, windows, bar, arguments)
-            if not arguments.force:
-                _refuse_others(segmenter, found, output, windows, arguments)
+    with (
+        Segmenter.from_pretrained(arguments.model, **options) as segmenter,
+        Progress("predict", total=len(found), unit="pictures") as bar,
+    ):
+        segmenter.procedure = chosen(segmenter.model)
+        windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
+        if arguments.dry_run:
+            return _dry_run(segmenter, found, windows, bar, arguments)
+        if not arguments.force:
+            _refuse_others(segmenter, found, output, windows, arguments)
+        try:
             for job in found:
                 reports.append(_one(segmenter, job, output, windows, arguments))
                 bar.clear()
                 _tell(reports[-1], arguments)
                 bar.advance()
-    except KeyboardInterrupt as error:
-        done = f"{len(reports)} of {len(found)} pictures are done"
-        if not arguments.dry_run:
-            done = f"{done}; the same command continues there"
-        raise KeyboardInterrupt(done, *error.args) from error
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(
+                f"{len(reports)} of {len(found)} pictures are done; the same command continues there",
+                *error.args,
+            ) from error
     _summarise(reports, skipped, arguments)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
