@@ -21,7 +21,7 @@ from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.dialect.weights import Chosen, choose
 from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target.target import Options, Writer, writers
-from fastfcn_export.verify import Proof, joined, prove
+from fastfcn_export.verify import prove
 from fastfcn_infer.artifact.artifact import seal, write_artifact
 from fastfcn_infer.artifact.class_table import (
     class_table,
@@ -31,7 +31,7 @@ from fastfcn_infer.artifact.class_table import (
     tables_of,
 )
 from fastfcn_infer.artifact.golden import write_golden
-from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source
+from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source, Verification
 from fastfcn_infer.errors import BackendMissing, CheckpointError
 from fastfcn_infer.system.install import install
 from fastfcn_infer.system.missing_package import missing_package
@@ -89,10 +89,9 @@ def export(
         with opened.unchanged() as facts:
             recognised = _recognise(opened, request)
             model = _model(recognised, Path(folder).resolve().name, request)
-            proofs = _make(makers, recognised, model, partial, request, report)
+            record = _make(makers, recognised, model, partial, request, report)
         report("seal")
         source = Source(opened.path.name, facts.size, facts.sha256)
-        record = joined([proof.record for proof in proofs]) if proofs else None
         return seal(partial, model, source, record, _producer(versions))
 
 
@@ -103,19 +102,17 @@ def _make(
     partial: Path,
     request: Request,
     report: Callable[[str], None],
-) -> list[Proof]:
+) -> Verification | None:
     """Write and, if requested, verify the files of an artifact in the folder `partial`."""
     for format, writer in makers.items():
         report(f"write {format}")
         architecture, weights = as_written(recognised, request.threshold)
         writer.write(architecture, weights, model, partial, request.options)
-    proofs: list[Proof] = []
-    if request.verify:
-        for format in makers:
-            report(f"verify {format}")
-            proofs.append(prove(partial, format, model, recognised))
-        write_golden(partial, proofs[0].picture, proofs[0].labels)
-    return proofs
+    if not request.verify:
+        return None
+    proof = prove(partial, tuple(makers), model, recognised, report)
+    write_golden(partial, proof.picture, proof.labels)
+    return proof.record
 
 
 def ready(request: Request) -> dict[str, str]:

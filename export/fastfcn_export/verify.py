@@ -25,7 +25,7 @@ than 400,000 pixels (as 1024 x 1531 by mmsegmentation's procedure for Cityscapes
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from math import prod
@@ -48,7 +48,7 @@ from fastfcn_infer.inference.merge import merge
 from fastfcn_infer.inference.pipeline import Job, segment
 from fastfcn_infer.inference.views import View, plan, resized
 from fastfcn_infer.picture.read import read_picture
-from fastfcn_infer.runtime.backend import open_backend
+from fastfcn_infer.runtime.backend import RuntimeFacts, open_backend
 from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
@@ -108,18 +108,25 @@ def self_test_picture(model: Model) -> NDArray[np.uint8]:
     return strip if fed(golden) > MOST_FED and fed(strip) < fed(golden) else golden
 
 
-def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Proof:
-    """Run the graph in `folder` and the reference network on a photograph and compare.
+def prove(
+    folder: Path,
+    formats: Sequence[str],
+    model: Model,
+    recognised: Recognised,
+    report: Callable[[str], None] = lambda stage: None,
+) -> Proof:
+    """Run the graphs in `folder` and, once, the reference network on a photograph and compare.
 
     Args:
-        folder: holds the graph, not sealed yet.
-        format: of the graph, a key of `artifact.FORMATS`.
-        model: its description.
-        recognised: the checkpoint it came from.
+        folder: holds the graphs, not sealed yet.
+        formats: of the graphs, keys of `artifact.FORMATS`; at least one.
+        model: their description.
+        recognised: the checkpoint they came from.
+        report: called with the name of each stage as it begins.
 
     Raises:
-        VerificationError: they differ by more than `LIMITS`.
-        BackendMissing: no runtime for this format is installed.
+        VerificationError: one of them differs by more than `LIMITS`.
+        BackendMissing: no runtime for a format is installed.
     """
     # Labels cannot be resized, so a graph that outputs them must be fed the picture at its own size.
     is_labels = model.output.name == "labels"
@@ -128,32 +135,42 @@ def prove(folder: Path, format: str, model: Model, recognised: Recognised) -> Pr
     job = Job([picture], model, procedure=procedure)
     ((call,), ((view,),)) = job.calls, job.views
     batch = job.batch(call)
-    artifact = Artifact(None, model, None, {FORMATS[format]: folder / FORMATS[format]})
-    backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
     shown, kept = picture, None
-    try:
-        output = backend.run(batch)[:1]
-        if procedure != model.procedure:
-            shown = self_test_picture(model)
-            kept = segment([shown], model, backend)[0]
-    finally:
-        backend.close()
+    outputs: list[tuple[Array, RuntimeFacts]] = []
+    for format in formats:
+        report(f"verify {format}")
+        artifact = Artifact(None, model, None, {FORMATS[format]: folder / FORMATS[format]})
+        backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
+        try:
+            outputs.append((backend.run(batch)[:1], backend.facts))
+            if procedure != model.procedure and kept is None:
+                shown = self_test_picture(model)
+                kept = segment([shown], model, backend)[0]
+        finally:
+            backend.close()
     expected = _expected(batch[:1], model, recognised)
-    worst = difference(*comparable(output, expected, model))
-    found = job.label(0, {0: output[0]})
     golden = _labels(expected, view, model, procedure)
-    record = Verification(
+    records = []
+    for output, facts in outputs:
+        worst = difference(*comparable(output, expected, model))
+        found = job.label(0, {0: output[0]})
+        records.append(_record(facts, model, worst, float((found == golden).mean())))
+        require_agreement(records[-1])
+    exact = golden.astype(np.uint8 if len(model.classes) <= 256 else np.uint16)
+    return Proof(joined(records), shown, exact if kept is None else kept)
+
+
+def _record(facts: RuntimeFacts, model: Model, worst: float, agreement: float) -> Verification:
+    return Verification(
         reference="NumPy, unfused, float32",
-        runtime=f"{backend.facts.backend} ({backend.facts.provider})",
+        runtime=f"{facts.backend} ({facts.provider})",
         picture=CREDIT,
         worst_difference=worst,
         allowed_difference=LIMITS[model.precision][0],
-        label_agreement=float((found == golden).mean()),
+        label_agreement=agreement,
         required_agreement=LIMITS[model.precision][1],
-        versions=dict(backend.facts.versions),
+        versions=dict(facts.versions),
     )
-    require_agreement(record)
-    return Proof(record, shown, golden.astype(found.dtype) if kept is None else kept)
 
 
 def _procedure(model: Model, architecture: Architecture) -> Procedure:

@@ -2,6 +2,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fastfcn_export import Options, Request, export
 from fastfcn_export.__main__ import main
 from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.target.random_weights import random_weights
+from fastfcn_export.target.targets import reference
 from fastfcn_export.verify import joined
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
@@ -70,6 +72,23 @@ def test_the_record_names_every_runtime_that_proved_a_format(
     assert fastest in proof.runtime
     assert "paddle_inference" in proof.runtime
     assert {fastest.replace("_", ""), "paddlepaddle"} <= set(proof.versions)
+
+
+def test_the_reference_is_computed_once_for_all_formats(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = reference.logits
+    sizes: list[tuple[int, ...]] = []
+    stages: list[str] = []
+
+    def counted(architecture: Any, weights: Any, image: Any) -> Any:
+        sizes.append(image.shape)
+        return logits(architecture, weights, image)
+
+    monkeypatch.setattr(reference, "logits", counted)
+    export(checkpoint, tmp_path / "out", Request(formats=BOTH), report=stages.append)
+    assert len(sizes) == 1
+    assert stages[-3:] == ["verify onnx", "verify paddle", "seal"]
 
 
 def test_a_joined_record_has_the_worst_figures() -> None:

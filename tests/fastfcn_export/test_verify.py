@@ -34,7 +34,7 @@ Change = Callable[[Array], Array]
 def proven(case: str, folder: Path, **asked: Any) -> verify.Proof:
     network = recognised(case)
     write_onnx(network, folder, **asked)
-    return verify.prove(folder, "onnx", described(network, **asked), network)
+    return verify.prove(folder, ("onnx",), described(network, **asked), network)
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_a_wrong_weight_at_the_rim_of_the_widest_dilated_kernel_is_caught(
     changed[:, :, tap[0], tap[1]] *= np.float32(1.1)
     write_onnx(replace(right, weights={**right.weights, name: changed}), tmp_path)
     with pytest.raises(VerificationError):
-        verify.prove(tmp_path, "onnx", described(right), right)
+        verify.prove(tmp_path, ("onnx",), described(right), right)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -232,7 +232,7 @@ def test_the_photograph_is_no_larger_than_the_proof_needs(case: str, tmp_path: P
     write_onnx(network, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "logits", seen)
-        proof = verify.prove(tmp_path, "onnx", model, network)
+        proof = verify.prove(tmp_path, ("onnx",), model, network)
     atrous = isinstance(network.architecture.head, Aspp | DeepLab)
     assert sum(sizes) <= (301 * 451 if atrous else 214 * 320)
     assert proof.labels.shape == (214, 320)
@@ -264,7 +264,7 @@ def test_a_costly_procedure_labels_a_strip_of_the_photograph(tmp_path: Path) -> 
     model = described(network)
     assert model.procedure == Procedure("custom", sized, twice=True)
     onnx_graph.write(network.architecture, network.weights, model, tmp_path, Options())
-    proof = verify.prove(tmp_path, "onnx", model, network)
+    proof = verify.prove(tmp_path, ("onnx",), model, network)
     assert proof.picture.shape == (96, 640, 3)
     assert proof.picture.std() > 30  # neither grey nor flat
     (view,) = Job([proof.picture], model).views[0]
