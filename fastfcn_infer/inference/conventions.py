@@ -114,8 +114,8 @@ def check_procedure(procedure: Procedure, model: Conventions) -> None:
     if procedure.is_one_view:
         raise ValueError(
             f"The procedure {procedure.kind!r} resizes logits twice, and {model.name} was exported with "
-            f"--output {output}. Export it with --output logits, or choose the procedure whole, which "
-            "resizes once: labels differ at the borders of classes."
+            f"--output {output}. Export it with --output logits, or use its own procedure, "
+            f"{model.procedure.kind}."
         )
     if output == "labels" or procedure.merge != "probabilities":
         kinds = (

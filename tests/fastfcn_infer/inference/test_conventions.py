@@ -30,7 +30,8 @@ def test_logits_that_a_graph_does_not_give_are_not_resized_twice(output: Any) ->
     model = tiny_model(5)
     model = replace(model, output=Output(output, 1))
     with pytest.raises(
-        ValueError, match=f"twice, .*--output {output}. .*--output logits, or .*whole"
+        ValueError,
+        match=f"twice, .*--output {output}. .*--output logits, or .*own procedure, whole",
     ):
         choose_procedure("mmseg", model)
     assert choose_procedure("whole", model).is_whole
