@@ -53,6 +53,14 @@ class Nodes:
         self.nodes.append(node)
         return output
 
+    def add_second(self, op: str, *inputs: str, to: str, **attributes: Any) -> str:
+        """Append a node of which only the second output is wanted, as `add` does."""
+        output = self._unique(to)
+        first = self._unique(f"{to}.first")
+        node = onnx.helper.make_node(op, list(inputs), [first, output], name=output, **attributes)
+        self.nodes.append(node)
+        return output
+
     def tensor(self, name: str, value: Array, dtype: np.dtype[Any] | None = None) -> str:
         """Add a constant, in the precision of the arithmetic where `dtype` is None."""
         name = self._unique(name)
@@ -118,6 +126,12 @@ class Nodes:
         outer = self.add("Shape", x.name, to=f"{x.name}.outer", start=0, end=2)
         inner = self.add("Shape", like.name, to=f"{like.name}.inner", start=2, end=4)
         return self.remember(self.add("Concat", outer, inner, to=f"{x.name}.sizes", axis=0), *key)
+
+    def pixels_of(self, like: Map) -> str:
+        """Return N, H and W of a map: int64 (3,)."""
+        outer = self.add("Shape", like.name, to=f"{like.name}.count", start=0, end=1)
+        inner = self.add("Shape", like.name, to=f"{like.name}.sides", start=2, end=4)
+        return self.add("Concat", outer, inner, to=f"{like.name}.pixels", axis=0)
 
     def _unique(self, name: str) -> str:
         candidate, count = name, 1

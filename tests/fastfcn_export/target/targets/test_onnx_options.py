@@ -160,3 +160,38 @@ def test_every_option_at_once_still_gives_a_whole_graph(
     full = full_size(case)
     labels = found if output == "labels" else found.argmax(1)
     assert (labels == full.argmax(1)).mean() > 0.9  # float16, random logits close to each other
+
+
+@pytest.mark.parametrize("case", ["wuhuikai_encnet", "paddleseg_os8_laterals"])
+def test_half_precision_labels_are_the_arg_max_with_ties_to_the_lowest_class(
+    case: str, tmp_path: Path
+) -> None:
+    network, half = recognised(case), Options(precision="fp16")
+    logits = run(write_onnx(network, tmp_path, options=half), normalised(case))
+    full = reference.resize(logits, SIZE, align_corners=network.conventions.align_corners)
+    path = write_onnx(network, tmp_path, output="labels", options=half)
+    found = run(path, normalised(case))
+    assert found.dtype == np.uint8
+    assert (found == full.argmax(1)).mean() > 0.999  # the runtime interpolates in another order
+    model = onnx.load(path)
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    (head,) = [node for node in model.graph.node if node.name == "head.classifier.conv"]
+    for name in head.input:  # all classes get one score everywhere
+        if name in weights:
+            position = next(each for each in model.graph.initializer if each.name == name)
+            position.CopyFrom(onnx.numpy_helper.from_array(0 * weights[name], name))
+    (product,) = [node for node in model.graph.node if node.name == head.input[0]]
+    position = next(each for each in model.graph.initializer if each.name == product.input[1])
+    position.CopyFrom(
+        onnx.numpy_helper.from_array(0 * weights[product.input[1]], product.input[1])
+    )
+    onnx.save(model, path)
+    assert (run(path, normalised(case)) == 0).all()
+
+
+def test_only_in_half_precision_are_biases_apart_from_convolutions(tmp_path: Path) -> None:
+    for precision, most in (("fp32", 3), ("fp16", 2)):
+        options = Options(precision=precision)  # type: ignore[arg-type]
+        path = write_onnx(recognised("wuhuikai_encnet"), tmp_path, options=options)
+        convolutions = [n for n in onnx.load(path).graph.node if n.op_type == "Conv"]
+        assert max(len(node.input) for node in convolutions) == most
