@@ -25,6 +25,7 @@ from fastfcn_infer.inference.views import Size, check_size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
 from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_backend
 from fastfcn_infer.runtime.pace import Planner
+from fastfcn_infer.runtime.precision import Precision, check_precision, precision_to_export
 from fastfcn_infer.runtime.provenance import provenance
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.record import to_json
@@ -48,6 +49,7 @@ class Segmenter(Streaming):
         self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
         self._planner = Planner(backend, artifact.model)
+        self._at_once = self._planner.at_once
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
         self._provenance = provenance(artifact, backend.facts)
@@ -61,6 +63,7 @@ class Segmenter(Streaming):
         *,
         device: str | int = "auto",
         backend: str = "auto",
+        precision: Precision = "auto",
         threads: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
@@ -81,6 +84,8 @@ class Segmenter(Streaming):
                 chooses. The name of a backend is understood, too.
             backend: ``onnx_runtime``, ``open_vino``, ``paddle_inference``, in any spelling such as
                 ``openvino``, or ``auto``.
+            precision: ``auto``, what the model was made in; ``fp32`` or ``fp16``, for a checkpoint what
+                it is converted to; ``tf32``, on GPUs, of ``fp32`` with products rounded to 10 bits.
             threads: to compute with; None: one for each processor that this process may use.
             cache_dir: where downloads and conversions are kept; None: the user's cache folder.
             local_files_only: download nothing; use what was downloaded before.
@@ -94,7 +99,8 @@ class Segmenter(Streaming):
                 their scores with; None: as the model's manifest says.
 
         Raises:
-            ValueError: the procedure is unknown, or the model's output cannot give it; `dialect` or
+            ValueError: the procedure or the precision is unknown, or the model's output cannot give the one,
+                or it was not made in the other; `dialect` or
                 `output_stride` is given and the model is an artifact; or `classes` are not as many as
                 the model has.
             ArtifactError: no such model or class table, or its files are not those that its manifest lists.
@@ -106,7 +112,8 @@ class Segmenter(Streaming):
         """
         if isinstance(procedure, str):
             check_name(procedure)  # a wrong name is an error now, not after a conversion
-        conversion = Conversion(classes, dialect, output_stride)
+        check_precision(precision)
+        conversion = Conversion(classes, dialect, output_stride, precision_to_export(precision))
         cache = None if cache_dir is None else Path(cache_dir)
         artifact = find_model(model, cache, conversion, local_files_only=local_files_only)
         budget = cpu_budget()
@@ -115,6 +122,7 @@ class Segmenter(Streaming):
             artifact,
             device=device,
             threads=budget.threads if threads is None else threads,
+            precision=precision,
         )
         if threads is None:
             note = f"threads {budget.threads}: {budget.reason}"

@@ -60,6 +60,7 @@ class Request:
     batch: int
     began: float
     procedure: Procedure | None = None
+    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class Candidate:
             case.batch,
             time.time(),
             self.predictor.procedure,
+            facts.precision,
         )
         return cold_start(asked)
 
@@ -283,7 +285,7 @@ def _row(
         backend=facts.backend,
         provider=facts.provider,
         device=facts.device,
-        precision=candidate.predictor.model.precision,
+        precision=facts.precision,
         threads=facts.threads,
         size=case.size,
         batch=case.batch,

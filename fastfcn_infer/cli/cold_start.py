@@ -23,7 +23,11 @@ def main(words: list[str]) -> int:
     request = record.from_json(Request, words[0])
     artifact = open_artifact(Path(request.path))
     backend = open_backend(
-        request.backend, artifact, device=request.device, threads=request.threads
+        request.backend,
+        artifact,
+        device=request.device,
+        threads=request.threads,
+        precision=request.precision,
     )
     segmenter = Segmenter(artifact, backend, request.procedure)
     picture = photograph(request.size)

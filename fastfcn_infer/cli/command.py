@@ -53,6 +53,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend", default="auto", help=f"Runtime: auto, {runtimes} (default: auto)"
     )
     parser.add_argument(
+        "--precision",
+        default="auto",
+        help="Precision to compute in: auto, what the model was made in; fp32, fp16, or tf32, on GPUs and of "
+        "a model made in fp32 (default: auto)",
+    )
+    parser.add_argument(
         "--threads",
         type=int,
         help="Number of threads to compute with (default: one per available processor)",
@@ -243,6 +249,7 @@ def open_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "device": arguments.device,
         "backend": arguments.backend,
+        "precision": arguments.precision,
         "threads": arguments.threads,
         "cache_dir": arguments.cache_dir,
         "local_files_only": arguments.offline,

@@ -10,7 +10,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 from fastfcn_infer.artifact import artifact
 from fastfcn_infer.artifact.checked_file import hash_file
@@ -37,6 +37,7 @@ class Conversion:
     classes: str | os.PathLike[str] | None = None
     dialect: str | None = None
     output_stride: int | None = None
+    precision: Literal["fp32", "fp16"] = "fp32"
 
 
 class Description(Protocol):
@@ -63,6 +64,7 @@ class Converter(Protocol):
         classes: str | os.PathLike[str] | None,
         dialect: str | None,
         output_stride: int | None,
+        precision: Literal["fp32", "fp16"],
     ) -> object:
         """Write `folder`, an artifact with the graph in ONNX format, and verify it.
 
@@ -74,6 +76,7 @@ class Converter(Protocol):
                 numbered.
             dialect: None: found from the checkpoint's keys.
             output_stride: of the backbone; None: the dialect's published default.
+            precision: of the network's arithmetic.
 
         Raises:
             CheckpointError: it is refused, damaged or fits no network.
@@ -127,6 +130,7 @@ def _converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifac
             classes=conversion.classes,
             dialect=conversion.dialect,
             output_stride=conversion.output_stride,
+            precision=conversion.precision,
         )
     except FileExistsError:  # another process was quicker
         pass

@@ -59,6 +59,7 @@ def find_model(
         conversion.classes or entry.classes,
         entry.dialect,
         conversion.output_stride or entry.output_stride,
+        conversion.precision,
     )
     return _convert(checkpoint, known, cache)
 

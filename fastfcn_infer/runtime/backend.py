@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ from fastfcn_infer.errors import (
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.loading import broken, importing
+from fastfcn_infer.runtime.precision import DeviceKind, choose_precision, kind_for_tf32
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
@@ -41,8 +42,9 @@ _PACKAGE = "fastfcn_infer.runtime.backends"
 class Device:
     """A device that was asked for; `index` counts the devices of a kind from 0."""
 
-    kind: Literal["auto", "cpu", "cuda", "tensorrt"]
+    kind: DeviceKind
     index: int = 0
+    tf32: bool = False  # products of float32 may be rounded to TensorFloat-32
 
     def __str__(self) -> str:
         """Write it as users type it."""
@@ -59,14 +61,16 @@ class RuntimeFacts:
     threads: int
     versions: Mapping[str, str]  # package -> version
     chosen: tuple[str, ...] = ()  # what was decided for the user, and why
+    precision: str = "fp32"  # of the arithmetic; a key of `precision.PRECISIONS`
 
     @property
     def identity(self) -> dict[str, str]:
-        """All that may change how logits are rounded: runtime, device, threads, versions."""
+        """All that may change how logits are rounded: runtime, device, precision, threads, versions."""
         return {
             "backend": self.backend,
             "provider": self.provider,
             "device": self.device,
+            "precision": self.precision,
             "threads": str(self.threads),
             **self.versions,
         }
@@ -218,11 +222,13 @@ def parse_device(text: str | int) -> Device:
     match = re.fullmatch(r"(auto|cpu|tensorrt)|(?:cuda|gpu)(?::(\d{1,3}))?|(\d{1,3})", word)
     if match is None:
         raise UnknownDevice(f"Device {text!r} is unknown; known: {', '.join(DEVICES)}.")
-    kind = cast("Literal['auto', 'cpu', 'cuda', 'tensorrt']", match[1] or "cuda")
+    kind = cast("DeviceKind", match[1] or "cuda")
     return Device(kind, int(match[2] or match[3] or 0))
 
 
-def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: int) -> Backend:
+def open_backend(
+    name: str, artifact: Artifact, *, device: str | int, threads: int, precision: str = "auto"
+) -> Backend:
     """Open an artifact's graph in a runtime.
 
     Args:
@@ -232,6 +238,7 @@ def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: i
         artifact: from `open_artifact`, so its files are whole.
         device: see `parse_device`; or the name of a backend, which then chooses the device.
         threads: for computing, at least 1.
+        precision: one of `precision.PRECISIONS`; "tf32" asks for a GPU.
 
     Raises:
         BackendMissing: the runtime is not installed, or cannot be imported; says what to install.
@@ -240,7 +247,7 @@ def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: i
             the graph was changed since it was checked.
         GraphRefused: no runtime that was tried takes the graph; names others that may.
         BackendError: the runtime failed; `UnknownBackend` if there is no such backend.
-        ValueError: `threads` is less than 1.
+        ValueError: `threads` is less than 1, or the artifact is of another precision.
 
     For "auto" the error lists every backend with the reason why it cannot be used.
     """
@@ -250,6 +257,8 @@ def open_backend(name: str, artifact: Artifact, *, device: str | int, threads: i
     if spoken in backend_names() and name in ("auto", spoken):
         name, device = spoken, "auto"
     wanted = parse_device(device)
+    if choose_precision(precision, artifact.model.precision, artifact.model.name) == "tf32":
+        wanted = replace(wanted, kind=kind_for_tf32(wanted.kind), tf32=True)
     if name == "auto":
         return _open_first(artifact, wanted, threads)
     _check(name, artifact, wanted)

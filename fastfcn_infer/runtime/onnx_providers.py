@@ -18,7 +18,12 @@ _MORE = '"onnxruntime-gpu[cuda,cudnn]"'  # what the extra alone leaves to the ma
 
 
 def provider_chain(
-    kind: str, index: int, engines: Path | None, precision: str = "fp32"
+    kind: str,
+    index: int,
+    engines: Path | None,
+    precision: str = "fp32",
+    *,
+    record: bool = False,
 ) -> list[Any]:
     """List providers with options; each later one takes the layers that those before it cannot.
 
@@ -26,11 +31,15 @@ def provider_chain(
         kind: of `backend.Device`.
         index: of the GPU.
         engines: folder for the engines that TensorRT compiles; None: they are not cached.
-        precision: of the graph, see `manifest.Model`.
+        precision: of the arithmetic, see `backend.PRECISIONS`.
+        record: runs are to be recorded as CUDA graphs.
     """
     chain: list[Any] = [PROVIDERS["cpu"]]
     if kind in ("cuda", "tensorrt"):
-        cuda: dict[str, Any] = {"device_id": index}
+        # As fast as what a search over all algorithms finds, which takes seconds for each shape.
+        cuda: dict[str, Any] = {"device_id": index, "cudnn_conv_algo_search": "HEURISTIC"}
+        if record:
+            cuda["enable_cuda_graph"] = 1
         if precision == "fp32":
             # TensorFloat-32 has 10 bits of mantissa; a float32 network is to be computed in
             # float32. In other precisions the option would turn off the matrix units as such.
@@ -49,6 +58,15 @@ def provider_chain(
             }
         chain.insert(0, (PROVIDERS["tensorrt"], options))
     return chain
+
+
+def unwanted_fusions(kind: str) -> list[str] | None:
+    """List the rewritings of a graph by ONNX Runtime that make it slower on a device; None if none does.
+
+    A bias that is part of a convolution is added by cuDNN, which takes three times as long as ONNX
+    Runtime's own addition. Graphs of half precision are written with additions for that reason.
+    """
+    return ["ConvAddFusion"] if kind == "cuda" else None
 
 
 def tensorrt_note(precision: str, override: str | None) -> str | None:

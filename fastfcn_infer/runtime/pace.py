@@ -21,6 +21,7 @@ from fastfcn_infer.system.warn import warn
 MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
 _LONGEST = 2.0  # seconds of a call that is repeated
 _SIZES_KNOWN = 1024
+_AT_ONCE = 4
 _ALIKE = 1.25  # quotient of areas; a folder of thousands of sizes is measured for a few of them
 
 
@@ -85,6 +86,9 @@ class Planner:
         self._model, self._device = model, backend.facts.device
         self._pace = Pace(backend, model.input)
         self._budget = memory_budget()
+        # Batches of a stream that are worked on at a time: while a GPU computes one, processors prepare
+        # the next and label the one before. Where a processor computes, it is busy with one.
+        self.at_once = 1 if self._device == "cpu" else min(_AT_ONCE, backend.facts.threads)
         self._warned = False  # that pictures are shrunk
         # Folders and films have many pictures of a size.
         self._cost = functools.lru_cache(_SIZES_KNOWN)(self._cost_of)

@@ -83,13 +83,14 @@ def process_flags(kind: str, precision: str) -> Mapping[str, bool]:
 
     Args:
         kind: of `backend.Device`.
-        precision: of the graph, see `manifest.Model`.
+        precision: of the arithmetic, see `precision.PRECISIONS`.
 
     Source: Paddle pull request 77781.
     """
-    if kind == "cpu" or precision != "fp32":
+    if kind == "cpu" or precision not in ("fp32", "tf32"):
         return {}
-    return {"FLAGS_cudnn_allow_tf32": False, "FLAGS_cublas_allow_tf32": False}
+    rounds = precision == "tf32"
+    return {"FLAGS_cudnn_allow_tf32": rounds, "FLAGS_cublas_allow_tf32": rounds}
 
 
 def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:

@@ -16,7 +16,7 @@ def provenance(artifact: Artifact, facts: RuntimeFacts) -> Mapping[str, str]:
         "model": artifact.model.name,
         "model_sha256": artifact.fingerprint,
         "classes_sha256": hashlib.sha256(to_json(artifact.model.classes).encode()).hexdigest(),
-        "precision": artifact.model.precision,
+        "precision": facts.precision,
         **source,
         "dialect": artifact.model.network.dialect,
         "backend": facts.backend,

@@ -99,12 +99,14 @@ def _candidates(
     from fastfcn_infer.hub.conversion import Conversion
     from fastfcn_infer.hub.models import find_model
     from fastfcn_infer.runtime.backend import open_backend
+    from fastfcn_infer.runtime.precision import check_precision, precision_to_export
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.machine import cpu_budget
 
     threads = cpu_budget().threads if arguments.threads is None else arguments.threads
     cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
-    conversion = Conversion(None, None, None)
+    check_precision(arguments.precision)
+    conversion = Conversion(precision=precision_to_export(arguments.precision))
     found = [
         find_model(model, cache, conversion, local_files_only=arguments.offline)
         for model in arguments.models
@@ -115,7 +117,13 @@ def _candidates(
     candidates: dict[tuple[str, str], Candidate] = {}
     for name, artifact in zip(names, found, strict=True):
         for asked in _words(arguments.backend):
-            backend = open_backend(asked, artifact, device=arguments.device, threads=threads)
+            backend = open_backend(
+                asked,
+                artifact,
+                device=arguments.device,
+                threads=threads,
+                precision=arguments.precision,
+            )
             segmenter = opened.enter_context(Segmenter(artifact, backend, chosen(artifact.model)))
             candidates[name, backend.facts.backend] = Candidate(name, segmenter, backend)
     return list(candidates.values())

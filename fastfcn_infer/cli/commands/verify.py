@@ -35,7 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_part(Path(arguments.artifact))
     artifact = find_artifact(arguments.artifact, cache, local_files_only=arguments.offline)
     threads = cpu_budget().threads if arguments.threads is None else arguments.threads
-    backend = open_backend(arguments.backend, artifact, device=arguments.device, threads=threads)
+    backend = open_backend(
+        arguments.backend,
+        artifact,
+        device=arguments.device,
+        threads=threads,
+        precision=arguments.precision,
+    )
     with Segmenter(artifact, backend) as segmenter:
         found = replay(segmenter)
         facts = segmenter.runtime

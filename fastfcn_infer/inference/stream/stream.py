@@ -72,6 +72,8 @@ class Steps:
         read: decodes a picture; (H, W, 3) uint8 RGB.
         label: labels some pictures with shared calls of the network, in their order.
         together: how many pictures of a size to label at a time.
+        at_once: how many calls of `label` at the same time; several where a GPU computes, so that it does
+            not wait for what processors do before and after.
     """
 
     def __init__(
@@ -79,8 +81,9 @@ class Steps:
         read: Callable[[PictureSource], NDArray[np.uint8]],
         label: Callable[[Sequence[Decoded]], list[Segmentation]],
         together: Callable[[Size], int],
+        at_once: int = 1,
     ) -> None:
-        self.read, self.label, self.together = read, label, together
+        self.read, self.label, self.together, self.at_once = read, label, together, at_once
 
     def decode(self, item: Item) -> Decoded | Failed:
         """Read a picture; an error is a value."""
@@ -218,6 +221,10 @@ class _Worker:
     def __init__(self, source: Source, steps: Steps) -> None:
         self._source, self._steps = source, steps
         self._live = source.camera is not None
+        self._at_once = (
+            1 if self._live else steps.at_once
+        )  # of a live source the newest comes first
+        self._labelling: deque[Future[list[Segmentation | Failed]]] = deque()
         self.stop = threading.Event()
         self.outcomes: queue.Queue[Segmentation | Failed | Exception | None] = queue.Queue(
             _WAITING
@@ -226,7 +233,11 @@ class _Worker:
     def run(self) -> None:
         """Work until the source ends, fails, or the stream is closed."""
         try:
-            with ThreadPoolExecutor(_READERS, "fastfcn-read") as readers:
+            with (
+                ThreadPoolExecutor(_READERS, "fastfcn-read") as readers,
+                ThreadPoolExecutor(self._at_once, "fastfcn-label") as labellers,
+            ):
+                self._labellers = labellers
                 self._work(readers)
         except Exception as error:  # noqa: BLE001 - of the caller's iterable; raised where he iterates
             self._put(error)
@@ -253,20 +264,29 @@ class _Worker:
             found = ahead.popleft().result()
             if isinstance(found, Failed):
                 self._label(batch)
+                self._put_labelled(0)
                 self._put(found)
                 continue
             batch.append(found)
             if self._live or len(batch) >= min(one.together for one in batch):
                 self._label(batch)
         self._label(batch)
+        self._put_labelled(0)
         if failure is not None:
             raise failure
 
     def _label(self, batch: list[Decoded]) -> None:
         if batch and not self.stop.is_set():
-            for found in self._steps.label_all(batch):
-                self._put(found)
+            # With one at a time this waits for it.
+            self._labelling.append(self._labellers.submit(self._steps.label_all, tuple(batch)))
+            self._put_labelled(self._at_once - 1)
         batch.clear()
+
+    def _put_labelled(self, most: int) -> None:
+        """Wait until at most so many batches are in work, and pass on the results of the others."""
+        while len(self._labelling) > most:
+            for found in self._labelling.popleft().result():
+                self._put(found)
 
     def _put(self, found: Segmentation | Failed | Exception | None) -> None:
         while not self.stop.is_set():

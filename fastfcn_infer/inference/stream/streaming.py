@@ -24,6 +24,7 @@ class Streaming:
     """Labels many pictures; a subclass labels some at a time."""
 
     model: Model
+    _at_once: int  # batches to label at a time
 
     def predict_batch(
         self,
@@ -110,6 +111,7 @@ class Streaming:
             partial(read_picture, color=color, depth=depth, max_pixels=max_pixels),
             partial(self._label, chosen=chosen, depth=depth, network=network),
             lambda size: 1 if smooth else self._together(size, chosen),
+            1 if smooth else self._at_once,
         )
         return Stream(open_source(source, every=every), steps, on_error=on_error)
 

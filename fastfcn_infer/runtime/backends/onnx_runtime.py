@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,16 @@ from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError,
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime.cuda_graphs import CudaGraphs
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
 from fastfcn_infer.runtime.loading import ONCE, importing
-from fastfcn_infer.runtime.onnx_providers import PROVIDERS, diagnose, provider_chain, tensorrt_note
+from fastfcn_infer.runtime.onnx_providers import (
+    PROVIDERS,
+    diagnose,
+    provider_chain,
+    tensorrt_note,
+    unwanted_fusions,
+)
 from fastfcn_infer.system.cache import cache_folder
 from fastfcn_infer.system.excerpt import excerpt, printable
 from fastfcn_infer.system.warn import warn
@@ -30,7 +38,13 @@ REQUIRES = ("onnxruntime",)
 PROFILE = RuntimeProfile(batch=8, activations=1.5, weights=0.0)
 
 _NAME = __name__.rpartition(".")[2]
-_FATAL_ONLY = 4  # log severity; errors arrive as exceptions, and are not printed, too
+_WARNINGS, _FATAL_ONLY = (
+    2,
+    4,
+)  # log severities; errors arrive as exceptions, and are not printed, too
+
+# What a session says that cannot be recorded as a CUDA graph: some layer is not on the GPU.
+_NOT_RECORDABLE = "graph capture"
 
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
@@ -73,6 +87,7 @@ class OnnxRuntime:
         if provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
+        precision = "tf32" if device.tf32 else artifact.model.precision
         self._engines: Engines | None = None
         self._warned = False
         self._one_run = threading.Lock() if device.kind == "tensorrt" else contextlib.nullcontext()
@@ -82,18 +97,29 @@ class OnnxRuntime:
             if isinstance(found, str):
                 raise DeviceUnavailable(_diagnosis(device, found))
             if device.kind == "tensorrt":
-                self._engines, note = _engines(artifact, found, onnxruntime.__version__)
-                rounding = tensorrt_note(
-                    artifact.model.precision, os.environ.get("NVIDIA_TF32_OVERRIDE")
-                )
+                self._engines, note = _engines(artifact, found, onnxruntime.__version__, precision)
+                rounding = tensorrt_note(precision, os.environ.get("NVIDIA_TF32_OVERRIDE"))
                 chosen += tuple(each for each in (note, rounding) if each is not None)
+        self._graphs: CudaGraphs | None = None
+        record = device.kind == "cuda"
         with artifact.unchanged(FORMATS[FORMAT]):
-            self._session = self._open(artifact, device, threads)
+            try:
+                self._session = self._open(artifact, device, threads, record=record)
+            except GraphRefused as error:
+                if not record or _NOT_RECORDABLE not in str(error):
+                    raise
+                record = False
+                chosen += ("without CUDA graphs: a layer of this network runs on the processor",)
+                self._session = self._open(artifact, device, threads, record=False)
         if provider not in self._session.get_providers():
             # ONNX Runtime silently continues without the provider that was asked for.
             raise DeviceUnavailable(_diagnosis(device))
         self._input, self._output = artifact.model.input.name, artifact.model.output.name
         self._check_names(artifact.path(FORMAT))
+        if record:
+            self._graphs = CudaGraphs(
+                onnxruntime, self._session, self._output, device.index, self._failures
+            )
         self.facts = RuntimeFacts(
             backend=_NAME,
             provider=provider,
@@ -101,16 +127,20 @@ class OnnxRuntime:
             threads=threads,
             versions={"onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
             chosen=chosen,
+            precision=precision,
         )
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Run the graph; see `backend.Backend.run`."""
-        session = self._session
+        session, graphs = self._session, self._graphs
         if session is None:
             raise BackendError("This ONNX Runtime session was closed; open the model again.")
+        output: NDArray[Any]
         try:
+            if graphs is not None:
+                return graphs.run(batch)
             with self._one_run:
-                output: NDArray[Any] = session.run([self._output], {self._input: batch})[0]
+                output = session.run([self._output], {self._input: batch})[0]
                 self._keep()
         except self._failures as error:
             raise BackendError(
@@ -121,6 +151,8 @@ class OnnxRuntime:
     def close(self) -> None:
         """Release the session; runs in progress still complete."""
         self._session = None
+        if self._graphs is not None:
+            self._graphs.close()
         if self._engines is not None:
             with self._one_run:  # TensorRT may be compiling
                 self._engines.close()
@@ -136,9 +168,10 @@ class OnnxRuntime:
                 self._warned = True
                 warn(f"The engines that TensorRT compiled are not cached: {error}")
 
-    def _open(self, artifact: Artifact, device: Device, threads: int) -> Any:
+    def _open(self, artifact: Artifact, device: Device, threads: int, *, record: bool) -> Any:
         onnxruntime = load()
-        path, model = artifact.path(FORMAT), artifact.model
+        path = artifact.path(FORMAT)
+        precision = "tf32" if device.tf32 else artifact.model.precision
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -148,13 +181,16 @@ class OnnxRuntime:
         engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
             _load_libraries(onnxruntime)
+        chain = provider_chain(device.kind, device.index, engines, precision, record=record)
         try:
-            return onnxruntime.InferenceSession(
-                str(path),
-                options,
-                providers=provider_chain(device.kind, device.index, engines, model.precision),
-                enable_fallback=0,
-            )
+            with contextlib.nullcontext() if device.kind == "cpu" else _quiet(onnxruntime):
+                return onnxruntime.InferenceSession(
+                    str(path),
+                    options,
+                    providers=chain,
+                    enable_fallback=0,
+                    disabled_optimizers=unwanted_fusions(device.kind),
+                )
         except self._failures as error:
             if device.kind != "cpu" and any(word in str(error) for word in ("CUDA", "TensorRT")):
                 raise DeviceUnavailable(f"{_diagnosis(device)} {_first_line(error)}") from error
@@ -192,6 +228,21 @@ def _load_libraries(onnxruntime: Any) -> None:
             onnxruntime.preload_dlls()
 
 
+@contextlib.contextmanager
+def _quiet(onnxruntime: Any) -> Iterator[None]:
+    """Keep what ONNX Runtime logs apart from sessions off the terminal while one is opened.
+
+    Its binding warns about "plugin EP devices" whenever a GPU is named. The level is one of the process
+    and cannot be asked for; afterwards it is the one that ONNX Runtime starts with.
+    """
+    with ONCE:
+        onnxruntime.set_default_logger_severity(_FATAL_ONLY)
+        try:
+            yield
+        finally:
+            onnxruntime.set_default_logger_severity(_WARNINGS)
+
+
 def _diagnosis(device: Device, reason: str | None = None) -> str:
     """Say why a device is unavailable and what to do about it."""
     onnxruntime = load()
@@ -205,7 +256,7 @@ def _diagnosis(device: Device, reason: str | None = None) -> str:
 
 
 def _engines(
-    artifact: Artifact, found: gpu.Gpu, version: str
+    artifact: Artifact, found: gpu.Gpu, version: str, precision: str
 ) -> tuple[Engines | None, str | None]:
     """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
     identity = {
@@ -215,7 +266,7 @@ def _engines(
         "gpu": found.name,
         "device": found.uuid,
         "driver": str(found.driver),
-        "options": str(provider_chain("tensorrt", 0, None, artifact.model.precision)),
+        "options": str(provider_chain("tensorrt", 0, None, precision)),
         "tf32": os.environ.get("NVIDIA_TF32_OVERRIDE", ""),
     }
     try:

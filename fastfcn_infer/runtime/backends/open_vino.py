@@ -77,6 +77,7 @@ class OpenVino:
                 "numpy": np.__version__,
             },
             chosen=chosen,
+            precision=model.precision,
         )
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:

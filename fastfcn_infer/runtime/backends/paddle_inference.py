@@ -205,7 +205,8 @@ def _open(
     fault = _missing(device)
     if fault is not None:
         raise DeviceUnavailable(f"Device {device} is not available: {fault}")
-    _set_flags(paddle_settings.process_flags(device.kind, artifact.model.precision))
+    precision = "tf32" if device.tf32 else artifact.model.precision
+    _set_flags(paddle_settings.process_flags(device.kind, precision))
     version = importlib.metadata.version(_wheels()[0])
     facts = RuntimeFacts(
         backend=_NAME,
@@ -213,6 +214,7 @@ def _open(
         device=str(device),
         threads=threads,
         versions={_wheels()[0]: version, "numpy": np.__version__},
+        precision=precision,
     )
 
     def start(setting: str) -> Callable[[], PaddleInference]:

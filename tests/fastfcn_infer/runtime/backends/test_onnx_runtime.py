@@ -24,6 +24,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 H100 = gpu.Gpu("H100", "00", 13000)
 CPU_ONLY = ["CPUExecutionProvider"]
 WITH_TENSORRT = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+GRAPHS = {"cudnn_conv_algo_search": "HEURISTIC", "enable_cuda_graph": 1}
 WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
@@ -43,9 +44,21 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     seen: list[Any] = []
     real = onnxruntime.InferenceSession
 
-    def record(path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> Any:
+    def record(
+        path: str,
+        options: Any,
+        *,
+        providers: list[Any],
+        enable_fallback: int,
+        disabled_optimizers: list[str] | None,
+    ) -> Any:
         seen.append(
-            SimpleNamespace(options=options, providers=providers, fallback=enable_fallback)
+            SimpleNamespace(
+                options=options,
+                providers=providers,
+                fallback=enable_fallback,
+                disabled=disabled_optimizers,
+            )
         )
         return real(path, options, providers=CPU_ONLY)
 
@@ -100,7 +113,7 @@ def test_a_session_that_silently_lacks_the_device_is_an_error(
         onnx_runtime.open(lone(path), device=Device("cuda", 1), threads=1)
     name, options = sessions[0].providers[0]
     assert name == "CUDAExecutionProvider"
-    assert options == {"device_id": 1, "use_tf32": 0}
+    assert options == {**GRAPHS, "device_id": 1, "use_tf32": 0}
     assert sessions[0].fallback == 0
 
 
@@ -116,7 +129,8 @@ def test_the_options_follow_the_precision_of_the_graph(
     model = replace(tiny_model(), precision=precision)
     with pytest.raises(DeviceUnavailable):
         onnx_runtime.open(lone(path, model), device=Device("cuda"), threads=1)
-    assert sessions[0].providers[0][1] == {"device_id": 0, **tf32}
+    assert sessions[0].providers[0][1] == {**GRAPHS, "device_id": 0, **tf32}
+    assert sessions[0].disabled == ["ConvAddFusion"]
 
 
 def test_looking_for_libraries_takes_no_output_of_other_threads(
@@ -186,7 +200,7 @@ def fake_tensorrt(monkeypatch: pytest.MonkeyPatch, built: list[str]) -> None:
 
     class Session:
         def __init__(
-            self, path: str, options: Any, *, providers: list[Any], enable_fallback: int
+            self, path: str, options: Any, *, providers: list[Any], **others: Any
         ) -> None:
             self.real = real(path, options, providers=CPU_ONLY)
             self.folder = Path(providers[0][1]["trt_engine_cache_path"])
@@ -261,7 +275,7 @@ def test_a_cache_that_is_open_to_others_is_not_used_and_that_is_said(
     monkeypatch.setenv("FASTFCN_CACHE", str(tmp_path))
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines").chmod(0o755)
-    engines, note = onnx_runtime._engines(lone(path), H100, "1")
+    engines, note = onnx_runtime._engines(lone(path), H100, "1", "fp32")
     assert engines is None
     assert note is not None and "open to others" in note
 
@@ -316,6 +330,53 @@ def test_nothing_is_printed_when_opening_and_failing(
     with pytest.raises(BackendError):
         onnx_runtime.open(lone(path), device=Device("cpu"), threads=1)
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_logged_apart_from_sessions_is_off_while_one_is_opened_on_a_gpu(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    levels: list[Any] = []
+    monkeypatch.setattr(onnxruntime, "set_default_logger_severity", levels.append)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: levels.append("opened"))
+    with pytest.raises(AttributeError):
+        onnx_runtime.open(lone(path), device=Device("cuda"), threads=1)
+    assert levels == [4, "opened", 2]
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_network_with_a_layer_on_the_processor_is_opened_without_cuda_graphs(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tf32: bool
+) -> None:
+    pretend(monkeypatch, WITH_CUDA)
+    real, options = onnxruntime.InferenceSession, list[Any]()
+
+    class Session:
+        def __init__(
+            self, path: str, settings: Any, *, providers: list[Any], **others: Any
+        ) -> None:
+            options.append(providers[0][1])
+            if options[-1].get("enable_cuda_graph"):
+                raise RuntimeError(
+                    "This session cannot use the graph capture feature as requested by the user"
+                )
+            self.real = real(path, settings, providers=CPU_ONLY)
+
+        def get_providers(self) -> list[str]:
+            return WITH_CUDA
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    opened = onnx_runtime.open(lone(path), device=Device("cuda", tf32=tf32), threads=1)
+    batch = np.zeros((1, 3, 8, 8), np.float32)
+    np.testing.assert_allclose(opened.run(batch), tiny_output(batch, 3), rtol=1e-5)
+    assert [each.get("enable_cuda_graph") for each in options] == [1, None]
+    assert [each.get("use_tf32", 1) for each in options] == [int(tf32)] * 2
+    assert opened.facts.precision == ("tf32" if tf32 else "fp32")
+    assert any("without CUDA graphs" in note for note in opened.facts.chosen)
+    opened.close()
 
 
 @pytest.mark.gpu

@@ -1,0 +1,200 @@
+"""Runs of an ONNX Runtime session on a CUDA device, with buffers and CUDA graphs for each shape.
+
+A CUDA graph is a recorded run: replaying it launches all kernels of the network at once, which takes
+half as long as launching them one by one where a batch is a single picture. It reads and writes the
+buffers that it was recorded with, so each shape has its own. It also spares what ONNX Runtime does
+whenever the shape differs from the last one: it plans every convolution anew, which takes half a second.
+
+A recording belongs to the thread that made it, so one thread runs the session. Callers copy to and
+from the device themselves, and two sets of buffers for each shape let one caller copy while the
+network computes for another.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.system.warn import warn
+
+LANES = 2  # sets of buffers for a shape: one is copied to or from while another is computed
+MOST_RECORDINGS = 32  # each keeps its kernels' arguments; shapes beyond are run without one
+WITHOUT_RECORDING = -1  # ONNX Runtime's number for a run that is neither recorded nor replayed
+
+Shape = tuple[int, ...]
+
+
+@dataclass(eq=False)
+class _Lane:
+    """Buffers on the device, bound to a recording."""
+
+    source: Any  # OrtValue
+    target: Any  # OrtValue
+    binding: Any
+    options: Any
+    recorded: bool = False
+
+
+@dataclass
+class _Known:
+    """What is kept for a shape of the input."""
+
+    output: Shape
+    idle: list[_Lane] = field(default_factory=list)
+    lanes: int = 0
+
+
+class CudaGraphs:
+    """Runs a session that was opened with ``enable_cuda_graph``; any thread may call `run`.
+
+    Args:
+        onnxruntime: the module.
+        session: with one input.
+        output: name of the output that is wanted.
+        device: index of the GPU.
+        failures: what ONNX Runtime raises.
+    """
+
+    def __init__(
+        self,
+        onnxruntime: Any,
+        session: Any,
+        output: str,
+        device: int,
+        failures: tuple[type[Exception], ...],
+    ) -> None:
+        self._onnxruntime, self._session, self._device = onnxruntime, session, device
+        self._failures, self._output = failures, output
+        (given,) = session.get_inputs()
+        self._input, self._fixed = given.name, isinstance(given.shape[0], int)
+        self._known: dict[tuple[Shape, str], _Known] = {}
+        self._recordings = 0
+        self._free = threading.Condition()
+        # While a run is recorded no other thread may call what CUDA forbids then, such as a copy.
+        self._copying = threading.Lock()
+        self._runner = ThreadPoolExecutor(1, thread_name_prefix="fastfcn-cuda")
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Compute the output of a batch.
+
+        The first batch of a shape is run as it is; those after it have buffers and a recording. Smaller
+        batches than a power of two are padded to it, so that few shapes are met.
+        """
+        count = len(batch)
+        if not self._fixed:
+            batch = _padded(batch)
+        known = self._known.get((batch.shape, batch.dtype.str))
+        output = None
+        if known is not None:
+            output = self._replayed(known, batch)
+        if output is None:
+            output = self._runner.submit(self._run, batch).result()
+            self._known.setdefault((batch.shape, batch.dtype.str), _Known(output.shape))
+        return output[:count]
+
+    def close(self) -> None:
+        """Release buffers and recordings; runs in progress still complete."""
+        self._runner.shutdown()
+        self._known.clear()
+        self._session = None
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        options = self._options(WITHOUT_RECORDING)
+        with self._copying:  # the run allocates memory
+            output: NDArray[Any] = self._session.run(
+                [self._output], {self._input: batch}, options
+            )[0]
+        return output
+
+    def _replayed(self, known: _Known, batch: NDArray[Any]) -> NDArray[Any] | None:
+        """Compute with a recording; None if there are too many already, or none can be made."""
+        lane = self._lane(known, batch)
+        if lane is None:
+            return None
+        try:
+            with self._copying:
+                lane.source.update_inplace(batch)
+            self._runner.submit(self._replay, lane).result()
+            with self._copying:
+                output: NDArray[Any] = lane.target.numpy()
+        except BaseException:
+            # It may still be computing, or be unfit for use.
+            self._return(known, None)
+            raise
+        self._return(known, lane)
+        return output
+
+    def _lane(self, known: _Known, batch: NDArray[Any]) -> _Lane | None:
+        with self._free:
+            while not known.idle:
+                if known.lanes < LANES and self._recordings < MOST_RECORDINGS:
+                    known.lanes += 1
+                    self._recordings += 1
+                    number = self._recordings
+                    break
+                if not known.lanes:
+                    return None
+                self._free.wait()
+            else:
+                return known.idle.pop()
+        try:
+            with self._copying:
+                return self._new_lane(known, batch, number)
+        except BaseException:
+            self._return(known, None)
+            raise
+
+    def _new_lane(self, known: _Known, batch: NDArray[Any], number: int) -> _Lane:
+        values, place = self._onnxruntime.OrtValue, ("cuda", self._device)
+        (wanted,) = [each for each in self._session.get_outputs() if each.name == self._output]
+        source = values.ortvalue_from_numpy(batch, *place)
+        target = values.ortvalue_from_shape_and_type(known.output, _DTYPES[wanted.type], *place)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self._input, source)
+        binding.bind_ortvalue_output(self._output, target)
+        return _Lane(source, target, binding, self._options(number))
+
+    def _return(self, known: _Known, lane: _Lane | None) -> None:
+        with self._free:
+            if lane is None:
+                known.lanes -= 1
+            else:
+                known.idle.append(lane)
+            self._free.notify()
+
+    def _replay(self, lane: _Lane) -> None:
+        if lane.recorded:
+            self._session.run_with_iobinding(lane.binding, lane.options)
+            return
+        with self._copying:
+            try:
+                self._session.run_with_iobinding(lane.binding, lane.options)
+            except self._failures as error:
+                lane.options = self._options(WITHOUT_RECORDING)
+                warn(f"CUDA could not record the network, which is slower without: {error}")
+                self._session.run_with_iobinding(lane.binding, lane.options)
+        lane.recorded = True
+
+    def _options(self, number: int) -> Any:
+        options = self._onnxruntime.RunOptions()
+        options.add_run_config_entry("gpu_graph_id", str(number))
+        return options
+
+
+_DTYPES: dict[str, Callable[..., Any]] = {
+    "tensor(float)": np.float32,
+    "tensor(uint8)": np.uint8,
+    "tensor(uint16)": np.uint16,
+}
+
+
+def _padded(batch: NDArray[Any]) -> NDArray[Any]:
+    """Pad a batch to a power of two by repeating its last item."""
+    missing = (1 << (len(batch) - 1).bit_length()) - len(batch)
+    if not missing:
+        return batch
+    return np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])

@@ -1,0 +1,87 @@
+"""On a GPU several batches of a stream are in work; labels, order and failures stay the same."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.errors import BackendError
+from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.inference.stream.stream import Failed
+from fastfcn_infer.runtime.backend import RuntimeFacts
+from fastfcn_infer.segmenter import Segmenter
+from models import tiny_artifact, tiny_model, tiny_output
+
+MODEL = tiny_model(5)
+
+
+class Gpu:
+    """Says that it is one; a call waits until another one is in progress, too, where that is asked."""
+
+    def __init__(self, threads: int, partners: int = 1) -> None:
+        self.facts = RuntimeFacts("onnx_runtime", "none", "cuda", threads, {})
+        self._partners = threading.Barrier(partners, timeout=20)
+
+    def run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        self._partners.wait()
+        if (batch[:, :, 0, 0].min(axis=1) > 0.99).any():
+            raise BackendError("too bright")
+        return tiny_output(batch, len(MODEL.classes))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_artifact(tmp_path / "tiny", MODEL)
+    return tmp_path / "tiny"
+
+
+def pictures(count: int) -> list[NDArray[np.uint8]]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 200, (40, 40 + 8 * (n % 3), 3), np.uint8) for n in range(count)]
+
+
+def test_results_and_failures_keep_their_places(folder: Path) -> None:
+    given = pictures(50)
+    given[17] = np.full((40, 40, 3), 255, np.uint8)
+    given[30] = np.zeros((3, 3, 3, 3), np.uint8)
+    segmenter = Segmenter(open_artifact(folder), Gpu(threads=4))
+    found = segmenter.predict_batch(given, on_error="return")
+    assert [index for index, one in enumerate(found) if isinstance(one, Failed)] == [17, 30]
+    for one, picture in zip(found, given, strict=True):
+        if isinstance(one, Segmentation):
+            assert (one.labels == segmenter.predict(picture).labels).all()
+            assert (one.picture == picture).all()
+
+
+def test_two_batches_are_in_work_at_a_time(folder: Path) -> None:
+    segmenter = Segmenter(open_artifact(folder), Gpu(threads=2, partners=2))
+    same = [one for one in pictures(96) if one.shape[1] == 40]
+    assert len(segmenter.predict_batch(same)) == 32  # 4 batches of 8
+
+
+def test_a_smoothed_stream_is_computed_in_its_order(folder: Path) -> None:
+    given = [one for one in pictures(30) if one.shape[1] == 40]
+    gpu = Gpu(threads=4)
+    with Segmenter(open_artifact(folder), gpu).stream(given, smooth=0.5) as stream:
+        found = [one.labels for one in stream if isinstance(one, Segmentation)]
+    gpu.facts = replace(gpu.facts, device="cpu")
+    with Segmenter(open_artifact(folder), gpu).stream(given, smooth=0.5) as stream:
+        expected = [one.labels for one in stream if isinstance(one, Segmentation)]
+    assert len(found) == len(given)
+    assert all((one == other).all() for one, other in zip(found, expected, strict=True))
+
+
+def test_one_who_stops_early_is_not_kept_waiting(folder: Path) -> None:
+    segmenter = Segmenter(open_artifact(folder), Gpu(threads=4))
+    with segmenter.stream(pictures(500)) as stream:
+        next(stream)
+    assert stream.done == 1
+    assert not stream._thread.is_alive()
