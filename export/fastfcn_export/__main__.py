@@ -259,8 +259,9 @@ def _run(given: argparse.Namespace) -> int:
             given.checkpoint, given.folder, request, force=given.force, report=stages.begin
         )
     except KeyboardInterrupt as error:
+        kept = "is what it was before" if Path(given.folder).exists() else "was not written"
         raise KeyboardInterrupt(
-            f"the stage {stages.name} was not finished; {given.folder} is as it was before"
+            f"stopped at the stage '{stages.name}'; {given.folder} {kept}"
         ) from error
     print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
     _print_notes(manifest.model.notes)

@@ -221,7 +221,10 @@ def parse_device(text: str | int) -> Device:
     word = str(text).strip().lower()
     match = re.fullmatch(r"(auto|cpu|tensorrt)|(?:cuda|gpu)(?::(\d{1,3}))?|(\d{1,3})", word)
     if match is None:
-        raise UnknownDevice(f"Device {text!r} is unknown; known: {', '.join(DEVICES)}.")
+        raise UnknownDevice(
+            f"Device {text!r} is unknown; known: {', '.join(DEVICES)}; or the name of a backend: "
+            f"{', '.join(backend_names())}."
+        )
     kind = cast("DeviceKind", match[1] or "cuda")
     return Device(kind, int(match[2] or match[3] or 0))
 

@@ -3,10 +3,12 @@
 Paddle is not imported here: `backends/paddle_inference.py` passes its objects in.
 """
 
+import io
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,9 @@ SETTINGS: Mapping[str, Mapping[str, Callable[[Any, int], Any]]] = {
 }
 
 
+_THREAD_NOTICE = ("WARNING: OMP_NUM_THREADS set to ", "PLEASE USE OMP_NUM_THREADS WISELY")
+
+
 @contextmanager
 def quiet_import() -> Iterator[None]:
     """Keep Paddle quiet while it is imported inside the ``with``, by one thread at a time.
@@ -67,11 +72,29 @@ def quiet_import() -> Iterator[None]:
     reads once, unless the user set that variable. The filter of its warning that it cannot compile
     extensions quickly stays: `warnings.catch_warnings` would undo what other threads do meanwhile.
     """
-    with ONCE:
+    with ONCE, without_thread_notice():
         os.environ.setdefault("GLOG_minloglevel", "2")
         warnings.filterwarnings("ignore", "No ccache found", UserWarning)
         bound_compiled_code()
         yield
+
+
+@contextmanager
+def without_thread_notice() -> Iterator[None]:
+    """Drop what Paddle prints on standard error, when it is imported, if OMP_NUM_THREADS is over 1.
+
+    It means data parallel training with a build on OpenBLAS. All else that is written inside is
+    passed on in the end.
+    """
+    caught = io.StringIO()
+    try:
+        with redirect_stderr(caught):
+            yield
+    finally:
+        lines = caught.getvalue().splitlines(keepends=True)
+        others = "".join(line for line in lines if not line.startswith(_THREAD_NOTICE))
+        if others and sys.stderr is not None:
+            sys.stderr.write(others)
 
 
 def process_flags(kind: str, precision: str) -> Mapping[str, bool]:

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from fastfcn_infer.artifact.manifest import Input
@@ -6,6 +8,7 @@ from fastfcn_infer.runtime.paddle_settings import (
     diagnose,
     process_flags,
     tensorrt_shapes,
+    without_thread_notice,
 )
 
 
@@ -27,6 +30,20 @@ def test_every_diagnosis_names_the_cause_and_the_way(
     assert all(wheel in text for wheel in wheels)
     assert "paddlepaddle.org.cn/install" in text
     assert "2.6.2" in text
+
+
+def test_what_paddle_prints_about_threads_is_dropped_and_nothing_else(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ImportError), without_thread_notice():
+        for line in (
+            "WARNING: OMP_NUM_THREADS set to 2, not 1. The computation speed will not be ...",
+            "PLEASE USE OMP_NUM_THREADS WISELY.",
+            "WARNING: something else",
+        ):
+            sys.stderr.write(f"{line}\n")
+        raise ImportError
+    assert capsys.readouterr().err == "WARNING: something else\n"
 
 
 def test_with_the_device_there_is_nothing_to_diagnose() -> None:

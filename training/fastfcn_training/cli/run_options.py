@@ -101,7 +101,7 @@ def add_arguments(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="Iterations between log lines (default: 20)",
     )
-    add("--device", help="Device: auto, cpu, cuda or cuda:N; gpu means cuda (default: auto)")
+    add("--device", help="Device: auto, cpu, cuda, cuda:N or N; gpu means cuda (default: auto)")
     add(
         "--save-dialect",
         metavar="NAME",

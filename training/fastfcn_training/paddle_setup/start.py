@@ -6,12 +6,13 @@ import warnings
 from typing import Any
 
 from fastfcn_infer.errors import BackendMissing, DeviceUnavailable
+from fastfcn_infer.runtime.paddle_settings import without_thread_notice
 from fastfcn_infer.system.install import install
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_training.paddle_setup import launch, processors
 
-_DEVICE = re.compile(r"(?:cuda|gpu)(?::(\d+))?")
+_DEVICE = re.compile(r"(?:cuda|gpu)(?::(\d+))?|(\d+)")
 # Warnings that Paddle always gives and users can do nothing about.
 _IGNORED_WARNINGS = (
     "No ccache found",
@@ -24,7 +25,7 @@ def start(device: str) -> tuple[str, ...]:
     """Import Paddle and choose the device.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``gpu`` means ``cuda``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``gpu`` means ``cuda``, and N ``cuda:N``.
 
     Returns:
         Lines for the user that say what was chosen.
@@ -40,13 +41,14 @@ def start(device: str) -> tuple[str, ...]:
     chosen = processors.prepare(processes=launch.local_processes())
     for message in _IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message, category=UserWarning)
-    paddle = need("paddle")
+    with without_thread_notice():
+        paddle = need("paddle")
     need("safetensors")
     count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
     if match is None and (device == "cpu" or not count):
         paddle.set_device("cpu")
         return chosen, f"device: cpu, Paddle {paddle.__version__}"
-    number = None if match is None else match[1]
+    number = None if match is None else match[1] or match[2]
     if int(number or 0) >= count:
         raise DeviceUnavailable(
             f"device {device} is not available: this Paddle ({paddle.__version__}) "
