@@ -8,11 +8,12 @@ photograph that is large enough and no larger, 214 x 320 pixels for most network
 pictures (mmsegmentation to 2048 x 1024 for Cityscapes, which is 23 times the work). That is no weaker:
 
 - Every tap of every kernel meets pixels. The maps are larger than the widest dilation: 8 in the JPU, for which
-  27 x 40 cells are enough; 36 in atrous pooling, for which the photograph is enlarged to 301 pixels a side at
+  27 x 40 cells are enough; 36 in atrous pooling, for which 301 x 339 pixels of the photograph are taken at
   stride 8, because taps beyond the border would be multiplied by zero, and a wrong weight there not seen.
 - All other arithmetic takes the same weights at any size, so a wrong one shows at any.
 - What depends on the size (rounding of strides, cells of pooling grids, the resizes of the JPU) is tried
-  where it goes wrong: neither 214 nor 301 is a multiple of 4, let alone of the stride, as the authors' sizes are.
+  where it goes wrong: neither 214 nor 301 is a multiple of 4, let alone of the stride, as the authors' sizes are,
+  and height and width differ, so that one taken for the other shows.
 
 Half precision is fed the size of the authors' procedure all the same: sums over all pixels, such as the
 encoding's, may overflow on a large map only. So is a graph of a fixed shape, which takes no other size. Nothing
@@ -42,11 +43,11 @@ from fastfcn_export.network.heads import ATROUS
 from fastfcn_export.target.targets import reference
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Input, Model, Verification
-from fastfcn_infer.artifact.procedure import Procedure, Resize
+from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import VerificationError
 from fastfcn_infer.inference.merge import merge
 from fastfcn_infer.inference.pipeline import Job, segment
-from fastfcn_infer.inference.views import View, plan, resized
+from fastfcn_infer.inference.views import View, plan
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import RuntimeFacts, open_backend
 from fastfcn_infer.system.machine import cpu_budget
@@ -57,6 +58,7 @@ WIDTH = 320  # pixels of the golden picture, unless the graph's shape is smaller
 CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced, or cut for the self-test"
 STRIP = (96, 640)  # pixels, height and width, of the middle of the photograph
 MOST_FED = 400_000  # pixels that a network sees of the golden picture, if it sees fewer of a strip
+_OWN_SIZE = Procedure("whole")
 
 # Worst difference of the outputs, as a fraction of the largest; share of pixels with equal labels.
 LIMITS = {"fp32": (1e-4, 0.999), "fp16": (2e-2, 0.98)}
@@ -95,17 +97,28 @@ def _photograph() -> NDArray[np.uint8]:
     return read_picture(file.read_bytes())
 
 
+def _middle(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cut a size (height, width) out of the middle of the photograph, enlarged if it is smaller."""
+    photograph = _photograph()
+    height, width = photograph.shape[:2]
+    factor = max(1, size[0] / height, size[1] / width)
+    whole = (math.ceil(width * factor), math.ceil(height * factor))
+    photograph = np.asarray(cv2.resize(photograph, whole), np.uint8)
+    top, left = ((side - part) // 2 for side, part in zip(photograph.shape[:2], size, strict=True))
+    return np.ascontiguousarray(photograph[top : top + size[0], left : left + size[1]])
+
+
 def self_test_picture(model: Model) -> NDArray[np.uint8]:
     """Return the golden picture, or a strip of the photograph if that is cheaper by the model's procedure."""
-    golden, photograph = golden_picture(), _photograph()
-    top = (photograph.shape[0] - STRIP[0]) // 2
-    strip = np.ascontiguousarray(photograph[top : top + STRIP[0], : STRIP[1]])
+    golden, strip = golden_picture(), _middle(STRIP)
+    costs = [_cost(model, picture) for picture in (golden, strip)]
+    return strip if costs[0] > MOST_FED and costs[1] < costs[0] else golden
 
-    def fed(picture: NDArray[np.uint8]) -> int:
-        views = plan(model.procedure, model.input.shape[1:], (picture.shape[0], picture.shape[1]))
-        return sum(prod(view.canvas) for view in views)
 
-    return strip if fed(golden) > MOST_FED and fed(strip) < fed(golden) else golden
+def _cost(model: Model, picture: NDArray[np.uint8]) -> int:
+    """Count the pixels that the network sees of a picture by the model's procedure."""
+    views = plan(model.procedure, model.input.shape[1:], (picture.shape[0], picture.shape[1]))
+    return sum(prod(view.canvas) for view in views)
 
 
 def prove(
@@ -128,10 +141,7 @@ def prove(
         VerificationError: one of them differs by more than `LIMITS`.
         BackendMissing: no runtime for a format is installed.
     """
-    # Labels cannot be resized, so a graph that outputs them must be fed the picture at its own size.
-    is_labels = model.output.name == "labels"
-    picture = golden_picture(model.input.shape[1:]) if is_labels else golden_picture()
-    procedure = _procedure(model, recognised.architecture)
+    picture, procedure = _fed(model, recognised.architecture)
     job = Job([picture], model, procedure=procedure)
     ((call,), ((view,),)) = job.calls, job.views
     batch = job.batch(call)
@@ -173,22 +183,21 @@ def _record(facts: RuntimeFacts, model: Model, worst: float, agreement: float) -
     )
 
 
-def _procedure(model: Model, architecture: Architecture) -> Procedure:
-    """Choose how the photograph is fed to both, in one view; the module's docstring says why."""
-    theirs = model.procedure.resize
-    free = model.input.shape[1:] == (None, None)
-    if theirs is None or not free or model.precision == "fp16":
-        return model.procedure
-    own = golden_picture().shape[:2]
-    widest = max(ATROUS) if isinstance(architecture.head, DeepLab | Aspp) else 0
-    side = widest * architecture.logits_stride + 13
-    enough = None if side <= min(own) else Resize("short_side", side, align_corners=False)
-    needed = own if enough is None else resized(enough, own)
-    return (
-        Procedure("whole", enough)
-        if prod(needed) < prod(resized(theirs, own))
-        else model.procedure
-    )
+def _fed(model: Model, architecture: Architecture) -> tuple[NDArray[np.uint8], Procedure]:
+    """Choose the picture and how it is fed to both, in one view; the module's docstring says why."""
+    procedure, shape = model.procedure, model.input.shape[1:]
+    golden = golden_picture()
+    if shape != (None, None):
+        # Labels cannot be resized, so a graph that outputs them must be fed the picture at its own size.
+        return golden_picture(shape) if model.output.name == "labels" else golden, procedure
+    if model.precision == "fp16" and procedure.resize is not None:
+        return golden, procedure
+    if isinstance(architecture.head, DeepLab | Aspp):
+        side = max(ATROUS) * architecture.logits_stride + 13
+        return _middle((side, side + 38)), _OWN_SIZE
+    if procedure.resize is None or _cost(model, golden) >= golden[..., 0].size:
+        return golden, _OWN_SIZE
+    return golden, procedure
 
 
 def joined(records: Sequence[Verification]) -> Verification:
