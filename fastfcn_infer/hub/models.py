@@ -64,6 +64,15 @@ def find_model(
     return _convert(checkpoint, known, cache)
 
 
+def find_entry(model: str) -> catalogue.Entry | None:
+    """Find what the catalogue says of a name; None for a path, an artifact on the Hub, and the embedded model.
+
+    Raises:
+        ArtifactError: it is none of these, and no name of the catalogue; the message has similar ones.
+    """
+    return None if _is_artifact(model) else catalogue.find(model)
+
+
 def refuse_checkpoint_options(model: str, conversion: Conversion) -> None:
     """Refuse what says how a checkpoint is converted, of an artifact, which was converted already.
 

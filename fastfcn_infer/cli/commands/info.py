@@ -1,13 +1,16 @@
-"""``fastfcn info``: describe an artifact or a checkpoint."""
+"""``fastfcn info``: describe an artifact, a checkpoint or a model of the catalogue."""
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_quiet_argument
 
-SUMMARY = "Describe an artifact or a checkpoint"
+if TYPE_CHECKING:
+    from fastfcn_infer.hub.catalogue import Entry
+
+SUMMARY = "Describe an artifact, a checkpoint or a published model"
 SHOWN = 20  # names of classes; --json has them all
 
 
@@ -34,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the description; every file of an artifact is checked first."""
+    """Print the description; every file of an artifact is checked first. Nothing of the catalogue is downloaded."""
     from pathlib import Path
 
     from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, describe_checkpoint
-    from fastfcn_infer.hub.models import find_artifact, refuse_checkpoint_options
+    from fastfcn_infer.hub.models import find_artifact, find_entry, refuse_checkpoint_options
     from fastfcn_infer.system import record
 
     path = Path(arguments.model)
@@ -46,6 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
     if path.name.lower().endswith(SUFFIXES) and not path.is_dir():
         description = describe_checkpoint(path, conversion)
         _print(record.to_data(description), as_json=arguments.json)
+        return exit_codes.FINE
+    entry = find_entry(arguments.model)
+    if entry is not None:
+        _refuse_stated(arguments, entry)
+        get = "downloaded when first used" if entry.url else f"by hand, from {entry.page}"
+        facts = record.to_data(entry) | {"file": get}
+        if not arguments.json:
+            facts = {name: value for name, value in facts.items() if value is not None}
+        _print(facts, as_json=arguments.json)
         return exit_codes.FINE
     cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
     artifact = find_artifact(arguments.model, cache, local_files_only=arguments.offline)
@@ -59,6 +71,15 @@ def run(arguments: argparse.Namespace) -> int:
             model["trained_on"] = [_trained(entry) for entry in model["trained_on"]]
     _print(data, as_json=arguments.json)
     return exit_codes.FINE
+
+
+def _refuse_stated(arguments: argparse.Namespace, entry: "Entry") -> None:
+    """Refuse to say of a published checkpoint what the catalogue states."""
+    if arguments.dialect is not None or arguments.output_stride is not None:
+        raise ValueError(
+            f"--dialect and --output-stride are for the file of a checkpoint; {entry.name} is described "
+            f"by the catalogue: dialect {entry.dialect}, output stride {entry.output_stride}"
+        )
 
 
 def _short(names: list[str]) -> str:

@@ -7,6 +7,7 @@ from command_line import EMBEDDED
 from exports import save_checkpoint, tensors_of
 from fastfcn_infer.artifact.manifest import read_manifest, read_model
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.hub.catalogue import entries
 from fastfcn_infer.system.install import install
 from models import tiny_artifact, tiny_model
 
@@ -72,6 +73,35 @@ def test_a_checkpoint_is_described_and_nothing_is_written(
     assert (code, err) == (0, "")
     assert "paddleseg" in out
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_published_model_is_described_without_a_download(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for entry in entries():
+        code, out, err = info(capsys, entry.name, "--json")
+        assert (code, err) == (0, "")
+        told = json.loads(out)
+        assert (told["name"], told["dialect"]) == (entry.name, entry.dialect)
+        assert told["file"].startswith("downloaded" if entry.url else "by hand, from https://")
+        assert told["figures"] == entry.figures
+    code, out, _ = info(capsys, "fastfcn-resnet50-ade20k")
+    assert code == 0
+    assert "mIoU" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_nearly_published_is_answered_with_those_that_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = info(capsys, "fastfcn-resnet50-ade")
+    assert code == 6
+    assert "Did you mean 'fastfcn-resnet50-ade20k'" in err
+    code, _, err = info(capsys, "fastfcn-resnet50-ade20k", "--output-stride", "32")
+    assert code == 2
+    assert "output stride 8" in err
 
 
 @pytest.mark.parametrize("name", ["gone", "gone.onnx", "gone.pth", "empty", "text.pth"])
