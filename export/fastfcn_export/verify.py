@@ -55,7 +55,7 @@ from fastfcn_infer.system.machine import cpu_budget
 Array = NDArray[Any]
 
 WIDTH = 320  # pixels of the golden picture, unless the graph's shape is smaller
-CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced, or cut for the self-test"
+CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced or cut"
 STRIP = (96, 640)  # pixels, height and width, of the middle of the photograph
 MOST_FED = 400_000  # pixels that a network sees of the golden picture, if it sees fewer of a strip
 _OWN_SIZE = Procedure("whole")
