@@ -13,7 +13,7 @@ from fastfcn_infer.system import record
 from fastfcn_infer.system.progress import no_progress
 from fastfcn_training.cli.arguments import Request, make_parser, read_request
 from fastfcn_training.errors import TrainingError
-from fastfcn_training.paddle_setup import launch
+from fastfcn_training.paddle_setup import launch, start
 
 if TYPE_CHECKING:
     from fastfcn_training.train import Outcome
@@ -55,6 +55,7 @@ def _align(words: Sequence[str]) -> int:
 
 
 def _run(request: Request, *, as_json: bool) -> int:
+    start.need("safetensors")  # of what is imported next
     # Imported late, so that --help and --version are quick.
     from fastfcn_training import train
 

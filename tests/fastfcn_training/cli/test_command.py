@@ -73,9 +73,9 @@ def trained(data: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
     return data / "run", fastfcn_train(*words, "--export", data / "artifact", "--json")
 
 
-def without_paddle(folder: Path) -> dict[str, str]:
-    """An environment in which Paddle is not installed."""
-    (folder / "paddle.py").write_text("raise ImportError('no Paddle', name='paddle')")
+def without_paddle(folder: Path, name: str = "paddle") -> dict[str, str]:
+    """An environment in which Paddle, or another package, is not installed."""
+    (folder / f"{name}.py").write_text(f"raise ModuleNotFoundError('no {name}', name='{name}')")
     rooms = (folder, ROOT, ROOT / "export", ROOT / "training")
     return {"PYTHONPATH": os.pathsep.join(map(str, rooms))}
 
@@ -260,11 +260,20 @@ def test_given_weights_are_the_initial_weights(
     assert np.abs(after - before).max() < 1e-9
 
 
-def test_without_paddle_the_line_that_installs_it_is_printed(data: Path, tmp_path: Path) -> None:
-    words = ("--recipe", written(tmp_path, CAMVID), "--root", data, "-o", tmp_path / "run")
-    said = fastfcn_train(*words, **without_paddle(tmp_path))
+@pytest.mark.parametrize("package", ["paddle", "safetensors"])
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_without_a_package_the_line_that_installs_it_is_printed(
+    data: Path, tmp_path: Path, package: str, more: tuple[str, ...]
+) -> None:
+    words = ("--recipe", written(tmp_path, CAMVID), "--root", data, "-o", tmp_path / "run", *more)
+    said = fastfcn_train(*words, **without_paddle(tmp_path, package))
+    if package == "paddle" and more:
+        assert said.returncode == 0  # planning needs none
+        return
     assert said.returncode == 5
-    assert install("training") in said.stderr
+    (line,) = said.stderr.splitlines()
+    assert f"needs the package {package!r}" in line
+    assert install("training") in line
     assert not (tmp_path / "run").exists()
 
 
