@@ -63,8 +63,16 @@ class TorchNetwork:
         full = self.full_logits(batch)
         return np.asarray(full.argmax(1).numpy())
 
+    def to(self, device: str, dtype: Any) -> None:
+        """Move the weights to a device, in another precision."""
+        self._ops.to(device, dtype)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Compute the logits of a tensor, on its device and in its precision."""
+        return fastfcn(self._ops, self._architecture, image)
+
     def _forward(self, batch: NDArray[np.float32]) -> Tensor:
-        return fastfcn(self._ops, self._architecture, self._tensor(batch))
+        return self.forward(self._tensor(batch))
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(array))
@@ -76,6 +84,10 @@ class TorchOps:
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         self._weights = weights
+
+    def to(self, device: str, dtype: Any) -> None:
+        """Move the weights to a device, in another precision."""
+        self._weights = {name: each.to(device, dtype) for name, each in self._weights.items()}
 
     def conv_norm(
         self,
