@@ -91,6 +91,31 @@ def test_the_version_is_the_package_s(capsys: Captured) -> None:
     assert capsys.readouterr().out == f"fastfcn-export {__version__}\n"
 
 
+def test_quiet_prints_no_stages(checkpoint: str, out: str, capsys: Captured) -> None:
+    assert main([checkpoint, "-o", out, "--verify", "off", "--quiet"]) == 0
+    said, progress = capsys.readouterr()
+    assert "artifact " in said
+    assert " s  " not in progress
+
+
+def test_ctrl_c_says_at_which_stage_and_that_nothing_was_written(
+    checkpoint: str, out: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fastfcn_export.convert.seal", interrupted)
+        assert main([checkpoint, "-o", out, "--verify", "off", "--quiet"]) == 130
+        err = capsys.readouterr().err
+        assert err.endswith(f"interrupted: stopped at the stage 'seal'; {out} was not written\n")
+        assert [path.name for path in Path(out).parent.iterdir() if "partial" in path.name] == []
+    assert main([checkpoint, "-o", out, "--verify", "off", "--quiet"]) == 0
+    monkeypatch.setattr("fastfcn_export.convert.seal", interrupted)
+    assert main([checkpoint, "-o", out, "--verify", "off", "--force"]) == 130
+    assert "is what it was before" in capsys.readouterr().err
+
+
 def test_json_prints_the_manifest_and_nothing_else(
     checkpoint: str, out: str, capsys: Captured
 ) -> None:

@@ -129,8 +129,9 @@ def test_a_finished_training_is_resumed_to_the_same_end(
 ) -> None:
     run, _ = trained
     before = (run / "model.safetensors").read_bytes()
-    said = fastfcn_train("--resume", run, "--root", data)
+    said = fastfcn_train("--resume", run, "--root", data, "--quiet")
     assert said.returncode == 0, said.stderr
+    assert said.stderr == ""
     assert f"next: fastfcn-export {run / 'best.safetensors'} -o {run / 'artifact'}" in said.stdout
     assert (run / "model.safetensors").read_bytes() == before
 
@@ -265,7 +266,8 @@ def test_given_weights_are_the_initial_weights(
 def test_without_a_package_the_line_that_installs_it_is_printed(
     data: Path, tmp_path: Path, package: str, more: tuple[str, ...]
 ) -> None:
-    words = ("--recipe", written(tmp_path, CAMVID), "--root", data, "-o", tmp_path / "run", *more)
+    recipe = written(tmp_path, CAMVID)
+    words: list[str | Path] = ["--recipe", recipe, "--root", data, "-o", tmp_path / "run", *more]
     said = fastfcn_train(*words, **without_paddle(tmp_path, package))
     if package == "paddle" and more:
         assert said.returncode == 0  # planning needs none
