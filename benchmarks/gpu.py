@@ -68,15 +68,14 @@ def run_part(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
             command, capture_output=True, text=True, timeout=part.seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
-        said = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
         late = f"stopped after {part.seconds:.0f} s"
-        lines = said.splitlines()
+        lines = (error.stdout or b"").splitlines()
         return {"error": late} if not lines else {**json.loads(lines[-1]), "note": late}
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
+    written = done.stdout.splitlines()
+    if done.returncode or not written:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
         return {"error": "".join(reason) or f"exit code {done.returncode}"}
-    found: dict[str, Any] = json.loads(lines[-1])
+    found: dict[str, Any] = json.loads(written[-1])
     return {**found, "seconds": round(time.perf_counter() - began, 1)}
 
 

@@ -128,8 +128,7 @@ class Noted:
 class BackendFile(Protocol):
     """What a file of `backends/` offers.
 
-    It may also offer ``PROFILE``, a `cost.RuntimeProfile` that was measured on processors (see
-    `profile_of`), and two functions without arguments: ``load()`` imports the runtime, needed where
+    It may also offer ``PROFILE``, a `cost.RuntimeProfile` (see `profile_of`), and two functions without arguments: ``load()`` imports the runtime, needed where
     the import has to be prepared, and ``providers()`` lists what the installed runtime can compute
     with, by the runtime's own names. Any thread may call each function of the file at any time.
     """
@@ -180,8 +179,7 @@ def format_of(name: str) -> str:
 def profile_of(facts: RuntimeFacts) -> RuntimeProfile:
     """Say what a runtime takes for a call of the network, and how many views are best in one.
 
-    The figures were measured on processors; for other devices, and for a runtime that states none, the
-    largest of all runtimes are returned.
+    Figures are of processors; other devices, and a runtime that states none, get the largest of all.
     """
     if facts.device != "cpu" or facts.backend not in registry.names(_PACKAGE):
         return RuntimeProfile()
@@ -246,8 +244,7 @@ def open_backend(
     Raises:
         BackendMissing: the runtime is not installed, or cannot be imported; says what to install.
         DeviceUnavailable: the device is not available; `UnknownDevice` if there is no such device.
-        ArtifactError: the artifact does not hold the format that the runtime reads, or a file of
-            the graph was changed since it was checked.
+        ArtifactError: the artifact lacks the format that the runtime reads, or a file was changed meanwhile.
         GraphRefused: no runtime that was tried takes the graph; names others that may.
         BackendError: the runtime failed; `UnknownBackend` if there is no such backend.
         ValueError: `threads` is less than 1, or the artifact is of another precision.
