@@ -15,6 +15,7 @@ from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
 from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
+from fastfcn_infer.inference.multiband import read_pixels, visible
 from fastfcn_infer.inference.pipeline import Network, segment
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.smoothing import Smoothed
@@ -22,7 +23,7 @@ from fastfcn_infer.inference.stream.source import item_of
 from fastfcn_infer.inference.stream.stream import Decoded
 from fastfcn_infer.inference.stream.streaming import Streaming
 from fastfcn_infer.inference.views import Size, check_size
-from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource, read_picture
+from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource
 from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_backend
 from fastfcn_infer.runtime.pace import Planner
 from fastfcn_infer.runtime.precision import Precision, check_precision, precision_to_export
@@ -173,8 +174,8 @@ class Segmenter(Streaming):
         are worse without an error. Files and PIL images know their own order.
 
         Args:
-            picture: path, bytes, open file, PIL image, or array (H, W, 3), (H, W, 4) or (H, W);
-                see `picture.read.read_picture`.
+            picture: path, bytes, open file, PIL image, or array (H, W, 3), (H, W, 4) or (H, W), or of as
+                many bands as the model takes; see `read_picture` and `multiband.read_pixels`.
             procedure: how it becomes labels, for this picture; None: as the segmenter was opened.
             color: order of an array's channels.
             depth: bits, 8 to 16, that a picture of 16 bits uses, such as 12 of many cameras and
@@ -189,7 +190,7 @@ class Segmenter(Streaming):
         chosen = self._chosen(procedure)
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
-            pixels = read_picture(picture, color=color, depth=depth, max_pixels=max_pixels)
+            pixels = read_pixels(picture, self.model.input, color, depth, max_pixels)
         decoded = Decoded(item_of(picture), pixels, timings["decode"])
         return self._label([decoded], chosen, depth, self._backend)[0]
 
@@ -234,7 +235,7 @@ class Segmenter(Streaming):
                 labels,
                 self._names,
                 self._colors,
-                picture.pixels,
+                visible(picture.pixels),
                 {"decode": picture.seconds, **shares},
                 provenance,
                 picture.item.source,

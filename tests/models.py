@@ -26,13 +26,19 @@ STRIDE = 8
 
 
 def tiny_model(
-    classes: int = 3, *, name: str = "tiny", input_name: Literal["image", "pixels"] = "image"
+    classes: int = 3,
+    *,
+    name: str = "tiny",
+    input_name: Literal["image", "pixels"] = "image",
+    channels: int = 3,
+    white: float | None = None,
 ) -> Model:
     """Describe a network that looks at every eighth pixel of each row and column."""
+    half = (0.5,) * channels
     return Model(
         name=name,
         classes=tuple(ClassInfo(f"class {i}", (i % 256, 128, 255)) for i in range(classes)),
-        input=Input(input_name, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        input=Input(input_name, half, half, half, white=white),
         output=Output("logits", STRIDE),
         align_corners=False,
         precision="fp32",
@@ -41,20 +47,22 @@ def tiny_model(
     )
 
 
-def tiny_weights(classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights (C, 3) and bias (C,) of the only layer."""
+def tiny_weights(
+    classes: int, channels: int = 3
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights (C, channels) and bias (C,) of the only layer."""
     random = np.random.default_rng(classes)
     return (
-        random.normal(size=(classes, 3)).astype(np.float32),
+        random.normal(size=(classes, channels)).astype(np.float32),
         random.normal(size=classes).astype(np.float32),
     )
 
 
 def tiny_output(batch: NDArray[np.generic], classes: int) -> NDArray[np.float32]:
-    """Logits that the graph of `tiny_onnx` must give for an (N, 3, H, W) or (N, H, W, 3) batch."""
+    """Logits that the graph of `tiny_onnx` must give for an (N, channels, H, W) or (N, H, W, 3) batch."""
     if batch.dtype == np.uint8:
         batch = batch.transpose(0, 3, 1, 2)
-    weights, bias = tiny_weights(classes)
+    weights, bias = tiny_weights(classes, batch.shape[1])
     seen = batch[:, :, ::STRIDE, ::STRIDE].astype(np.float64)
     logits = np.einsum("kc,nchw->nkhw", weights, seen) + bias[:, None, None]
     return np.asarray(logits, np.float32)
@@ -62,10 +70,10 @@ def tiny_output(batch: NDArray[np.generic], classes: int) -> NDArray[np.float32]
 
 def tiny_onnx(path: Path, model: Model, *, described: bool = True) -> None:
     """Write the network that `tiny_model` describes."""
-    classes = len(model.classes)
-    weights, bias = tiny_weights(classes)
+    classes, channels = len(model.classes), model.input.channels
+    weights, bias = tiny_weights(classes, channels)
     nodes, fed = [], str(model.input.name)
-    shape, kind = ["N", 3, "H", "W"], TensorProto.FLOAT
+    shape, kind = ["N", channels, "H", "W"], TensorProto.FLOAT
     if model.input.name == "pixels":
         shape, kind, fed = ["N", "H", "W", 3], TensorProto.UINT8, "cast"
         nodes = [

@@ -167,16 +167,22 @@ def _add_changes(parser: Parser) -> None:
         "it is not run",
     )
     add(
+        "--bands",
+        type=int,
+        metavar="N",
+        help="Number of bands of the pictures; only checked: the weights of the first convolution say it themselves",
+    )
+    add(
         "--mean",
-        type=_triple,
+        type=_numbers,
         metavar="M,M,M",
-        help="Mean of the normalisation, in the order of the channels",
+        help="Mean of the normalisation, a value for each band, in the order of the channels",
     )
     add(
         "--std",
-        type=_triple,
+        type=_numbers,
         metavar="S,S,S",
-        help="Standard deviation of the normalisation, in the order of the channels",
+        help="Standard deviation of the normalisation, a value for each band, in the order of the channels",
     )
     add(
         "--pixel-range",
@@ -185,9 +191,16 @@ def _add_changes(parser: Parser) -> None:
         help="Unit of --mean and --std: 1 if pixels are divided by 255 first, 255 if not (default: 1)",
     )
     add(
+        "--white",
+        type=float,
+        metavar="VALUE",
+        help="Stored value that pixels are divided by before they are normalised, for other than three bands: such as "
+        "10000, or 1 if mean and deviation are those of stored values (default: 255, 65535 or 1, by the type)",
+    )
+    add(
         "--channel-order",
         choices=("rgb", "bgr"),
-        help="Order of the channels that the network was trained with (default: rgb)",
+        help="Order of the three channels that the network was trained with (default: rgb)",
     )
     add(
         "--resize",
@@ -197,14 +210,13 @@ def _add_changes(parser: Parser) -> None:
     )
 
 
-def _triple(text: str) -> tuple[float, float, float]:
+def _numbers(text: str) -> tuple[float, ...]:
     try:
-        first, second, third = (float(word) for word in text.split(","))
+        return tuple(float(word) for word in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not three numbers separated by commas, such as 0.485,0.456,0.406"
+            f"{text!r} is not numbers separated by commas, such as 0.485,0.456,0.406"
         ) from None
-    return first, second, third
 
 
 def _threshold(text: str) -> float:
@@ -239,9 +251,11 @@ def _run(given: argparse.Namespace) -> int:
         weights_key=given.weights_key,
         use_ema=given.use_ema,
         threshold=given.threshold,
+        bands=given.bands,
         mean=given.mean,
         std=given.std,
         pixel_range=given.pixel_range,
+        white=given.white,
         channel_order=given.channel_order,
         resize=given.resize,
         from_config=given.from_config,

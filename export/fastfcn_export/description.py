@@ -147,6 +147,7 @@ def model_of(
             conventions.std,
             conventions.padding,
             request.options.shape,
+            conventions.white,
         ),
         output=Output(request.output, stride, request.threshold),
         align_corners=conventions.align_corners,

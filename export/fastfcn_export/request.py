@@ -33,9 +33,11 @@ class ExportOptions(TypedDict, total=False):
     weights_key: str | None
     use_ema: bool
     threshold: float | None
-    mean: tuple[float, float, float] | None
-    std: tuple[float, float, float] | None
+    bands: int | None
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
     pixel_range: float | None
+    white: float | None
     channel_order: Literal["rgb", "bgr"] | None
     resize: str | Resize | None
     opset: int
@@ -65,12 +67,15 @@ class Request:
         use_ema: take the moving average of the weights.
         threshold: of a network with one logit: pixels whose sigmoid is larger are of its class, all others
             background; None: the network has a logit for every class.
-        mean: of the normalisation, in the order of the channels; None: the dialect's.
-        std: of the normalisation, in the order of the channels; None: the dialect's.
+        bands: of the pictures, as the user knows them; None: as many as the first convolution takes.
+        mean: of the normalisation, in the order of the channels; None: the dialect's, for three channels.
+        std: of the normalisation, in the order of the channels; None: the dialect's, for three channels.
         pixel_range: unit of `mean` and `std`: 1 if pixels are divided by 255 first, else 255; None: 1.
+        white: for other than three channels: the stored value that is divided to 1 before pixels are normalised;
+            None: 255, 65535 or 1.0, by the type of the picture.
         channel_order: that the network was trained with; None: RGB.
         resize: how pictures are sized, such as "short_side:512" or "none"; None: as the dialect's authors do.
-        from_config: a PaddleSeg YAML or an mmsegmentation configuration, from which the six above are read
+        from_config: a PaddleSeg YAML or an mmsegmentation configuration, from which the eight above are read
             where they are None; it is not run.
         source: who says these, for the manifest.
 
@@ -91,9 +96,11 @@ class Request:
     weights_key: str | None = None
     use_ema: bool = False
     threshold: float | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    bands: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     pixel_range: float | None = None
+    white: float | None = None
     channel_order: Literal["rgb", "bgr"] | None = None
     resize: str | Resize | None = None
     from_config: PathLike | None = None

@@ -42,10 +42,11 @@ from fastfcn_export.network.architecture import Architecture, Aspp, DeepLab
 from fastfcn_export.network.heads import ATROUS
 from fastfcn_export.target.targets import reference
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
-from fastfcn_infer.artifact.manifest import Input, Model, Verification
+from fastfcn_infer.artifact.manifest import RGB, Input, Model, Verification
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import VerificationError
 from fastfcn_infer.inference.merge import merge
+from fastfcn_infer.inference.multiband import read_pixels, with_channels_of
 from fastfcn_infer.inference.pipeline import Job, segment
 from fastfcn_infer.inference.views import View, plan
 from fastfcn_infer.picture.read import read_picture
@@ -56,6 +57,7 @@ Array = NDArray[Any]
 
 WIDTH = 320  # pixels of the golden picture, unless the graph's shape is smaller
 CREDIT = "china.jpg by danielbuechele (Flickr), CC BY 2.0, reduced or cut"
+CREDIT_BANDS = f"{CREDIT}; its channels, and shifted copies of them, as bands"
 STRIP = (96, 640)  # pixels, height and width, of the middle of the photograph
 MOST_FED = 400_000  # pixels that a network sees of the golden picture, if it sees fewer of a strip
 _OWN_SIZE = Procedure("whole")
@@ -73,7 +75,7 @@ class Proof:
     """
 
     record: Verification
-    picture: NDArray[np.uint8]  # (H, W, 3) RGB
+    picture: Array  # (H, W, channels); three are uint8 RGB
     labels: Array  # (H, W)
 
 
@@ -141,8 +143,9 @@ def prove(
         VerificationError: one of them differs by more than `LIMITS`.
         BackendMissing: no runtime for a format is installed.
     """
-    picture, procedure = _fed(model, recognised.architecture)
-    job = Job([picture], model, procedure=procedure)
+    photograph, procedure = _fed(model, recognised.architecture)
+    picture = with_channels_of(photograph, model.input)
+    job = Job([read_pixels(picture, model.input)], model, procedure=procedure)
     ((call,), ((view,),)) = job.calls, job.views
     batch = job.batch(call)
     shown, kept = picture, None
@@ -154,8 +157,8 @@ def prove(
         try:
             outputs.append((backend.run(batch)[:1], backend.facts))
             if procedure != model.procedure and kept is None:
-                shown = self_test_picture(model)
-                kept = segment([shown], model, backend)[0]
+                shown = with_channels_of(self_test_picture(model), model.input)
+                kept = segment([read_pixels(shown, model.input)], model, backend)[0]
         finally:
             backend.close()
     expected = _expected(batch[:1], model, recognised)
@@ -174,7 +177,7 @@ def _record(facts: RuntimeFacts, model: Model, worst: float, agreement: float) -
     return Verification(
         reference="NumPy, unfused, float32",
         runtime=f"{facts.backend} ({facts.provider})",
-        picture=CREDIT,
+        picture=CREDIT if model.input.channels == RGB else CREDIT_BANDS,
         worst_difference=worst,
         allowed_difference=LIMITS[model.precision][0],
         label_agreement=agreement,

@@ -24,6 +24,7 @@ from fastfcn_infer.system.record import to_json
 
 FORMATS: Mapping[str, str] = {"onnx": "model.onnx", "paddle": "paddle/inference.json"}
 GOLDEN_PICTURE = "golden/input.png"
+GOLDEN_BANDS = "golden/input.npy"  # in its place, where a picture has other than three channels
 GOLDEN_LABELS = "golden/labels.png"
 
 _ATTEMPTS = 3  # readings, while other processes replace the folder

@@ -1,6 +1,8 @@
 """The self-test that every verified artifact carries: a picture and its exact labels."""
 
+import io
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact.artifact import GOLDEN_BANDS as BANDS
 from fastfcn_infer.artifact.artifact import GOLDEN_LABELS as LABELS
 from fastfcn_infer.artifact.artifact import GOLDEN_PICTURE as PICTURE
 from fastfcn_infer.artifact.artifact import Artifact
-from fastfcn_infer.artifact.manifest import Verification
+from fastfcn_infer.artifact.manifest import RGB, Verification
 from fastfcn_infer.errors import ArtifactError, ImageError
 from fastfcn_infer.picture.header import read_header
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, read_picture
+from fastfcn_infer.system.excerpt import printable
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Golden:
     """The golden picture and its labels."""
 
     record: Verification
-    picture: NDArray[np.uint8]  # (H, W, 3) RGB
+    picture: NDArray[Any]  # (H, W, 3) RGB uint8; or (H, W, channels), as a user would pass it
     labels: NDArray[Any]  # (H, W), exact: the reference's
 
 
@@ -39,16 +43,20 @@ class Replay:
         return self.agreement >= self.required
 
 
-def write_golden(folder: Path, picture: NDArray[np.uint8], labels: NDArray[Any]) -> None:
+def write_golden(folder: Path, picture: NDArray[Any], labels: NDArray[Any]) -> None:
     """Store the self-test of an artifact that is being made.
 
     Args:
         folder: of the artifact.
-        picture: (H, W, 3) uint8, RGB.
+        picture: (H, W, 3) uint8, RGB, stored as PNG; or (H, W, channels), of any type, as an array of NumPy.
         labels: (H, W) uint8 or uint16; stored as a grey picture, the grey being the label.
     """
     (folder / PICTURE).parent.mkdir()
-    (folder / PICTURE).write_bytes(_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)))
+    if picture.shape[2] == RGB:
+        (folder / PICTURE).write_bytes(_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)))
+    else:
+        with (folder / BANDS).open("wb") as file:
+            np.save(file, picture, allow_pickle=False)
     (folder / LABELS).write_bytes(_png(labels))
 
 
@@ -62,7 +70,11 @@ def compare(golden: Golden, found: NDArray[Any]) -> Replay:
 def carries_golden(artifact: Artifact) -> bool:
     """Tell whether an artifact has a self-test: a lone ``.onnx`` and ``--verify off`` have none."""
     record = None if artifact.manifest is None else artifact.manifest.verification
-    return record is not None and {PICTURE, LABELS} <= set(artifact.files)
+    return record is not None and {_picture_file(artifact), LABELS} <= set(artifact.files)
+
+
+def _picture_file(artifact: Artifact) -> str:
+    return PICTURE if artifact.model.input.channels == RGB else BANDS
 
 
 def read_golden(artifact: Artifact) -> Golden:
@@ -80,7 +92,9 @@ def read_golden(artifact: Artifact) -> Golden:
             "again, with verification, for a self-test."
         )
     try:
-        picture = read_picture(artifact.read(PICTURE))
+        data = artifact.read(_picture_file(artifact))
+        rgb = artifact.model.input.channels == RGB
+        picture = read_picture(data) if rgb else _array(data, artifact.model.input.channels)
     except ImageError as error:
         raise ArtifactError(f"The golden picture cannot be read: {error}") from error
     labels = _labels(artifact.read(LABELS))
@@ -90,6 +104,29 @@ def read_golden(artifact: Artifact) -> Golden:
             f"{DEFAULT_MAX_PIXELS:,} pixels."
         )
     return Golden(record, picture, labels)
+
+
+def _array(data: bytes, channels: int) -> NDArray[Any]:
+    """Read an array (H, W, channels) from a file of NumPy, without any trust in it.
+
+    Raises:
+        ImageError: it is no such array.
+    """
+    file = io.BytesIO(data)
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("its version is not 1.0")
+        shape, by_columns, kind = np.lib.format.read_array_header_1_0(file)
+        # Before anything is made of it: a header of a few bytes may describe any size.
+        rest = data[file.tell() :]
+        if len(shape) != 3 or shape[2] != channels or by_columns or kind.kind not in "uif":
+            raise ValueError(f"it is an array of {kind} {shape}")
+        if len(rest) != prod(shape) * kind.itemsize or not rest:
+            raise ValueError(f"it has {len(rest)} bytes for an array of {kind} {shape}")
+    except (ValueError, SyntaxError, TypeError) as error:
+        what = printable(str(error), 300)
+        raise ImageError(f"an array (H, W, {channels}) was expected, but {what}") from error
+    return np.frombuffer(rest, kind).reshape(shape)
 
 
 def _labels(data: bytes) -> NDArray[Any] | None:

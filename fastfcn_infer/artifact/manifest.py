@@ -22,10 +22,12 @@ FORMAT_VERSION = 1
 NAME = "manifest.json"
 MOST_CLASSES = 65535  # a label has 16 bits at most
 LONGEST_NAME = 256  # characters; arrays of names are as wide as the longest
+RGB = 3  # channels of a picture in colours
+MOST_CHANNELS = 512
 
 _LARGEST_VALUE = 1e30  # of pixels in float32, with room for the arithmetic
 
-Triple = tuple[float, float, float]
+Values = tuple[float, ...]  # one for each channel
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,24 @@ class ClassInfo:
 class Input:
     """The input of the graph.
 
-    ``image`` is float32 (N, 3, H, W), RGB, ``(pixel / 255 - mean) / std``;
+    ``image`` is float32 (N, channels, H, W), ``(value / white - mean) / std``; three channels are RGB.
     ``pixels`` is uint8 (N, H, W, 3), RGB, and the graph normalises.
+
+    `mean`, `std` and `padding`, the colour that pictures are padded with, have a value for each channel, on
+    the scale 0..1 from black to white. `white` is the stored value that is 1 on that scale; null: 255 in
+    8 bits, 65535 in 16, and 1 in floats, which have to be in 0..1 then.
     """
 
     name: Literal["image", "pixels"]
-    mean: Triple  # RGB, on the scale 0..1
-    std: Triple  # RGB, on the scale 0..1
-    padding: Triple  # RGB, on the scale 0..1: the colour that pictures are padded with
+    mean: Values
+    std: Values
+    padding: Values
     shape: tuple[int | None, int | None, int | None] = (None, None, None)  # N, H, W; null: free
+    white: float | None = field(default=None, metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Check that pixels and padding can be normalised, and that the batch fits into memory."""
+        refuse(self._faults_of_channels())
         faults = []
         if not all(value > 0 for value in self.std):
             faults.append(f"std {self.std} must be positive")
@@ -77,6 +85,27 @@ class Input:
             faults += self._too_large()
         refuse(faults)
 
+    @property
+    def channels(self) -> int:
+        """How many channels pictures have: bands, as those of satellites are called."""
+        return len(self.mean)
+
+    def _faults_of_channels(self) -> list[str]:
+        counts = (len(self.mean), len(self.std), len(self.padding))
+        if len(set(counts)) > 1 or not 1 <= counts[0] <= MOST_CHANNELS:
+            return [
+                f"mean, std and padding have {counts[0]}, {counts[1]} and {counts[2]} values; one for each of 1 to "
+                f"{MOST_CHANNELS} channels was expected"
+            ]
+        faults = []
+        if self.name == "pixels" and self.channels != RGB:
+            faults.append(f"the input 'pixels' is of {RGB} channels, found {self.channels}")
+        if self.white is not None and self.channels == RGB:
+            faults.append(f"white {self.white} is for pictures of other than {RGB} channels")
+        if self.white is not None and not 0 < self.white < _LARGEST_VALUE:
+            faults.append(f"white {self.white} must be positive")
+        return faults
+
     def _normalised(self) -> list[float]:
         """Return the scale and the shift of each channel, and its padding before and after."""
         values = []
@@ -91,7 +120,9 @@ class Input:
         try:
             limits.check_picture(size, size, "fed as")
             if height is not None and width is not None:
-                limits.check_array((count or 1, 3, *size), 4, "The input of the network")
+                limits.check_array(
+                    (count or 1, self.channels, *size), 4, "The input of the network"
+                )
         except ImageError:
             return [
                 f"shape {self.shape} is larger than memory allows; see --shape of the exporter"

@@ -11,17 +11,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.benchmark.environment import environment
 from fastfcn_infer.benchmark.report import Report, Row
 from fastfcn_infer.benchmark.timing import OtherLoad, take_turns, timing
 from fastfcn_infer.errors import BackendError
+from fastfcn_infer.inference.multiband import read_pixels, with_channels_of
 from fastfcn_infer.inference.pipeline import STAGES, segment
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.inference.views import Size, plan
@@ -37,7 +40,7 @@ STARTING_LIMIT = 600  # seconds for the process of a cold start
 
 _MEASURED_AT = 480 * 480  # pixels; the size that a manifest states its multiply-adds for
 
-Picture = NDArray[np.uint8]
+Picture = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Candidate:
             )
 
     def run(self, pictures: Sequence[Picture]) -> dict[str, float]:
-        """Label decoded pictures of one size.
+        """Label pictures of one size, as `photograph` gives them.
 
         Returns:
             Seconds of each of `STAGES`, and of all of them as ``total``.
@@ -104,8 +107,9 @@ class Candidate:
         if len(pictures) == 1:
             taken |= self.predictor.predict(pictures[0]).timings
         else:
+            given = self.predictor.model.input
             segment(
-                pictures,
+                [read_pixels(picture, given) for picture in pictures],
                 self.predictor.model,
                 self._backend,
                 procedure=self.predictor.procedure,
@@ -146,10 +150,16 @@ class Candidate:
         return cold_start(asked)
 
 
-def photograph(size: Size) -> Picture:
-    """Return the bundled photograph (H, W, 3), RGB, resized to a size (height, width)."""
+def photograph(size: Size, given: Input | None = None) -> Picture:
+    """Return the bundled photograph, (H, W, 3) RGB or with as many channels as a model takes.
+
+    Args:
+        size: height and width that it is resized to.
+        given: the input of the model; None: of three channels.
+    """
     file = resources.files("fastfcn_infer") / "assets" / "demo" / "china.jpg"
-    return np.asarray(cv2.resize(read_picture(file.read_bytes()), size[::-1]), np.uint8)
+    resized = np.asarray(cv2.resize(read_picture(file.read_bytes()), size[::-1]), np.uint8)
+    return resized if given is None else with_channels_of(resized, given)
 
 
 def check_seconds(seconds: float) -> None:
@@ -248,13 +258,16 @@ def _measure_case(
     advance: Callable[[float], None] | None,
     gflops: float,
 ) -> Iterator[Row]:
-    pictures = [photograph(case.size)] * case.batch
+    pictures = [
+        [photograph(case.size, candidate.predictor.model.input)] * case.batch
+        for candidate in candidates
+    ]
     other_load = OtherLoad()
     starts = [candidate.cold_start(case) for candidate in candidates]
-    for candidate in candidates:
+    for candidate, seen in zip(candidates, pictures, strict=True):
         for _ in range(WARM_UP):
-            candidate.run(pictures)
-    calls = [_call(candidate, pictures) for candidate in candidates]
+            candidate.run(seen)
+    calls = [_call(*pair) for pair in zip(candidates, pictures, strict=True)]
     results = take_turns(calls, seconds=seconds, advance=advance)
     others = other_load.share()
     for candidate, start, taken in zip(candidates, starts, results, strict=True):

@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
         precision=request.precision,
     )
     segmenter = Segmenter(artifact, backend, request.procedure)
-    picture = photograph(request.size)
+    picture = photograph(request.size, segmenter.model.input)
     segmenter.predict(picture)
     seconds = time.time() - request.began
     if request.batch > 1:

@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol, cast, get_args
+from typing import Any, Literal, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import ClassInfo, Input
 from fastfcn_infer.errors import DatasetError, ImageError, UnknownDataset
+from fastfcn_infer.inference import multiband
 from fastfcn_infer.picture.label_map import read_label_file
 from fastfcn_infer.picture.read import read_oriented, turned_upright
 from fastfcn_infer.system import registry
@@ -82,14 +83,27 @@ class Dataset:
     values: Mapping[int, int]
     label_orientation: Orientation = "auto"
 
-    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Read a picture (H, W, 3) uint8 RGB, upright, and its labels (H, W).
+    def read(
+        self, sample: Sample, given: Input | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Read a picture, upright, and its labels (H, W).
+
+        Args:
+            sample: which.
+            given: the input of the model that is to see it; None: one of three channels.
+
+        Returns:
+            The picture, (H, W, 3) uint8 RGB, or with as many bands as the model takes and the values that
+            the file holds; and its labels.
 
         Raises:
             ImageError: the picture cannot be read.
             DatasetError: the labels cannot be read, or their size is not that of the picture.
         """
-        picture, turn = read_oriented(sample.picture)
+        if given is None:
+            picture, turn = read_oriented(sample.picture)
+        else:
+            picture, turn = multiband.read_oriented(sample.picture, given)
         labels = self.read_labels(sample)
         size = (picture.shape[0], picture.shape[1])
         stored, found = labels.shape, labels

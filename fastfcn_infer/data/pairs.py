@@ -83,6 +83,8 @@ def check_pairs(
     dataset: Dataset,
     samples: Sequence[Sample] | None = None,
     advance: Callable[[], None] = lambda: None,
+    *,
+    is_rgb: bool = True,
 ) -> Pairs:
     """Compare the sizes of pictures and label maps; nothing is decoded.
 
@@ -90,12 +92,13 @@ def check_pairs(
         dataset: the part.
         samples: those of its pictures to check; None: all. Those without a label map are left out.
         advance: called after each picture.
+        is_rgb: the pictures are for a model of three channels.
     """
     faults: list[str] = []
     names: dict[str, list[str]] = {"stored": [], "upright": [], "unclear": []}
     for sample in dataset.samples if samples is None else samples:
         try:
-            kind = _check(dataset, sample)
+            kind = _check(dataset, sample, is_rgb=is_rgb)
         except (ImageError, DatasetError) as error:
             faults.append(str(error))
         else:
@@ -118,7 +121,7 @@ def with_orientation(dataset: Dataset, pairs: Pairs) -> Dataset:
     return dataset
 
 
-def _check(dataset: Dataset, sample: Sample) -> str | None:
+def _check(dataset: Dataset, sample: Sample, *, is_rgb: bool) -> str | None:
     """Say what the sizes of a pair tell; None if its picture is not turned, or has no label map.
 
     Raises:
@@ -126,7 +129,7 @@ def _check(dataset: Dataset, sample: Sample) -> str | None:
     """
     if sample.label is None:
         return None
-    stored, turn = read_size(sample.picture)
+    stored, turn = read_size(sample.picture, is_rgb=is_rgb)
     try:
         label = read_label_size(sample.label)
     except ImageError as error:

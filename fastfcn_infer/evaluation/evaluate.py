@@ -6,11 +6,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_infer.evaluation.metrics import Confusion, Convention, Scores, scores
@@ -28,7 +29,7 @@ _CONVENTION_OF_DIALECT: Mapping[str, Convention] = {
     "mmseg": "mmseg",
 }
 
-_Pair: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # picture, labels
+_Pair: TypeAlias = tuple[NDArray[Any], NDArray[np.uint8]]  # picture, labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def evaluate(
     _save(planned, tally)
     began = written = time.monotonic()
     try:
-        with closing(_read_ahead(dataset, planned.todo)) as reading:
+        with closing(_read_ahead(dataset, planned.todo, predictor.model.input)) as reading:
             for index, sample, reader in reading:
                 if tally.has_counted(index, sample.name):  # only its prediction is missing
                     _count(predictor, len(dataset.classes), sample, reader, planned)
@@ -163,13 +164,13 @@ def _count(
 
 
 def _read_ahead(
-    dataset: Dataset, todo: Sequence[tuple[int, Sample]]
+    dataset: Dataset, todo: Sequence[tuple[int, Sample]], given: Input
 ) -> Generator[tuple[int, Sample, "Future[_Pair]"]]:
     """Read the next pictures and labels while the network works on the current one."""
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[tuple[int, Sample, Future[_Pair]]] = deque()
         for index, sample in todo:
-            waiting.append((index, sample, pool.submit(dataset.read, sample)))
+            waiting.append((index, sample, pool.submit(dataset.read, sample, given)))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft()
         yield from waiting

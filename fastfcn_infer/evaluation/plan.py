@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import RGB, ClassInfo
 from fastfcn_infer.data.dataset import Dataset, Orientation, Sample
 from fastfcn_infer.data.learnable import nothing_to_score
 from fastfcn_infer.data.pairs import check_pairs, with_orientation
@@ -105,7 +105,7 @@ def plan(
             f"{'. '.join(shortage)}. To score it all the same, give --accept-labels "
             "(accept_labels=True)"
         )
-    pairs = check_pairs(dataset, samples)
+    pairs = check_pairs(dataset, samples, is_rgb=predictor.model.input.channels == RGB)
     run = describe_run(
         predictor.artifact, predictor.procedure, predictor.provenance["backend"], dataset
     )

@@ -151,7 +151,12 @@ def _remove_torn(folder: Path) -> None:
     try:
         json.loads(manifest.read_bytes())
     except (ValueError, RecursionError):
-        for name in (artifact.FORMATS["onnx"], artifact.GOLDEN_PICTURE, artifact.GOLDEN_LABELS):
+        for name in (
+            artifact.FORMATS["onnx"],
+            artifact.GOLDEN_PICTURE,
+            artifact.GOLDEN_BANDS,
+            artifact.GOLDEN_LABELS,
+        ):
             (folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             (folder / artifact.GOLDEN_LABELS).parent.rmdir()

@@ -178,7 +178,8 @@ def views_per_call(model: Conventions, canvas: Size, batch: int) -> int:
     """
     if model.input.shape[0] is not None:
         return model.input.shape[0]
-    fitting = LARGEST_ARRAY // max(output_bytes(model, canvas), 12 * canvas[0] * canvas[1])
+    fed = 4 * model.input.channels * prod(canvas)
+    fitting = LARGEST_ARRAY // max(output_bytes(model, canvas), fed)
     return max(1, min(batch, fitting))
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import prod, sqrt
 
-from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.manifest import RGB, Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.inference.bands import bands
 from fastfcn_infer.inference.conventions import (
@@ -153,8 +153,8 @@ def cost(
         calls,
         multiply_adds(model, sum(prod(c.canvas) * c.views * c.count for c in calls)),
         Memory(
-            pictures=sum(6 * prod(size) for size in sizes),
-            resized=max(_resized(chosen, planned) for planned in views),
+            pictures=sum(_picture_bytes(model, size) for size in sizes),
+            resized=max(_resized(model, chosen, planned) for planned in views),
             batch=max(batch_bytes(model, c.canvas, c.views) for c in calls),
             network=max(network_bytes(model, c.canvas, c.views, profile) for c in calls),
             outputs=sum(held) + max(c.views * output_bytes(model, c.canvas) for c in calls),
@@ -176,7 +176,7 @@ def multiply_adds(model: Model, pixels: int) -> int | None:
 def batch_bytes(model: Model, canvas: Size, views: int) -> int:
     """Return the size of the input of a call."""
     itemsize = 1 if model.input.name == "pixels" else 4
-    return views * 3 * prod(canvas) * itemsize
+    return views * model.input.channels * prod(canvas) * itemsize
 
 
 def network_bytes(model: Model, canvas: Size, views: int, profile: RuntimeProfile) -> int:
@@ -201,16 +201,23 @@ def _calls(canvas: Size, count: int, most: int) -> list[Calls]:
     return [*found, Calls(canvas, rest, 1)] if rest else found
 
 
-def _resized(procedure: Procedure, views: Sequence[View]) -> int:
+def _picture_bytes(model: Model, size: Size) -> int:
+    """Return the size of a picture and of a copy of it; with other than three channels it may be float32."""
+    channels = model.input.channels
+    return 2 * prod(size) * (RGB if channels == RGB else 4 * channels)
+
+
+def _resized(model: Model, procedure: Procedure, views: Sequence[View]) -> int:
     """Return the size of the largest picture that is made from a picture before it is cut."""
     changed = [view for view in views if view.frame or view.size != (view.height, view.width)]
     # Bytes, or float32; and the one before, which is released when the next is there.
     floats = procedure.resize is not None and (
         procedure.resize.align_corners or procedure.resize.arithmetic == "paddleseg"
     )
-    itemsize = 4 if floats or any(view.frame for view in changed) else 1
+    channels = model.input.channels
+    floats |= channels != RGB or any(view.frame is not None for view in changed)
     largest = [max(prod(view.size), prod(view.frame or (0, 0))) for view in changed]
-    return 2 * 3 * itemsize * max(largest, default=0)
+    return 2 * channels * (4 if floats else 1) * max(largest, default=0)
 
 
 def _held(model: Model, procedure: Procedure, views: Sequence[View], size: Size) -> int:

@@ -97,7 +97,7 @@ class Job:
         return held_bytes(self._model, self.views[picture], self.bands[picture])
 
     def batch(self, call: Call) -> Batch:
-        """Make the batch of a call, float32 (N, 3, h, w) or uint8 (N, h, w, 3).
+        """Make the batch of a call, float32 (N, channels, h, w) or uint8 (N, h, w, 3).
 
         N is the number of the call's parts, or the one that the graph fixes; then padding follows.
         """
@@ -207,7 +207,7 @@ def segment(
     of a picture are released as soon as it is labelled.
 
     Args:
-        pictures: (H, W, 3) uint8 RGB, of any sizes.
+        pictures: (H, W, channels), of any sizes; see `preprocess.Picture`.
         model: its conventions.
         network: computes batches.
         procedure: how pictures become labels; None: the model's.

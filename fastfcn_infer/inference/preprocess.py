@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.limits import check_array
-from fastfcn_infer.artifact.manifest import Input, Triple
+from fastfcn_infer.artifact.manifest import RGB, Input, Values
 from fastfcn_infer.artifact.procedure import Interpolation, Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.views import Size, View, Window
@@ -34,17 +34,20 @@ _BAND = 1 << 16  # pixels that are interpolated together
 _BATCH = "The input of the network"
 
 Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
-Pixels: TypeAlias = NDArray[Any]  # (h, w, 3), uint8 or float32 on the scale 0..255
+Pixels: TypeAlias = NDArray[Any]  # (h, w, channels), uint8 or float32 on the scale 0..255
 
 
 class Picture(Protocol):
-    """A picture (H, W, 3), uint8 RGB: an array, or a file whose parts are read when they are cut."""
+    """A picture (H, W, channels): an array, or a file whose parts are read when they are cut.
+
+    Three channels are uint8 RGB; others are uint8, or float32 on the scale 0..255.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Height, width, 3."""
+        """Height, width, channels."""
 
-    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.uint8]:
+    def __getitem__(self, part: tuple[slice, slice], /) -> Pixels:
         """Return some rows and columns."""
 
 
@@ -60,7 +63,7 @@ def prepare(looks: Sequence[Look], given: Input, resize: Resize | None) -> Batch
         resize: the conventions of the interpolation; None: half-pixel, on bytes.
 
     Returns:
-        float32 (N, 3, h, w) for ``image``, uint8 (N, h, w, 3) for ``pixels``; C-contiguous. N is
+        float32 (N, channels, h, w) for ``image``, uint8 (N, h, w, 3) for ``pixels``; C-contiguous. N is
         the number of looks, or the batch size that the graph fixes; the rest of it is padding.
 
     Raises:
@@ -77,7 +80,7 @@ def prepare(looks: Sequence[Look], given: Input, resize: Resize | None) -> Batch
     try:
         if given.name == "pixels":
             return _bytes(looks, (count, *canvas, 3), given.padding, resize)
-        return _normalised(looks, (count, 3, *canvas), given, resize)
+        return _normalised(looks, (count, given.channels, *canvas), given, resize)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise
@@ -88,7 +91,7 @@ def prepare(looks: Sequence[Look], given: Input, resize: Resize | None) -> Batch
 
 
 def _bytes(
-    looks: Sequence[Look], shape: tuple[int, ...], padding: Triple, resize: Resize | None
+    looks: Sequence[Look], shape: tuple[int, ...], padding: Values, resize: Resize | None
 ) -> NDArray[np.uint8]:
     check_array(shape, 1, _BATCH)
     batch = np.empty(shape, np.uint8)
@@ -115,7 +118,7 @@ def _normalised(
             (colour - mean) / std
             for colour, mean, std in zip(given.padding, given.mean, given.std, strict=True)
         ]
-    ).reshape(3, 1, 1)
+    ).reshape(-1, 1, 1)
     parts = _Parts(given.padding, resize)
     before: tuple[Look, NDArray[np.float32]] | None = None
     for look, planes in zip(looks, batch, strict=False):
@@ -153,11 +156,8 @@ def _flip(
 
 
 def _normalise(part: Pixels, given: Input, planes: NDArray[np.float32]) -> None:
-    """Normalise pixels (h, w, 3) into planes (3, h, w)."""
-    # Planes first: to take every third byte costs more than all the arithmetic. And into one
-    # array: three new ones cost as much as the splitting.
-    split = cv2.split(part, list(np.empty((3, *part.shape[:2]), part.dtype)))
-    for plane, target, mean, std in zip(split, planes, given.mean, given.std, strict=True):
+    """Normalise pixels (h, w, channels) into planes (channels, h, w)."""
+    for plane, target, mean, std in zip(_split(part), planes, given.mean, given.std, strict=True):
         if plane.dtype == np.uint8:
             # A byte has 256 values: one look-up does all the arithmetic, in one pass over the plane.
             table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
@@ -167,10 +167,19 @@ def _normalise(part: Pixels, given: Input, planes: NDArray[np.float32]) -> None:
             target -= np.float32(mean / std)
 
 
+def _split(part: Pixels) -> Sequence[Pixels]:
+    """Return the planes of pixels, each contiguous."""
+    if part.shape[2] != RGB:  # OpenCV splits a limited number of channels
+        return [np.ascontiguousarray(part[:, :, index]) for index in range(part.shape[2])]
+    # Planes first: to take every third byte costs more than all the arithmetic. And into one
+    # array: three new ones cost as much as the splitting.
+    return cv2.split(part, list(np.empty((RGB, *part.shape[:2]), part.dtype)))
+
+
 class _Parts:
     """Cuts views; the windows of a batch share the picture that was resized for the first of them."""
 
-    def __init__(self, padding: Triple, resize: Resize | None) -> None:
+    def __init__(self, padding: Values, resize: Resize | None) -> None:
         self._padding, self._resize = padding, resize
         self._last: tuple[Picture, View, Pixels] | None = None
         self._normal: tuple[Pixels, NDArray[np.float32]] | None = None
@@ -188,14 +197,14 @@ class _Parts:
     def normalise(
         self, picture: Picture, view: View, given: Input, planes: NDArray[np.float32]
     ) -> None:
-        """Normalise what a view shows into planes (3, h, w)."""
+        """Normalise what a view shows into planes (channels, h, w)."""
         if view.window is None or _cuts_the_picture(picture, view):
             _normalise(self.look(picture, view), given, planes)
             return
         # Windows overlap: the resized picture is normalised once for all of them.
         whole = self._whole(picture, view)
         if self._normal is None or self._normal[0] is not whole:
-            self._normal = whole, np.empty((3, *whole.shape[:2]), np.float32)
+            self._normal = whole, np.empty((given.channels, *whole.shape[:2]), np.float32)
             _normalise(whole, given, self._normal[1])
         rows, columns = _inside(view.window)
         planes[:] = self._normal[1][:, rows, columns]
@@ -245,23 +254,23 @@ def _mirror(canvas: NDArray[Any], view: View, *, rows: int) -> None:
         canvas[:] = np.flip(canvas, tuple(axes)).copy()
 
 
-def _framed(part: Pixels, frame: Size, padding: Triple, resize: Resize | None) -> Pixels:
+def _framed(part: Pixels, frame: Size, padding: Values, resize: Resize | None) -> Pixels:
     """Pad at the right and at the bottom.
 
     The result is float32, as the colour may lie between two bytes, but for a resize of bytes.
     """
     whole: Pixels
-    if _resizes_bytes(resize):
-        whole = np.empty((*frame, 3), np.uint8)
+    if _resizes_bytes(resize) and part.dtype == np.uint8:
+        whole = np.empty((*frame, part.shape[2]), np.uint8)
         whole[:] = _to_bytes(_colour(padding))
     else:
-        whole = np.empty((*frame, 3), np.float32)
+        whole = np.empty((*frame, part.shape[2]), np.float32)
         whole[:] = _colour(padding)
     whole[: part.shape[0], : part.shape[1]] = part
     return whole
 
 
-def _colour(padding: Triple) -> NDArray[np.float64]:
+def _colour(padding: Values) -> NDArray[np.float64]:
     return 255 * np.array(padding, np.float64)
 
 
@@ -279,6 +288,22 @@ def _resizes_bytes(resize: Resize | None) -> bool:
 
 
 def _resized(part: Pixels, size: Size, resize: Resize | None) -> Pixels:
+    """Resize pixels of any number of channels, three at a time: OpenCV's functions take four at most."""
+    channels = part.shape[2]
+    if channels == RGB:
+        return _resized_three(part, size, resize)
+    check_array((*size, channels), 4, "The resized picture")
+    whole: Pixels | None = None
+    for first in range(0, channels, RGB):
+        these = [min(index, channels - 1) for index in range(first, first + RGB)]
+        found = _resized_three(np.ascontiguousarray(part[:, :, these]), size, resize)
+        if whole is None:
+            whole = np.empty((*size, channels), found.dtype)
+        whole[:, :, first : first + RGB] = found[:, :, : channels - first]
+    return part if whole is None else whole
+
+
+def _resized_three(part: Pixels, size: Size, resize: Resize | None) -> Pixels:
     if resize is None:
         return cv2.resize(part, size[::-1], interpolation=cv2.INTER_LINEAR)
     if resize.align_corners:

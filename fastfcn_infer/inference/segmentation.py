@@ -42,7 +42,9 @@ class Segmentation:
     labels: Labels  # (H, W), the index of the class of each pixel
     names: tuple[str, ...]  # of the C classes
     colors: NDArray[np.uint8]  # (C, 3) RGB
-    picture: NDArray[np.uint8]  # (H, W, 3) RGB, upright: the picture that was labelled
+    picture: NDArray[
+        np.uint8
+    ]  # (H, W, 3) RGB, upright: what was labelled, see `multiband.visible`
     timings: Mapping[str, float] = field(default_factory=dict)  # stage -> seconds
     provenance: Mapping[str, str] = field(default_factory=dict)  # model, runtime, versions
     source: str | None = None  # path or address of the picture or video; None for other objects

@@ -67,15 +67,20 @@ def recognise(head: bytes, where: str) -> tuple[str, Callable[[bytes], Header]]:
     )
 
 
-def read_header(data: bytes, where: str) -> Header:
-    """Recognise a whole file by its first bytes and walk through it; `where` names it in messages.
+def read_header(data: bytes, where: str, *, any_tiff: bool = False) -> Header:
+    """Recognise a whole file by its first bytes and walk through it.
+
+    Args:
+        data: the file.
+        where: names it in messages.
+        any_tiff: accept a TIFF of any kind of pixels, also those that OpenCV reads wrong.
 
     Raises:
         ImageError: empty, of no allowed format, cut off or damaged, or zero pixels wide or high.
     """
     name, reader = recognise(data[:4096], where)
     try:
-        header = reader(data)
+        header = tiff.any_tiff(data) if any_tiff and name == "TIFF" else reader(data)
     except formats.DamagedError as error:
         raise ImageError(f"{where} is a {name} file that cannot be used: {error}.") from error
     except (struct.error, IndexError) as error:

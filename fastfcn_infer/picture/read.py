@@ -15,12 +15,12 @@ more pixels than `max_pixels`   refused before anything is decoded
 ==============================  ===========================================================
 """
 
-import functools
 import io
 import os
 import struct
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard
 
@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture import with_pillow
+from fastfcn_infer.picture.depth import eight_bits
 from fastfcn_infer.picture.exif import ORIENTATION
 from fastfcn_infer.picture.header import read_header, recognise
-from fastfcn_infer.system.warn import warn
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
@@ -74,8 +74,25 @@ PictureSource: TypeAlias = (
     | PillowImage
 )
 
+
+@dataclass(frozen=True)
+class Stored:
+    """A picture as its file or PIL image holds it, before any rule of this package.
+
+    Args:
+        pixels: (H, W) or (H, W, channels), of any dtype.
+        color: order of three or four channels.
+        where: names it in messages.
+        orientation: as in EXIF, 1..8.
+    """
+
+    pixels: NDArray[Any]
+    color: Literal["rgb", "bgr"]
+    where: str
+    orientation: int
+
+
 _DEPTHS = range(8, 17)  # bits that are stored in 16
-_CAMERA_DEPTHS = (8, 10, 12, 14)  # those that cameras and microscopes have
 
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     2: lambda picture: cv2.flip(picture, 1),
@@ -145,15 +162,27 @@ def read_picture(
     check_reading(color, depth)
     if isinstance(source, np.ndarray):
         return _from_array(source, color, depth, max_pixels)
-    if _is_pillow(source):
-        return _from_pillow(source, depth, max_pixels)[0]
+    if is_pillow(source):
+        return _three(of_pillow(source, max_pixels), depth)
+    return _three(decoded(*load(source), max_pixels), depth)
+
+
+def load(source: object) -> tuple[bytes, str]:
+    """Return the bytes of a file, and its name for messages.
+
+    Args:
+        source: bytes, the path of a file that begins as a picture does, or an open file.
+
+    Raises:
+        ImageError: it cannot be read, or is none of these.
+    """
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
-        return _from_file(data, f"The picture ({len(data)} bytes)", depth, max_pixels)[0]
+        return data, f"The picture ({len(data)} bytes)"
     if isinstance(source, str | os.PathLike):
-        return _from_file(_bytes_of(source), str(source), depth, max_pixels)[0]
+        return _bytes_of(source), str(source)
     if hasattr(source, "read"):
-        return _from_open_file(source, depth, max_pixels)
+        return _bytes_of_open_file(source)
     raise ImageError(
         f"A picture cannot be read from {type(source).__name__}: a path, bytes, a file opened in "
         "binary mode, a PIL image or a NumPy array (H, W, 3) was expected. Turn tensors into arrays."
@@ -170,11 +199,17 @@ def read_oriented(path: Path) -> tuple[NDArray[np.uint8], int]:
     Raises:
         ImageError: as `read_picture`.
     """
-    return _from_file(_bytes_of(path), str(path), None, DEFAULT_MAX_PIXELS)
+    found = decoded(*load(path), DEFAULT_MAX_PIXELS)
+    return _three(found, None), found.orientation
 
 
-def read_size(path: Path) -> tuple[tuple[int, int], int]:
+def read_size(path: Path, *, is_rgb: bool = True) -> tuple[tuple[int, int], int]:
     """Read the height and width of a picture file as it is stored, and its EXIF orientation, 1..8.
+
+    Args:
+        path: of the file.
+        is_rgb: refuse a TIFF that `read_picture` cannot read; False: it is for a model of other than
+            three channels.
 
     Raises:
         ImageError: it cannot be opened, is of no allowed format, cut off, or damaged.
@@ -184,22 +219,30 @@ def read_size(path: Path) -> tuple[tuple[int, int], int]:
     if open_in_pillow is not None:
         image = open_in_pillow(data)
         return (image.height, image.width), image.getexif().get(ORIENTATION, 1)
-    header = read_header(data, where)
+    header = read_header(data, where, any_tiff=not is_rgb)
     return (header.height, header.width), header.orientation
 
 
-def read_upright_size(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+def read_upright_size(
+    path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, is_rgb: bool = True
+) -> tuple[int, int]:
     """Read the height and width that `read_picture` would return, without decoding the picture.
+
+    Args:
+        path: of the file.
+        max_pixels: as of `read_picture`.
+        is_rgb: as of `read_size`.
 
     Raises:
         ImageError: it cannot be opened, is of no allowed format, cut off, damaged, or too large.
     """
-    (height, width), orientation = read_size(path)
-    _check_size(height, width, max_pixels, str(path))
+    (height, width), orientation = read_size(path, is_rgb=is_rgb)
+    check_size(height, width, max_pixels, str(path))
     return (width, height) if orientation in _ON_ITS_SIDE else (height, width)
 
 
-def _is_pillow(source: object) -> TypeGuard[PillowImage]:
+def is_pillow(source: object) -> TypeGuard[PillowImage]:
+    """Tell whether something is a PIL image."""
     # If Pillow was never imported, the source cannot be one of its images.
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(source, module.Image)
@@ -228,7 +271,7 @@ def _bytes_of(source: str | os.PathLike[str]) -> bytes:
         raise ImageError(f"{where} cannot be opened: {error}.") from error
 
 
-def _from_open_file(source: Any, depth: int | None, max_pixels: int) -> NDArray[np.uint8]:
+def _bytes_of_open_file(source: Any) -> tuple[bytes, str]:
     name = getattr(source, "name", None)
     where = name if isinstance(name, str) else "The open file"
     try:
@@ -241,18 +284,25 @@ def _from_open_file(source: Any, depth: int | None, max_pixels: int) -> NDArray[
         )
     if not data and isinstance(source, io.IOBase) and source.seekable() and source.tell() > 0:
         raise ImageError(f"{where} is at its end; call seek(0) before passing it.")
-    return _from_file(data, where, depth, max_pixels)[0]
+    return data, where
 
 
-def _from_file(
-    data: bytes, where: str, depth: int | None, max_pixels: int
-) -> tuple[NDArray[np.uint8], int]:
-    """Decode a file; returns the picture, upright, and its EXIF orientation."""
+def decoded(data: bytes, where: str, max_pixels: int) -> Stored:
+    """Decode a file.
+
+    Args:
+        data: the file.
+        where: names it in messages.
+        max_pixels: the largest picture to accept.
+
+    Raises:
+        ImageError: it cannot be read, or is too large.
+    """
     open_in_pillow = with_pillow.reader_of(data[:4096], where)
     if open_in_pillow is not None:
-        return _from_pillow(open_in_pillow(data), depth, max_pixels, where)
+        return of_pillow(open_in_pillow(data), max_pixels, where)
     header = read_header(data, where)
-    _check_size(header.height, header.width, max_pixels, where)
+    check_size(header.height, header.width, max_pixels, where)
     decode: Callable[..., Any] = cv2.imdecode
     try:
         # UNCHANGED: all 16 bits, not turned by EXIF. But it makes some colour BMP files grey.
@@ -271,31 +321,45 @@ def _from_file(
             f"{where} contradicts itself: its header says {header.width} x {header.height} pixels, "
             f"its content {stored.shape[1]} x {stored.shape[0]}."
         )
-    picture = _three_channels(_eight_bits(stored, where, depth), "bgr")
-    return turned_upright(picture, header.orientation), header.orientation
+    return Stored(stored, "bgr", where, header.orientation)
 
 
-def _from_pillow(
-    image: Any, depth: int | None, max_pixels: int, where: str | None = None
-) -> tuple[NDArray[np.uint8], int]:
-    """Decode a PIL image; returns the picture, upright, and its EXIF orientation."""
+def of_pillow(
+    image: Any, max_pixels: int, where: str | None = None, as_stored: tuple[str, ...] = ()
+) -> Stored:
+    """Decode a PIL image.
+
+    Args:
+        image: the image.
+        max_pixels: the largest picture to accept.
+        where: names it in messages; None: its mode does.
+        as_stored: modes that are not converted to RGB, beside those of 16 bits and of floats.
+
+    Raises:
+        ImageError: it cannot be decoded, is too large or of a mode that cannot be used.
+    """
     where = where or f"The PIL image of mode {image.mode}"
     width, height = image.size
-    _check_size(height, width, max_pixels, where)
+    check_size(height, width, max_pixels, where)
     if image.mode in _REFUSED_MODES:
         raise ImageError(f"{where} cannot be used: {_REFUSED_MODES[image.mode]}.")
     try:
         image.load()  # first: Pillow turns TIFF files upright while it loads them
         orientation = image.getexif().get(ORIENTATION, 1)
-        if image.mode == "F" or image.mode.startswith("I;16"):
+        if image.mode in ("F", *as_stored) or image.mode.startswith("I;16"):
             pixels = np.asarray(image)
         else:
             # By way of RGBA a palette's transparent colour stays what it is.
             pixels = np.asarray(image.convert("RGBA" if image.mode == "P" else "RGB"))
     except (OSError, ValueError, SyntaxError, EOFError, struct.error) as error:
         raise ImageError(f"{where} cannot be used: {error}.") from error
-    picture = _three_channels(_eight_bits(pixels, where, depth), "rgb")
-    return turned_upright(picture, orientation), orientation
+    return Stored(pixels, "rgb", where, orientation)
+
+
+def _three(stored: Stored, depth: int | None) -> NDArray[np.uint8]:
+    """Make a picture (H, W, 3), upright, of a stored one."""
+    eight = eight_bits(stored.pixels, stored.where, depth)
+    return turned_upright(_three_channels(eight, stored.color), stored.orientation)
 
 
 def _from_array(
@@ -309,11 +373,16 @@ def _from_array(
         if array.ndim == 4:
             advice += "; pass the pictures of a batch one by one"
         raise ImageError(f"{where} is not a picture: {advice}.")
-    _check_size(array.shape[0], array.shape[1], max_pixels, where)
-    return _three_channels(_eight_bits(array, where, depth), color)
+    check_size(array.shape[0], array.shape[1], max_pixels, where)
+    return _three_channels(eight_bits(array, where, depth), color)
 
 
-def _check_size(height: int, width: int, max_pixels: int, where: str) -> None:
+def check_size(height: int, width: int, max_pixels: int, where: str) -> None:
+    """Refuse a picture without pixels, or with too many.
+
+    Raises:
+        ImageError: it is one; `where` names it.
+    """
     if height < 1 or width < 1:
         raise ImageError(f"{where} has {width} x {height} pixels; at least one was expected.")
     if height * width > max_pixels:
@@ -321,68 +390,6 @@ def _check_size(height: int, width: int, max_pixels: int, where: str) -> None:
             f"{where} has {width} x {height} = {height * width:,} pixels, more than the limit of "
             f"{max_pixels:,}. If you trust it, pass max_pixels={height * width}; or make it smaller."
         )
-
-
-def _eight_bits(array: NDArray[Any], where: str, depth: int | None) -> NDArray[np.uint8]:
-    """Bring pixels to 0..255 by the rule of their dtype."""
-    if array.dtype.newbyteorder("=") == np.uint16:
-        return _eight_of_sixteen(array, where, depth)
-    if depth is not None:
-        raise ImageError(
-            f"{where} has pixels of {array.dtype}, and depth={depth} is for pixels of 16 bits, "
-            "uint16; leave it out"
-        )
-    if array.dtype == np.uint8:
-        return np.asarray(array)
-    if array.dtype == np.bool_:
-        return np.where(array, np.uint8(255), np.uint8(0))
-    if array.dtype.kind != "f":
-        raise ImageError(
-            f"{where} cannot be used: uint8, uint16, bool, or float in 0..1 was expected. "
-            "If the values are 0..255, pass array.astype(numpy.uint8)."
-        )
-    low, high = array.min(), array.max()
-    if not (low >= 0 and high <= 1):  # a NaN makes both NaN, and every comparison false
-        raise ImageError(
-            f"{where} has values from {low} to {high}; floats have to be finite and in 0..1. "
-            "If they are 0..255, divide by 255."
-        )
-    scaled: NDArray[Any] = np.rint(array.astype(np.promote_types(array.dtype, np.float32)) * 255)
-    return scaled.astype(np.uint8)
-
-
-def _eight_of_sixteen(
-    array: NDArray[np.uint16], where: str, depth: int | None
-) -> NDArray[np.uint8]:
-    highest = int(array.max())
-    if depth is None:
-        warn_of_few_bits(highest)
-        depth = 16
-    if highest >= 1 << depth:
-        raise ImageError(
-            f"{where} has values up to {highest}; depth={depth} allows {(1 << depth) - 1}. Its depth "
-            f"is at least {highest.bit_length()}"
-        )
-    return np.take(_to_eight(depth), array)
-
-
-def warn_of_few_bits(highest: int) -> None:
-    """Warn where the largest value of a picture of 16 bits looks like the white of fewer."""
-    fits = next((bits for bits in _CAMERA_DEPTHS if highest < 1 << bits), None)
-    if fits is not None and highest > 0:
-        # The same sentence for all such pictures, so that Python shows it once and not for each.
-        warn(
-            f"A picture of 16 bits has no value above {(1 << fits) - 1}, as if it held {fits} bits: "
-            f"it is taken as nearly black. If white is {(1 << fits) - 1}, say so: depth={fits} "
-            f"(--depth {fits})."
-        )
-
-
-@functools.cache
-def _to_eight(depth: int) -> NDArray[np.uint8]:
-    """Return the table ``round(value * 255 / white)``; no array of wider numbers is made in between."""
-    white = (1 << depth) - 1
-    return ((2 * 255 * np.arange(white + 1) + white) // (2 * white)).astype(np.uint8)
 
 
 def _three_channels(array: NDArray[np.uint8], color: Literal["rgb", "bgr"]) -> NDArray[np.uint8]:
@@ -395,7 +402,7 @@ def _three_channels(array: NDArray[np.uint8], color: Literal["rgb", "bgr"]) -> N
     return np.asarray(cv2.cvtColor(array, code), np.uint8)
 
 
-def turned_upright(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Turn a picture (H, W, 3) or its labels (H, W), as stored, upright by an EXIF orientation."""
+def turned_upright(picture: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn a picture (H, W, channels) or its labels (H, W), as stored, upright by an EXIF orientation."""
     turn = _UPRIGHT.get(orientation)
     return picture if turn is None else np.ascontiguousarray(turn(picture))

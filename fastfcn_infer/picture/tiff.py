@@ -14,6 +14,8 @@ from fastfcn_infer.picture import exif
 from fastfcn_infer.picture.formats import DamagedError, Header
 from fastfcn_infer.system.excerpt import excerpt
 
+MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # with which a TIFF or BigTIFF begins
+
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _ROWS, _STRIP_LENGTHS, _PLANAR = 273, 277, 278, 279, 284
 _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_LENGTHS = 322, 323, 324, 325
@@ -73,6 +75,12 @@ def survey(data: exif.Data) -> Survey:
         _one(directory, _PHOTOMETRIC),
         _GEO_KEYS in directory.fields,
     )
+
+
+def any_tiff(data: bytes) -> Header:
+    """Read page one of a TIFF of any kind of pixels, which decoders other than OpenCV's read right."""
+    found = survey(data)
+    return Header("TIFF", found.width, found.height, found.orientation, data)
 
 
 def tiff(data: bytes) -> Header:

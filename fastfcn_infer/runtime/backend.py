@@ -100,7 +100,7 @@ class Backend(Protocol):
         """Run the graph.
 
         Args:
-            batch: float32 (N, 3, H, W) where the model's input is ``image``, uint8 (N, H, W, 3)
+            batch: float32 (N, channels, H, W) where the model's input is ``image``, uint8 (N, H, W, 3)
                 where it is ``pixels``; N, H and W are free unless the model fixes them.
 
         Returns:

@@ -15,6 +15,7 @@ from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
+from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import View
@@ -95,7 +96,7 @@ def _warn(runtime: str, name: str, notes: tuple[str, ...]) -> None:
 def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
     """Check the labels of the golden picture, on the path that every picture takes."""
     expected, model = golden.read_golden(artifact), artifact.model
-    job = Job([expected.picture], model)
+    job = Job([read_pixels(expected.picture, model.input)], model)
     batches = [job.batch(call) for call in job.calls]
 
     def check(opened: Runnable) -> str | None:
@@ -182,6 +183,8 @@ def _difference(output: NDArray[Any], expected: NDArray[Any], model: Model) -> s
 def _pixels(model: Model) -> NDArray[Any]:
     """Make a seeded batch of the shape that the graph takes."""
     height, width = (side or _SIDE for side in model.input.shape[1:])
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    picture = np.random.default_rng(0).integers(
+        0, 256, (height, width, model.input.channels), np.uint8
+    )
     view = View(0, 0, height, width, (height, width), (height, width))
     return prepare([(picture, view)], model.input, None)

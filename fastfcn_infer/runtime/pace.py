@@ -72,7 +72,7 @@ class Pace:
         if self._given.name == "pixels":
             batch = np.zeros((views, *canvas, 3), np.uint8)
         else:
-            batch = np.zeros((views, 3, *canvas), np.float32)
+            batch = np.zeros((views, self._given.channels, *canvas), np.float32)
         start = time.perf_counter()
         self._backend.run(batch)
         return time.perf_counter() - start

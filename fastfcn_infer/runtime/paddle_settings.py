@@ -126,7 +126,7 @@ def tensorrt_shapes(given: Input) -> tuple[list[int], list[int], list[int]]:
     found = []
     for batch, side in zip(_BATCHES, _SIDES, strict=True):
         sides = [height or side, width or side]
-        shape = [3, *sides] if given.name == "image" else [*sides, 3]
+        shape = [given.channels, *sides] if given.name == "image" else [*sides, 3]
         found.append([count or batch, *shape])
     return found[0], found[1], found[2]
 
@@ -167,7 +167,7 @@ def misfit(batch: NDArray[Any], given: Input) -> str | None:
     """Say what a graph takes if a batch does not fit; None if it does."""
     kind, axis = (np.float32, 1) if given.name == "image" else (np.uint8, 3)
     count, height, width = given.shape
-    shape = (count, 3, height, width) if axis == 1 else (count, height, width, 3)
+    shape = (count, given.channels, height, width) if axis == 1 else (count, height, width, 3)
     # Paddle would read the bytes of another type as those of the one that it expects.
     fits = batch.dtype == kind and batch.ndim == len(shape)
     if fits and all(size in (None, got) for size, got in zip(shape, batch.shape, strict=True)):

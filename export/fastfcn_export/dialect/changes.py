@@ -11,16 +11,14 @@ from typing import Literal
 
 import numpy as np
 
-from fastfcn_export.dialect.dialect import Recognised
+from fastfcn_export.dialect.dialect import FIRST, Conventions, Recognised
 from fastfcn_export.network.primitives import Weights
-from fastfcn_infer.artifact.manifest import Input
+from fastfcn_infer.artifact.manifest import MOST_CHANNELS, RGB, Input, Values
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 
-Triple = tuple[float, float, float]
 ChannelOrder = Literal["rgb", "bgr"]
 PIXELS = 255.0  # the range of a byte
-_FIRST = "backbone.stem.0.conv.weight"
 _RULES = "none, short_side:512, long_side:520, fit:2048x512 (long side at most x short side at most), or exact:512x1024 (height x width)"
 
 
@@ -35,14 +33,19 @@ class Changes:
         channel_order: of what the network was trained with; None: RGB.
         resize: of pictures; a rule as `parse_resize` reads it, or the rule itself.
         threshold: of the sigmoid of one logit.
+        bands: channels of the picture; None: as many as the first convolution takes.
+        white: stored value that is 1 before pixels are normalised, of other than three channels; None: by the
+            type of the picture.
     """
 
-    mean: Triple | None = None
-    std: Triple | None = None
+    mean: Values | None = None
+    std: Values | None = None
     pixel_range: float | None = None
     channel_order: ChannelOrder | None = None
     resize: str | Resize | None = None
     threshold: float | None = None
+    bands: int | None = None
+    white: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a rule that is none, and values whose unit is in doubt."""
@@ -50,16 +53,27 @@ class Changes:
             parse_resize(self.resize, None)
         if (self.mean is None) != (self.std is None):
             raise ValueError("--mean and --std belong together: give both")
+        if self.bands is not None and not 1 <= self.bands <= MOST_CHANNELS:
+            raise ValueError(f"--bands {self.bands}: 1 to {MOST_CHANNELS} were expected")
+        if self.mean and self.std and len(self.mean) != len(self.std):
+            raise ValueError(
+                f"--mean has {len(self.mean)} values and --std {len(self.std)}: one for each band was expected"
+            )
+        if self.white is not None and not 0 < self.white < float("inf"):
+            raise ValueError(f"--white {self.white} must be positive")
         if self.pixel_range not in (None, 1.0, PIXELS):
             raise ValueError(f"the pixel range {self.pixel_range} is neither 1 nor 255")
         if self.mean is None or self.std is None:
             if self.pixel_range is not None:
                 raise ValueError("--pixel-range is the unit of --mean and --std: give both")
             return
-        if self.pixel_range is None and max(*map(abs, self.mean), *self.std) > 1:
+        if self.pixel_range is self.white is None and max(*map(abs, self.mean), *self.std) > 1:
+            stored = (
+                "" if len(self.mean) == RGB else ", or if they are of stored values, --white 1"
+            )
             raise ValueError(
                 f"the mean {_text(self.mean)} and the deviation {_text(self.std)} look like those of pixels in "
-                "0..255. Say so with --pixel-range 255, or if pixels are divided by 255 first, --pixel-range 1"
+                f"0..255. Say so with --pixel-range 255, or if pixels are divided by 255 first, --pixel-range 1{stored}"
             )
 
     def over(self, others: "Changes") -> "Changes":
@@ -70,7 +84,7 @@ class Changes:
             if getattr(self, field.name) is not None
         }
         if "mean" in taken:
-            taken["pixel_range"] = self.pixel_range
+            taken |= {"pixel_range": self.pixel_range, "white": self.white}
         return replace(others, **taken)
 
 
@@ -115,10 +129,13 @@ def changed(recognised: Recognised, changes: Changes, source: str) -> Recognised
         source: who says it: "the user", or the name of a configuration.
 
     Raises:
-        CheckpointError: the checkpoint describes itself, so there is nothing to say.
+        CheckpointError: the checkpoint describes itself, so there is nothing to say; or what is said does not
+            fit its number of channels, or nothing is said about other than three.
         ValueError: values that no normalisation has.
     """
-    said = replace(changes, threshold=None)
+    channels = recognised.architecture.channels
+    _check_channels(channels, changes, source, recognised.dialect)
+    said = replace(changes, threshold=None, bands=None)
     if said == Changes():
         return recognised
     if recognised.trained is not None:
@@ -126,17 +143,21 @@ def changed(recognised: Recognised, changes: Changes, source: str) -> Recognised
             "the checkpoint is of fastfcn-train and says itself how pictures are prepared. Leave --mean, --std, "
             "--channel-order, --resize and --from-config out."
         )
-    conventions, found = recognised.conventions, list(recognised.found)
     bgr = said.channel_order == "bgr"
-    if said.mean is not None and said.std is not None:
-        unit, turn = said.pixel_range or 1.0, -1 if bgr else 1
-        mean, std = (_triple(value[::turn], unit) for value in (said.mean, said.std))
-        padded = mean if conventions.padding == conventions.mean else conventions.padding
-        Input("image", mean, std, padded)
-        conventions = replace(conventions, mean=mean, std=std, padding=padded)
+    conventions, found = recognised.conventions, list(recognised.found)
+    if channels != RGB:
+        too = "" if changes.bands is None else f", and as said by {source}"
         found.append(
-            f"mean {_text(mean)} and deviation {_text(std)} (RGB, 0..1), as said by {source}"
+            f"pictures of {_count(channels)}, as many as the first convolution takes{too}"
         )
+    if said.mean is not None:
+        conventions = _normalised(conventions, said, channels)
+        order = "RGB" if channels == RGB else "by band"
+        found.append(
+            f"mean {_text(conventions.mean)} and deviation {_text(conventions.std)} ({order}, 0..1), as said by {source}"
+        )
+    if said.white is not None:
+        found.append(f"the stored value {said.white:g} is 1 on that scale, as said by {source}")
     if said.channel_order is not None:
         how = (
             "; the graph takes RGB, its first convolution has the channels swapped" if bgr else ""
@@ -162,17 +183,63 @@ def changed(recognised: Recognised, changes: Changes, source: str) -> Recognised
     )
 
 
+def _normalised(conventions: Conventions, said: Changes, channels: int) -> Conventions:
+    """Replace a dialect's normalisation by what is said."""
+    unit, turn = said.pixel_range or 1.0, -1 if said.channel_order == "bgr" else 1
+    mean, std = (
+        tuple(value / unit for value in values[::turn])
+        for values in (said.mean or (), said.std or ())
+    )
+    padding = conventions.padding
+    if padding == conventions.mean:
+        padding = mean
+    elif channels != RGB:
+        padding = (padding[0],) * channels  # black or grey, in every dialect
+    Input("image", mean, std, padding, white=said.white)
+    return replace(conventions, mean=mean, std=std, padding=padding, white=said.white)
+
+
 def with_rgb(recognised: Recognised) -> Weights:
     """Return the weights of the network that takes RGB."""
     weights = recognised.weights
     if not recognised.takes_bgr:
         return weights
-    return {**weights, _FIRST: np.ascontiguousarray(weights[_FIRST][:, ::-1])}
+    return {**weights, FIRST: np.ascontiguousarray(weights[FIRST][:, ::-1])}
 
 
-def _triple(values: Sequence[float], unit: float) -> Triple:
-    red, green, blue = (value / unit for value in values)
-    return red, green, blue
+def _check_channels(channels: int, changes: Changes, source: str, dialect: str) -> None:
+    """Refuse what does not fit the number of channels that the weights have."""
+    takes = f"the first convolution takes {_count(channels)}"
+    if changes.bands not in (None, channels):
+        raise CheckpointError(
+            f"{takes}, and {source} says {changes.bands}. Leave --bands out, or check that this is the checkpoint"
+        )
+    mean = changes.mean
+    if channels != RGB and mean is None:
+        values = ",".join(["M"] * min(channels, 4) + ["..."] * (channels > 4))
+        raise CheckpointError(
+            f"{takes}, and the published mean and deviation of {dialect} are those of RGB. Say what the network was "
+            f"trained with: --mean {values} --std {values.replace('M', 'S')}, {_count(channels, 'value')} each (in the "
+            "range 0..1; see --white and --pixel-range), or --from-config FILE"
+        )
+    if mean is not None and len(mean) != channels:
+        raise CheckpointError(
+            f"{takes}, and {source} says a mean and a deviation of {_count(len(mean), 'value')}: as many were expected"
+        )
+    if channels != RGB and changes.channel_order is not None:
+        raise CheckpointError(
+            f"{takes}, and the order {changes.channel_order.upper()} is of three. Leave --channel-order out: bands stay in "
+            "the order of the picture"
+        )
+    if channels == RGB and changes.white is not None:
+        raise CheckpointError(
+            f"{takes}, and --white is for other than three. Values of three channels are scaled by the type of the "
+            "picture; see --pixel-range"
+        )
+
+
+def _count(number: int, what: str = "band") -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _text(values: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ word still mean different arithmetic. A file in `dialects/` offers what `Dialect
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
@@ -19,7 +19,7 @@ from fastfcn_export.dialect.trained import Trained
 from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.network.primitives import Weights, float_array
 from fastfcn_export.target.targets import cost
-from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.manifest import MOST_CHANNELS, ClassInfo, Values
 from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.errors import CheckpointError, UnknownDialect
 from fastfcn_infer.system import registry
@@ -27,8 +27,8 @@ from fastfcn_infer.system.excerpt import excerpt, printable
 
 _PACKAGE = "fastfcn_export.dialect.dialects"
 
+FIRST = "backbone.stem.0.conv.weight"  # of the first convolution, in every network
 Shape = tuple[int, ...]
-Triple = tuple[float, float, float]
 Tensors = Mapping[str, NDArray[Any]]
 NOTHING: Mapping[str, str] = MappingProxyType({})
 UNUSED_ANYWHERE = {
@@ -52,21 +52,23 @@ class Conventions:
 
     Args:
         align_corners: of the resize from logits to picture.
-        mean: RGB, on the scale 0..1.
-        std: RGB, on the scale 0..1.
-        padding: RGB, on the scale 0..1: the colour the authors pad pictures with.
+        mean: for each channel, RGB if there are three, on the scale 0..1.
+        std: as the mean.
+        padding: as the mean: the colour the authors pad pictures with.
+        white: stored value that is 1 on that scale; None: as `manifest.Input`.
         matrices_transposed: matrices of linear layers are stored (in, out), as Paddle does.
         norm_parts: the dialect's names of a batch norm's weight, bias, mean and var.
         output_strides: of the backbone, those the authors' code can build.
     """
 
     align_corners: bool
-    mean: Triple
-    std: Triple
-    padding: Triple
+    mean: Values
+    std: Values
+    padding: Values
     matrices_transposed: bool
     norm_parts: tuple[str, str, str, str]
     output_strides: tuple[int, ...] = (8, 16, 32)
+    white: float | None = None
 
 
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")
@@ -195,7 +197,7 @@ def recognise(
     name = dialect or _only_match(keys, tensors)
     file = load_dialect(name)
     stride = _stride(file, name, keys, output_stride)
-    architecture = file.architecture(keys, stride)
+    architecture = _with_channels(file, keys, file.architecture(keys, stride))
     weights, unused = renamed(
         tensors,
         architecture,
@@ -278,6 +280,14 @@ def renamed(
 def _reason(ours: str) -> str | None:
     """Say why inference has no need of a tensor; None if it has."""
     return next((why for part, why in TRAINING_ONLY.items() if ours.startswith(part)), None)
+
+
+def _with_channels(file: Dialect, keys: Keys, architecture: Architecture) -> Architecture:
+    """Let a network take as many channels as its first convolution has."""
+    key = names_in(file, architecture, FIRST)[FIRST]
+    _, channels, _, _ = keys.shape(key, (0, architecture.channels, 0, 0))
+    known = 1 <= channels <= MOST_CHANNELS
+    return replace(architecture, channels=channels) if known else architecture
 
 
 def _only_match(keys: Keys, tensors: Tensors) -> str:

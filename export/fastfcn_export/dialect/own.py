@@ -1,18 +1,17 @@
 """The dialect of our own checkpoints: our names, and the file's own description in place of guesses."""
 
-from fastfcn_export.dialect.dialect import Conventions, Recognised, Tensors, renamed
+from fastfcn_export.dialect.dialect import FIRST, Conventions, Recognised, Tensors, renamed
 from fastfcn_export.dialect.trained import KEY, Trained
 from fastfcn_export.network import choice
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.errors import CheckpointError
 
 NAME = "fastfcn"  # in manifests, and as `--dialect`
-_FIRST = "backbone.stem.0.conv.weight"  # in every network of ours, and in no other dialect
 
 
 def is_own(tensors: Tensors) -> bool:
     """Tell by the names whether a checkpoint is of our own training."""
-    return _FIRST in tensors
+    return FIRST in tensors  # in every network of ours, and in no other dialect
 
 
 def recognise_own(

@@ -10,7 +10,7 @@ from math import prod
 
 from fastfcn_export.dialect.dialect import Recognised
 from fastfcn_infer.artifact.class_table import class_table, class_table_names
-from fastfcn_infer.artifact.manifest import ClassInfo, Model
+from fastfcn_infer.artifact.manifest import RGB, ClassInfo, Model
 from fastfcn_infer.artifact.procedure import SMALLEST, Procedure, Resize
 from fastfcn_infer.inference.conventions import check_procedure
 from fastfcn_infer.inference.views import plan, resized
@@ -113,7 +113,12 @@ def notes(recognised: Recognised, model: Model, formats: Sequence[str]) -> tuple
             "--precision fp16: labels may differ where two classes score nearly alike; the "
             "verification says for how many pixels of its picture"
         )
-    if "paddle" in formats and model.input.name == "image" and resize is not None:
+    if "paddle" in formats and model.input.channels != RGB:
+        found.append(
+            f"--format paddle: PaddleSeg and PaddleX read pictures of three channels, so that they cannot use this model "
+            f"of {model.input.channels}; fastfcn predict can"
+        )
+    elif "paddle" in formats and model.input.name == "image" and resize is not None:
         found.append(
             "--format paddle: paddle/inference.yml tells PaddleSeg and PaddleX to resize pictures by "
             "their own arithmetic, which differs in rounding and interpolation, and they leave the "

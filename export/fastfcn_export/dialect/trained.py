@@ -10,13 +10,12 @@ from typing import Literal
 
 from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.artifact.manifest import ClassInfo, Input, TrainedOn
+from fastfcn_infer.artifact.manifest import RGB, ClassInfo, Input, TrainedOn, Values
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 
 KEY = "fastfcn"  # of the metadata: a `Trained` as JSON
-Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ class Trained:
     network: NetworkChoice
     classes: tuple[ClassInfo, ...]
     align_corners: bool
-    mean: Triple
-    std: Triple
-    padding: Triple
+    mean: Values
+    std: Values
+    padding: Values
     dataset: str
     iterations: int
     convention: Literal["paddleseg", "fastfcn", "mmseg"] = "paddleseg"
@@ -60,6 +59,8 @@ class Trained:
         faults = []
         if not 1 <= len(self.classes) <= 65535:
             faults.append(f"{len(self.classes)} classes; 1 to 65535 were expected")
+        if len(self.mean) != RGB:
+            faults.append(f"mean has {len(self.mean)} values; {RGB} were expected")
         try:
             Input("image", self.mean, self.std, self.padding)
         except ValueError as error:

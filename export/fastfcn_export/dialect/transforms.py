@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from fastfcn_infer.artifact.manifest import Triple
+from fastfcn_infer.artifact.manifest import RGB, Values
 from fastfcn_infer.artifact.procedure import Frame, Interpolation, Procedure, Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt, listing, printable
@@ -25,11 +25,11 @@ _UNUSED = {"Padding": ("label_padding_value",), "PaddingByAspectRatio": ("label_
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a list of transforms does to a picture; the values are RGB, on the scale 0..1."""
+    """What a list of transforms does to a picture; values are for each channel, RGB if three, on the scale 0..1."""
 
-    mean: Triple
-    std: Triple
-    padding: Triple
+    mean: Values
+    std: Values
+    padding: Values
     procedure: Procedure
 
 
@@ -37,8 +37,8 @@ class Preprocessing:
 class _Found:
     """What was found so far, in the order of the list."""
 
-    mean: Triple | None = None
-    std: Triple | None = None
+    mean: Values | None = None
+    std: Values | None = None
     resize: Resize | None = None
     frame: Frame | None = None
     canvas: Frame | None = None
@@ -46,12 +46,15 @@ class _Found:
     padded_after_normalize: bool = False
 
 
-def preprocessing(transforms: Sequence[Mapping[str, Any]], where: str) -> Preprocessing:
+def preprocessing(
+    transforms: Sequence[Mapping[str, Any]], where: str, channels: int = RGB
+) -> Preprocessing:
     """Translate a list of transforms into normalisation, padding and procedure.
 
     Args:
         transforms: of the YAML, each with its ``type``.
         where: the YAML's name, for messages.
+        channels: of the pictures.
 
     Raises:
         CheckpointError: a transform is unknown, random, wrong, or in a position where its effect
@@ -69,20 +72,20 @@ def preprocessing(transforms: Sequence[Mapping[str, Any]], where: str) -> Prepro
             )
         for name in _UNUSED.get(str(kind), ()):
             arguments.pop(name, None)
-        given = _Arguments(str(kind), arguments, where)
+        given = _Arguments(str(kind), arguments, where, channels)
         apply(found, given)
         given.finish()
-    return _summary(found)
+    return _summary(found, channels)
 
 
-def _summary(found: _Found) -> Preprocessing:
-    mean = found.mean or (_BYTES[0],) * 3
-    std = found.std or (_BYTES[1],) * 3
+def _summary(found: _Found, channels: int) -> Preprocessing:
+    mean = found.mean or (_BYTES[0],) * channels
+    std = found.std or (_BYTES[1],) * channels
     value = _GREY if found.padding is None else found.padding
-    padding: Triple = (value / 255,) * 3
+    padding: Values = (value / 255,) * channels
     if found.padded_after_normalize:
         # The value is of a normalised pixel then.
-        padding = (value * std[0] + mean[0], value * std[1] + mean[1], value * std[2] + mean[2])
+        padding = tuple(value * s + m for m, s in zip(mean, std, strict=True))
     return Preprocessing(
         mean, std, padding, Procedure("whole", found.resize, found.frame, found.canvas)
     )
@@ -91,8 +94,8 @@ def _summary(found: _Found) -> Preprocessing:
 class _Arguments:
     """The arguments of one transform; each is taken once, and none may be left over."""
 
-    def __init__(self, kind: str, given: dict[str, Any], where: str) -> None:
-        self.kind, self._given, self._where = kind, given, where
+    def __init__(self, kind: str, given: dict[str, Any], where: str, channels: int) -> None:
+        self.kind, self._given, self._where, self._channels = kind, given, where, channels
 
     def wrong(self, why: str) -> CheckpointError:
         """Return the error that names this transform."""
@@ -127,17 +130,17 @@ class _Arguments:
             raise self.wrong(f"has {name!r} {excerpt(value)}; a width and a height were expected")
         return value[0], value[1]
 
-    def triple(self, name: str, default: float) -> Triple:
-        """Take one number for all channels, or three."""
+    def values(self, name: str, default: float) -> Values:
+        """Take one number for all channels, or one for each."""
         value = self.take(name, [default])
         if (
             not isinstance(value, list)
-            or len(value) not in (1, 3)
+            or len(value) not in (1, self._channels)
             or not all(map(_is_number, value))
         ):
-            raise self.wrong(f"has {name!r} {excerpt(value)}; one number or three were expected")
-        red, green, blue = (float(x) for x in (value * 3 if len(value) == 1 else value))
-        return red, green, blue
+            many = "three" if self._channels == RGB else str(self._channels)
+            raise self.wrong(f"has {name!r} {excerpt(value)}; one number or {many} were expected")
+        return tuple(float(x) for x in (value * self._channels if len(value) == 1 else value))
 
     def finish(self) -> None:
         """Reject arguments that were not taken."""
@@ -154,7 +157,7 @@ def _is_number(value: object) -> bool:
 def _normalize(found: _Found, given: _Arguments) -> None:
     if found.mean is not None:
         raise given.wrong("is listed twice")
-    found.mean, found.std = given.triple("mean", 0.5), given.triple("std", 0.5)
+    found.mean, found.std = given.values("mean", 0.5), given.values("std", 0.5)
     if min(found.std) <= 0:
         raise given.wrong(f"has 'std' {list(found.std)}; positive numbers were expected")
 

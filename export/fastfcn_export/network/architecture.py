@@ -151,7 +151,17 @@ Head = EncNet | Psp | DeepLab | Aspp | Fcn
 
 @dataclass(frozen=True)
 class Architecture:
-    """A whole network; `auxiliary` and `semantic` (the SE layer) are parts of training only."""
+    """A whole network.
+
+    Args:
+        classes: of the logits.
+        backbone: the ResNet.
+        jpu: the upsampling; None without one.
+        head: from features to logits.
+        auxiliary: the head on c3, of training only; None without one.
+        semantic: has the SE layer, of training only.
+        channels: of the picture that the first convolution takes.
+    """
 
     classes: int
     backbone: Backbone
@@ -159,6 +169,7 @@ class Architecture:
     head: Head
     auxiliary: Auxiliary | None = None
     semantic: bool = False
+    channels: int = 3
 
     @property
     def logits_stride(self) -> int:

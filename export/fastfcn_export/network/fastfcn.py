@@ -26,7 +26,7 @@ class Outputs(Generic[T]):
 
 
 def fastfcn(ops: Ops[T], architecture: Architecture, image: T) -> T:
-    """Return the logits (N, classes, h, w) of `image` (N, 3, H, W), normalised."""
+    """Return the logits (N, classes, h, w) of `image` (N, channels, H, W), normalised."""
     features = resnet(ops, architecture.backbone, image)
     main, _ = logits(
         ops,

@@ -8,7 +8,7 @@ from fastfcn_export.network.primitives import Ops, T
 
 
 def resnet(ops: Ops[T], backbone: Backbone, image: T) -> tuple[T, T, T, T]:
-    """Return c1, c2, c3, c4; `image` is (N, 3, H, W)."""
+    """Return c1, c2, c3, c4; `image` is (N, channels, H, W)."""
     x = _stem(ops, backbone.stem, image)
     channels = backbone.stem[-1]
     maps = []

@@ -165,14 +165,16 @@ def _dry_run(
     arguments: argparse.Namespace,
 ) -> int:
     """Print what labelling the pictures would take."""
+    from fastfcn_infer.artifact.manifest import RGB
     from fastfcn_infer.cli.dry_run import Forecasts
     from fastfcn_infer.picture.read import read_upright_size
 
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
+    is_rgb = segmenter.model.input.channels == RGB
 
     def kind(path: Path) -> "Path | tuple[int, int]":
         raster = windows is not None and _survey(path) is not None
-        return path if raster else read_upright_size(path, **limit)
+        return path if raster else read_upright_size(path, is_rgb=is_rgb, **limit)
 
     def plan(kind: "Path | tuple[int, int]") -> "Plan":
         if isinstance(kind, Path) and windows is not None:

@@ -57,8 +57,14 @@ def bounded(package: Any, cache: int) -> Any:
     return package.Env(GDAL_CACHEMAX=cache, GDAL_PAM_ENABLED="NO", GDAL_NUM_THREADS="1")
 
 
-def open_tiff(package: Any, path: Path, mode: str = "r", **profile: Any) -> Any:
+def open_tiff(package: Any, path: Any, mode: str = "r", **profile: Any) -> Any:
     """Open a TIFF with rasterio.
+
+    Args:
+        package: rasterio.
+        path: a `Path`, or rasterio's file in memory.
+        mode: as of `open`.
+        **profile: of a file to be written.
 
     Raises:
         RasterioError: GDAL cannot.
@@ -66,6 +72,8 @@ def open_tiff(package: Any, path: Path, mode: str = "r", **profile: Any) -> Any:
     with warnings.catch_warnings():
         # A raster without a place on the ground is no fault.
         warnings.simplefilter("ignore", package.errors.NotGeoreferencedWarning)
+        if not isinstance(path, Path):
+            return path.open(driver=DRIVER, sharing=False)
         # As a Path, it is never taken for an address.
         return package.open(path, mode, driver=DRIVER, sharing=False, **profile)
 

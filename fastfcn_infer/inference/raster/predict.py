@@ -141,7 +141,7 @@ def predict_raster(
     geo.rasterio(f"The raster {target}")
     timings: dict[str, float] = {}
     try:
-        with open_raster(source, max_pixels, max_memory, depth) as opened:
+        with open_raster(source, artifact.model.input, max_pixels, max_memory, depth) as opened:
             labelling = _Labelling(
                 source, target, artifact, network, procedure, profile, runtime, depth, opened
             )
@@ -174,7 +174,7 @@ def survey_raster(
         As `Segmenter.plan_raster`.
     """
     check_raster_procedure(procedure)
-    with open_raster(source, max_pixels, max_memory, depth) as opened:
+    with open_raster(source, model.input, max_pixels, max_memory, depth) as opened:
         rows = Rows(opened.source)
         job, batch, needed = _planned(model, profile, procedure, opened, rows, max_memory)
         return job.sizes[0], batch, needed

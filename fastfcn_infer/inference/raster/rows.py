@@ -4,7 +4,7 @@ Windows are cut from top to bottom, so each row is read once and forgotten when 
 lie below it.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,16 @@ class Source(Protocol):
     def masked(self) -> bool:
         """Tell whether some pixels may hold no data."""
 
-    def read(self, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
-        """Read some rows: (rows, W, 3) RGB, and (rows, W) where there is data; None: everywhere.
+    @property
+    def channels(self) -> int:
+        """How many the model takes."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of what is read: uint8, or float32 on the scale 0..255."""
+
+    def read(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read some rows: (rows, W, channels), three being RGB, and (rows, W) where there is data; None: everywhere.
 
         Raises:
             ImageError: they cannot be read.
@@ -40,16 +48,16 @@ class Rows:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._pixels: dict[int, NDArray[np.uint8]] = {}  # first row -> rows
+        self._pixels: dict[int, NDArray[Any]] = {}  # first row -> rows
         self._valid: dict[int, NDArray[np.bool_]] = {}
         self._next: int | None = None  # the row to read next
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Height, width, 3."""
-        return (*self._source.size, 3)
+        """Height, width, channels."""
+        return (*self._source.size, self._source.channels)
 
-    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[np.uint8]:
+    def __getitem__(self, part: tuple[slice, slice], /) -> NDArray[Any]:
         """Return a window; no window that is asked for later may begin above it."""
         (rows, columns), (height, width) = part, self._source.size
         top, bottom = rows.start, min(rows.stop, height)
@@ -58,7 +66,8 @@ class Rows:
             self._next = top // self._source.step * self._source.step
         while self._next < bottom:
             self._read(min(self._next + self._source.step, height))
-        window = np.empty((bottom - top, min(columns.stop, width) - columns.start, 3), np.uint8)
+        shape = (bottom - top, min(columns.stop, width) - columns.start, self._source.channels)
+        window = np.empty(shape, self._source.dtype)
         _copy(self._pixels, window, top, columns)
         return window
 
@@ -81,15 +90,15 @@ class Rows:
         self._next = stop
 
 
-def _forget(held: dict[int, NDArray[np.uint8]] | dict[int, NDArray[np.bool_]], top: int) -> None:
+def _forget(held: dict[int, NDArray[Any]] | dict[int, NDArray[np.bool_]], top: int) -> None:
     """Release what lies above a row."""
     for first in [first for first, rows in held.items() if first + len(rows) <= top]:
         del held[first]
 
 
 def _copy(
-    held: dict[int, NDArray[np.uint8]] | dict[int, NDArray[np.bool_]],
-    target: NDArray[np.uint8] | NDArray[np.bool_],
+    held: dict[int, NDArray[Any]] | dict[int, NDArray[np.bool_]],
+    target: NDArray[Any],
     top: int,
     columns: slice,
 ) -> None:

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.limits import LONGEST_SIDE
+from fastfcn_infer.artifact.manifest import RGB, Input
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.multiband import bands_of, read_pixels
 from fastfcn_infer.inference.raster import geo
 from fastfcn_infer.inference.raster.geo import Place
 from fastfcn_infer.inference.raster.rows import Source
 from fastfcn_infer.inference.views import Size
+from fastfcn_infer.picture.depth import warn_of_few_bits
 from fastfcn_infer.picture.formats import DamagedError
 from fastfcn_infer.picture.header import read_header, recognise
-from fastfcn_infer.picture.read import read_picture, warn_of_few_bits
 from fastfcn_infer.picture.tiff import Survey, survey
 
 _LONG_BLOCK = 1024  # rows; of blocks higher than that, parts are read and GDAL keeps the block
@@ -91,12 +93,13 @@ def survey_tiff(path: Path) -> Survey | None:
 
 @contextmanager
 def open_raster(
-    path: Path, max_pixels: int, max_memory: int, depth: int | None = None
+    path: Path, given: Input, max_pixels: int, max_memory: int, depth: int | None = None
 ) -> Iterator[Opened]:
     """Open a raster for reading.
 
     Args:
         path: of a TIFF or of any other picture.
+        given: the input of the model.
         max_pixels: the largest picture to decode at once.
         max_memory: bytes; a picture that takes more when it is decoded is refused.
         depth: bits that a picture of 16 bits uses; None: all, with a warning where no value of the
@@ -108,7 +111,7 @@ def open_raster(
     """
     found = survey_tiff(path)
     if found is None:
-        yield _decoded(path, Place(), max_pixels, max_memory, depth)
+        yield _decoded(path, given, Place(), max_pixels, max_memory, depth)
         return
     _check(found, path)
     package = geo.rasterio(f"The raster {path}")
@@ -123,15 +126,19 @@ def open_raster(
             place = geo.place(dataset)
             if (dataset.height, dataset.width) != (found.height, found.width):
                 raise ImageError(f"{path} contradicts itself: two sizes were read from it.")
-            bands = None if _is_unusual(found, dataset) else _rgb_bands(dataset, path)
+            bands: tuple[int, ...] | None = None
+            if given.channels != RGB and found.orientation == 1:
+                bands = bands_of(dataset, found.photometric, given, str(path))
+            elif given.channels == RGB and not _is_unusual(found, dataset):
+                bands = _rgb_bands(dataset, path)
             if bands is not None:
-                source = _Bands(package, dataset, bands, found, path, depth)
+                source = _Bands(package, dataset, bands, given, found, path, depth)
                 with geo.bounded(package, source.cache):
                     yield Opened(source, place, 0, source.row, source.cache)
-                if depth is None and dataset.dtypes[0] == "uint16":
+                if depth is given.white is None and dataset.dtypes[0] == "uint16":
                     warn_of_few_bits(source.highest)
                 return
-        yield _decoded(path, place, max_pixels, max_memory, depth)
+        yield _decoded(path, given, place, max_pixels, max_memory, depth)
 
 
 def _check(found: Survey, path: Path) -> None:
@@ -173,17 +180,18 @@ def _rgb_bands(dataset: Any, path: Path) -> tuple[int, ...]:
 
 
 def _decoded(
-    path: Path, place: Place, max_pixels: int, max_memory: int, depth: int | None
+    path: Path, given: Input, place: Place, max_pixels: int, max_memory: int, depth: int | None
 ) -> Opened:
     """Decode a picture at once."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path} cannot be opened: {error}.") from error
-    header = read_header(data, str(path))
+    is_rgb = given.channels == RGB
+    header = read_header(data, str(path), any_tiff=not is_rgb)
     area = header.width * header.height
     # The decoder's own copy, and one with the channels in order or turned upright.
-    needed = 2 * 3 * area + 2 * len(data)
+    needed = 2 * (RGB if is_rgb else 4 * given.channels) * area + 2 * len(data)
     if area <= max_pixels and needed > max_memory:
         raise ImageError(
             f"{path} has {header.width} x {header.height} pixels and is decoded at once, which takes "
@@ -192,15 +200,15 @@ def _decoded(
             "in parts."
         )
     del data, header
-    pixels = read_picture(path, depth=depth, max_pixels=max_pixels)
-    return Opened(_Whole(pixels), place, needed, 3 * pixels.shape[1], 0)
+    pixels = read_pixels(path, given, depth=depth, max_pixels=max_pixels)
+    return Opened(_Whole(pixels), place, needed, pixels[:1].nbytes, 0)
 
 
 @dataclass(frozen=True, eq=False)
 class _Whole:
     """A picture that was decoded at once."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     step: int = _PART
     masked: bool = False
 
@@ -209,7 +217,17 @@ class _Whole:
         """Height and width, pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
 
-    def read(self, rows: slice) -> tuple[NDArray[np.uint8], None]:
+    @property
+    def channels(self) -> int:
+        """How many the model takes."""
+        return int(self.pixels.shape[2])
+
+    @property
+    def dtype(self) -> Any:
+        """Of what is read."""
+        return self.pixels.dtype
+
+    def read(self, rows: slice) -> tuple[NDArray[Any], None]:
         """Return some rows."""
         return self.pixels[rows], None
 
@@ -221,6 +239,7 @@ class _Bands:
     package: Any
     dataset: Any
     bands: tuple[int, ...]
+    given: Input
     found: Survey
     path: Path
     depth: int | None
@@ -229,6 +248,8 @@ class _Bands:
     step: int = field(init=False)
     cache: int = field(init=False)
     row: int = field(init=False)
+    channels: int = field(init=False)
+    dtype: Any = field(init=False)
     masked: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -241,8 +262,15 @@ class _Bands:
         block = high * wide * itemsize * dataset.count
         across = -(-dataset.width // wide) if self.step % high else 1
         self.cache = max(_CACHE, 2 * block * across)
-        # As they are stored, and as RGB.
-        self.row = dataset.width * max(3, len(self.bands) * itemsize)
+        self.channels = self.given.channels
+        kept = self.channels == RGB or (
+            dataset.dtypes[0] == "uint8" and self.given.white in (None, 255)
+        )
+        self.dtype = np.dtype(np.uint8 if kept else np.float32)
+        # As they are stored, and as the model's pixels.
+        self.row = dataset.width * max(
+            self.channels * self.dtype.itemsize, len(self.bands) * itemsize
+        )
         flags = {flag.name for flag in dataset.mask_flag_enums[self.bands[0] - 1]}
         self._nodata = dataset.nodata if "nodata" in flags else None
         # Alpha is dropped, as of any picture, unless the raster has a place on the ground, where it
@@ -250,10 +278,10 @@ class _Bands:
         self._mask = "per_dataset" in flags and ("alpha" not in flags or self.found.georeferenced)
         self.masked = self._mask or self._nodata is not None
         self._palette: NDArray[np.uint8] | None = None
-        if self.found.photometric == _PALETTE:
+        if self.channels == RGB and self.found.photometric == _PALETTE:
             self._palette = _palette(dataset.colormap(self.bands[0]))
 
-    def read(self, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    def read(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Read some rows."""
         height, width = rows.stop - rows.start, self.size[1]
         window = self.package.windows.Window(0, rows.start, width, height)
@@ -275,11 +303,11 @@ class _Bands:
         if self._palette is not None and self.depth is None:
             return self._palette[stored[0]], valid
         depth = self.depth
-        if stored.dtype == np.uint16 and depth is None:
+        if stored.dtype == np.uint16 and depth is self.given.white is None:
             self.highest, depth = max(self.highest, int(stored.max())), 16
         pixels = np.moveaxis(stored, 0, -1)
         try:
-            return read_picture(pixels, depth=depth, max_pixels=pixels.size), valid
+            return read_pixels(pixels, self.given, "rgb", depth, pixels.size), valid
         except ImageError as error:
             raise ImageError(
                 f"{self.path} cannot be used in the rows {rows.start} to {rows.stop}: {error}"

@@ -58,7 +58,7 @@ def open_source(given: StreamSource, *, every: int = 1) -> Source:
 
     Args:
         given: a picture, as `read_picture` takes it; an iterable of pictures, or an array
-            (N, H, W, 3) of them; or as text or path: a folder (its pictures, sorted by name), a
+            (N, H, W, channels) of them; or as text or path: a folder (its pictures, sorted by name), a
             glob, a list (``.txt``, a path in each line, relative to the list), a video file,
             ``camera:0``, or the address of a live stream such as ``rtsp://...``.
         every: of a video, use every so many frames only.
@@ -83,6 +83,14 @@ def open_source(given: StreamSource, *, every: int = 1) -> Source:
         f"{excerpt(given)} is not a source of pictures; a path, a glob, a picture, or an iterable of "
         "pictures was expected"
     )
+
+
+def is_video(given: StreamSource) -> bool:
+    """Tell by the name whether a source is a video file or a live stream."""
+    if not isinstance(given, str | os.PathLike):
+        return False
+    name = os.fspath(given)
+    return video.is_live(name) or Path(name).suffix.lower() in video.SUFFIXES
 
 
 def _is_picture(given: object) -> bool:

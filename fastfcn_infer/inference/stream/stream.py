@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,13 +49,13 @@ class Decoded:
 
     Args:
         item: where it comes from.
-        pixels: (H, W, 3) uint8 RGB.
+        pixels: (H, W, channels), as `multiband.read_pixels` returns them.
         seconds: that reading took.
         together: how many pictures of its size to label at a time.
     """
 
     item: Item
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     seconds: float
     together: int = 1
 
@@ -69,7 +69,7 @@ class Steps:
     """What a stream does with each picture.
 
     Args:
-        read: decodes a picture; (H, W, 3) uint8 RGB.
+        read: decodes a picture, as `multiband.read_pixels`.
         label: labels some pictures with shared calls of the network, in their order.
         together: how many pictures of a size to label at a time.
         at_once: how many calls of `label` at the same time; several where a GPU computes, so that it does
@@ -78,7 +78,7 @@ class Steps:
 
     def __init__(
         self,
-        read: Callable[[PictureSource], NDArray[np.uint8]],
+        read: Callable[[PictureSource], NDArray[Any]],
         label: Callable[[Sequence[Decoded]], list[Segmentation]],
         together: Callable[[Size], int],
         at_once: int = 1,

@@ -4,19 +4,20 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Literal
 
-from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.manifest import RGB, Model
 from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Network
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.smoothing import Smoothed
-from fastfcn_infer.inference.stream.source import StreamSource, open_source
+from fastfcn_infer.inference.stream.source import StreamSource, is_video, open_source
 from fastfcn_infer.inference.stream.stream import Decoded, Failed, OnError, Steps, Stream
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import (
     DEFAULT_MAX_PIXELS,
     PictureSource,
     check_reading,
-    read_picture,
 )
 
 
@@ -104,11 +105,23 @@ class Streaming:
         """
         chosen = self._chosen(procedure)
         check_reading(color, depth)
+        channels = self.model.input.channels
+        if channels != RGB and is_video(source):
+            raise ImageError(
+                f"{source!r} is a video, whose frames have {RGB} channels, and the model takes {channels}. Pass pictures with "
+                "as many bands."
+            )
         network = self._network()
         if smooth:
             network = Smoothed(network, smooth, self.model)
         steps = Steps(
-            partial(read_picture, color=color, depth=depth, max_pixels=max_pixels),
+            partial(
+                read_pixels,
+                given=self.model.input,
+                color=color,
+                depth=depth,
+                max_pixels=max_pixels,
+            ),
             partial(self._label, chosen=chosen, depth=depth, network=network),
             lambda size: 1 if smooth else self._together(size, chosen),
             1 if smooth else self._at_once,

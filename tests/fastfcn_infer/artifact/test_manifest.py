@@ -75,7 +75,7 @@ def test_the_manifest_of_the_embedded_model_is_written_as_to_json_writes_it() ->
         (("format_version",), 2, "format_version: 2 is none of 1"),
         (("format_version",), True, "format_version: true is none of 1"),
         (("model", "input", "std"), [1, 0, 1], "must be positive"),
-        (("model", "input", "mean"), [1, 1], "3 items were expected"),
+        (("model", "input", "mean"), [1, 1], "have 2, 3 and 3 values; one for each"),
         (("model", "input", "name"), "picture", "is none of image, pixels"),
         (("model", "input", "shape"), [None, 0, None], "must be positive or null"),
         (("model", "output", "name"), "masks", "is none of logits"),

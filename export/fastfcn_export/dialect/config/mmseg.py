@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastfcn_export.dialect.changes import PIXELS, Changes, Triple, exact
+from fastfcn_export.dialect.changes import PIXELS, Changes, exact
 from fastfcn_export.dialect.config.python_literals import NotLiteral, read_python
+from fastfcn_infer.artifact.manifest import MOST_CHANNELS, RGB, Values
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt
@@ -30,17 +31,24 @@ class _Config:
 
     def changes(self, said: Changes) -> Changes:
         found = Changes(
+            bands=self._bands() if said.bands is None else None,
             resize=self._resize() if said.resize is None else None,
             threshold=self._threshold() if said.threshold is None else None,
         )
         if said.channel_order is None or said.mean is None:
             given, is_rgb = self._normalisation()
+            channels = len(said.mean or ()) or said.bands or found.bands or RGB
             if said.mean is None:
-                mean = self._triple("mean", self._at(given, "mean", (0.0, 0.0, 0.0)))
-                std = self._triple("std", self._at(given, "std", (1.0, 1.0, 1.0)))
-                found = replace(found, mean=mean, std=std, pixel_range=PIXELS)
-            # Pictures are read as BGR.
-            found = replace(found, channel_order="rgb" if is_rgb else "bgr")
+                mean = self._values("mean", self._at(given, "mean", (0.0,) * channels))
+                std = self._values("std", self._at(given, "std", (1.0,) * len(mean)))
+                channels = len(mean)
+                # Values are used as they are stored.
+                white = None if channels == RGB else PIXELS
+                found = replace(found, mean=mean, std=std, pixel_range=PIXELS, white=white)
+            if channels == RGB:  # pictures are read as BGR
+                found = replace(found, channel_order="rgb" if is_rgb else "bgr")
+            elif is_rgb:
+                raise self._wrong(f"the swap of channels to RGB, which {channels} have not,", True)
         return found
 
     def _wrong(self, what: str, value: object) -> CheckpointError:
@@ -78,13 +86,23 @@ class _Config:
             )
         return given, bool(swapped)
 
-    def _triple(self, what: str, found: Any) -> Triple:
+    def _bands(self) -> int | None:
+        """Return the channels that the backbone is said to take; None if it is not said."""
+        said: Any = dict(self._found)
+        for key in ("model", "backbone", "in_channels"):
+            said = said.get(key) if isinstance(said, dict) else None
+        if said is None or isinstance(said, NotLiteral):  # the weights tell
+            return None
+        if type(said) is not int or not 1 <= said <= MOST_CHANNELS:
+            raise self._wrong("in_channels of the backbone", said)
+        return said
+
+    def _values(self, what: str, found: Any) -> Values:
         numbers = found if isinstance(found, list | tuple) else ()
-        if len(numbers) != 3 or not all(type(value) in (int, float) for value in numbers):
+        if not numbers or not all(type(value) in (int, float) for value in numbers):
             bad = next((value for value in numbers if isinstance(value, NotLiteral)), found)
             raise self._wrong(what, bad)
-        red, green, blue = map(float, numbers)
-        return red, green, blue
+        return tuple(map(float, numbers))
 
     def _pipeline(self) -> Any:
         top = dict(self._found)

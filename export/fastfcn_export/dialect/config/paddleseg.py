@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fastfcn_export.dialect.changes import Changes
+from fastfcn_export.dialect.changes import PIXELS, Changes
 from fastfcn_export.dialect.config.python_literals import values
 from fastfcn_export.dialect.transforms import preprocessing
 from fastfcn_export.safe_yaml import read_yaml
+from fastfcn_infer.artifact.manifest import MOST_CHANNELS, RGB
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt
 
@@ -28,7 +29,9 @@ def read(path: Path, said: Changes) -> Changes:
     transforms = dataset.get("transforms") if isinstance(dataset, dict) else None
     if not isinstance(transforms, list) or not all(isinstance(item, dict) for item in transforms):
         raise CheckpointError(f"{path} has no list of transforms in its val_dataset")
-    prepared = preprocessing(transforms, path.name)
+    bands = _bands(found, path)
+    channels = said.bands or bands or _values(transforms)
+    prepared = preprocessing(transforms, path.name, channels)
     procedure = prepared.procedure
     if procedure.frame is not None or procedure.canvas is not None:
         raise CheckpointError(
@@ -36,7 +39,36 @@ def read(path: Path, said: Changes) -> Changes:
             "PaddleSeg's tools/export.py and give the folder that it writes."
         )
     resize = "none" if procedure.resize is None else procedure.resize
-    return Changes(prepared.mean, prepared.std, 1.0, "rgb", resize, _threshold(found, path))
+    is_rgb = channels == RGB
+    return Changes(
+        prepared.mean,
+        prepared.std,
+        1.0,
+        "rgb" if is_rgb else None,
+        resize,
+        _threshold(found, path),
+        bands,
+        white=None if is_rgb else PIXELS,  # PaddleSeg divides by it, whatever the type
+    )
+
+
+def _bands(found: Mapping[str, Any], path: Path) -> int | None:
+    """Return the channels that the network is said to take; None if it is not said."""
+    model = found.get("model")
+    backbone = model.get("backbone") if isinstance(model, dict) else None
+    said = backbone.get("in_channels") if isinstance(backbone, dict) else None
+    if said is not None and (type(said) is not int or not 1 <= said <= MOST_CHANNELS):
+        raise CheckpointError(f"{path}: in_channels of the backbone is {excerpt(said)}")
+    return said
+
+
+def _values(transforms: list[dict[str, Any]]) -> int:
+    """Return how many channels pictures are normalised for, by the number of values."""
+    for item in transforms:
+        mean = item.get("mean")
+        if item.get("type") == "Normalize" and isinstance(mean, list) and len(mean) > 1:
+            return len(mean)
+    return RGB
 
 
 def _threshold(found: Mapping[str, Any], path: Path) -> float | None:

@@ -23,14 +23,14 @@ def input_info(nodes: Nodes, given: Input) -> onnx.ValueInfoProto:
         shape = [n, height, width, 3]
         return onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, shape)
     return onnx.helper.make_tensor_value_info(
-        "image", _kind(io_dtype(nodes)), [n, 3, height, width]
+        "image", _kind(io_dtype(nodes)), [n, given.channels, height, width]
     )
 
 
 def begin(nodes: Nodes, given: Input) -> Map:
-    """Return the normalised picture, (N, 3, H, W)."""
+    """Return the normalised picture, (N, channels, H, W)."""
     if given.name == "image":
-        return Map(_inside(nodes, "image"), 3, 1)
+        return Map(_inside(nodes, "image"), given.channels, 1)
     dtype = io_dtype(nodes)
     pixels = nodes.cast("pixels", dtype)
     planes = nodes.add("Transpose", pixels, to="planes", perm=[0, 3, 1, 2])

@@ -15,7 +15,7 @@ _OPERATORS = {"logits": "none", "probabilities": "softmax", "labels": "argmax"}
 def inference_yml(model: Model, program: str, weights: str) -> str:
     """Write the text of the file; any YAML reader reads it.
 
-    Both readers feed normalised (N, 3, H, W), so a model that takes pixels lists no transforms and
+    Both readers feed normalised (N, channels, H, W), so a model that takes pixels lists no transforms and
     serves neither. Neither resizes logits: PaddleX needs ``labels``. The resize of the procedure is
     listed as PaddleSeg's transform of the same rule; sizes may differ by a pixel, as it rounds
     differently, and it interpolates floats, with half-pixel centres.
@@ -26,7 +26,10 @@ def inference_yml(model: Model, program: str, weights: str) -> str:
         weights: name of the weights' file, in the same folder.
     """
     n, height, width = model.input.shape
-    shape = [n, 3, height, width] if model.input.name == "image" else [n, height, width, 3]
+    channels = model.input.channels
+    shape = [n, channels, height, width]
+    if model.input.name == "pixels":
+        shape = [n, height, width, channels]
     kind = "float32" if model.output.name != "labels" else _label_kind(model)
     lines = [
         f"# {_text(model.name)}, written by fastfcn-export. PaddleX runs it by the name below.",

@@ -141,7 +141,7 @@ class Program:
         n, height, width = (-1 if size is None else size for size in self._shape)
         given = self._model.input
         if given.name == "image":
-            image = data("image", [n, 3, height, width], "float32")
+            image = data("image", [n, given.channels, height, width], "float32")
             return image, image
         pixels = data("pixels", [n, height, width, 3], "uint8")
         std, mean = (np.array(value)[:, None, None] for value in (given.std, given.mean))

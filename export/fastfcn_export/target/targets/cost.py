@@ -40,14 +40,14 @@ class Layer:
 def layers(architecture: Architecture, size: tuple[int, int] = (480, 480)) -> tuple[Layer, ...]:
     """Walk the shipped network for one picture of `size` (height, width)."""
     ops = CostOps()
-    fastfcn(ops, architecture, (1, 3, *size))
+    fastfcn(ops, architecture, (1, architecture.channels, *size))
     return tuple(ops.layers)
 
 
 def tensors(architecture: Architecture) -> dict[str, Shape]:
     """Name every tensor a checkpoint of this network holds, those of training included."""
     ops = CostOps()
-    fastfcn_training(ops, architecture, (1, 3, 64, 64))
+    fastfcn_training(ops, architecture, (1, architecture.channels, 64, 64))
     return {name: shape for layer in ops.layers for name, shape in layer.tensors}
 
 

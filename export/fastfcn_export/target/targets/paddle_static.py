@@ -50,7 +50,7 @@ def write(
     ready(options)
     with growing(model, options) as program:
         ops = PaddleOps(program, weights)
-        logits = fastfcn(ops, architecture, Map(program.image, 3, 1))
+        logits = fastfcn(ops, architecture, Map(program.image, architecture.channels, 1))
         program.write((folder / FORMATS[FORMAT]).parent, logits.value)
     text = inference_yml(model, f"{STEM}.json", f"{STEM}.pdiparams")
     (folder / FORMATS[FORMAT]).with_suffix(".yml").write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ _PIXELS = 1024  # encoded together: 64 MB of residuals at 32 codes and 512 chann
 
 
 def logits(architecture: Architecture, weights: Weights, image: Array) -> Array:
-    """Compute the logits (N, classes, h, w) of a normalised image (N, 3, H, W)."""
+    """Compute the logits (N, classes, h, w) of a normalised image (N, channels, H, W)."""
     return fastfcn(NumpyOps(weights, image.dtype), architecture, image)
 
 
