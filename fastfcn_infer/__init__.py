@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import UnknownDialect as UnknownDialect
     from fastfcn_infer.errors import UnknownName as UnknownName
     from fastfcn_infer.errors import VerificationError as VerificationError
+    from fastfcn_infer.errors import WriteError as WriteError
     from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
     from fastfcn_infer.inference.forecast import Plan as Plan
     from fastfcn_infer.inference.raster.predict import RasterResult as RasterResult
@@ -76,6 +77,7 @@ _ERRORS = (
     "UnknownDialect",
     "UnknownName",
     "VerificationError",
+    "WriteError",
 )
 __all__ = sorted([*_HOME, *_ERRORS, "__version__"])
 

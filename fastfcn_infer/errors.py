@@ -13,6 +13,7 @@
     |  |- GraphRefused                   the runtime cannot run the graph; names others that may
     |  `- DeviceUnavailable              the requested device is not available
     |- DatasetError(ValueError)          the layout is wrong: which file was expected where
+    |- WriteError(OSError)               a result cannot be written: disk full, read-only, a file in the way
     |- EvaluationError(ValueError)       model, data set and an earlier run's counts do not match
     `- UnknownName(ValueError)           no such name: lists those that exist
        |- UnknownBackend(BackendError)
@@ -23,6 +24,21 @@
 
 A message says what is wrong, what was found, what was expected and what the user can do.
 """
+
+import errno
+
+_FULL = "Free some space there, or choose another place."
+_IN_THE_WAY = "A part of this path is a file where a folder is needed; choose another place."
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "The file system or a limit of this process (ulimit -f) allows no file so large; choose another place.",
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: "A folder has this name; choose another.",
+    errno.ENOENT: "Its folder does not exist; make it first.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
 
 
 class FastFCNError(Exception):
@@ -67,6 +83,22 @@ class DeviceUnavailable(BackendError):  # noqa: N818 - as above
 
 class DatasetError(FastFCNError, ValueError):
     """A data set's folder is not laid out as expected."""
+
+
+class WriteError(FastFCNError, OSError):
+    """A file or folder cannot be written: the disk is full, the place read-only, or something in the way.
+
+    It has `errno`, `strerror` and `filename`, which is the path that was asked for.
+    """
+
+    def __str__(self) -> str:
+        """Name the path, the reason and what to do."""
+        if self.filename is None:
+            return super().__str__()
+        advice = _ADVICE.get(
+            self.errno or 0, "Choose another place, or give yourself the right to write there."
+        )
+        return f"{self.filename} cannot be written: {self.strerror}. {advice}"
 
 
 class EvaluationError(FastFCNError, ValueError):

@@ -1,18 +1,33 @@
 """Export a FastFCN checkpoint of any dialect to a frozen, verified artifact.
 
 `__all__` lists everything that is public: all other names and all modules are internal and may change
-in any version.
+in any version. Names are imported when they are first used, so that the command can report what cannot
+be imported.
 """
 
-from fastfcn_export.checkpoint.read import read_checkpoint as read_checkpoint
-from fastfcn_export.convert import describe_checkpoint as describe_checkpoint
-from fastfcn_export.convert import export as export
-from fastfcn_export.description import Description as Description
-from fastfcn_export.request import ExportOptions as ExportOptions
-from fastfcn_export.request import Request as Request
-from fastfcn_export.target.target import Options as Options
-from fastfcn_infer.artifact.manifest import Manifest as Manifest
+import importlib
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from fastfcn_export.checkpoint.read import read_checkpoint as read_checkpoint
+    from fastfcn_export.convert import describe_checkpoint as describe_checkpoint
+    from fastfcn_export.convert import export as export
+    from fastfcn_export.description import Description as Description
+    from fastfcn_export.request import ExportOptions as ExportOptions
+    from fastfcn_export.request import Request as Request
+    from fastfcn_export.target.target import Options as Options
+    from fastfcn_infer.artifact.manifest import Manifest as Manifest
+
+_HOME = {
+    "Description": "fastfcn_export.description",
+    "ExportOptions": "fastfcn_export.request",
+    "Manifest": "fastfcn_infer.artifact.manifest",
+    "Options": "fastfcn_export.target.target",
+    "Request": "fastfcn_export.request",
+    "describe_checkpoint": "fastfcn_export.convert",
+    "export": "fastfcn_export.convert",
+    "read_checkpoint": "fastfcn_export.checkpoint.read",
+}
 __all__ = [
     "Description",
     "ExportOptions",
@@ -23,3 +38,16 @@ __all__ = [
     "export",
     "read_checkpoint",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return __all__

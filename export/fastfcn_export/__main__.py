@@ -9,13 +9,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli import exit_codes, streams
 from fastfcn_infer.cli.parser import Parser
 from fastfcn_infer.system.version import __version__
 
 _EPILOG = """\
 exit codes: 0 fine, 1 a bug in fastfcn-export, 2 usage, 4 the graph does not compute what the network
-computes (nothing is written), 5 a runtime or package is missing, 6 the checkpoint is refused or damaged.
+computes (nothing is written), 5 a runtime or package is missing, 6 the checkpoint is refused or damaged,
+9 the artifact cannot be written (disk full, read-only folder).
 """
 
 
@@ -300,7 +301,7 @@ def _next_command(given: argparse.Namespace, class_names: Sequence[str]) -> str:
 
 def _print_notes(notes: Sequence[str]) -> None:
     """Print to stderr how labels may differ from those of a plain export."""
-    sys.stdout.flush()
+    streams.flush()
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 

@@ -33,7 +33,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +51,7 @@ from fastfcn_infer.inference.views import View, plan
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import RuntimeFacts, open_backend
 from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.opencv import cv2
 
 Array = NDArray[Any]
 

@@ -6,7 +6,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from fastfcn_infer.errors import ArtifactError, ImageError
 from fastfcn_infer.picture.header import read_header
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, read_picture
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.opencv import cv2
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +30,7 @@ from fastfcn_infer.inference.views import Size, plan
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import Backend
 from fastfcn_infer.system import record
+from fastfcn_infer.system.opencv import cv2
 
 SIZES: tuple[Size, ...] = ((480, 480),)
 BATCHES = (1,)

@@ -14,10 +14,8 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.cli.known_problems import known_problems
 from fastfcn_infer.errors import BackendError, DownloadError
 from fastfcn_infer.hub.download import offline
-from fastfcn_infer.inference.replay import replay
-from fastfcn_infer.runtime import backend
 from fastfcn_infer.runtime.gpu import Gpu, find_gpu
-from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system import opencv
 from fastfcn_infer.system.cache import VARIABLE, cache_folder
 from fastfcn_infer.system.machine import (
     MemoryBudget,
@@ -27,6 +25,11 @@ from fastfcn_infer.system.machine import (
     versions,
 )
 from fastfcn_infer.system.version import __version__
+
+if opencv.fault() is None:  # all of these need it; what is wrong with it is a finding, too
+    from fastfcn_infer.inference.replay import replay
+    from fastfcn_infer.runtime import backend
+    from fastfcn_infer.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Diagnosis:
     gpus: tuple[str, ...]  # NVIDIA's, as the driver names them
     no_gpu: str | None  # why no GPU can be used
     packages: Mapping[str, str]  # of those that matter here
-    backends: tuple[backend.Availability, ...]
+    opencv: str | None  # why OpenCV cannot be used, and what to do; None if it can
+    backends: tuple["backend.Availability", ...]  # none are examined without OpenCV
     problems: tuple[Trouble, ...]
     cache: str | None  # folder of downloads and conversions
     no_cache: str | None  # why there is none, or it cannot be used
@@ -76,6 +80,7 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Examine the machine and what is installed; every installed runtime is imported."""
+    without = opencv.fault()
     budget, memory = cpu_budget(), memory_budget()
     found = versions()
     cache, why_no_cache = _cache()
@@ -91,7 +96,10 @@ def diagnose() -> Diagnosis:
         gpus=gpus,
         no_gpu=None if gpus else why,
         packages=found,
-        backends=tuple(backend.availability(name) for name in backend.backend_names()),
+        opencv=without,
+        backends=()
+        if without is not None
+        else tuple(backend.availability(name) for name in backend.backend_names()),
         problems=tuple(
             Trouble(who, problem.symptom, problem.response)
             for problem, who in known_problems(found)

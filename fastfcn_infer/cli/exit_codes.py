@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 
+from fastfcn_infer.cli import streams
 from fastfcn_infer.errors import (
     ArtifactError,
     BackendError,
@@ -18,7 +18,9 @@ from fastfcn_infer.errors import (
     ImageError,
     UnknownName,
     VerificationError,
+    WriteError,
 )
+from fastfcn_infer.system.writing import DISK_ERRORS
 
 FINE = 0
 BUG = 1
@@ -29,12 +31,14 @@ NO_RUNTIME = 5
 BAD_FILE = 6
 TOO_SLOW = 7
 STOPPED = 8
+NOT_WRITTEN = 9
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 Codes = tuple[tuple[type[Exception], int], ...]
 
 _CODES: Codes = (
+    (WriteError, NOT_WRITTEN),
     (UnknownName, USAGE),
     (VerificationError, NOT_VERIFIED),
     (BackendError, NO_RUNTIME),
@@ -63,30 +67,56 @@ def run(
         program: the command's name, which the line of a wrong command line begins with.
         more: errors of packages that the SDK does not know, and their codes.
     """
+    with streams.lossless_output(as_json=as_json):
+        try:
+            try:
+                with _warnings_as_lines():
+                    code = _complete(command)
+            except BrokenPipeError:
+                raise
+            except KeyboardInterrupt as error:
+                what = ": ".join(["interrupted", *map(str, error.args)])
+                print(what, file=sys.stderr)  # noqa: T201 - commands print
+                code = INTERRUPTED
+            except (FastFCNError, OSError, ValueError) as error:
+                code = _code(error, (*more, *_CODES))
+                _report(error, code, as_json=as_json, program=program)
+            streams.flush()
+        except BrokenPipeError:  # the reader (head, less) closed the pipe
+            streams.drop_unwritable()
+            code = PIPE_CLOSED
+    return code
+
+
+def _complete(command: Callable[[], int]) -> int:
+    """Run a command until everything that it printed is written."""
     try:
-        with _warnings_as_lines():
-            code = command()
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # The reader (head, less) closed the pipe; Python must not fail when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
-    except KeyboardInterrupt as error:
-        what = ": ".join(["interrupted", *map(str, error.args)])
-        print(what, file=sys.stderr)  # noqa: T201 - commands print
-        return INTERRUPTED
-    except (FastFCNError, OSError, ValueError) as error:
-        code = next(code for kind, code in (*more, *_CODES) if isinstance(error, kind))
-        name = type(error).__name__
-        if as_json:
-            report = {"error": name, "code": code, "message": str(error)}
-            print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - commands print
-        else:
-            typed = isinstance(error, (FastFCNError, OSError))
-            what = name if typed else f"{program}: error"
-            print(f"{what}: {error}", file=sys.stderr)  # noqa: T201 - commands print
-        return code
+        code = command()
+    except SystemExit:  # of --help and --version
+        streams.flush()
+        raise
+    streams.flush()
+    return code
+
+
+def _code(error: Exception, codes: Codes) -> int:
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return NOT_WRITTEN
+    return next(code for kind, code in codes if isinstance(error, kind))
+
+
+def _report(error: Exception, code: int, *, as_json: bool, program: str) -> None:
+    """Print an error that was raised on purpose."""
+    name, message = type(error).__name__, str(error)
+    if code == NOT_WRITTEN and streams.drop_unwritable():
+        message, as_json = f"standard output cannot be written: {error}", False
+    if as_json:
+        report = {"error": name, "code": code, "message": message}
+        print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - commands print
+    else:
+        typed = isinstance(error, (FastFCNError, OSError))
+        what = name if typed else f"{program}: error"
+        print(f"{what}: {message}", file=sys.stderr)  # noqa: T201 - commands print
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fastfcn_infer.system.machine import OPENCV_WHEELS
+
 _PADDLE = ("paddlepaddle", "paddlepaddle-gpu")
 _ONNX_RUNTIME = ("onnxruntime", "onnxruntime-gpu")
-_OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ PROBLEMS = (
         "openvino-telemetry is kept from being imported, unless other code imported OpenVINO before",
     ),
     Problem(
-        _OPENCV,
+        OPENCV_WHEELS,
         None,
         None,
         "these wheels contain the same cv2: the one installed last wins",
@@ -152,7 +153,7 @@ PROBLEMS = (
         together=True,
     ),
     Problem(
-        _OPENCV,
+        OPENCV_WHEELS,
         None,
         "4.11.99",
         "a crafted JPEG can write to memory that was never set (CVE-2025-53644)",

@@ -1,12 +1,13 @@
 """Which results ``fastfcn predict`` writes, and where: what ``-o`` and ``--save`` say together."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastfcn_infer.cli.inputs import Job
 from fastfcn_infer.system.atomic import has_content
+from fastfcn_infer.system.writing import check_folder
 
 # Kind -> ending of its files in a folder, and the suffixes that a file named by -o may have.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -48,6 +49,15 @@ class Output:
             )
         if not force and has_content(self.file):
             raise ValueError(f"-o {self.file} exists; give --force to replace it, or another name")
+
+    def check_writable(self, found: Sequence[Job]) -> None:
+        """Refuse a folder that nothing can be written to, unless all results exist.
+
+        Raises:
+            WriteError: it cannot be written, or is a file.
+        """
+        if not all(has_content(path) for job in found for path in self.paths(job).values()):
+            check_folder(self.folder)
 
     def paths(self, job: Job) -> dict[str, Path]:
         """Return kind -> path of the results of a picture."""

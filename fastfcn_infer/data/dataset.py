@@ -19,22 +19,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import ClassInfo, Input
+from fastfcn_infer.data.label_options import IGNORE as IGNORE
+from fastfcn_infer.data.label_options import ORIENTATIONS
+from fastfcn_infer.data.label_options import Orientation as Orientation
 from fastfcn_infer.errors import DatasetError, ImageError, UnknownDataset
 from fastfcn_infer.inference import multiband
 from fastfcn_infer.picture.label_map import read_label_file
 from fastfcn_infer.picture.read import read_oriented, turned_upright
 from fastfcn_infer.system import registry
-
-IGNORE = 255  # label of pixels in no class, which are neither learned nor counted
-
-Orientation = Literal["auto", "upright", "stored"]
-ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 
 _NO_CLASS = IGNORE + 1
 _NO_CHANGES: Mapping[int, int] = MappingProxyType({})

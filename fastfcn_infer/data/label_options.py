@@ -1,6 +1,11 @@
-"""The command-line options of everything that reads label maps."""
+"""What can be said about label maps, and the command-line options of everything that reads them."""
 
-_IGNORED = "255"
+from typing import Literal, get_args
+
+Orientation = Literal["auto", "upright", "stored"]
+ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
+
+IGNORE = 255  # label of pixels in no class, which are neither learned nor counted
 
 MAP_HELP = (
     "Labels of values in the label files that the data set does not have, or has otherwise: 255=1 for "
@@ -25,7 +30,7 @@ def read_map(text: str) -> dict[int, int]:
     found: dict[int, int] = {}
     for word in text.split(","):
         value, _, label = word.strip().partition("=")
-        label = _IGNORED if label.lower() == "ignore" else label
+        label = str(IGNORE) if label.lower() == "ignore" else label
         if not (_is_number(value) and _is_number(label)) or int(value) in found:
             raise ValueError(
                 f"--map-labels {text}: VALUE=LABEL[,VALUE=LABEL] was expected, such as 255=1,128=ignore, "

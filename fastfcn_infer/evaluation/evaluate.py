@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.data.dataset import Dataset, Sample
-from fastfcn_infer.errors import DatasetError, ImageError
+from fastfcn_infer.errors import BackendError, DatasetError, ImageError, WriteError
 from fastfcn_infer.evaluation.metrics import Confusion, Convention, Scores, scores
 from fastfcn_infer.evaluation.plan import Plan
 from fastfcn_infer.evaluation.state import Tally, write_state
 from fastfcn_infer.inference.predictor import Predictor
+from fastfcn_infer.system.opencv import short_of_memory
+from fastfcn_infer.system.writing import DISK_ERRORS, make_folder
 
 _AHEAD = 2  # pictures that are read while the network works
 _WRITE_EVERY = 5.0  # seconds
@@ -28,6 +30,9 @@ _CONVENTION_OF_DIALECT: Mapping[str, Convention] = {
     "ncpaddle": "fastfcn",
     "mmseg": "mmseg",
 }
+
+# Errors that need not concern the next picture.
+_OF_ONE_PICTURE = (ImageError, DatasetError, MemoryError, BackendError, WriteError)
 
 _Pair: TypeAlias = tuple[NDArray[Any], NDArray[np.uint8]]  # picture, labels
 
@@ -99,8 +104,8 @@ def evaluate(
         advance: called after every picture.
 
     Raises:
-        BackendError: the runtime failed.
-        OSError: a prediction or the state could not be written.
+        BackendError: the runtime failed on two pictures in a row; one that fails alone is reported.
+        WriteError: the state could not be written, or the disk of the predictions is full.
     """
     facts = predictor.model.network
     convention = convention or facts.convention or default_convention(facts.dialect)
@@ -109,27 +114,31 @@ def evaluate(
     dataset = replace(dataset, label_orientation=planned.label_orientation)
     _save(planned, tally)
     began = written = time.monotonic()
+    refused, done = False, 0  # the picture before, by the runtime; pictures to report
     try:
         with closing(_read_ahead(dataset, planned.todo, predictor.model.input)) as reading:
             for index, sample, reader in reading:
-                if tally.has_counted(index, sample.name):  # only its prediction is missing
-                    _count(predictor, len(dataset.classes), sample, reader, planned)
-                    now = time.monotonic()
+                counted = tally.has_counted(index, sample.name)  # only its prediction is missing
+                try:
+                    found = _count(predictor, len(dataset.classes), sample, reader, planned)
+                except _OF_ONE_PICTURE as error:
+                    of_runtime = isinstance(error, BackendError)
+                    if counted or (refused and of_runtime) or _is_of_disk(error):
+                        raise
+                    refused, now = of_runtime, time.monotonic()
+                    tally = tally.failing(index, sample.name, _reason(error), now - began)
                 else:
-                    try:
-                        found = _count(predictor, len(dataset.classes), sample, reader, planned)
-                    except (ImageError, DatasetError) as error:
-                        now = time.monotonic()
-                        tally = tally.failing(index, sample.name, str(error), now - began)
-                    else:
-                        now = time.monotonic()
+                    refused, now = False, time.monotonic()
+                    if not counted:
                         tally = tally.counting(index, sample.name, found, now - began)
                 began = now
                 if now - written > _WRITE_EVERY:
                     _save(planned, tally)
                     written = now
-                if advance is not None:
-                    advance()
+                done += 1
+                if not refused:  # else the next picture tells whether the runtime can go on
+                    done = _advance(advance, done)
+        _advance(advance, done)
     finally:
         _save(planned, tally)
     return Evaluation(
@@ -152,15 +161,34 @@ def evaluate(
 def _count(
     predictor: Predictor, classes: int, sample: Sample, reader: "Future[_Pair]", planned: Plan
 ) -> Confusion:
-    picture, truth = reader.result()
-    result = predictor.predict(picture)
-    target = planned.prediction(sample)
-    if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        result.save(target, kind="labels")
+    with short_of_memory():
+        picture, truth = reader.result()
+        result = predictor.predict(picture)
+        target = planned.prediction(sample)
+        if target is not None:
+            make_folder(target.parent)
+            result.save(target, kind="labels")
     confusion = Confusion(classes)
     confusion.add(result.labels, truth)
     return confusion
+
+
+def _advance(advance: Callable[[], None] | None, done: int) -> int:
+    """Report pictures as done; returns how many are left to report."""
+    if advance is not None:
+        for _ in range(done):
+            advance()
+    return 0
+
+
+def _is_of_disk(error: Exception) -> bool:
+    return isinstance(error, WriteError) and error.errno in DISK_ERRORS
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"it needs more memory than there is: {error}"
+    return str(error)
 
 
 def _read_ahead(
@@ -178,5 +206,5 @@ def _read_ahead(
 
 def _save(planned: Plan, tally: Tally) -> None:
     if planned.state is not None:
-        planned.state.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(planned.state.parent)
         write_state(planned.state, planned.run, tally)

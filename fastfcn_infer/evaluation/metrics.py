@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.data.dataset import IGNORE
+from fastfcn_infer.data.label_options import IGNORE
 
 Convention = Literal["paddleseg", "fastfcn", "mmseg"]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)

@@ -14,11 +14,11 @@ may win a pixel of it are its *contenders*, the best of a corner are its *rivals
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import BackendError
+from fastfcn_infer.system.opencv import cv2
 
 Floats: TypeAlias = NDArray[np.float32]
 Indices: TypeAlias = NDArray[np.intp]

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from fastfcn_infer.artifact.manifest import RGB, Input, Values
 from fastfcn_infer.artifact.procedure import Interpolation, Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.views import Size, View, Window
+from fastfcn_infer.system.opencv import cv2
 
 _MODES: Mapping[Interpolation, int] = {
     "linear": cv2.INTER_LINEAR,

@@ -1,8 +1,9 @@
 """Draw labels over a picture: colours and outlines; `legend` names them."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fastfcn_infer.system.opencv import cv2
 
 
 def blend(

@@ -4,7 +4,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +11,7 @@ from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture import matlab
 from fastfcn_infer.picture.header import read_header
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS
+from fastfcn_infer.system.opencv import cv2
 
 _GREY, _PALETTE = 0, 3  # colour types of PNG
 _KINDS = {2: "colours (RGB)", 4: "grey with transparency", 6: "colours with transparency (RGBA)"}

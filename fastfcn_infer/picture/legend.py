@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fastfcn_infer.system.opencv import cv2
 
 Place: TypeAlias = Literal["auto", "right", "below", "none"]
 

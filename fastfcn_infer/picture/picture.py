@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture.with_pillow import pillow, show_in_viewer
 from fastfcn_infer.system.atomic import write_file
+from fastfcn_infer.system.opencv import cv2
 
 _JPEG_QUALITY = 92
 _SHOWN = 1024  # pixels of the longer side in a notebook

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, TypeGuard
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +32,7 @@ from fastfcn_infer.picture import with_pillow
 from fastfcn_infer.picture.depth import eight_bits
 from fastfcn_infer.picture.exif import ORIENTATION
 from fastfcn_infer.picture.header import read_header, recognise
+from fastfcn_infer.system.opencv import cv2
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),

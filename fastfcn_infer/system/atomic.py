@@ -20,6 +20,7 @@ from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_infer.system.other_files import bring_back, carry_over, other_files
 from fastfcn_infer.system.warn import warn
+from fastfcn_infer.system.writing import writing
 
 if sys.platform != "win32":
     import fcntl
@@ -42,8 +43,13 @@ def write_file(path: Path, data: bytes) -> None:
         data: the whole content.
 
     Raises:
-        OSError: it could not be written; `path` is what it was before.
+        WriteError: it could not be written; `path` is what it was before.
     """
+    with writing(path):
+        _write_file(path, data)
+
+
+def _write_file(path: Path, data: bytes) -> None:
     # The name says nothing of `path`, which may already be as long as the file system allows.
     temporary = path.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -91,22 +97,27 @@ def write_folder(folder: Path, *, replace: Ours | None) -> Iterator[Path]:
             another process was quicker.
         ArtifactError: `folder` is not empty and not ours, which is found before the block runs; or a
             file that is not ours has the name of a new one.
-        OSError: the file system refused; `folder` is what it was before.
+        WriteError: the file system refused; `folder` is what it was before.
+        OSError: a file that is not ours cannot be read.
     """
+    asked = folder
     folder = Path(os.path.realpath(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with writing(asked):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     sweep(folder.parent)
     recover(folder)
     _others(folder, replace)
     partial = _temporary(folder, "partial")
-    os.mkdir(partial)  # noqa: PTH102 - see write_file
+    with writing(asked):
+        os.mkdir(partial)  # noqa: PTH102 - see write_file
     held = lock(partial)
     try:
-        yield partial
-        others = _others(folder, replace)  # again: the block may have taken an hour
-        carry_over(others, folder, partial)
-        _sync_tree(partial)
-        _take_place(partial, folder, replace)
+        with writing(asked, partial):
+            yield partial
+            others = _others(folder, replace)  # again: the block may have taken an hour
+            carry_over(others, folder, partial)
+            _sync_tree(partial)
+            _take_place(partial, folder, replace)
         with contextlib.suppress(ArtifactError, OSError):
             # By now the old content, if any; something may have been put there a moment ago.
             bring_back(_others(partial, replace), partial, folder)

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
-PACKAGES = (
-    "fastfcn-infer",
-    "numpy",
+# All of them fill the same folder, cv2.
+OPENCV_WHEELS = (
     "opencv-python-headless",
     "opencv-python",
     "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+PACKAGES = (
+    "fastfcn-infer",
+    "numpy",
+    *OPENCV_WHEELS,
     "onnxruntime",
     "onnxruntime-gpu",
     "openvino",

@@ -168,4 +168,4 @@ def test_the_errors_are_derived_as_their_documentation_draws_them() -> None:
 def test_every_error_is_caught_by_the_one_base_and_by_pythons_own_kind() -> None:
     for kind in ERRORS:
         assert issubclass(kind, errors.FastFCNError)
-        assert kind is errors.FastFCNError or issubclass(kind, ValueError | RuntimeError)
+        assert kind is errors.FastFCNError or issubclass(kind, ValueError | RuntimeError | OSError)

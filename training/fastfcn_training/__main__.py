@@ -8,53 +8,50 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli import exit_codes, streams
 from fastfcn_infer.system import record
 from fastfcn_infer.system.progress import no_progress
-from fastfcn_training.cli.arguments import Request, make_parser, read_request
-from fastfcn_training.errors import TrainingError
+from fastfcn_training.errors import NotSaved, TrainingError
 from fastfcn_training.paddle_setup import launch, start
 
 if TYPE_CHECKING:
+    from fastfcn_training.cli.arguments import Request
     from fastfcn_training.train import Outcome
 
-_CODES = ((TrainingError, exit_codes.STOPPED),)
+_CODES = ((NotSaved, exit_codes.NOT_WRITTEN), (TrainingError, exit_codes.STOPPED))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["align"]:
-        return _align(words[1:])
     as_json = "--json" in words
+    command, program = _train, "fastfcn-train"
+    if words[:1] == ["align"]:
+        command, program = _align, "fastfcn-train align"
+    return exit_codes.run(lambda: command(words), as_json=as_json, program=program, more=_CODES)
 
-    def work() -> int:
-        parser = make_parser()
-        given = vars(parser.parse_args(words))
-        given.pop("json", None)
-        try:
-            request = read_request(given)
-        except ValueError as error:
-            parser.error(str(error))
-        with no_progress() if request.run_options.get("quiet") else nullcontext():
-            return _run(request, as_json=as_json)
 
-    return exit_codes.run(work, as_json=as_json, program="fastfcn-train", more=_CODES)
+def _train(words: Sequence[str]) -> int:
+    from fastfcn_training.cli.arguments import make_parser, read_request
+
+    parser = make_parser()
+    given = vars(parser.parse_args(words))
+    as_json = given.pop("json", False)
+    try:
+        request = read_request(given)
+    except ValueError as error:
+        parser.error(str(error))
+    with no_progress() if request.run_options.get("quiet") else nullcontext():
+        return _run(request, as_json=as_json)
 
 
 def _align(words: Sequence[str]) -> int:
     from fastfcn_training.alignment import command
 
-    parser = command.make_parser()
-    return exit_codes.run(
-        lambda: command.run(parser.parse_args(words)),
-        as_json="--json" in words,
-        program=parser.prog,
-        more=_CODES,
-    )
+    return command.run(command.make_parser().parse_args(words[1:]))
 
 
-def _run(request: Request, *, as_json: bool) -> int:
+def _run(request: "Request", *, as_json: bool) -> int:
     start.need("safetensors")  # of what is imported next
     # Imported late, so that --help and --version are quick.
     from fastfcn_training import train
@@ -67,7 +64,7 @@ def _run(request: Request, *, as_json: bool) -> int:
     return exit_codes.FINE
 
 
-def _dry_run(request: Request, *, as_json: bool) -> int:
+def _dry_run(request: "Request", *, as_json: bool) -> int:
     """Print the recipe on standard output, as a file for --recipe, and notes on standard error."""
     from fastfcn_training import train
     from fastfcn_training.recipe.cost_estimate import cost_text
@@ -76,7 +73,8 @@ def _dry_run(request: Request, *, as_json: bool) -> int:
     if as_json:
         print(record.to_json(found))
         return exit_codes.FINE
-    print(record.to_json(found.recipe))
+    with streams.lossless_output(as_json=True):  # it may be read as a file of UTF-8
+        print(record.to_json(found.recipe))
     for line in (*found.notes, cost_text(found.cost)):
         print(line, file=sys.stderr)
     return exit_codes.FINE

@@ -8,6 +8,7 @@ from fastfcn_export.network import choice
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.evaluation.metrics import Scores
 from fastfcn_infer.system.version import __version__
+from fastfcn_infer.system.writing import check_folder
 from fastfcn_training.checkpoint.export_trained import check_export, export_trained, final_weights
 from fastfcn_training.checkpoint.files import LAST, describe
 from fastfcn_training.checkpoint.save_dialect import SUFFIX, check_dialect, save_dialect
@@ -95,6 +96,7 @@ def train(request: Request) -> Outcome:
         BackendMissing, DeviceUnavailable: Paddle, another package or the device is missing.
         CheckpointError: the checkpoint to resume, or the initial weights, are damaged or do not fit.
         TrainingError: the training cannot continue.
+        WriteError: the folder of the training cannot be written.
         VerificationError, BackendError: the exported graph is wrong; the training itself is saved.
         KeyboardInterrupt: the training was interrupted; after saving.
     """
@@ -102,6 +104,7 @@ def train(request: Request) -> Outcome:
     job = build_job(request, datasets)
     options, data = job.run_options, job.recipe.data
     run = output_folder(options)
+    check_folder(run)
     if options.export is not None:
         check_export(options.export, options.formats, run)
     training = open_part(job, datasets, data.split)

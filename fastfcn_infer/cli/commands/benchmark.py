@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.cli import exit_codes, streams
 from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments, choose
 
 if TYPE_CHECKING:
@@ -171,7 +171,8 @@ def _base(path: str) -> "Report":
 def _print(report: "Report", form: str) -> None:
     from fastfcn_infer.benchmark.report import comparison_lines, write_report
 
-    print(write_report(report, form))
+    with streams.lossless_output(as_json=form == "json"):  # it is read as a file of UTF-8 later
+        print(write_report(report, form))
     if report.comparison is not None and form != "json":
         # A CSV must stay one.
         stream = sys.stderr if form == "csv" else sys.stdout

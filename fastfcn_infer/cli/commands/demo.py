@@ -30,10 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fastfcn_infer.hub.models import EMBEDDED
     from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.writing import check_folder, make_folder
 
     photograph = resources.files("fastfcn_infer") / "assets" / "demo" / PHOTOGRAPH
     folder = Path(arguments.output)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    check_folder(folder)
     with Segmenter.from_pretrained(**open_options(arguments)) as segmenter:
         result = segmenter.predict(photograph.read_bytes())
         runtime = segmenter.runtime

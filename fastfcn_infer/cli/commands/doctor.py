@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what was found; exit with 4 where labels differ, 5 where an installed runtime fails."""
+    """Print what was found; exit with 4 where labels differ, 5 where OpenCV or an installed runtime fails."""
     from dataclasses import replace
     from pathlib import Path
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.system import record
 
     found = diagnose()
-    if arguments.replay or arguments.model is not None:
+    if found.opencv is None and (arguments.replay or arguments.model is not None):
         cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
         artifact = find_model(
             arguments.model,
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     failed = [replayed for replayed in found.replayed if replayed.passed is False]
     if any(replayed.agreement is not None for replayed in failed):
         return exit_codes.NOT_VERIFIED
-    return exit_codes.NO_RUNTIME if failed else exit_codes.FINE
+    return exit_codes.NO_RUNTIME if failed or found.opencv else exit_codes.FINE
 
 
 def _lines(found: "Diagnosis") -> Iterator[str]:
@@ -71,8 +71,7 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield f"processor      {found.cpu}"
     yield f"threads        {found.threads}: {found.threads_reason}"
     yield f"memory         {memory}"
-    for index, gpu in enumerate(found.gpus):
-        yield f"cuda:{index}         {gpu}"
+    yield from (f"cuda:{index}         {gpu}" for index, gpu in enumerate(found.gpus))
     if found.no_gpu is not None:
         yield f"cuda           {found.no_gpu}"
     if found.cache is None:
@@ -84,7 +83,9 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield "\npackages"
     for name, version in found.packages.items():
         yield f"  {name:<24} {version}"
-    yield "\nruntimes"
+    if found.opencv is not None:
+        yield f"\nOpenCV cannot be used, and nothing works without it\n  {found.opencv}"
+    yield "\nruntimes" if found.opencv is None else "\nruntimes\n  not examined: all need OpenCV"
     for backend in found.backends:
         yield f"  {backend.name:<18} {_availability(backend)}"
     yield "\nknown problems of what is installed" if found.problems else "\nno known problems"

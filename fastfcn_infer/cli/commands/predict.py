@@ -1,7 +1,6 @@
 """``fastfcn predict``: label the pictures of files, folders and globs, and write the results."""
 
 import argparse
-import errno
 import json
 import sys
 from pathlib import Path
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "Segment pictures, given as files, folders or globs, or on standard input"
 JSON_HELP = "Print a line of JSON for each picture as soon as it is done"
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
 _RASTERS = """\
 A TIFF that is georeferenced or has more than 2048 x 2048 pixels is labelled as a raster: in windows,
@@ -128,6 +126,8 @@ def _segment(
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
+    if not arguments.dry_run:
+        output.check_writable(found)
     reports: list[dict[str, Any]] = []
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
@@ -147,6 +147,10 @@ def _segment(
                 bar.clear()
                 _tell(reports[-1], arguments)
                 bar.advance()
+        except OSError:  # of the disk
+            if not arguments.json_list:
+                _summarise(reports, skipped, arguments)
+            raise
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(
                 f"{len(reports)} of {len(found)} pictures are done; the same command continues there",
@@ -215,16 +219,19 @@ def _one(
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """Make the results of a picture that are missing; `--force` makes all of them again."""
-    from fastfcn_infer.errors import BackendError, ImageError
+    from fastfcn_infer.errors import BackendError, ImageError, WriteError
+    from fastfcn_infer.system.opencv import cv2, short_of_memory
+    from fastfcn_infer.system.writing import DISK_ERRORS
 
     report: dict[str, Any] = {"source": job.shown, "kept": []}
     try:
-        survey = None if windows is None else _survey(job.source)
-        if survey is not None and windows is not None:
-            done = _raster(segmenter, job, output, windows, survey, arguments, report["kept"])
-        else:
-            done = _picture(segmenter, job, output, arguments, report["kept"])
-    except (ImageError, BackendError) as error:
+        with short_of_memory():
+            survey = None if windows is None else _survey(job.source)
+            if survey is not None and windows is not None:
+                done = _raster(segmenter, job, output, windows, survey, arguments, report["kept"])
+            else:
+                done = _picture(segmenter, job, output, arguments, report["kept"])
+    except (ImageError, BackendError, cv2.error) as error:
         done = {"status": "failed", "error": job.told(error)}
     except MemoryError as error:
         done = {
@@ -232,9 +239,10 @@ def _one(
             "error": f"{job.shown} needs more memory than there is: {error}",
         }
     except OSError as error:
-        if error.errno in _OF_THE_DISK:  # no other result can be written either
+        if error.errno in DISK_ERRORS:  # no other result can be written either
             raise
-        done = {"status": "failed", "error": f"a result could not be written: {error}"}
+        what = "" if isinstance(error, WriteError) else "a result could not be written: "
+        done = {"status": "failed", "error": f"{what}{error}"}
     return report | done
 
 
@@ -301,6 +309,7 @@ def _picture(
     from dataclasses import replace
 
     from fastfcn_infer.cli import earlier_results
+    from fastfcn_infer.system.writing import make_folder
 
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     digest = earlier_results.hash_picture(job.source)
@@ -308,7 +317,7 @@ def _picture(
     made_by = {**result.provenance, earlier_results.PICTURE: digest}
     result = replace(result, provenance=made_by)
     for kind, path in missing.items():  # a JPEG cannot hold every picture
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         result.save(path, kind=kind)  # type: ignore[arg-type] # those of `KINDS`
     return {
         "status": "done",
@@ -329,6 +338,7 @@ def _raster(
 ) -> dict[str, Any]:
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.system.atomic import has_content
+    from fastfcn_infer.system.writing import make_folder
 
     impossible = [kind for kind in output.kinds if kind not in RASTER_KINDS]
     if impossible:
@@ -358,7 +368,7 @@ def _raster(
             f"with the procedure {windows.kind}",
             file=sys.stderr,
         )
-    labels.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(labels.parent)
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     result = segmenter.predict_raster(
         job.source,

@@ -23,6 +23,7 @@ from fastfcn_infer.inference.views import Size
 from fastfcn_infer.system import atomic, record
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.warn import warn
+from fastfcn_infer.system.writing import writing
 
 if sys.platform != "win32":
     import fcntl
@@ -78,8 +79,10 @@ class Progress:
     def __init__(self, target: Path, run: Run, dtype: type[np.uint8] | type[np.uint16]) -> None:
         self.folder = target.with_name(_folder_name(target.name))
         self._run, self.dtype = run, np.dtype(dtype)
-        self.folder.mkdir(exist_ok=True)
-        self._lock = _locked(self.folder / _LOCK, target)
+        self._target = target
+        with writing(target, self.folder):
+            self.folder.mkdir(exist_ok=True)
+            self._lock = _locked(self.folder / _LOCK, target)
         self.rows = self._resumed(target)
         self._row = run.size[1] * self.dtype.itemsize  # bytes
         missing = run.size[0] * self._row - _size(self.folder / _LABELS)
@@ -122,7 +125,15 @@ class Progress:
         return journal.rows
 
     def append(self, labels: Labels) -> None:
-        """Keep rows that follow the last ones."""
+        """Keep rows that follow the last ones.
+
+        Raises:
+            WriteError: they cannot be written.
+        """
+        with writing(self._target, self.folder):
+            self._append(labels)
+
+    def _append(self, labels: Labels) -> None:
         path = self.folder / _LABELS
         with path.open("r+b" if path.exists() else "w+b") as file:
             file.seek(self.rows * self._row)

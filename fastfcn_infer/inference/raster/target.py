@@ -1,5 +1,6 @@
 """Write the labels of a raster as a tiled, compressed (Geo)TIFF that is complete or absent."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.errors import ImageError
+from fastfcn_infer.errors import ImageError, WriteError
 from fastfcn_infer.inference.raster import geo
 from fastfcn_infer.inference.raster.geo import Place
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.system import atomic
+from fastfcn_infer.system.writing import writing
 
 TILE = 512  # pixels a side
 _CACHE = 16 << 20  # bytes
@@ -51,7 +53,7 @@ def write_raster(
 
     Raises:
         BackendMissing: rasterio is not installed.
-        OSError: it could not be written; `target` is what it was before.
+        WriteError: it could not be written; `target` is what it was before.
     """
     package = geo.rasterio(f"The raster {target}")
     temporary.unlink(missing_ok=True)  # a process was killed while it wrote
@@ -73,22 +75,23 @@ def write_raster(
         **({} if place.transform is None else {"transform": place.transform}),
     }
     try:
-        with geo.bounded(package, max(_CACHE, 2 * row_of_tiles)):
-            with geo.open_tiff(package, temporary, "w", **profile) as dataset:
-                dataset.write_colormap(1, _palette(colors, nodata))
-                dataset.update_tags(CLASS_NAMES=json.dumps(list(names)), **tags, **place.tags)
-                dataset.set_band_description(1, "label")
-                if place.gcps:
-                    dataset.gcps = (place.gcps, place.crs)
-                if place.rpcs is not None:
-                    dataset.rpcs = place.rpcs
-                for rows in strips:
-                    dataset.write(read(rows), 1, window=_window(package, rows, size))
-            _check(package, temporary, strips, size, read)
-        atomic.sync(temporary)
-        os.replace(temporary, target)  # noqa: PTH105 - as in system/atomic
+        with writing(target, temporary):
+            with geo.bounded(package, max(_CACHE, 2 * row_of_tiles)):
+                with geo.open_tiff(package, temporary, "w", **profile) as dataset:
+                    dataset.write_colormap(1, _palette(colors, nodata))
+                    dataset.update_tags(CLASS_NAMES=json.dumps(list(names)), **tags, **place.tags)
+                    dataset.set_band_description(1, "label")
+                    if place.gcps:
+                        dataset.gcps = (place.gcps, place.crs)
+                    if place.rpcs is not None:
+                        dataset.rpcs = place.rpcs
+                    for rows in strips:
+                        dataset.write(read(rows), 1, window=_window(package, rows, size))
+                _check(package, temporary, strips, size, read)
+            atomic.sync(temporary)
+            os.replace(temporary, target)  # noqa: PTH105 - as in system/atomic
     except package.errors.RasterioError as error:
-        raise OSError(f"{target} could not be written: {geo.reason(error)}") from error
+        raise WriteError(errno.EIO, geo.reason(error), str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
     atomic.sync(target.parent)
@@ -120,7 +123,8 @@ def _check(package: Any, path: Path, strips: Sequence[slice], size: Size, read: 
             if not np.array_equal(
                 dataset.read(1, window=_window(package, rows, size)), read(rows)
             ):
-                raise OSError(f"{path} differs from what was written; is the disk full?")
+                why = "it differs from what was written; is the disk full?"
+                raise WriteError(errno.EIO, why, str(path))
 
 
 def _window(package: Any, rows: slice, size: Size) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.parser import Parser
 from fastfcn_infer.system.machine import versions
+from fastfcn_infer.system.writing import check_folder, make_folder
 from fastfcn_training.alignment.check import Comparison, Setting, check_names, load_check
 from fastfcn_training.alignment.reference import RECORDED, read_reference
 from fastfcn_training.alignment.report import report_data, report_text, write_report
@@ -65,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         for line in lines:
             print(line, file=sys.stderr)
     setting = Setting(read_reference(arguments.reference), arguments.camvid)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    check_folder(arguments.folder)
+    make_folder(arguments.folder)
     found: dict[str, Comparison] = {}
     for name in arguments.only or check_names():
         check = load_check(name)

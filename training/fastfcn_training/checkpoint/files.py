@@ -35,6 +35,7 @@ from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import sweep, write_file, write_folder
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.writing import make_folder
 from fastfcn_training.recipe.recipe import Recipe
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -162,7 +163,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, trained: Trained, *, keep
 
 def save_weights(path: Path, weights: Tensors, trained: Trained) -> None:
     """Write the weights alone, as `fastfcn-export` takes them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_file(path, _model(weights, trained))
 
 

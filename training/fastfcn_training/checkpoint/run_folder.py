@@ -10,6 +10,7 @@ from fastfcn_export.dialect.trained import Trained, read_trained
 from fastfcn_export.network.primitives import Weights
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.atomic import write_file
+from fastfcn_infer.system.writing import make_folder
 from fastfcn_training.checkpoint.files import (
     BEST,
     MODEL,
@@ -20,7 +21,7 @@ from fastfcn_training.checkpoint.files import (
     save_checkpoint,
     save_weights,
 )
-from fastfcn_training.errors import TrainingError
+from fastfcn_training.errors import NotSaved, TrainingError
 
 
 class RunFolder:
@@ -61,9 +62,9 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            raise TrainingError(
-                f"{what} cannot be written to {self._run}: {error}. Everything saved before is "
-                f"intact; free some space and continue with --resume {self._run}"
+            raise NotSaved(
+                f"{what} cannot be written to {self._run}: {error.strerror or error}. Everything saved before "
+                f"is intact; free some space and continue with --resume {self._run}"
             ) from error
 
 
@@ -86,7 +87,7 @@ def restore_best(run: Path, source: Path, best: Best) -> bool:
         if not _is_of(path, best.iteration):
             continue
         if path != run / BEST:
-            run.mkdir(parents=True, exist_ok=True)
+            make_folder(run)
             write_file(run / BEST, path.read_bytes())
         return True
     return False

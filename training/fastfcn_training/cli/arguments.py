@@ -26,7 +26,8 @@ several GPUs: python -m paddle.distributed.launch --gpus 0,1 fastfcn-train ...
 
 exit codes: 0 success, 1 a bug in this program, 2 wrong usage, 3 a picture or the data set cannot be
 read, 4 the exported graph differs from the network, 5 Paddle or a device is missing, 6 a checkpoint
-is damaged or does not fit, 8 the training cannot continue, 130 interrupted and saved.
+is damaged or does not fit, 8 the training cannot continue, 9 something cannot be written (disk full,
+read-only folder), 130 interrupted and saved.
 """
 
 

@@ -3,8 +3,13 @@
 import argparse
 from dataclasses import dataclass, replace
 
-from fastfcn_infer.data.dataset import ORIENTATIONS, Orientation
-from fastfcn_infer.data.label_options import MAP_HELP, ORIENTATION_HELP, read_map
+from fastfcn_infer.data.label_options import (
+    MAP_HELP,
+    ORIENTATION_HELP,
+    ORIENTATIONS,
+    Orientation,
+    read_map,
+)
 from fastfcn_training.recipe.recipe import Recipe
 
 BALANCED = "balanced"  # class weights computed from the number of pixels of each class

@@ -11,13 +11,13 @@ Source: reference/fastfcn_semantics.md, 5.3.
 from collections.abc import Callable
 from functools import partial
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.data.dataset import IGNORE
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS
+from fastfcn_infer.system.opencv import cv2
 from fastfcn_training.recipe.recipe import Augmentation
 
 Pixels = NDArray[np.uint8]

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.errors import DatasetError, ImageError
+from fastfcn_infer.system.opencv import cv2
 from fastfcn_training.data.augment import augment
 from fastfcn_training.data.sampler import Draw, Sampler
 from fastfcn_training.recipe.recipe import Augmentation

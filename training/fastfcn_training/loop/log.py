@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from fastfcn_infer.evaluation.metrics import Scores
 from fastfcn_infer.system import record
+from fastfcn_infer.system.writing import make_folder, writing
 from fastfcn_training.errors import TrainingError
 from fastfcn_training.loop.meter import Meter
 from fastfcn_training.recipe.recipe import Recipe
@@ -38,8 +39,10 @@ class TrainingLog:
         self._visualdl = None
         self._visible = visible
         if run is not None:
-            run.mkdir(parents=True, exist_ok=True)
-            self._file = _open(run / "log.jsonl")
+            make_folder(run)
+            self._path = run / "log.jsonl"
+            with writing(self._path):
+                self._file = _open(self._path)
             self._visualdl = self._open_visualdl(run)
 
     def __enter__(self) -> "TrainingLog":
@@ -73,8 +76,9 @@ class TrainingLog:
             line = {"event": event, "iteration": iteration, "time": round(time.time(), 3)}
             data = {name: _plain(record.to_data(value)) for name, value in facts.items()}
             text = json.dumps(line | data, ensure_ascii=False, allow_nan=False)
-            self._file.write(text.encode() + b"\n")
-            self._file.flush()
+            with writing(self._path):
+                self._file.write(text.encode() + b"\n")
+                self._file.flush()
         if self._visualdl is not None:
             for name, value in facts.items():
                 if isinstance(value, float):

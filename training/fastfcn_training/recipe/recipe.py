@@ -13,7 +13,7 @@ from typing import Literal
 
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_infer.artifact.procedure import Resize
-from fastfcn_infer.data.dataset import IGNORE, Orientation
+from fastfcn_infer.data.label_options import IGNORE, Orientation
 from fastfcn_infer.evaluation.metrics import Convention
 from fastfcn_infer.system import record
 
