@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
+from fastfcn_infer.hub.reopen import portable, reopen
 from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
 from fastfcn_infer.inference.multiband import read_pixels, visible
@@ -41,7 +42,12 @@ if TYPE_CHECKING:
 
 
 class Segmenter(Streaming):
-    """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``."""
+    """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``.
+
+    Other processes get one of their own: one that `from_pretrained` opened can be pickled and copied, which
+    opens the model again, with the same options. That takes as long as opening it did, so give it to
+    each process once, not with each picture.
+    """
 
     def __init__(
         self, artifact: Artifact, backend: Backend, procedure: str | Procedure | None = None
@@ -56,6 +62,7 @@ class Segmenter(Streaming):
         self._provenance = provenance(artifact, backend.facts)
         self.model: Model = artifact.model
         self.artifact = artifact
+        self._options: dict[str, Any] | None = None  # of `from_pretrained`
 
     @classmethod
     def from_pretrained(
@@ -129,10 +136,23 @@ class Segmenter(Streaming):
             note = f"threads {budget.threads}: {budget.reason}"
             opened = Noted(opened, (*opened.facts.chosen, note))
         try:
-            return cls(artifact, opened, procedure)
+            segmenter = cls(artifact, opened, procedure)
         except ValueError:
             opened.close()
             raise
+        options: dict[str, Any] = {
+            "model": model,
+            "device": device,
+            "backend": backend,
+            "threads": threads,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+            "classes": classes,
+            "dialect": dialect,
+            "output_stride": output_stride,
+        }
+        segmenter._options = portable(options)
+        return segmenter
 
     @property
     def runtime(self) -> RuntimeFacts:
@@ -439,6 +459,24 @@ class Segmenter(Streaming):
     ) -> None:
         """Close."""
         self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what opens the model again, in another process or as a copy.
+
+        Raises:
+            TypeError: it was not opened by `from_pretrained`.
+        """
+        if self._options is None:
+            raise TypeError(
+                "a Segmenter that was not opened by Segmenter.from_pretrained cannot be pickled or copied: "
+                "open it in the process that uses it"
+            )
+        return reopen, (type(self), self._options, self.procedure, self.identity)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Hashes of the model's files and of its classes."""
+        return tuple(self._provenance[key] for key in ("model_sha256", "classes_sha256"))
 
     def __repr__(self) -> str:
         """Name the model and what runs it."""

@@ -108,12 +108,17 @@ def _code(error: Exception, codes: Codes) -> int:
 def _report(error: Exception, code: int, *, as_json: bool, program: str) -> None:
     """Print an error that was raised on purpose."""
     name, message = type(error).__name__, str(error)
-    if code == NOT_WRITTEN and streams.drop_unwritable():
-        message, as_json = f"standard output cannot be written: {error}", False
-    if as_json:
-        report = {"error": name, "code": code, "message": message}
-        print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - commands print
-    else:
+    try:
+        if as_json:
+            report = {"error": name, "code": code, "message": message}
+            print(json.dumps(report, ensure_ascii=False))  # noqa: T201 - commands print
+        streams.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:  # the disk behind it is full
+        streams.drop_unwritable()
+        message, as_json = f"standard output cannot be written: {message}", False
+    if not as_json:
         typed = isinstance(error, (FastFCNError, OSError))
         what = name if typed else f"{program}: error"
         print(f"{what}: {message}", file=sys.stderr)  # noqa: T201 - commands print

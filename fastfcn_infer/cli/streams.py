@@ -64,19 +64,12 @@ def flush() -> None:
             stream.flush()
 
 
-def drop_unwritable() -> bool:
-    """Direct streams that cannot be written to nowhere, as Python would fail on them when it ends.
-
-    Returns:
-        Whether standard output was one of them.
-    """
-    dropped = False
+def drop_unwritable() -> None:
+    """Direct streams that cannot be written to nowhere, as Python would fail on them when it ends."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except OSError:
-            dropped = dropped or stream is sys.stdout
             with contextlib.suppress(OSError):  # it has no descriptor
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    return dropped
