@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,12 @@ class Skipped:
 
     unknown: list[Path] = field(default_factory=list)  # by their endings no pictures
     results: list[Path] = field(default_factory=list)  # of earlier runs
+
+    def forget(self, taken: Collection[str]) -> None:
+        """Keep each file once, and none whose absolute path is in `taken`."""
+        for paths in (self.unknown, self.results):
+            once = {os.path.abspath(path): path for path in paths}  # noqa: PTH100 - as below
+            paths[:] = [path for place, path in once.items() if place not in taken]
 
     def lines(self) -> list[str]:
         """Count and name them, one line for each kind."""
@@ -89,8 +95,9 @@ def jobs(
 ) -> list[Job]:
     """List the pictures, each once, in a stable order.
 
-    Of a folder, the files with the suffix of a picture are taken, except for results of earlier runs,
-    which are known by what they say of themselves; results keep its sub-folders.
+    Of a folder, and of a glob that names no ending, the files with the suffix of a picture are taken; files
+    that are named are taken whatever their suffix. Results of earlier runs, which are known by what
+    they say of themselves, are never taken. Results keep the sub-folders of a folder.
     Where two pictures have one name, the names of their results get the suffix, and if that does
     not tell them apart the folder.
 
@@ -116,6 +123,7 @@ def jobs(
         for path, relative in _expand(source, left, recursive=recursive):
             # One picture, however its path is spelled; links are pictures of their own.
             found.setdefault(os.path.abspath(path), (path, relative))  # noqa: PTH100 - keeps links
+    left.forget(found)
     pairs = dict(found.values())
     if not pairs:
         raise FileNotFoundError(
@@ -162,25 +170,27 @@ def _expand(source: str, left: Skipped, *, recursive: bool) -> Iterator[tuple[Pa
         for file in _pictures(path.rglob("*") if recursive else path.iterdir(), left):
             yield file, file.relative_to(path)
     elif path.exists():
-        yield path, Path(path.name)
+        if _is_result(path):  # a shell expanded a glob
+            left.results.append(path)
+        else:
+            yield path, Path(path.name)
     else:
         found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute globs too
         if not found:
             raise FileNotFoundError(
                 f"{source}: no such file or folder, and no file matches it as a glob"
             )
-        for name in found:
-            if _is_result(Path(name)):
-                left.results.append(Path(name))
-            elif Path(name).is_file():
-                yield Path(name), Path(Path(name).name)
+        ending = None if glob.has_magic(path.suffix) else path.suffix.lower() or None
+        for file in _pictures(map(Path, found), left, also=ending):
+            yield file, Path(file.name)
 
 
-def _pictures(files: Iterable[Path], left: Skipped) -> Iterator[Path]:
+def _pictures(files: Iterable[Path], left: Skipped, *, also: str | None = None) -> Iterator[Path]:
+    """Yield the files that are pictures by their endings, or have the ending `also`."""
     for file in sorted(files):
         if file.name.startswith(".") or not file.is_file():
             continue
-        if file.suffix.lower() not in SUFFIXES:
+        if file.suffix.lower() not in (*SUFFIXES, also):
             left.unknown.append(file)
         elif _is_result(file):
             left.results.append(file)

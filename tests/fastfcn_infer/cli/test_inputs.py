@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from fastfcn_infer.cli.inputs import jobs
+from fastfcn_infer.cli.inputs import Skipped, jobs
+from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.picture.read import SUFFIXES
 
 OUT = Path("out")
@@ -51,6 +54,42 @@ def test_globs_are_expanded_for_shells_that_do_not(here: Path) -> None:
     touch("in/a.jpg", "in/b.png", "in/c.jpg", "in/deep/d.jpg")
     assert listed("in/*.jpg") == {"in/a.jpg": "a", "in/c.jpg": "c"}
     assert listed("in/**/*.jpg") == {"in/a.jpg": "a", "in/c.jpg": "c", "in/deep/d.jpg": "d"}
+
+
+def test_a_glob_leaves_out_what_is_no_picture_and_counts_it_unless_its_ending_is_named(
+    here: Path,
+) -> None:
+    touch("in/a.jpg", "in/notes.txt", "in/film.mp4", "in/README", "in/b.picture")
+    for sources in (["in/*"], ["in/*.*", "in/*"], ["in", "in/*"]):
+        skipped = Skipped()
+        assert [
+            job.source.name for job in jobs(sources, OUT, recursive=False, skipped=skipped)
+        ] == ["a.jpg"]
+        (line,) = skipped.lines()
+        assert "4" in line.split() and all(
+            name in line for name in ("notes.txt", "film.mp4", "README", "b.picture")
+        )
+    assert listed("in/*.picture") == {"in/b.picture": "b"}
+    skipped = Skipped()
+    jobs(["in", "in/README"], OUT, recursive=False, skipped=skipped)
+    assert sorted(path.name for path in skipped.unknown) == ["b.picture", "film.mp4", "notes.txt"]
+    with pytest.raises(FileNotFoundError, match=r"no picture in in/R\*.*README"):
+        listed("in/R*")
+
+
+def test_results_of_an_earlier_run_are_no_input_however_they_are_named(here: Path) -> None:
+    touch("a.jpg")
+    Path("a_labels.png").write_bytes(
+        with_provenance(
+            cv2.imencode(".png", np.zeros((2, 2), np.uint8))[1].tobytes(), {"fastfcn-infer": "0"}
+        )
+    )
+    cv2.imwrite("b_labels.png", np.zeros((2, 2), np.uint8))  # of another program
+    for sources in (["."], ["*"], ["a.jpg", "a_labels.png", "b_labels.png"]):
+        skipped = Skipped()
+        found = jobs(sources, OUT, recursive=False, skipped=skipped)
+        assert sorted(job.source.name for job in found) == ["a.jpg", "b_labels.png"]
+        assert [path.name for path in skipped.results] == ["a_labels.png"]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(here: Path) -> None:
