@@ -3,8 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
-from fastfcn_infer.hub.reopen import portable, reopen
+from fastfcn_infer.hub.reopen import Reopened, remembering
 from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
 from fastfcn_infer.inference.multiband import read_pixels, visible
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.inference.raster.predict import RasterResult
 
 
-class Segmenter(Streaming):
+class Segmenter(Streaming, Reopened):
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``.
 
     Other processes get one of their own: one that `from_pretrained` opened can be pickled and copied, which
@@ -62,9 +61,9 @@ class Segmenter(Streaming):
         self._provenance = provenance(artifact, backend.facts)
         self.model: Model = artifact.model
         self.artifact = artifact
-        self._options: dict[str, Any] | None = None  # of `from_pretrained`
 
     @classmethod
+    @remembering
     def from_pretrained(
         cls,
         model: str | os.PathLike[str] | None = None,
@@ -136,23 +135,10 @@ class Segmenter(Streaming):
             note = f"threads {budget.threads}: {budget.reason}"
             opened = Noted(opened, (*opened.facts.chosen, note))
         try:
-            segmenter = cls(artifact, opened, procedure)
+            return cls(artifact, opened, procedure)
         except ValueError:
             opened.close()
             raise
-        options: dict[str, Any] = {
-            "model": model,
-            "device": device,
-            "backend": backend,
-            "threads": threads,
-            "cache_dir": cache_dir,
-            "local_files_only": local_files_only,
-            "classes": classes,
-            "dialect": dialect,
-            "output_stride": output_stride,
-        }
-        segmenter._options = portable(options)
-        return segmenter
 
     @property
     def runtime(self) -> RuntimeFacts:
@@ -451,32 +437,9 @@ class Segmenter(Streaming):
         """Use the segmenter in a ``with``."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what opens the model again, in another process or as a copy.
-
-        Raises:
-            TypeError: it was not opened by `from_pretrained`.
-        """
-        if self._options is None:
-            raise TypeError(
-                "a Segmenter that was not opened by Segmenter.from_pretrained cannot be pickled or copied: "
-                "open it in the process that uses it"
-            )
-        return reopen, (type(self), self._options, self.procedure, self.identity)
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """Hashes of the model's files and of its classes."""
-        return tuple(self._provenance[key] for key in ("model_sha256", "classes_sha256"))
 
     def __repr__(self) -> str:
         """Name the model and what runs it."""
