@@ -43,9 +43,8 @@ if TYPE_CHECKING:
 class Segmenter(Streaming, Reopened):
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``.
 
-    Other processes get one of their own: one that `from_pretrained` opened can be pickled and copied, which
-    opens the model again, with the same options. That takes as long as opening it did, so give it to
-    each process once, not with each picture.
+    One that `from_pretrained` opened can be pickled and copied, which opens the model again, with the same
+    options: give it to each process once, not with each picture.
     """
 
     def __init__(

@@ -4,10 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastfcn_infer.cli.inputs import Job
 from fastfcn_infer.system.atomic import has_content
 from fastfcn_infer.system.writing import check_folder
+
+if TYPE_CHECKING:
+    from fastfcn_infer.cli.inputs import Job
 
 # Kind -> ending of its files in a folder, and the suffixes that a file named by -o may have.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -50,7 +53,7 @@ class Output:
         if not force and has_content(self.file):
             raise ValueError(f"-o {self.file} exists; give --force to replace it, or another name")
 
-    def check_writable(self, found: Sequence[Job]) -> None:
+    def check_writable(self, found: "Sequence[Job]") -> None:
         """Refuse a folder that nothing can be written to, unless all results exist.
 
         Raises:
@@ -59,20 +62,20 @@ class Output:
         if not all(has_content(path) for job in found for path in self.paths(job).values()):
             check_folder(self.folder)
 
-    def paths(self, job: Job) -> dict[str, Path]:
+    def paths(self, job: "Job") -> dict[str, Path]:
         """Return kind -> path of the results of a picture."""
         return self._paths(job, {kind: KINDS[kind][0] for kind in self.kinds})
 
-    def raster_paths(self, job: Job) -> dict[str, Path]:
+    def raster_paths(self, job: "Job") -> dict[str, Path]:
         """Return kind -> path of the results of a raster, of which only some kinds can be saved."""
         endings = {kind: RASTER_KINDS[kind] for kind in self.kinds if kind in RASTER_KINDS}
         return self._paths(job, endings)
 
-    def raster_labels(self, job: Job) -> Path:
+    def raster_labels(self, job: "Job") -> Path:
         """Return the path of the labels of a raster, which are written whatever is saved."""
         return self._paths(job, {"labels": RASTER_KINDS["labels"]})["labels"]
 
-    def _paths(self, job: Job, endings: Mapping[str, str]) -> dict[str, Path]:
+    def _paths(self, job: "Job", endings: Mapping[str, str]) -> dict[str, Path]:
         if self.file is not None:
             return dict.fromkeys(endings, self.file)
         name = job.target.name
