@@ -152,10 +152,9 @@ def _segment(
                 _summarise(reports, skipped, arguments)
             raise
         except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(
-                f"{len(reports)} of {len(found)} pictures are done; the same command continues there",
-                *error.args,
-            ) from error
+            more = error.args or ("the same command continues there",)  # a raster's rows are kept
+            done = f"{len(reports)} of {len(found)} pictures are done"
+            raise KeyboardInterrupt("; ".join((done, *more))) from error
     _summarise(reports, skipped, arguments)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
