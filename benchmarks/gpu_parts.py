@@ -27,6 +27,7 @@ from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact, open_artifact
 from fastfcn_infer.artifact.class_table import numbered_classes
 from fastfcn_infer.inference.labels import labels_from_logits
+from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.runtime.onnx_providers import provider_chain, unwanted_fusions
@@ -155,7 +156,7 @@ def embedded(settings: Settings) -> Found:
         with Segmenter.from_pretrained(device=device, backend="onnx_runtime") as segmenter:
             segmenter.predict_batch(pictures.values())
             results = segmenter.predict_batch(pictures.values())
-            labels[device] = [one.labels for one in results if hasattr(one, "labels")]
+            labels[device] = [one.labels for one in results if isinstance(one, Segmentation)]
     rows = [
         {"picture": name, "agreement": float((one == other).mean())}
         for name, one, other in zip(
@@ -206,7 +207,12 @@ def callers(settings: Settings) -> Found:
             opening = time.perf_counter() - exported
             first = seconds_of(lambda: segmenter.predict(pictures[0]))
             for _ in range(3):
-                segmenter.predict_batch(pictures)
+                together = segmenter.predict_batch(pictures)
+            agreement = min(
+                float((segmenter.predict(picture).labels == found.labels).mean())
+                for picture, found in zip(pictures, together, strict=True)
+                if isinstance(found, Segmentation)
+            )
             one = 1 / median_of(lambda: segmenter.predict(pictures[0]), settings.seconds)
             timings = segmenter.predict(pictures[0]).timings
             eight = _eight(segmenter, pictures, settings.seconds)
@@ -219,6 +225,7 @@ def callers(settings: Settings) -> Found:
                 "one": one,
                 "eight": eight,
                 "stream": stream,
+                "agreement": agreement,
                 "stages_milliseconds": {k: 1e3 * v for k, v in timings.items()},
                 "opening_seconds": opening,
                 "first_seconds": first,

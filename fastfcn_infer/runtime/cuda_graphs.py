@@ -5,14 +5,15 @@ half as long as launching them one by one where a batch is a single picture. It 
 buffers that it was recorded with, so each shape has its own. It also spares what ONNX Runtime does
 whenever the shape differs from the last one: it plans every convolution anew, which takes half a second.
 
-A recording belongs to the thread that made it, so one thread runs the session. Callers copy to and
-from the device themselves, and two sets of buffers for each shape let one caller copy while the
-network computes for another.
+A recording belongs to the thread that made it, so threads of our own run the session: two, each with
+its own buffers for every shape. One waits for the device while the other hands over a result and takes
+the next batch, and callers copy to and from the device meanwhile.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.system.warn import warn
 
-LANES = 2  # sets of buffers for a shape: one is copied to or from while another is computed
+LANES = 2  # sets of buffers for a shape, and threads that run the session
 MOST_RECORDINGS = 32  # each keeps its kernels' arguments; shapes beyond are run without one
 WITHOUT_RECORDING = -1  # ONNX Runtime's number for a run that is neither recorded nor replayed
 
@@ -36,6 +37,7 @@ class _Lane:
     target: Any  # OrtValue
     binding: Any
     options: Any
+    runner: ThreadPoolExecutor  # the thread that its recording belongs to
     recorded: bool = False
 
 
@@ -45,7 +47,7 @@ class _Known:
 
     output: Shape
     idle: list[_Lane] = field(default_factory=list)
-    lanes: int = 0
+    lanes: int = 0  # made, or being made
 
 
 class CudaGraphs:
@@ -74,9 +76,10 @@ class CudaGraphs:
         self._known: dict[tuple[Shape, str], _Known] = {}
         self._recordings = 0
         self._free = threading.Condition()
-        # While a run is recorded no other thread may call what CUDA forbids then, such as a copy.
-        self._copying = threading.Lock()
-        self._runner = ThreadPoolExecutor(1, thread_name_prefix="fastfcn-cuda")
+        # While a run is recorded no other thread may use the device: CUDA forbids to allocate and to
+        # copy then, and what is launched would be recorded, too.
+        self._device_use = _Shared()
+        self._runners = [ThreadPoolExecutor(1, f"fastfcn-cuda-{lane}") for lane in range(LANES)]
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Compute the output of a batch.
@@ -92,19 +95,22 @@ class CudaGraphs:
         if known is not None:
             output = self._replayed(known, batch)
         if output is None:
-            output = self._runner.submit(self._run, batch).result()
+            output = self._runners[0].submit(self._run, batch).result()
             self._known.setdefault((batch.shape, batch.dtype.str), _Known(output.shape))
         return output[:count]
 
     def close(self) -> None:
         """Release buffers and recordings; runs in progress still complete."""
-        self._runner.shutdown()
+        for runner in self._runners:
+            runner.shutdown()
         self._known.clear()
         self._session = None
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
         options = self._options(WITHOUT_RECORDING)
-        with self._copying:  # the run allocates memory
+        with (
+            self._device_use.alone()
+        ):  # it plans for its shape, and must not do so for two at a time
             output: NDArray[Any] = self._session.run(
                 [self._output], {self._input: batch}, options
             )[0]
@@ -116,10 +122,10 @@ class CudaGraphs:
         if lane is None:
             return None
         try:
-            with self._copying:
+            with self._device_use.together():
                 lane.source.update_inplace(batch)
-            self._runner.submit(self._replay, lane).result()
-            with self._copying:
+            lane.runner.submit(self._replay, lane).result()
+            with self._device_use.together():
                 output: NDArray[Any] = lane.target.numpy()
         except BaseException:
             # It may still be computing, or be unfit for use.
@@ -132,6 +138,7 @@ class CudaGraphs:
         with self._free:
             while not known.idle:
                 if known.lanes < LANES and self._recordings < MOST_RECORDINGS:
+                    runner = self._runners[known.lanes]
                     known.lanes += 1
                     self._recordings += 1
                     number = self._recordings
@@ -142,13 +149,15 @@ class CudaGraphs:
             else:
                 return known.idle.pop()
         try:
-            with self._copying:
-                return self._new_lane(known, batch, number)
+            with self._device_use.together():
+                return self._new_lane(known, batch, number, runner)
         except BaseException:
             self._return(known, None)
             raise
 
-    def _new_lane(self, known: _Known, batch: NDArray[Any], number: int) -> _Lane:
+    def _new_lane(
+        self, known: _Known, batch: NDArray[Any], number: int, runner: ThreadPoolExecutor
+    ) -> _Lane:
         values, place = self._onnxruntime.OrtValue, ("cuda", self._device)
         (wanted,) = [each for each in self._session.get_outputs() if each.name == self._output]
         source = values.ortvalue_from_numpy(batch, *place)
@@ -156,7 +165,7 @@ class CudaGraphs:
         binding = self._session.io_binding()
         binding.bind_ortvalue_input(self._input, source)
         binding.bind_ortvalue_output(self._output, target)
-        return _Lane(source, target, binding, self._options(number))
+        return _Lane(source, target, binding, self._options(number), runner)
 
     def _return(self, known: _Known, lane: _Lane | None) -> None:
         with self._free:
@@ -168,9 +177,10 @@ class CudaGraphs:
 
     def _replay(self, lane: _Lane) -> None:
         if lane.recorded:
-            self._session.run_with_iobinding(lane.binding, lane.options)
+            with self._device_use.together():
+                self._session.run_with_iobinding(lane.binding, lane.options)
             return
-        with self._copying:
+        with self._device_use.alone():
             try:
                 self._session.run_with_iobinding(lane.binding, lane.options)
             except self._failures as error:
@@ -183,6 +193,44 @@ class CudaGraphs:
         options = self._onnxruntime.RunOptions()
         options.add_run_config_entry("gpu_graph_id", str(number))
         return options
+
+
+class _Shared:
+    """Used by many threads at a time, or by one alone, which comes before those that wait."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._users = 0
+        self._wanted = 0  # threads that use it alone, or wait for that
+        self._taken = False
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Use it with others."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._wanted)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._users -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Use it when nobody else does."""
+        with self._changed:
+            self._wanted += 1
+            self._changed.wait_for(lambda: not self._users and not self._taken)
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._wanted -= 1
+                self._taken = False
+                self._changed.notify_all()
 
 
 _DTYPES: dict[str, Callable[..., Any]] = {

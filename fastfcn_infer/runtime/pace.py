@@ -22,6 +22,7 @@ MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
 _LONGEST = 2.0  # seconds of a call that is repeated
 _SIZES_KNOWN = 1024
 _AT_ONCE = 4
+_FREE_FOR = 0.5  # seconds that the available memory is taken to stay what it was
 _ALIKE = 1.25  # quotient of areas; a folder of thousands of sizes is measured for a few of them
 
 
@@ -89,6 +90,7 @@ class Planner:
         # Batches of a stream that are worked on at a time: while a GPU computes one, processors prepare
         # the next and label the one before. Where a processor computes, it is busy with one.
         self.at_once = 1 if self._device == "cpu" else min(_AT_ONCE, backend.facts.threads)
+        self._free: tuple[float, int | None] | None = None  # when it was asked, and the answer
         self._warned = False  # that pictures are shrunk
         # Folders and films have many pictures of a size.
         self._cost = functools.lru_cache(_SIZES_KNOWN)(self._cost_of)
@@ -116,6 +118,14 @@ class Planner:
             batch //= 2
         return batch
 
+    def _free_memory(self) -> int | None:
+        """Ask for the available memory once in a while: streams want it for every picture, and it takes 1 ms."""
+        now = time.monotonic()
+        known = self._free
+        if known is None or now - known[0] > _FREE_FOR:
+            known = self._free = (now, available_memory())
+        return known[1]
+
     def together(self, size: Size, procedure: Procedure) -> int:
         """Return how many pictures of a size to label at a time, so that they share calls.
 
@@ -126,7 +136,7 @@ class Planner:
             ImageError: the picture does not fit the model.
         """
         views = len(self._cost(size, procedure, 1).views[0])
-        count, free = max(1, self.profile.batch // views), available_memory()
+        count, free = max(1, self.profile.batch // views), self._free_memory()
         while (
             free is not None
             and count > 1

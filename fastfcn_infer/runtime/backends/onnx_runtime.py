@@ -192,7 +192,8 @@ class OnnxRuntime:
                     disabled_optimizers=unwanted_fusions(device.kind),
                 )
         except self._failures as error:
-            if device.kind != "cpu" and any(word in str(error) for word in ("CUDA", "TensorRT")):
+            about_device = any(word in str(error) for word in ("CUDA", "TensorRT"))
+            if device.kind != "cpu" and about_device and _NOT_RECORDABLE not in str(error):
                 raise DeviceUnavailable(f"{_diagnosis(device)} {_first_line(error)}") from error
             # While a graph is verified its folder has a temporary name, gone when people read this.
             why = _first_line(error).replace(str(path), path.name)

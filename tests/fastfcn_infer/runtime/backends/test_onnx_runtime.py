@@ -358,7 +358,8 @@ def test_a_network_with_a_layer_on_the_processor_is_opened_without_cuda_graphs(
             options.append(providers[0][1])
             if options[-1].get("enable_cuda_graph"):
                 raise RuntimeError(
-                    "This session cannot use the graph capture feature as requested by the user"
+                    "This session cannot use the graph capture feature as requested by the user as all "
+                    "compute graph nodes have not been partitioned to the CUDAExecutionProvider"
                 )
             self.real = real(path, settings, providers=CPU_ONLY)
 
