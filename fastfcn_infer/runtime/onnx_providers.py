@@ -36,14 +36,17 @@ def provider_chain(
     """
     chain: list[Any] = [PROVIDERS["cpu"]]
     if kind in ("cuda", "tensorrt"):
-        # As fast as what a search over all algorithms finds, which takes seconds for each shape.
-        cuda: dict[str, Any] = {"device_id": index, "cudnn_conv_algo_search": "HEURISTIC"}
+        cuda: dict[str, Any] = {"device_id": index}
         if record:
             cuda["enable_cuda_graph"] = 1
         if precision == "fp32":
             # TensorFloat-32 has 10 bits of mantissa; a float32 network is to be computed in
             # float32. In other precisions the option would turn off the matrix units as such.
             cuda["use_tf32"] = 0
+        else:
+            # Without matrix units a search over all algorithms finds some that are a tenth faster; with
+            # them it finds none, and takes a second or two for each shape.
+            cuda["cudnn_conv_algo_search"] = "HEURISTIC"
         chain.insert(0, (PROVIDERS["cuda"], cuda))
     if kind == "tensorrt":
         # Without its option TensorRT computes half precision in float32. There is none for

@@ -24,7 +24,8 @@ onnxruntime = pytest.importorskip("onnxruntime")
 H100 = gpu.Gpu("H100", "00", 13000)
 CPU_ONLY = ["CPUExecutionProvider"]
 WITH_TENSORRT = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-GRAPHS = {"cudnn_conv_algo_search": "HEURISTIC", "enable_cuda_graph": 1}
+GRAPHS = {"enable_cuda_graph": 1}
+HEURISTIC = {"cudnn_conv_algo_search": "HEURISTIC"}
 WITH_CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
@@ -117,19 +118,19 @@ def test_a_session_that_silently_lacks_the_device_is_an_error(
     assert sessions[0].fallback == 0
 
 
-@pytest.mark.parametrize(("precision", "tf32"), [("fp32", {"use_tf32": 0}), ("fp16", {})])
+@pytest.mark.parametrize(("precision", "own"), [("fp32", {"use_tf32": 0}), ("fp16", HEURISTIC)])
 def test_the_options_follow_the_precision_of_the_graph(
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
     sessions: list[Any],
     precision: Any,
-    tf32: dict[str, int],
+    own: dict[str, Any],
 ) -> None:
     pretend(monkeypatch, WITH_CUDA)
     model = replace(tiny_model(), precision=precision)
     with pytest.raises(DeviceUnavailable):
         onnx_runtime.open(lone(path, model), device=Device("cuda"), threads=1)
-    assert sessions[0].providers[0][1] == {**GRAPHS, "device_id": 0, **tf32}
+    assert sessions[0].providers[0][1] == {**GRAPHS, "device_id": 0, **own}
     assert sessions[0].disabled == ["ConvAddFusion"]
 
 
