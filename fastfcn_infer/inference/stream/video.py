@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 
 _CAMERA = "camera:"
 _ADDRESSES = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp", "tcp", "http", "https")
+_FASTEST = 1000  # frames a second; more is a wrong header
 _PATIENCE = 10.0  # seconds that a live source may take to open, or for a packet
 _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 _OTHER_DEVICES = ("dshow", "video={}")  # Windows knows cameras by name
@@ -58,6 +60,13 @@ def count(path: Path, every: int = 1) -> int | None:
     with _opened(path) as container:
         said = container.streams.video[0].frames
     return -(-said // every) if said > 0 else None
+
+
+def rate(path: Path) -> Fraction | None:
+    """Return the frames a second of a video file, on average; None if it does not say."""
+    with _opened(path) as container:
+        found = container.streams.video[0].average_rate
+    return found if found and 0 < found <= _FASTEST else None
 
 
 class Camera:
@@ -155,7 +164,7 @@ def _pixels(frame: Any) -> Frame:
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Open a video file; playlists inside it cannot lead to the network."""
-    av = _load()
+    av = load()
     try:
         container = av.open(str(path), options={"protocol_whitelist": "file"})
     except _failures() as error:
@@ -168,7 +177,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _open_live(name: str) -> Any:
-    av = _load()
+    av = load()
     where, chosen = name, None
     if name.startswith(_CAMERA):
         chosen, pattern = _DEVICES.get(sys.platform, _OTHER_DEVICES)
@@ -183,7 +192,12 @@ def _open_live(name: str) -> Any:
     return container
 
 
-def _load() -> Any:
+def load() -> Any:
+    """Import PyAV.
+
+    Raises:
+        BackendMissing: it is not installed; says what to run.
+    """
     try:
         import av
     except ImportError as error:
@@ -195,7 +209,7 @@ def _load() -> Any:
 
 def _failures() -> tuple[type[Exception], ...]:
     """What PyAV raises for a source that cannot be read; some are errors of the system, too."""
-    av = _load()
+    av = load()
     return (av.error.FFmpegError, OSError, ValueError)
 
 

@@ -1,0 +1,84 @@
+"""Write frames into a video file, through PyAV (extra ``video``)."""
+
+import os
+import secrets
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.inference.stream.video import load
+
+_CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
+_FINEST = 60_000  # steps of a second; MPEG-4 knows no more than 65,535
+
+
+class Film:
+    """An MP4 file that appears under its name when all frames are written, or not at all."""
+
+    def __init__(self, path: Path, rate: Fraction) -> None:
+        """Begin a film.
+
+        Args:
+            path: where; its folder exists. A file of that name is replaced in the end.
+            rate: frames a second.
+
+        Raises:
+            BackendMissing: PyAV is not installed.
+            OSError: the file cannot be written.
+        """
+        self._av = load()
+        self._path = path
+        self._temporary = path.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
+        self._rate = Fraction(rate).limit_denominator(_FINEST)
+        self._size: tuple[int, ...] | None = None
+        self._container = self._av.open(
+            str(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
+        )
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Write the next frame, (H, W, 3) RGB; all have one size.
+
+        Odd sides grow by a pixel, since half of the pixels have a colour in the usual formats.
+
+        Raises:
+            ValueError: the frame has another size than the first one.
+            OSError: the file cannot be written.
+        """
+        height, width = frame.shape[:2]
+        if self._size is None:
+            self._size = (height, width)
+            codec = next(name for name in _CODECS if name in self._av.codecs_available)
+            self._stream = self._container.add_stream(codec, rate=self._rate)
+            self._stream.height, self._stream.width = height + height % 2, width + width % 2
+            self._stream.pix_fmt = "yuv420p"
+        elif (height, width) != self._size:
+            raise ValueError(
+                f"{self._path}: a frame has {height} x {width} pixels, the first one "
+                f"{self._size[0]} x {self._size[1]}; a film has frames of one size"
+            )
+        grown = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+        coded = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(grown), format="rgb24")
+        self._container.mux(self._stream.encode(coded))
+
+    def __enter__(self) -> "Film":
+        """Write the film in a ``with``."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file and give it its name; after an error delete it."""
+        try:
+            if kind is None and self._size is not None:
+                self._container.mux(self._stream.encode())
+            self._container.close()
+            if kind is None and self._size is not None:
+                os.replace(self._temporary, self._path)  # noqa: PTH105 - in one step
+        finally:
+            self._temporary.unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""A film has all of its frames, or does not exist."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastfcn_infer.inference.stream import video
+from fastfcn_infer.inference.stream.film import Film
+
+pytest.importorskip("av")
+
+
+def grey(
+    value: int, height: int = 48, width: int = 64
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.full((height, width, 3), value, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "rate", [Fraction(25), Fraction(30_000, 1001), Fraction(1, 2), Fraction(9.97)]
+)
+def test_frames_and_their_rate_are_read_back(rate: Fraction, tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    values = [20, 90, 160, 230]
+    with Film(path, rate) as film:
+        for value in values:
+            film.add(grey(value))
+        assert not path.exists()
+    found = [frame for _, frame in video.frames(path)]
+    assert [
+        abs(int(frame.mean()) - value) <= 3 for frame, value in zip(found, values, strict=True)
+    ]
+    read = video.rate(path)
+    assert read is not None
+    assert float(read) == pytest.approx(float(rate), rel=1e-3)
+    assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_odd_sides_grow_by_a_pixel(tmp_path: Path) -> None:
+    with Film(tmp_path / "film.mp4", Fraction(10)) as film:
+        film.add(grey(99, 47, 63))
+    ((_, frame),) = video.frames(tmp_path / "film.mp4")
+    assert frame.shape == (48, 64, 3)
+    assert abs(int(frame[-1, -1, 0]) - 99) <= 3
+
+
+def test_after_an_error_the_old_film_is_what_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"older")
+    with (
+        pytest.raises(ValueError, match="48 x 66 pixels, the first one 48 x 64"),
+        Film(path, Fraction(10)) as film,
+    ):
+        film.add(grey(1))
+        film.add(grey(1, 48, 66))
+    assert path.read_bytes() == b"older"
+    assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_film_of_no_frame_is_not_written(tmp_path: Path) -> None:
+    with Film(tmp_path / "film.mp4", Fraction(10)):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_does_not_exist_is_an_error_of_the_system(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "film.mp4"
+    with pytest.raises(FileNotFoundError), Film(path, Fraction(10)) as film:
+        film.add(grey(1))
