@@ -21,6 +21,14 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "json": (".json", (".json",)),
 }
 RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}
+# Of a video: a video, a folder with a label map for each frame, or a file.
+FILM_KINDS = {
+    "overlay": "_overlay.mp4",
+    "color": "_color.mp4",
+    "labels": "_labels",
+    "labels-raw": "_labels_raw",
+    "json": ".json",
+}
 _SUFFIXES = {suffix for _, suffixes in KINDS.values() for suffix in suffixes}
 
 
@@ -74,6 +82,10 @@ class Output:
     def raster_labels(self, job: "Job") -> Path:
         """Return the path of the labels of a raster, which are written whatever is saved."""
         return self._paths(job, {"labels": RASTER_KINDS["labels"]})["labels"]
+
+    def film_paths(self, job: "Job") -> dict[str, Path]:
+        """Return kind -> path of the results of a video."""
+        return self._paths(job, {kind: FILM_KINDS[kind] for kind in self.kinds})
 
     def _paths(self, job: "Job", endings: Mapping[str, str]) -> dict[str, Path]:
         if self.file is not None:

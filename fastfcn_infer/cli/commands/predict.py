@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.cli import command, exit_codes
-from fastfcn_infer.cli.output import KINDS, RASTER_KINDS, Output, choose_output
+from fastfcn_infer.cli import command, exit_codes, films
+from fastfcn_infer.cli.output import KINDS, Output, choose_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from fastfcn_infer.artifact.procedure import Procedure
     from fastfcn_infer.cli.inputs import Job, Skipped
     from fastfcn_infer.inference.forecast import Plan
-    from fastfcn_infer.picture.tiff import Survey
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
 SUMMARY = "Segment pictures, given as files, folders or globs, or on standard input"
 JSON_HELP = "Print a line of JSON for each picture as soon as it is done"
-LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
 _RASTERS = """\
 A TIFF that is georeferenced or has more than 2048 x 2048 pixels is labelled as a raster: in windows,
 at flat memory, into a tiled and compressed (Geo)TIFF, DIR/NAME_labels.tif, with the procedure tiles
@@ -93,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Print one list of JSON when all pictures are done, in place of the lines of --json",
     )
+    films.add_arguments(parser)
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
     command.add_model_arguments(parser)
@@ -109,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is None and not arguments.dry_run:
         raise ValueError("-o DIR, where the results are written, is missing (or --dry-run)")
     parse_memory(arguments.max_memory)
+    films.check_arguments(arguments)
     skipped = Skipped()
     overwrite = arguments.force or arguments.dry_run
     if arguments.sources == [STDIN]:
@@ -123,6 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _segment(
     found: "list[Job]", output: Output, skipped: "Skipped", arguments: argparse.Namespace
 ) -> int:
+    from fastfcn_infer.cli.labelling import Labelling
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
@@ -142,10 +143,10 @@ def _segment(
         if not arguments.force:
             _refuse_others(segmenter, found, output, windows, arguments)
         try:
-            for job in found:
-                reports.append(_one(segmenter, job, output, windows, arguments))
+            for report in Labelling(segmenter, output, windows, arguments).reports(found):
+                reports.append(report)
                 bar.clear()
-                _tell(reports[-1], arguments)
+                _tell(report, arguments)
                 bar.advance()
         except OSError:  # of the disk
             if not arguments.json_list:
@@ -170,13 +171,14 @@ def _dry_run(
     """Print what labelling the pictures would take."""
     from fastfcn_infer.artifact.manifest import RGB
     from fastfcn_infer.cli.dry_run import Forecasts
+    from fastfcn_infer.cli.labelling import survey
     from fastfcn_infer.picture.read import read_upright_size
 
     limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     is_rgb = segmenter.model.input.channels == RGB
 
     def kind(path: Path) -> "Path | tuple[int, int]":
-        raster = windows is not None and _survey(path) is not None
+        raster = windows is not None and survey(path) is not None
         return path if raster else read_upright_size(path, is_rgb=is_rgb, **limit)
 
     def plan(kind: "Path | tuple[int, int]") -> "Plan":
@@ -210,41 +212,6 @@ def _windows(
     return found if can_be_labelled_in_parts(found) else None
 
 
-def _one(
-    segmenter: "Segmenter",
-    job: "Job",
-    output: Output,
-    windows: "Procedure | None",
-    arguments: argparse.Namespace,
-) -> dict[str, Any]:
-    """Make the results of a picture that are missing; `--force` makes all of them again."""
-    from fastfcn_infer.errors import BackendError, ImageError, WriteError
-    from fastfcn_infer.system.opencv import cv2, short_of_memory
-    from fastfcn_infer.system.writing import DISK_ERRORS
-
-    report: dict[str, Any] = {"source": job.shown, "kept": []}
-    try:
-        with short_of_memory():
-            survey = None if windows is None else _survey(job.source)
-            if survey is not None and windows is not None:
-                done = _raster(segmenter, job, output, windows, survey, arguments, report["kept"])
-            else:
-                done = _picture(segmenter, job, output, arguments, report["kept"])
-    except (ImageError, BackendError, cv2.error) as error:
-        done = {"status": "failed", "error": job.told(error)}
-    except MemoryError as error:
-        done = {
-            "status": "failed",
-            "error": f"{job.shown} needs more memory than there is: {error}",
-        }
-    except OSError as error:
-        if error.errno in DISK_ERRORS:  # no other result can be written either
-            raise
-        what = "" if isinstance(error, WriteError) else "a result could not be written: "
-        done = {"status": "failed", "error": f"{what}{error}"}
-    return report | done
-
-
 def _refuse_others(
     segmenter: "Segmenter",
     found: "list[Job]",
@@ -260,6 +227,8 @@ def _refuse_others(
         made_by = segmenter.made_by(segmenter.procedure, arguments.depth)
         of_rasters = made_by if windows is None else segmenter.made_by(windows, arguments.depth)
         for job in found:
+            if films.is_film(job.source):
+                continue  # videos do not say what made them
             labels = output.raster_labels(job)
             raster = windows is not None and has_content(labels)
             paths = [*output.paths(job).values(), *([labels] if raster else [])]
@@ -269,123 +238,6 @@ def _refuse_others(
                 yield path, of_rasters if raster else {**made_by, PICTURE: digest}
 
     refuse_others(existing())
-
-
-def _survey(path: Path) -> "Survey | None":
-    """Look at a TIFF that is to be labelled as a raster; None for all other pictures."""
-    from fastfcn_infer.inference.raster.source import survey_tiff
-
-    found = survey_tiff(path)
-    if found is None or (
-        not found.georeferenced and found.width * found.height <= LARGEST_PICTURE
-    ):
-        return None
-    return found
-
-
-def _missing(
-    targets: dict[str, Path], arguments: argparse.Namespace, kept: list[str]
-) -> dict[str, Path]:
-    """Tell which results are to be made; those that are not are added to `kept`."""
-    from fastfcn_infer.system.atomic import has_content
-
-    found = {} if arguments.force else {k: p for k, p in targets.items() if has_content(p)}
-    kept += map(str, found.values())
-    return {kind: path for kind, path in targets.items() if kind not in found}
-
-
-def _picture(
-    segmenter: "Segmenter",
-    job: "Job",
-    output: Output,
-    arguments: argparse.Namespace,
-    kept: list[str],
-) -> dict[str, Any]:
-    targets = output.paths(job)
-    missing = _missing(targets, arguments, kept)
-    if not missing:
-        return {"status": "exists", "written": []}
-    from dataclasses import replace
-
-    from fastfcn_infer.cli import earlier_results
-    from fastfcn_infer.system.writing import make_folder
-
-    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
-    digest = earlier_results.hash_picture(job.source)
-    result = segmenter.predict(job.source, depth=arguments.depth, **limit)
-    made_by = {**result.provenance, earlier_results.PICTURE: digest}
-    result = replace(result, provenance=made_by)
-    for kind, path in missing.items():  # a JPEG cannot hold every picture
-        make_folder(path.parent)
-        result.save(path, kind=kind)  # type: ignore[arg-type] # those of `KINDS`
-    return {
-        "status": "done",
-        "written": [str(path) for path in missing.values()],
-        "areas": result.areas(),
-        "seconds": sum(result.timings.values()),
-    }
-
-
-def _raster(
-    segmenter: "Segmenter",
-    job: "Job",
-    output: Output,
-    windows: "Procedure",
-    survey: "Survey",
-    arguments: argparse.Namespace,
-    kept: list[str],
-) -> dict[str, Any]:
-    from fastfcn_infer.errors import ImageError
-    from fastfcn_infer.system.atomic import has_content
-    from fastfcn_infer.system.writing import make_folder
-
-    impossible = [kind for kind in output.kinds if kind not in RASTER_KINDS]
-    if impossible:
-        raise ImageError(
-            f"{job.shown} is labelled as a raster, and --save {','.join(impossible)} is for pictures "
-            f"only: of a raster, {' and '.join(RASTER_KINDS)} can be saved. The labels have their "
-            "colours; a program for maps shows them."
-        )
-    if output.file is not None and output.file.suffix.lower() != ".tif":
-        raise ImageError(
-            f"{job.shown} is labelled as a raster, whose labels are a .tif file: give -o a folder or such "
-            f"a file, not {output.file}."
-        )
-    missing = _missing(output.raster_paths(job), arguments, kept)
-    if not missing:
-        return {"status": "exists", "written": []}
-    labels = output.raster_labels(job)
-    if has_content(labels) and not arguments.force:
-        raise ImageError(
-            f"{labels} exists, and {' and '.join(map(str, missing.values()))} of this raster would be "
-            "made together with it; --force makes both."
-        )
-    line = "\r\x1b[K" if sys.stderr.isatty() else ""  # over the bar
-    if not arguments.quiet:
-        print(
-            f"{line}{job.shown}: {survey.height} x {survey.width} pixels (height x width), labelled as a raster "
-            f"with the procedure {windows.kind}",
-            file=sys.stderr,
-        )
-    make_folder(labels.parent)
-    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
-    result = segmenter.predict_raster(
-        job.source,
-        labels,
-        windows,
-        max_memory=arguments.max_memory,
-        depth=arguments.depth,
-        **limit,
-    )
-    if "json" in missing:
-        result.save_json(missing["json"])
-    return {
-        "status": "done",
-        "written": [str(path) for path in ({"labels": labels} | missing).values()],
-        "areas": result.areas(),
-        "seconds": sum(result.timings.values()),
-        "resumed_rows": result.resumed,
-    }
 
 
 def _tell(report: dict[str, Any], arguments: argparse.Namespace) -> None:

@@ -19,10 +19,12 @@ from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.source import Item, Source
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import PictureSource
+from fastfcn_infer.system.opencv import cv2, short_of_memory
 
 OnError: TypeAlias = Literal["raise", "skip", "return"]
 ON_ERROR = ("raise", "skip", "return")
 
+_ERRORS = (FastFCNError, OSError, MemoryError, cv2.error)  # of one picture
 _READERS = 4  # threads that decode pictures
 _WAITING = 8  # results that the caller has not taken yet
 _TICK = 0.1  # seconds between looks at whether the stream was closed
@@ -89,18 +91,20 @@ class Steps:
         """Read a picture; an error is a value."""
         began = time.perf_counter()
         try:
-            pixels = self.read(item.picture)
+            with short_of_memory():
+                pixels = self.read(item.picture)
             seconds = time.perf_counter() - began
             together = self.together((pixels.shape[0], pixels.shape[1]))
-        except (FastFCNError, OSError, MemoryError) as error:
+        except _ERRORS as error:
             return Failed(error, item.source, item.frame)
         return Decoded(item, pixels, seconds, together)
 
     def label_all(self, pictures: Sequence[Decoded]) -> list[Segmentation | Failed]:
         """Label some pictures; if that fails, one by one, so that a bad one fails alone."""
         try:
-            return [*self.label(pictures)]
-        except (FastFCNError, MemoryError) as error:
+            with short_of_memory():
+                return [*self.label(pictures)]
+        except _ERRORS as error:
             if len(pictures) == 1:
                 return [Failed(error, pictures[0].item.source, pictures[0].item.frame)]
         return [found for one in pictures for found in self.label_all([one])]

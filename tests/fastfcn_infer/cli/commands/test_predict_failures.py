@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     "error", [MemoryError("5 GiB"), BackendError("the runtime refused"), OSError(errno.EIO, "bad")]
 )
-@pytest.mark.parametrize("stage", ["predict", "save"])
+@pytest.mark.parametrize("stage", ["_label", "save"])
 def test_the_rest_is_done_and_the_picture_is_listed_with_its_reason(
     here: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -41,11 +41,12 @@ def test_the_rest_is_done_and_the_picture_is_listed_with_its_reason(
     error: Exception,
     stage: str,
 ) -> None:
-    kind: type[Any] = Segmenter if stage == "predict" else Segmentation
+    kind: type[Any] = Segmenter if stage == "_label" else Segmentation
     real = getattr(kind, stage)
 
     def fail(self: Any, *given: Any, **options: Any) -> Any:
-        if Path(given[0]).name.startswith("b"):
+        names = [given[0]] if stage == "save" else [one.item.source for one in given[0]]
+        if any(Path(name).name.startswith("b") for name in names):
             raise error
         return real(self, *given, **options)
 
@@ -91,14 +92,14 @@ def test_what_cannot_fit_into_memory_is_refused_with_the_figure(
 def test_an_interruption_says_how_many_are_done(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Segmenter.predict
+    real = Segmentation.save
 
-    def stop(self: Segmenter, source: Any, **options: Any) -> Any:
-        if Path(source).name == "b.png":
+    def stop(self: Segmentation, path: Any, **options: Any) -> Any:
+        if Path(path).name == "b_labels.png":
             raise KeyboardInterrupt
-        return real(self, source, **options)
+        return real(self, path, **options)
 
-    monkeypatch.setattr(Segmenter, "predict", stop)
+    monkeypatch.setattr(Segmentation, "save", stop)
     assert main(WORDS) == 130
     assert "interrupted: 1 of 3 pictures are done" in capsys.readouterr().err
 

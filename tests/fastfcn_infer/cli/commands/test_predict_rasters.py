@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import Output
+from fastfcn_infer.cli import labelling
 from fastfcn_infer.cli.commands import predict as command
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.inference.raster import journal
@@ -68,8 +69,8 @@ def test_a_small_plain_tiff_is_a_picture_as_before(
 
 
 def test_a_large_plain_tiff_is_a_raster(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert command.LARGEST_PICTURE == 2048 * 2048
-    monkeypatch.setattr(command, "LARGEST_PICTURE", 100 * 90 - 1)
+    assert labelling.LARGEST_PICTURE == 2048 * 2048
+    monkeypatch.setattr(labelling, "LARGEST_PICTURE", 100 * 90 - 1)
     write_tiff(here / "plain.tif", photograph(100, 90), photometric="rgb")
     assert predict("plain.tif", "-o", "out", "--json") == 0
     assert names_in(here / "out") == ["plain_labels.tif"]

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from command_line import PHOTOGRAPH, python
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 from rasters import PLACE, labels_of, photograph, write_tiff
@@ -49,15 +51,15 @@ def send(monkeypatch: pytest.MonkeyPatch, data: bytes, *, terminal: bool = False
 
 
 def stop_at(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Press Ctrl-C while a picture is labelled."""
-    real = Segmenter.predict
+    """Press Ctrl-C while the results of a picture are written."""
+    real = Segmentation.save
 
-    def stop(self: Segmenter, source: Any, **options: Any) -> Any:
-        if Path(source).name == name:
+    def stop(self: Segmentation, path: Any, **options: Any) -> Any:
+        if Path(str(self.source)).name == name:
             raise KeyboardInterrupt
-        return real(self, source, **options)
+        return real(self, path, **options)
 
-    monkeypatch.setattr(Segmenter, "predict", stop)
+    monkeypatch.setattr(Segmentation, "save", stop)
 
 
 def labels_in(path: Path) -> Any:
@@ -221,16 +223,19 @@ def test_json_is_a_line_for_each_picture_as_soon_as_it_is_done(
 ) -> None:
     (here / "b.png").write_text("text")
     stream, seen = Output(), []
-    real = Segmenter.predict
+    real = Segmentation.save
 
-    def spy(self: Segmenter, source: Any, **options: Any) -> Any:
-        seen.append(stream.flushed.count("\n"))
-        return real(self, source, **options)
+    def spy(self: Segmentation, path: Any, **options: Any) -> Any:
+        for _ in range(600 if self.source == "c.png" else 0):
+            if stream.flushed.count("\n") < 2:
+                time.sleep(0.1)
+        seen.append((self.source, stream.flushed.count("\n")))
+        return real(self, path, **options)
 
-    monkeypatch.setattr(Segmenter, "predict", spy)
+    monkeypatch.setattr(Segmentation, "save", spy)
     monkeypatch.setattr(sys, "stdout", stream)
     assert predict("a.png", "b.png", "c.png", "-o", "out", "--json", "--quiet") == 3
-    assert seen == [0, 2]  # the text is refused before the model sees it
+    assert seen == [("a.png", 0), ("c.png", 2)]  # the lines before were not waiting for c
     reports = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [report["source"] for report in reports] == ["a.png", "b.png", "c.png"]
     assert [report["status"] for report in reports] == ["done", "failed", "done"]
