@@ -1,6 +1,7 @@
 """Label the frames of a video file for ``fastfcn predict``, and write an annotated video."""
 
 import argparse
+import json
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -82,6 +83,7 @@ def label_film(
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.inference.stream.film import Film
+    from fastfcn_infer.system.atomic import write_file
 
     rate = Fraction(arguments.fps or (video.rate(source) or DEFAULT_RATE) / arguments.every)
     areas: dict[str, float] = {}
@@ -102,21 +104,28 @@ def label_film(
                 areas[name] = areas.get(name, 0.0) + share
         if not stream.done:
             raise ImageError(f"{source} has no frame that can be decoded")
-    return {
+    report = {
         "frames": stream.done,
         "fps": float(rate),
         "areas": {name: total / stream.done for name, total in areas.items()},
         "flicker": stream.flicker,
         "seconds": seconds,
     }
+    if "json" in targets:
+        facts = {"source": str(source), **report, "provenance": dict(segmenter.provenance)}
+        data = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+        write_file(targets["json"], data.encode())
+    return report
 
 
 def _write(found: "Segmentation", films: dict[str, Any], targets: dict[str, Path]) -> None:
+    from fastfcn_infer.system.writing import make_folder
+
     if "overlay" in films:
         films["overlay"].add(found.overlay())
     if "color" in films:
         films["color"].add(found.colorize())
     for kind, folder in targets.items():
         if kind.startswith("labels"):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             found.save(folder / f"{found.frame:06}.png", kind=kind)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.inference.stream.video import load
+from fastfcn_infer.system.writing import writing
 
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
 _FINEST = 60_000  # steps of a second; MPEG-4 knows no more than 65,535
@@ -27,7 +28,7 @@ class Film:
 
         Raises:
             BackendMissing: PyAV is not installed.
-            OSError: the file cannot be written.
+            WriteError: the file cannot be written.
         """
         self._av = load()
         self._path = path
@@ -45,7 +46,7 @@ class Film:
 
         Raises:
             ValueError: the frame has another size than the first one.
-            OSError: the file cannot be written.
+            WriteError: the file cannot be written.
         """
         height, width = frame.shape[:2]
         if self._size is None:
@@ -61,7 +62,8 @@ class Film:
             )
         grown = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
         coded = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(grown), format="rgb24")
-        self._container.mux(self._stream.encode(coded))
+        with writing(self._path):
+            self._container.mux(self._stream.encode(coded))
 
     def __enter__(self) -> "Film":
         """Write the film in a ``with``."""
@@ -75,10 +77,11 @@ class Film:
     ) -> None:
         """Finish the file and give it its name; after an error delete it."""
         try:
-            if kind is None and self._size is not None:
-                self._container.mux(self._stream.encode())
-            self._container.close()
-            if kind is None and self._size is not None:
-                os.replace(self._temporary, self._path)  # noqa: PTH105 - in one step
+            with writing(self._path):
+                if kind is None and self._size is not None:
+                    self._container.mux(self._stream.encode())
+                self._container.close()
+                if kind is None and self._size is not None:
+                    os.replace(self._temporary, self._path)  # noqa: PTH105 - in one step
         finally:
             self._temporary.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastfcn_infer.errors import WriteError
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.inference.stream.film import Film
 
@@ -65,7 +66,10 @@ def test_a_film_of_no_frame_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_does_not_exist_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_an_error_that_names_the_film(tmp_path: Path) -> None:
     path = tmp_path / "none" / "film.mp4"
-    with pytest.raises(FileNotFoundError), Film(path, Fraction(10)) as film:
+    with (
+        pytest.raises(WriteError, match=r"none/film\.mp4 cannot be written"),
+        Film(path, Fraction(10)) as film,
+    ):
         film.add(grey(1))
