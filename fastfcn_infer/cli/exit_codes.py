@@ -107,7 +107,7 @@ def _code(error: Exception, codes: Codes) -> int:
 
 def _report(error: Exception, code: int, *, as_json: bool, program: str) -> None:
     """Print an error that was raised on purpose."""
-    name, message = type(error).__name__, str(error)
+    name, message = type(error).__name__, _text(error)
     try:
         if as_json:
             report = {"error": name, "code": code, "message": message}
@@ -122,6 +122,14 @@ def _report(error: Exception, code: int, *, as_json: bool, program: str) -> None
         typed = isinstance(error, (FastFCNError, OSError))
         what = name if typed else f"{program}: error"
         print(f"{what}: {message}", file=sys.stderr)  # noqa: T201 - commands print
+
+
+def _text(error: Exception) -> str:
+    """Return an error's message; of the operating system's, the file first and no number."""
+    if isinstance(error, OSError) and type(error).__str__ is OSError.__str__:
+        words = [str(word) for word in (error.filename, error.strerror) if word is not None]
+        return ": ".join(words) or str(error)
+    return str(error)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Exit codes are those that the README and ``fastfcn --help`` promise to users."""
 
+import errno
 import hashlib
 import json
 import re
@@ -144,6 +145,16 @@ def test_a_wrong_argument_is_a_line_that_names_the_command(
     assert capsys.readouterr() == ("", "fastfcn some: error: --size 0 is wrong\n")
     assert exit_codes.run(lambda: failing(wrong), as_json=True, program="fastfcn some") == code
     assert json.loads(capsys.readouterr().out)["error"] == "ValueError"
+
+
+def test_an_error_of_the_operating_system_names_the_file_and_no_number(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = FileExistsError(errno.EEXIST, "exists already; give --force", "model")
+    assert exit_codes.run(lambda: failing(error), as_json=False) == README_CODES["usage"]
+    assert capsys.readouterr().err == "FileExistsError: model: exists already; give --force\n"
+    exit_codes.run(lambda: failing(FileNotFoundError("no picture in x")), as_json=False)
+    assert capsys.readouterr().err == "FileNotFoundError: no picture in x\n"
 
 
 @pytest.mark.parametrize("code", [0, 3, 4])

@@ -288,7 +288,7 @@ def test_pictures_turned_by_exif_are_scored_with_labels_that_are_turned_with_the
     assert "6 pictures (p0, p1, p2, ... and 3 more) are turned by EXIF" in after["notes"][0]
     assert counted(after) | {"notes": []} == counted(before)
     assert run() == 0
-    assert "\nnote: 6 pictures are" in capsys.readouterr().out
+    assert "\nnote: 6 pictures (p0, " in capsys.readouterr().out
     assert as_json(capsys, "--label-orientation", "upright", code=3)["pictures"] == 0
 
 
