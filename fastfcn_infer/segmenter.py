@@ -339,7 +339,7 @@ class Segmenter(Streaming, Reopened):
         from fastfcn_infer.inference.raster.predict import survey_raster
 
         chosen = choose_procedure(procedure, self.model)
-        size, batch, memory = survey_raster(
+        size, layout = survey_raster(
             Path(source),
             self.model,
             self._planner.profile,
@@ -348,7 +348,7 @@ class Segmenter(Streaming, Reopened):
             max_pixels=max_pixels,
             depth=depth,
         )
-        return self._planner.plan(size, chosen, batch=batch, memory=memory)
+        return self._planner.plan(size, chosen, layout)
 
     def benchmark(
         self,

@@ -1,7 +1,8 @@
-"""Which rows of a picture can be labelled before all of its views are computed.
+"""Which parts of a picture can be labelled before all of its views are computed.
 
 Windows follow each other from top to bottom. Rows that no later window reaches are final, and the
-outputs of windows that lie above all other rows are not needed any more.
+outputs of windows that lie above all other rows are not needed any more. A picture that is too wide for
+that is labelled in strips of columns, one after the other; windows over a border belong to two strips.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,36 @@ class Band:
 
     rows: slice
     views: range
+
+
+def strips(width: int, step: int | None) -> tuple[slice, ...]:
+    """Divide the columns of a picture into strips of `step` columns; None: a single one."""
+    if step is None:
+        return (slice(0, width),)
+    return tuple(slice(first, min(first + step, width)) for first in range(0, width, step))
+
+
+def over_columns(views: Sequence[View], columns: slice) -> tuple[View, ...]:
+    """Return the views that pixels of some columns depend on, in their order.
+
+    Args:
+        views: whose windows are cut from the picture at its own size.
+        columns: of the picture, with start and stop.
+    """
+    return tuple(
+        view
+        for view in views
+        if view.window is not None
+        and view.window.left < columns.stop
+        and view.window.left + view.window.width > columns.start
+    )
+
+
+def columns_seen(views: Sequence[View], picture: Size) -> slice:
+    """Return the columns of a picture that the windows of some views see."""
+    windows = [view.window for view in views if view.window is not None]
+    last = max(window.left + window.width for window in windows)
+    return slice(min(window.left for window in windows), min(last, picture[1]))
 
 
 def bands(views: Sequence[View], picture: Size, step: int) -> tuple[Band, ...]:

@@ -20,7 +20,7 @@ from math import prod, sqrt
 
 from fastfcn_infer.artifact.manifest import RGB, Model
 from fastfcn_infer.artifact.procedure import Procedure
-from fastfcn_infer.inference.bands import bands
+from fastfcn_infer.inference.bands import bands, over_columns, strips
 from fastfcn_infer.inference.conventions import (
     BATCH,
     check_procedure,
@@ -119,6 +119,7 @@ def cost(
     *,
     profile: RuntimeProfile = RuntimeProfile(),
     batch: int | None = None,
+    strip: int | None = None,
 ) -> Cost:
     """Say what it costs to label some pictures together.
 
@@ -128,6 +129,7 @@ def cost(
         procedure: how they become labels; None: the model's.
         profile: of the runtime.
         batch: views in one call at most; None: the runtime's best.
+        strip: columns of the pictures that are labelled together; None: all.
 
     Raises:
         ValueError: the model's output does not allow the procedure.
@@ -137,10 +139,11 @@ def cost(
     most = profile.batch if batch is None else batch
     check_procedure(chosen, model)
     views = [plan(chosen, model.input.shape[1:], size) for size in sizes]
+    parts = [_parts(planned, size, strip) for planned, size in zip(views, sizes, strict=True)]
     held = [
-        _held(model, chosen, planned, size) for planned, size in zip(views, sizes, strict=True)
-    ]
-    groups = Counter(view.canvas for planned in views for view in planned)
+        _held(model, chosen, one[0], size) for one, size in zip(parts, sizes, strict=True)
+    ]  # strips are labelled one after the other, and the first stands for all
+    groups = Counter(view.canvas for one in parts for part in one for view in part)
     calls = tuple(
         each
         for canvas, count in groups.items()
@@ -199,6 +202,13 @@ def _calls(canvas: Size, count: int, most: int) -> list[Calls]:
     full, rest = divmod(count, most)
     found = [Calls(canvas, most, full)] if full else []
     return [*found, Calls(canvas, rest, 1)] if rest else found
+
+
+def _parts(planned: tuple[View, ...], size: Size, strip: int | None) -> list[tuple[View, ...]]:
+    """Return the views of each strip of a picture; those over a border are in two."""
+    if strip is None:
+        return [planned]
+    return [over_columns(planned, columns) for columns in strips(size[1], strip)]
 
 
 def _picture_bytes(model: Model, size: Size) -> int:

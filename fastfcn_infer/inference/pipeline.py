@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ArtifactError, BackendError, ImageError
-from fastfcn_infer.inference.bands import Band, bands
+from fastfcn_infer.inference.bands import Band, bands, columns_seen, over_columns
 from fastfcn_infer.inference.conventions import (
     BATCH,
     Conventions,
@@ -63,6 +63,9 @@ class Job:
         model: its conventions.
         procedure: how they become labels; None: the model's.
         batch: views in one call at most; ignored where the graph fixes the number.
+        columns: of the only picture, that are labelled; None: all. The procedure cuts windows from the
+            picture at its own size then, and columns start at a multiple of a tile's width.
+        planned: all views of the only picture, if they are known already.
 
     Raises:
         ValueError: the model's output does not allow the procedure.
@@ -77,20 +80,44 @@ class Job:
         *,
         procedure: Procedure | None = None,
         batch: int = BATCH,
+        columns: slice | None = None,
+        planned: tuple[View, ...] | None = None,
     ) -> None:
         self._pictures, self._model = pictures, model
         self._procedure = model.procedure if procedure is None else procedure
         check_procedure(self._procedure, model)
         self.sizes: tuple[Size, ...] = tuple((p.shape[0], p.shape[1]) for p in pictures)
-        self.views: tuple[tuple[View, ...], ...] = tuple(
-            plan(self._procedure, model.input.shape[1:], size) for size in self.sizes
+        self._planned: tuple[tuple[View, ...], ...] = (
+            tuple(plan(self._procedure, model.input.shape[1:], size) for size in self.sizes)
+            if planned is None
+            else (planned,)
         )
+        self.views, self._columns = self._planned, columns
+        if columns is not None:
+            self.views = (over_columns(self._planned[0], columns),)
         self.bands: tuple[tuple[Band, ...], ...] = tuple(
             bands(views, size, TILE[0]) for size, views in zip(self.sizes, self.views, strict=True)
         )
         for size, views, cut in zip(self.sizes, self.views, self.bands, strict=True):
             check_views(views, cut, size, model)
         self.calls = _calls(self.views, partial(views_per_call, model, batch=batch))
+
+    @property
+    def planned(self) -> int:
+        """How many views there are, those included that other columns of the picture depend on."""
+        return sum(map(len, self._planned))
+
+    @property
+    def columns(self) -> slice:
+        """The columns of the first picture that are labelled."""
+        return slice(0, self.sizes[0][1]) if self._columns is None else self._columns
+
+    @property
+    def seen(self) -> slice:
+        """The columns of the first picture that the views of these see."""
+        if self._columns is None:
+            return self.columns
+        return columns_seen(self.views[0], self.sizes[0])
 
     def held_bytes(self, picture: int) -> int:
         """Return the size of the outputs that the labels of a band of a picture depend on, at most."""
@@ -154,7 +181,7 @@ class Job:
         return self.label_band(picture, whole, outputs)
 
     def label_band(self, picture: int, band: Band, outputs: Mapping[int, NDArray[Any]]) -> Labels:
-        """Label some rows of a picture from the outputs of the views that they depend on.
+        """Label some rows of a picture, of the job's columns, from the outputs of the views that they depend on.
 
         Raises:
             ArtifactError: the graph computes other classes than the model has.
@@ -162,7 +189,7 @@ class Job:
         """
         if self._procedure.is_whole:
             return labels(self.merge(picture, outputs), self._model)
-        return self._scores(picture, outputs, band.views).labels(band.rows)
+        return self._scores(picture, outputs, band.views).labels(band.rows, self._columns)
 
     def scores(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Scores:
         """Merge the outputs of all views of a picture, computed where they are asked for."""
@@ -180,7 +207,7 @@ class Job:
             self._procedure,
             align_corners=model.align_corners,
             probabilities=model.output.name == "probabilities",
-            planned=views,
+            planned=self._planned[picture],
         )
 
     def merge(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Merged:

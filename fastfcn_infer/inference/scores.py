@@ -138,31 +138,38 @@ class Scores:
             ),
         )
 
-    def labels(self, band: slice | None = None) -> Labels:
+    def labels(self, band: slice | None = None, strip: slice | None = None) -> Labels:
         """Return the class with the largest score of every pixel, (H, W); ties go to the lowest.
 
         Args:
             band: rows of the picture, with a start that is a multiple of `TILE`'s height; None: all.
+            strip: columns of the picture, with a start that is a multiple of `TILE`'s width; None: all.
         """
         band = slice(0, self.picture[0]) if band is None else band
-        shape = (band.stop - band.start, self.picture[1])
+        strip = slice(0, self.picture[1]) if strip is None else strip
+        shape = (band.stop - band.start, strip.stop - strip.start)
         found: Labels = np.empty(shape, np.uint8 if self.classes <= 256 else np.uint16)
         regular, others = _apart(self._rows, band)
-        across, beside = _apart(self._columns, slice(0, self.picture[1]))
+        across, beside = _apart(self._columns, strip)
+        origin = (band, strip)
         maps = [one for scale in self._scales for one in scale]
         for rows in regular:
             for columns in across:
-                found[_from(band, rows), columns] = coinciding.labels(
+                found[_from(band, rows), _from(strip, columns)] = coinciding.labels(
                     maps, rows, columns, align_corners=self._align_corners
                 )
-        self._label(found, band, others, sorted([*across, *beside], key=_start))
-        self._label(found, band, regular, beside)
+        self._label(found, origin, others, sorted([*across, *beside], key=_start))
+        self._label(found, origin, regular, beside)
         return found
 
     def _label(
-        self, found: Labels, band: slice, rows: Sequence[slice], columns: Sequence[slice]
+        self,
+        found: Labels,
+        origin: tuple[slice, slice],
+        rows: Sequence[slice],
+        columns: Sequence[slice],
     ) -> None:
-        """Label some rows and columns of a band tile by tile."""
+        """Label some rows and columns tile by tile; `found` begins at the origin."""
         down = [piece for part in rows for piece in _pieces(part, TILE[0])]
         across = [piece for part in columns for piece in _pieces(part, TILE[1])]
         if not down or not across:
@@ -170,7 +177,7 @@ class Scores:
         tiles = self._tiles(down, across)
         count, first = tiles.able.sum(0), tiles.able.argmax(0)
         for d, a in np.ndindex(count.shape):
-            place = (_from(band, down[d]), across[a])
+            place = (_from(origin[0], down[d]), _from(origin[1], across[a]))
             if count[d, a] == 1:
                 found[place] = first[d, a]
             else:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.manifest import Input, Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.bands import strips
 from fastfcn_infer.inference.cost import Cost, RuntimeProfile, cost
 from fastfcn_infer.inference.forecast import Plan, Rate, forecast, most_frequent
+from fastfcn_infer.inference.raster.memory import Layout
 from fastfcn_infer.inference.views import Size, reduction
 from fastfcn_infer.runtime.backend import Backend, profile_of
 from fastfcn_infer.system.machine import available_memory, memory_budget
@@ -174,35 +176,38 @@ class Planner:
         self,
         size: Size,
         procedure: Procedure,
-        *,
-        batch: int | None = None,
-        memory: int | None = None,
+        layout: Layout | None = None,
     ) -> Plan:
         """Say what labelling a picture takes.
 
         Args:
             size: height and width of the picture, pixels.
             procedure: how it becomes labels.
-            batch: views in a call at most; None: as `batch` chooses.
-            memory: bytes that it takes; None: as `cost` estimates.
+            layout: of a raster; None: a picture is labelled as a whole, in batches as `batch` chooses.
 
         Raises:
             ImageError: the picture does not fit the model.
             BackendError: the runtime failed, or was closed.
         """
-        most = self.batch(size, procedure) if batch is None else batch
-        found = cost(self._model, [size], procedure, profile=self.profile, batch=most)
+        most = self.batch(size, procedure) if layout is None else layout.batch
+        strip = None if layout is None else layout.strip
+        found = cost(self._model, [size], procedure, profile=self.profile, batch=most, strip=strip)
         usual = most_frequent(found.calls)
         notes: tuple[str, ...] = ()
         if self._device != "cpu":
             notes = ("memory was measured on processors; what a GPU takes may differ",)
+        if strip is not None:
+            notes += (
+                f"the raster is labelled in {len(strips(size[1], strip))} strips of {strip} columns, as the memory "
+                "allows; windows over their borders are computed for both",
+            )
         return forecast(
             self._model,
             size,
             procedure,
             found,
             batch=most,
-            memory=found.memory.total if memory is None else memory,
+            memory=found.memory.total if layout is None else layout.memory,
             rate=self._pace.rate(usual.canvas, usual.views),
             notes=notes,
         )

@@ -1,7 +1,7 @@
 """The labels of a raster that are final, kept on disk until the raster is complete.
 
-They lie in a folder beside the target: the labels row by row, and a journal that says what they
-belong to and how many rows are final. The journal is written after the rows are on the disk, so it is
+They lie in a folder beside the target: the labels row by row, strip after strip where the raster is
+labelled in strips of columns, and a journal that says what they belong to and how many rows are final. The journal is written after the rows are on the disk, so it is
 true whenever the process is killed.
 """
 
@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.inference.bands import strips
 from fastfcn_infer.inference.labels import Labels
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.system import atomic, record
@@ -46,6 +47,12 @@ class Run:
     batch: int
     runtime: Mapping[str, str]
     version: str  # of fastfcn-infer
+    strip: int | None = field(default=None, metadata=record.OMITTED)  # columns; None: all
+
+    @property
+    def strips(self) -> tuple[slice, ...]:
+        """The columns that are labelled together."""
+        return strips(self.size[1], self.strip)
 
 
 @dataclass(frozen=True)
@@ -84,10 +91,10 @@ class Progress:
             self.folder.mkdir(exist_ok=True)
             self._lock = _locked(self.folder / _LOCK, target)
         self.rows = self._resumed(target)
-        self._row = run.size[1] * self.dtype.itemsize  # bytes
-        missing = run.size[0] * self._row - _size(self.folder / _LABELS)
+        whole = run.size[0] * run.size[1] * self.dtype.itemsize  # bytes
+        missing = whole - _size(self.folder / _LABELS)
         # The labels, and the compressed raster of at most about that size.
-        free, needed = shutil.disk_usage(self.folder).free, missing + run.size[0] * self._row
+        free, needed = shutil.disk_usage(self.folder).free, missing + whole
         if free < needed:
             self.close()
             raise OSError(
@@ -116,16 +123,29 @@ class Progress:
                 f"they were made of something else: {'; '.join(differing)}"
             )
             return 0
-        bytes_of_rows = journal.rows * self._run.size[1] * self.dtype.itemsize
-        if not 0 <= journal.rows <= self._run.size[0] or (
-            _size(self.folder / _LABELS) < bytes_of_rows
+        if not 0 <= journal.rows <= self.total or (
+            _size(self.folder / _LABELS) < self._offset(journal.rows)
         ):
             warn(f"{self.folder / _JOURNAL} does not fit its labels; {target} is begun anew.")
             return 0
         return journal.rows
 
+    @property
+    def total(self) -> int:
+        """The rows of all strips."""
+        return self._run.size[0] * len(self._run.strips)
+
+    def _offset(self, rows: int) -> int:
+        """Return where a row begins in the file, bytes; rows are counted through all strips."""
+        height, whole = self._run.size
+        step = self._run.strip or whole
+        index, below = divmod(rows, height)
+        left = min(index * step, whole)
+        width = min(step, whole - left)
+        return (height * left + below * width) * self.dtype.itemsize
+
     def append(self, labels: Labels) -> None:
-        """Keep rows that follow the last ones.
+        """Keep rows of a strip that follow the last ones.
 
         Raises:
             WriteError: they cannot be written.
@@ -136,7 +156,7 @@ class Progress:
     def _append(self, labels: Labels) -> None:
         path = self.folder / _LABELS
         with path.open("r+b" if path.exists() else "w+b") as file:
-            file.seek(self.rows * self._row)
+            file.seek(self._offset(self.rows))
             file.truncate()
             file.write(np.ascontiguousarray(labels, self.dtype).data)
             file.flush()
@@ -145,13 +165,18 @@ class Progress:
         journal = record.to_json(_Journal(self._run, self.rows))
         atomic.write_file(self.folder / _JOURNAL, journal.encode())
 
-    def read(self, rows: slice) -> NDArray[np.uint8 | np.uint16]:
-        """Return rows that were kept, (rows, W)."""
-        count = (rows.stop - rows.start) * self._run.size[1]
+    def read(self, rows: slice, strip: slice) -> NDArray[np.uint8 | np.uint16]:
+        """Return rows that were kept, (rows, columns), of one of the run's strips."""
+        width = strip.stop - strip.start
+        index = strip.start // (self._run.strip or self._run.size[1])
+        first = self._run.size[0] * index + rows.start
         found: NDArray[np.uint8 | np.uint16] = np.fromfile(
-            self.folder / _LABELS, self.dtype, count, offset=rows.start * self._row
+            self.folder / _LABELS,
+            self.dtype,
+            (rows.stop - rows.start) * width,
+            offset=self._offset(first),
         )
-        return found.reshape(-1, self._run.size[1])
+        return found.reshape(-1, width)
 
     def finish(self) -> None:
         """Keep nothing any longer: the raster is complete."""

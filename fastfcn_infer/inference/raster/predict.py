@@ -1,7 +1,7 @@
-"""Label a raster of any size: in bands of rows, at flat memory, resumed where it was interrupted."""
+"""Label a raster of any size: in bands of rows and strips of columns, at flat memory, resumed where it was interrupted."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import PRESETS, Procedure
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference import areas
+from fastfcn_infer.inference.bands import columns_seen, over_columns
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.inference.pipeline import Job, Network, labelled
 from fastfcn_infer.inference.raster import geo, memory
 from fastfcn_infer.inference.raster.journal import Progress, Run, identify
+from fastfcn_infer.inference.raster.memory import Layout
 from fastfcn_infer.inference.raster.rows import Rows
 from fastfcn_infer.inference.raster.source import Opened, open_raster
 from fastfcn_infer.inference.raster.target import TILE, check_target, write_raster
-from fastfcn_infer.inference.views import Size
+from fastfcn_infer.inference.views import Size, plan
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.progress import Progress as Bar
@@ -37,8 +39,9 @@ class RasterResult:
         names: of the C classes.
         pixels: how many each of the C classes has.
         nodata: the label of pixels without data; None: there are none.
-        resumed: rows that an interrupted run had labelled already.
+        resumed: rows that an interrupted run had labelled already, of all strips together.
         batch: windows that the network computed at a time.
+        strip: columns that were labelled together, from top to bottom; None: all.
         memory: bytes that were estimated to be needed beyond the opened model.
         timings: stage -> seconds.
         provenance: model, runtime and versions.
@@ -54,6 +57,7 @@ class RasterResult:
     memory: int
     timings: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
+    strip: int | None = None
 
     def areas(self) -> dict[str, float]:
         """Return the share of the pixels with data of every class that is present, the largest first.
@@ -163,40 +167,57 @@ def survey_raster(
     max_memory: int,
     max_pixels: int,
     depth: int | None,
-) -> tuple[Size, int, int]:
+) -> tuple[Size, Layout]:
     """Say how a raster would be labelled, without labelling it.
 
     Returns:
-        Height and width, pixels; windows that the network would compute at a time; bytes beyond the
-        opened model.
+        Height and width, pixels; and how it would be divided.
 
     Raises:
         As `Segmenter.plan_raster`.
     """
     check_raster_procedure(procedure)
     with open_raster(source, model.input, max_pixels, max_memory, depth) as opened:
-        rows = Rows(opened.source)
-        job, batch, needed = _planned(model, profile, procedure, opened, rows, max_memory)
-        return job.sizes[0], batch, needed
+        return opened.source.size, _Jobs(model, procedure, opened).layout(profile, max_memory)
 
 
-def _planned(
-    model: Model,
-    profile: RuntimeProfile,
-    procedure: Procedure,
-    opened: Opened,
-    rows: Rows,
-    max_memory: int,
-) -> tuple[Job, int, int]:
-    """Return the job of a raster, the windows in a call, and the bytes that it takes."""
-    crop = 0 if procedure.windows is None else procedure.windows.crop[0]
-    reading = opened.memory(crop)
+class _Jobs:
+    """The jobs of a raster: one for each strip of columns."""
 
-    def job_of(batch: int) -> Job:
-        return Job([rows], model, procedure=procedure, batch=batch)
+    def __init__(self, model: Model, procedure: Procedure, opened: Opened) -> None:
+        self._model, self._procedure, self._opened = model, procedure, opened
+        self._views = plan(procedure, model.input.shape[1:], opened.source.size)
 
-    batch, job, needed = memory.choose_batch(job_of, model, profile, reading, max_memory)
-    return job, batch, needed
+    def layout(self, profile: RuntimeProfile, max_memory: int) -> Layout:
+        """Choose how the raster is divided."""
+        windows = self._procedure.windows
+        crop = 0 if windows is None else windows.crop[0]
+        return memory.choose_layout(
+            lambda batch, columns: self.job(batch, columns)[0],
+            self._model,
+            profile,
+            lambda columns: self._opened.memory(crop, columns),
+            self._views,
+            self._opened.source.size,
+            max_memory,
+        )
+
+    def job(self, batch: int, columns: slice | None) -> tuple[Job, Rows]:
+        """Make the job of some columns, and what its windows are cut from."""
+        source = self._opened.source
+        seen = None
+        if columns is not None:
+            seen = columns_seen(over_columns(self._views, columns), source.size)
+        rows = Rows(source, seen)
+        job = Job(
+            [rows],
+            self._model,
+            procedure=self._procedure,
+            batch=batch,
+            columns=columns,
+            planned=self._views,
+        )
+        return job, rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,20 +238,19 @@ class _Labelling:
         self, max_memory: int, provenance: Mapping[str, str], timings: dict[str, float]
     ) -> RasterResult:
         """Label all bands and write the target."""
-        model, rows = self.artifact.model, Rows(self.opened.source)
-        job, batch, needed = _planned(
-            model, self.profile, self.procedure, self.opened, rows, max_memory
-        )
+        model = self.artifact.model
+        jobs = _Jobs(model, self.procedure, self.opened)
+        layout = jobs.layout(self.profile, max_memory)
         dtype, nodata = self._label_type()
-        run = self._identity(batch)
+        run = self._identity(layout)
         with Progress(self.target, run, dtype) as kept:
             resumed = kept.rows
-            self._label(job, rows, kept, nodata, timings)
+            self._label(jobs, run, kept, nodata, timings)
             if identify(self.source) != run.source:
                 raise ImageError(f"{self.source} was changed while it was labelled; start again.")
             with timed(timings, "write"):
-                pixels = self._count(kept)
-                self._write(kept, dtype, nodata, provenance)
+                pixels = self._count(kept, run.strips)
+                self._write(kept, run.strips, dtype, nodata, provenance)
             kept.finish()
         return RasterResult(
             self.target,
@@ -239,37 +259,47 @@ class _Labelling:
             pixels,
             nodata,
             resumed,
-            batch,
-            needed,
+            layout.batch,
+            layout.memory,
             timings,
             provenance,
+            layout.strip,
         )
 
     def _label(
         self,
-        job: Job,
-        rows: Rows,
+        jobs: _Jobs,
+        run: Run,
         kept: Progress,
         nodata: int | None,
         timings: dict[str, float],
     ) -> None:
-        """Label the bands that are not kept yet."""
-        bands, height = job.bands[0], job.sizes[0][0]
-        # A band is kept as a whole; an earlier run had the same ones.
-        first = sum(band.rows.stop <= kept.rows for band in bands)
+        """Label the bands of all strips that are not kept yet."""
+        height = run.size[0]
         try:
-            with Bar(str(self.target.name), total=height, unit="rows", done=kept.rows) as bar:
-                for _, band, labels in labelled(job, self.network, timings=timings, first=first):
-                    valid = rows.valid(band.rows)
-                    found = labels
-                    if nodata is not None and valid is not None:
-                        found = np.where(valid, labels, kept.dtype.type(nodata))
-                    with timed(timings, "write"):
-                        kept.append(found)
-                    bar.advance(len(labels))
+            with Bar(str(self.target.name), total=kept.total, unit="rows", done=kept.rows) as bar:
+                for index, strip in enumerate(run.strips):
+                    if kept.rows >= (index + 1) * height:
+                        continue
+                    columns = None if run.strip is None else strip
+                    job, rows = jobs.job(run.batch, columns)
+                    # A band is kept as a whole; an earlier run had the same ones.
+                    done = kept.rows - index * height
+                    first = sum(band.rows.stop <= done for band in job.bands[0])
+                    for _, band, labels in labelled(
+                        job, self.network, timings=timings, first=first
+                    ):
+                        valid = rows.valid(band.rows, strip)
+                        found = labels
+                        if nodata is not None and valid is not None:
+                            found = np.where(valid, labels, kept.dtype.type(nodata))
+                        with timed(timings, "write"):
+                            kept.append(found)
+                        bar.advance(len(labels))
         except KeyboardInterrupt as error:
+            what = "rows" if run.strip is None else f"rows of strips of {run.strip} columns"
             raise KeyboardInterrupt(
-                f"{kept.rows} of {height} rows of {self.target} are labelled and kept in {kept.folder}; "
+                f"{kept.rows} of {kept.total} {what} of {self.target} are labelled and kept in {kept.folder}; "
                 "the same call or command continues there"
             ) from error
 
@@ -281,7 +311,7 @@ class _Labelling:
             return (np.uint16 if wide else np.uint8), None
         return (np.uint16, 65535) if wide else (np.uint8, 255)
 
-    def _identity(self, batch: int) -> Run:
+    def _identity(self, layout: Layout) -> Run:
         artifact = self.artifact
         return Run(
             identify(self.source),
@@ -290,23 +320,26 @@ class _Labelling:
             artifact.model.name,
             artifact.fingerprint,
             self.procedure,
-            batch,
+            layout.batch,
             self.runtime,
             __version__,
+            layout.strip,
         )
 
-    def _count(self, kept: Progress) -> tuple[int, ...]:
+    def _count(self, kept: Progress, strips: Sequence[slice]) -> tuple[int, ...]:
         """Count the pixels of each class."""
         counts = np.zeros(1 << 16, np.int64)
         height = self.opened.source.size[0]
         for top in range(0, height, TILE):
-            labels = kept.read(slice(top, min(top + TILE, height)))
-            counts += np.bincount(labels.ravel(), minlength=len(counts))
+            for strip in strips:
+                labels = kept.read(slice(top, min(top + TILE, height)), strip)
+                counts += np.bincount(labels.ravel(), minlength=len(counts))
         return tuple(counts[: len(self.artifact.model.classes)].tolist())
 
     def _write(
         self,
         kept: Progress,
+        strips: Sequence[slice],
         dtype: type[np.uint8] | type[np.uint16],
         nodata: int | None,
         provenance: Mapping[str, str],
@@ -317,6 +350,7 @@ class _Labelling:
             kept.folder / "result.tif",
             self.opened.source.size,
             kept.read,
+            columns=strips,
             names=[one.name for one in classes],
             colors=np.array([one.color for one in classes], np.uint8),
             dtype=dtype,

@@ -1,5 +1,7 @@
 """A raster as the pipeline sees it: a picture whose rows are read when a window needs them.
 
+Of a raster that is labelled strip by strip, only the columns that the strip's windows see are read.
+
 Windows are cut from top to bottom, so each row is read once and forgotten when all later windows
 lie below it.
 """
@@ -35,8 +37,10 @@ class Source(Protocol):
     def dtype(self) -> Any:
         """Of what is read: uint8, or float32 on the scale 0..255."""
 
-    def read(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Read some rows: (rows, W, channels), three being RGB, and (rows, W) where there is data; None: everywhere.
+    def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a part: (rows, columns, channels), three being RGB, and (rows, columns) where there is data.
+
+        The latter is None if there is data everywhere.
 
         Raises:
             ImageError: they cannot be read.
@@ -46,8 +50,9 @@ class Source(Protocol):
 class Rows:
     """The rows that windows need: an `inference.preprocess.Picture`."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, columns: slice | None = None) -> None:
         self._source = source
+        self._columns = slice(0, source.size[1]) if columns is None else columns
         self._pixels: dict[int, NDArray[Any]] = {}  # first row -> rows
         self._valid: dict[int, NDArray[np.bool_]] = {}
         self._next: int | None = None  # the row to read next
@@ -68,22 +73,27 @@ class Rows:
             self._read(min(self._next + self._source.step, height))
         shape = (bottom - top, min(columns.stop, width) - columns.start, self._source.channels)
         window = np.empty(shape, self._source.dtype)
-        _copy(self._pixels, window, top, columns)
+        _copy(self._pixels, window, top, self._mine(columns))
         return window
 
-    def valid(self, rows: slice) -> NDArray[np.bool_] | None:
-        """Return where rows that were read hold data, and forget those above their end."""
+    def _mine(self, columns: slice) -> slice:
+        """Return columns of the raster as counted from the first that is read."""
+        first = self._columns.start
+        return slice(columns.start - first, min(columns.stop, self._columns.stop) - first)
+
+    def valid(self, rows: slice, columns: slice) -> NDArray[np.bool_] | None:
+        """Return where a part that was read holds data, and forget the rows above its end."""
         if not self._source.masked:
             return None
-        found = np.empty((rows.stop - rows.start, self._source.size[1]), np.bool_)
-        _copy(self._valid, found, rows.start, slice(None))
+        found = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.bool_)
+        _copy(self._valid, found, rows.start, self._mine(columns))
         _forget(self._valid, rows.stop)
         return found
 
     def _read(self, stop: int) -> None:
         if self._next is None:
             raise ValueError("nothing is to be read")
-        pixels, valid = self._source.read(slice(self._next, stop))
+        pixels, valid = self._source.read(slice(self._next, stop), self._columns)
         self._pixels[self._next] = pixels
         if valid is not None:
             self._valid[self._next] = valid

@@ -47,10 +47,11 @@ class Opened:
     row: int  # bytes of a row that is held
     cache: int  # bytes that GDAL may hold
 
-    def memory(self, crop: int) -> int:
-        """Return the bytes that it takes to cut windows of `crop` rows."""
+    def memory(self, crop: int, columns: int) -> int:
+        """Return the bytes that it takes to cut windows of `crop` rows from so many columns."""
         # The rows of a window, those read with its last row, and the same before they are RGB.
-        held = self.row * (min(crop, self.source.size[0]) + 3 * self.source.step)
+        row = -(-self.row * columns // self.source.size[1])
+        held = row * (min(crop, self.source.size[0]) + 3 * self.source.step)
         return self.whole + self.cache + held
 
 
@@ -227,9 +228,9 @@ class _Whole:
         """Of what is read."""
         return self.pixels.dtype
 
-    def read(self, rows: slice) -> tuple[NDArray[Any], None]:
-        """Return some rows."""
-        return self.pixels[rows], None
+    def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], None]:
+        """Return a part."""
+        return self.pixels[rows, columns], None
 
 
 @dataclass(eq=False)
@@ -281,10 +282,10 @@ class _Bands:
         if self.channels == RGB and self.found.photometric == _PALETTE:
             self._palette = _palette(dataset.colormap(self.bands[0]))
 
-    def read(self, rows: slice) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Read some rows."""
-        height, width = rows.stop - rows.start, self.size[1]
-        window = self.package.windows.Window(0, rows.start, width, height)
+    def read(self, rows: slice, columns: slice) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a part."""
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        window = self.package.windows.Window(columns.start, rows.start, width, height)
         try:
             stored = self.dataset.read(self.bands, window=window)
             mask = self.dataset.read_masks(self.bands[0], window=window) if self._mask else None

@@ -21,7 +21,7 @@ TILE = 512  # pixels a side
 _CACHE = 16 << 20  # bytes
 _BIG = 1 << 31  # bytes of labels from which a classic TIFF might not have room for them
 
-Read = Callable[[slice], NDArray[Any]]  # returns some rows of labels
+Read = Callable[[slice, slice], NDArray[Any]]  # returns some rows and columns of labels
 
 
 def write_raster(
@@ -30,6 +30,7 @@ def write_raster(
     size: Size,
     read: Read,
     *,
+    columns: Sequence[slice],
     names: Sequence[str],
     colors: NDArray[np.uint8],
     dtype: type[np.uint8] | type[np.uint16],
@@ -43,7 +44,8 @@ def write_raster(
         target: where; its folder exists.
         temporary: where it is written first, on the same disk; what is there is overwritten.
         size: height and width, pixels.
-        read: returns rows of labels.
+        read: returns parts of the labels.
+        columns: that are read at a time; all but the last begin and end between tiles.
         names: of the classes; stored as JSON in the tag ``CLASS_NAMES``.
         colors: (C, 3) RGB; stored as the palette.
         dtype: of the labels.
@@ -57,8 +59,10 @@ def write_raster(
     """
     package = geo.rasterio(f"The raster {target}")
     temporary.unlink(missing_ok=True)  # a process was killed while it wrote
-    strips = [slice(top, min(top + TILE, size[0])) for top in range(0, size[0], TILE)]
-    row_of_tiles = -(-size[1] // TILE) * TILE * TILE * np.dtype(dtype).itemsize
+    tops = range(0, size[0], TILE)
+    parts = [(slice(top, min(top + TILE, size[0])), strip) for top in tops for strip in columns]
+    widest = max(strip.stop - strip.start for strip in columns)
+    row_of_tiles = -(-widest // TILE) * TILE * TILE * np.dtype(dtype).itemsize
     profile = {
         "height": size[0],
         "width": size[1],
@@ -85,9 +89,9 @@ def write_raster(
                         dataset.gcps = (place.gcps, place.crs)
                     if place.rpcs is not None:
                         dataset.rpcs = place.rpcs
-                    for rows in strips:
-                        dataset.write(read(rows), 1, window=_window(package, rows, size))
-                _check(package, temporary, strips, size, read)
+                    for part in parts:
+                        dataset.write(read(*part), 1, window=_window(package, *part))
+                _check(package, temporary, parts, read)
             atomic.sync(temporary)
             os.replace(temporary, target)  # noqa: PTH105 - as in system/atomic
     except package.errors.RasterioError as error:
@@ -116,19 +120,18 @@ def read_raster_provenance(path: Path) -> dict[str, str] | None:
     return found if isinstance(found, dict) else None
 
 
-def _check(package: Any, path: Path, strips: Sequence[slice], size: Size, read: Read) -> None:
+def _check(package: Any, path: Path, parts: Sequence[tuple[slice, slice]], read: Read) -> None:
     """Read the file back: not every fault of a disk reaches rasterio as an error."""
     with geo.open_tiff(package, path) as dataset:
-        for rows in strips:
-            if not np.array_equal(
-                dataset.read(1, window=_window(package, rows, size)), read(rows)
-            ):
+        for part in parts:
+            if not np.array_equal(dataset.read(1, window=_window(package, *part)), read(*part)):
                 why = "it differs from what was written; is the disk full?"
                 raise WriteError(errno.EIO, why, str(path))
 
 
-def _window(package: Any, rows: slice, size: Size) -> Any:
-    return package.windows.Window(0, rows.start, size[1], rows.stop - rows.start)
+def _window(package: Any, rows: slice, columns: slice) -> Any:
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    return package.windows.Window(columns.start, rows.start, width, height)
 
 
 def _palette(colors: NDArray[np.uint8], nodata: int | None) -> dict[int, tuple[int, int, int]]:

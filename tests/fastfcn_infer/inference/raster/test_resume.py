@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from command_line import SEARCH_PATH
 from fastfcn_infer import ImageError, Procedure, Segmenter, Windows
 from fastfcn_infer.inference.cost import RuntimeProfile
-from fastfcn_infer.inference.raster import journal
+from fastfcn_infer.inference.raster import journal, memory
 from fastfcn_infer.inference.raster.journal import Progress, Run
 from models import tiny_artifact, tiny_model
 from rasters import PLACE, names_in, photograph, write_tiff
@@ -190,7 +190,10 @@ CHILD = """
 import sys
 from pathlib import Path
 from fastfcn_infer import Procedure, Segmenter, Windows
+from fastfcn_infer.inference.raster import memory
 here = Path(sys.argv[1])
+if sys.argv[2] == "strips":
+    memory._layouts = lambda best, views, width: [(best, 512)]
 procedure = Procedure(windows=Windows(64, 40), mirror="horizontal")
 with Segmenter.from_pretrained(here / "tiny", threads=1, backend="onnx_runtime") as segmenter:
     print("ready", flush=True)
@@ -201,7 +204,12 @@ with Segmenter.from_pretrained(here / "tiny", threads=1, backend="onnx_runtime")
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by a signal")
 @pytest.mark.slow  # starts a process for each of 20 kills and more
-def test_a_run_that_is_killed_twenty_times_writes_the_bytes_of_a_clean_one(here: Path) -> None:
+@pytest.mark.parametrize("division", ["bands", "strips"])
+def test_a_run_that_is_killed_twenty_times_writes_the_bytes_of_a_clean_one(
+    division: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if division == "strips":
+        monkeypatch.setattr(memory, "_layouts", lambda best, views, width: [(best, 512)])
     with Segmenter.from_pretrained(here / "tiny", threads=1, backend="onnx_runtime") as segmenter:
         path = write_tiff(here / "map.tif", photograph(3000, 900), photometric="rgb", **PLACE)
         began = time.monotonic()
@@ -211,7 +219,7 @@ def test_a_run_that_is_killed_twenty_times_writes_the_bytes_of_a_clean_one(here:
     kills, resumed = 0, set()
     while kills < 20:
         child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(here)],
+            [sys.executable, "-c", CHILD, str(here), division],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": SEARCH_PATH},
@@ -231,7 +239,7 @@ def test_a_run_that_is_killed_twenty_times_writes_the_bytes_of_a_clean_one(here:
             assert not target.exists() or target.read_bytes() == clean
             kills += 1
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(here)],
+        [sys.executable, "-c", CHILD, str(here), division],
         capture_output=True,
         text=True,
         check=True,
