@@ -7,6 +7,7 @@ sizes and hashes are checked here, before any runtime opens a file.
 import functools
 import hashlib
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -159,8 +160,7 @@ def open_artifact(path: Path) -> Artifact:
         )
     if path.name.lower().endswith(_CHECKPOINTS):
         raise ArtifactError(
-            f"{path} is a checkpoint, not an artifact. "
-            f"Convert it: fastfcn-export {path.name} -o FOLDER."
+            f"{path} is a checkpoint, not an artifact. Convert it: {_export_command(path)}"
         )
     name = FORMATS["onnx"]
     read = functools.partial(_lone, where=str(path))
@@ -287,17 +287,21 @@ def _manifest_text(folder: Path) -> bytes:
     return path.read_bytes()
 
 
+def _export_command(path: Path) -> str:
+    """The command that converts a checkpoint, to be pasted; it ends the sentence."""
+    stem = path.resolve().name.partition(".")[0]
+    return printable(shlex.join(["fastfcn-export", str(path), "-o", f"{stem}-artifact"]))
+
+
 def _not_an_artifact(folder: Path) -> str:
     names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
     shown = listing([printable(name) for name in names], most=8)
     text = f"{folder} is not an artifact: no {manifest.NAME}; it holds {shown or 'nothing'}."
     if set(names) & set(_DEPLOYED):
-        return (
-            f"{text} PaddleSeg or PaddleX exported it. Convert it: fastfcn-export {folder} -o OUT."
-        )
+        return f"{text} PaddleSeg or PaddleX exported it. Convert it: {_export_command(folder)}"
     for name in names:
         if name.lower().endswith(_CHECKPOINTS):
-            return f"{text} Convert the checkpoint: fastfcn-export {name} -o FOLDER."
+            return f"{text} Convert the checkpoint: {_export_command(folder / name)}"
         if name.lower().endswith(".onnx"):
             return f"{text} To use {name} alone, give its path."
     return f"{text} Give the folder that fastfcn-export wrote."

@@ -19,7 +19,10 @@ _PACKAGE = "fastfcn_infer.cli.commands"
 
 
 class Command(Protocol):
-    """What a file of `commands/` offers; its file name is the command's name."""
+    """What a file of `commands/` offers; its file name is the command's name.
+
+    A file may also have `JSON_HELP`, the help of ``--json`` if that prints more than one result.
+    """
 
     SUMMARY: str
 

@@ -18,6 +18,7 @@ from fastfcn_infer.system.excerpt import excerpt, listing, printable
 YAML_NAMES = ("deploy.yaml", "inference.yml", "deploy.yml", "inference.yaml")
 PROGRAMS = (".json", ".pdmodel")
 PARAMS = ".pdiparams"
+_CHECKPOINTS = (".pdparams", ".pth", ".pt", ".tar", ".safetensors")
 
 _SHOWN = 8  # names in a message
 
@@ -94,7 +95,7 @@ def _yaml_in(folder: Path) -> Path:
     raise CheckpointError(
         f"{folder} is not a model that PaddleSeg or PaddleX exported: neither deploy.yaml nor "
         f"inference.yml is in it; it holds {_content(folder)}. Give the folder of the export, or "
-        "the file of a checkpoint."
+        f"the file of a checkpoint{_such_as(folder)}."
     )
 
 
@@ -162,6 +163,12 @@ def _inside(yaml: Path, named: object) -> Path | None:
     if parts.is_absolute() or ".." in parts.parts or ":" in named:
         raise CheckpointError(f"{yaml} names a file outside its folder: {excerpt(named)}.")
     return yaml.parent / parts
+
+
+def _such_as(folder: Path) -> str:
+    """Name the first checkpoint in a folder, which may be that of a training."""
+    found = min((path for path in folder.iterdir() if path.suffix in _CHECKPOINTS), default=None)
+    return "" if found is None else f", such as {printable(str(found))}"
 
 
 def _content(folder: Path) -> str:

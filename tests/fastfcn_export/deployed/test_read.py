@@ -104,7 +104,11 @@ def test_a_folder_with_two_descriptions_or_none_is_an_error_that_names_them(
     tmp_path: Path,
 ) -> None:
     fill(tmp_path, "weights.txt")
-    with pytest.raises(CheckpointError, match=r"neither deploy\.yaml.*holds weights\.txt"):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "best.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"such as \S+run.best\.safetensors\.$"):
+        read_deployed(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"neither deploy\.yaml.*holds run/, weights\.txt"):
         read_deployed(tmp_path)
     for name in ("deploy.yaml", "inference.yml"):
         write_yaml(tmp_path, name=name)
