@@ -54,8 +54,11 @@ def differences(path: Path, expected: Mapping[str, str]) -> list[str]:
         it, as those of other programs.
     """
     found = read_any(path)
-    if found is None or "model_sha256" not in found:
-        return []
+    return [] if found is None or "model_sha256" not in found else compare(found, expected)
+
+
+def compare(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
+    """Say in what two makers of results differ, one phrase for each difference."""
     asked = {
         key: (found.get(key), expected.get(key))
         for key in _COMPARED

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.cli import earlier_results, films
 from fastfcn_infer.cli.inputs import Job
+from fastfcn_infer.cli.job_record import JobRecord
 from fastfcn_infer.cli.output import RASTER_KINDS, Output
 from fastfcn_infer.errors import FastFCNError, ImageError, WriteError
 from fastfcn_infer.inference.raster.source import survey_tiff
@@ -67,6 +68,7 @@ class Labelling:
         output: which results are written, and where.
         windows: procedure of rasters; None: they are labelled as all other pictures.
         arguments: of ``fastfcn predict``.
+        record: of the pictures that are done; None: there is none.
     """
 
     def __init__(
@@ -75,9 +77,10 @@ class Labelling:
         output: Output,
         windows: Procedure | None,
         arguments: argparse.Namespace,
+        record: JobRecord | None = None,
     ) -> None:
         self._segmenter, self._output, self._windows = segmenter, output, windows
-        self._arguments = arguments
+        self._arguments, self._record = arguments, record
         limit = arguments.max_pixels
         self._limit = {} if limit is None else {"max_pixels": limit}
 
@@ -100,8 +103,11 @@ class Labelling:
         with stream, ThreadPoolExecutor(WRITERS, "fastfcn-write") as writers:
             turns = _Turns(tasks, lambda task: self._begin(task, stream, writers))
             try:
-                for turn in turns:
-                    yield turn()
+                for task, turn in zip(tasks, turns, strict=True):
+                    report = turn()
+                    if self._record is not None:
+                        self._record.add(task.job.source, report)
+                    yield report
             finally:
                 stream.close()
                 turns.close()
@@ -118,6 +124,8 @@ class Labelling:
 
     def _task(self, job: Job) -> Task:
         """Find out what is to be done; what cannot be is an error in the task."""
+        if self._record is not None and self._record.has(job.source):
+            return Task(job)
         try:
             if films.is_film(job.source):
                 return self._missing(job, self._output.film_paths(job))

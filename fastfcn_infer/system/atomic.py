@@ -55,6 +55,9 @@ def _write_file(path: Path, data: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     # Exclusive, so that no link is followed; the user's umask decides who may read it.
     descriptor = os.open(temporary, flags, 0o666)
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # so that `sweep` knows it is in use
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     try:
         try:
             rest = memoryview(data)
@@ -156,13 +159,20 @@ def recover(folder: Path) -> None:
             _discard(path, folder)
 
 
-def sweep(parent: Path, older_than: float = 86400.0) -> None:
+_DAY = 86400.0  # seconds; no process takes longer for a file, or leaves a folder untouched so long
+ABANDONED = (
+    2.0  # seconds after which what could be locked and is not was left by a process that is gone
+)
+
+
+def sweep(parent: Path, older_than: float = _DAY) -> None:
     """Remove what killed processes left in a folder; nothing but our own temporary names.
 
     Args:
         parent: the folder to look into, not below.
-        older_than: seconds since the last change; younger ones may still be in use. A folder that
-            a living process has locked is in use, however old it is.
+        older_than: seconds since the last change; younger ones may still be in use. What a living
+            process has locked is in use, however old it is. Where nothing can be locked, a day is the
+            least.
     """
     limit = time.time() - older_than
     for path, name, kind in _temporaries(parent):
@@ -170,9 +180,10 @@ def sweep(parent: Path, older_than: float = 86400.0) -> None:
             continue
         if kind == "old":
             recover(parent / name)
-        elif path.is_dir() and not path.is_symlink():
-            if not _locked(path):
-                shutil.rmtree(path, ignore_errors=True)
+        elif path.is_symlink() or _locked(path, unknown=_modified(path) > time.time() - _DAY):
+            continue
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -182,7 +193,7 @@ def lock(folder: Path) -> int | None:
     """Mark a folder as in use until `unlock`, or until this process has ended, however it ends.
 
     Args:
-        folder: under one of our temporary names, just made.
+        folder: or file, under one of our temporary names, just made.
 
     Returns:
         What `unlock` takes; None where folders cannot be locked (Windows, some network file
@@ -207,9 +218,10 @@ def unlock(descriptor: int | None) -> None:
             os.close(descriptor)
 
 
-def _locked(folder: Path) -> bool:
+def _locked(folder: Path, *, unknown: bool = False) -> bool:
+    """Tell whether a living process has locked a folder or file; `unknown` where that cannot be told."""
     if sys.platform == "win32":
-        return False
+        return unknown
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -219,7 +231,7 @@ def _locked(folder: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:  # no locks here
-        return False
+        return unknown
     finally:
         unlock(descriptor)
     return False

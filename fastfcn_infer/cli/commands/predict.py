@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.artifact.procedure import Procedure
     from fastfcn_infer.cli.inputs import Job, Skipped
+    from fastfcn_infer.cli.job_record import JobRecord
     from fastfcn_infer.inference.forecast import Plan
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
@@ -87,6 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Make results again that exist, and overwrite them",
     )
     add(
+        "--resume",
+        metavar="FILE",
+        help="Keep a line of JSON in FILE for each picture that is done, and skip those that it has",
+    )
+    add(
         "--json-list",
         action="store_true",
         help="Print one list of JSON when all pictures are done, in place of the lines of --json",
@@ -109,6 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("-o DIR, where the results are written, is missing (or --dry-run)")
     parse_memory(arguments.max_memory)
     films.check_arguments(arguments)
+    if arguments.resume is not None and arguments.force:
+        raise ValueError(
+            "--resume skips what is done, and --force makes it again; give one of them"
+        )
     skipped = Skipped()
     overwrite = arguments.force or arguments.dry_run
     if arguments.sources == [STDIN]:
@@ -125,6 +136,7 @@ def _segment(
 ) -> int:
     from fastfcn_infer.cli.labelling import Labelling
     from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.atomic import ABANDONED, sweep
     from fastfcn_infer.system.progress import Progress
 
     if not arguments.dry_run:
@@ -135,15 +147,21 @@ def _segment(
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
         Progress("predict", total=len(found), unit="pictures") as bar,
+        ExitStack() as opened,
     ):
         segmenter.procedure = chosen(segmenter.model)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         if arguments.dry_run:
             return _dry_run(segmenter, found, windows, bar, arguments)
+        for folder in {job.target.parent for job in found}:
+            sweep(folder, ABANDONED)
+        record = _record(segmenter, output, arguments, opened)
         if not arguments.force:
-            _refuse_others(segmenter, found, output, windows, arguments)
+            fresh = [job for job in found if record is None or not record.has(job.source)]
+            _refuse_others(segmenter, fresh, output, windows, arguments)
         try:
-            for report in Labelling(segmenter, output, windows, arguments).reports(found):
+            labelling = Labelling(segmenter, output, windows, arguments, record)
+            for report in labelling.reports(found):
                 reports.append(report)
                 bar.clear()
                 _tell(report, arguments)
@@ -159,6 +177,17 @@ def _segment(
     _summarise(reports, skipped, arguments)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
+
+
+def _record(
+    segmenter: "Segmenter", output: Output, arguments: argparse.Namespace, opened: ExitStack
+) -> "JobRecord | None":
+    from fastfcn_infer.cli.job_record import JobRecord
+
+    if arguments.resume is None:
+        return None
+    made_by = segmenter.made_by(segmenter.procedure, arguments.depth)
+    return opened.enter_context(JobRecord(Path(arguments.resume), made_by, output.kinds))
 
 
 def _dry_run(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.inference.stream.video import load
+from fastfcn_infer.system.atomic import lock, unlock
 from fastfcn_infer.system.writing import writing
 
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
@@ -35,6 +36,9 @@ class Film:
         self._temporary = path.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
         self._rate = Fraction(rate).limit_denominator(_FINEST)
         self._size: tuple[int, ...] | None = None
+        with writing(path):
+            self._temporary.touch(exist_ok=False)
+        self._lock = lock(self._temporary)
         self._container = self._av.open(
             str(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
         )
@@ -85,3 +89,4 @@ class Film:
                     os.replace(self._temporary, self._path)  # noqa: PTH105 - in one step
         finally:
             self._temporary.unlink(missing_ok=True)
+            unlock(self._lock)

@@ -387,3 +387,26 @@ def test_the_other_files_survive_whichever_call_fails(
         if passed:
             break
     assert passed and n > 12
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files cannot be locked on Windows")
+def test_a_file_that_is_being_written_is_not_swept_and_one_that_was_left_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / ".fastfcn.0123456789abcdef.partial"
+    left.write_bytes(b"half")
+    os.utime(left, (time.time() - 60,) * 2)
+    real, seen = os.fsync, []
+
+    def sweep(descriptor: int) -> None:
+        real(descriptor)
+        for mine in {path for path in tmp_path.iterdir() if ".partial" in path.name} - {left}:
+            os.utime(mine, (time.time() - 60,) * 2)
+            atomic.sweep(tmp_path, atomic.ABANDONED)
+            seen.append(mine.exists())
+
+    monkeypatch.setattr(os, "fsync", sweep)
+    atomic.write_file(tmp_path / "file", b"whole")
+    assert seen == [True]
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert not left.exists()
