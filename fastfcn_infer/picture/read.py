@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.picture import with_pillow
+from fastfcn_infer.picture import tiff, with_pillow
 from fastfcn_infer.picture.depth import eight_bits
 from fastfcn_infer.picture.exif import ORIENTATION
 from fastfcn_infer.picture.header import read_header, recognise
@@ -93,6 +93,7 @@ class Stored:
 
 
 _DEPTHS = range(8, 17)  # bits that are stored in 16
+_MOST_CHANNELS = 4  # of a TIFF that OpenCV decodes
 
 _UPRIGHT: dict[int, Callable[[Any], Any]] = {
     2: lambda picture: cv2.flip(picture, 1),
@@ -303,6 +304,11 @@ def decoded(data: bytes, where: str, max_pixels: int) -> Stored:
         return of_pillow(open_in_pillow(data), max_pixels, where)
     header = read_header(data, where)
     check_size(header.height, header.width, max_pixels, where)
+    if header.format == "TIFF" and (count := tiff.channels(data)) > _MOST_CHANNELS:
+        raise ImageError(
+            f"{where} is a TIFF file of {count} bands; grey or RGB, with or without alpha, was expected. Only a model that takes "
+            f"{count} bands can label it; of a colour picture in it, write the three bands into a file of their own."
+        )
     decode: Callable[..., Any] = cv2.imdecode
     try:
         # UNCHANGED: all 16 bits, not turned by EXIF. But it makes some colour BMP files grey.

@@ -92,6 +92,11 @@ def tiff(data: bytes) -> Header:
     return Header("TIFF", width, height, _orientation(directory), _plain(directory, data))
 
 
+def channels(data: exif.Data) -> int:
+    """Read how many channels page one of a TIFF has; see `formats` for what is raised."""
+    return _one(_directory(data), _SAMPLES, 1)
+
+
 def _directory(data: exif.Data) -> exif.Directory:
     try:
         return exif.read_directory(data)

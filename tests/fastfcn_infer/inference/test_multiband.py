@@ -235,6 +235,15 @@ def test_bands_in_several_pages_are_refused_with_their_number(
         six.predict(tmp_path / "a.tif")
 
 
+def test_a_model_of_three_bands_refuses_more_with_their_number(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write_tiff(tmp_path / "a.tif", bands(6))
+    with pytest.raises(ImageError, match="a TIFF file of 6 bands; grey or RGB"):
+        read_pixels(path, given(3))
+    assert capfd.readouterr().err == ""  # OpenCV was not asked, which would shout
+
+
 def test_a_palette_and_cut_off_files_are_refused(tmp_path: Path) -> None:
     table = {index: (index, 255 - index, 7, 255) for index in range(256)}
     path = write_tiff(tmp_path / "a.tif", bands(1)[:, :, 0], photometric="palette", colormap=table)
