@@ -165,11 +165,13 @@ def describe_checkpoint(
             "exported has to be exported again first, then fastfcn info describes the artifact."
         )
     request = with_config(request or Request.of(**options))
-    recognised = _recognise(CheckpointFile(checkpoint), request)
+    recognised = _recognise(CheckpointFile(checkpoint), request, to_describe=True)
     return describe(recognised, _model(recognised, "", request))
 
 
-def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
+def _recognise(
+    checkpoint: CheckpointFile, request: Request, *, to_describe: bool = False
+) -> Recognised:
     if request.dialect not in (None, NAME):
         load_dialect(request.dialect)  # a wrong name is an error now, whatever the file holds
     try:
@@ -187,7 +189,7 @@ def _recognise(checkpoint: CheckpointFile, request: Request) -> Recognised:
             found = recognise_own(chosen.tensors, trained, **said)
         else:
             found = recognise(chosen.tensors, unread=chosen.unread, **said)
-        found = changed(found, request.changes, request.source)
+        found = changed(found, request.changes, request.source, to_describe=to_describe)
         label_count(found, request.threshold)
         return checkpoint.reading(lambda contents: _with_facts(found, chosen, contents))
     except CheckpointError as error:

@@ -26,6 +26,7 @@ _PILLOW_MODES = ("1", "L", "LA", "RGBA", "I")  # whose values are taken as they 
 _GREY, _COLOURS, _YCBCR = 1, 2, 6  # colour spaces of TIFF whose values are those of bands
 _CACHE = 16 << 20  # bytes that GDAL may hold
 _SAMPLED = 1 << 18  # pixels that the contrast of a drawing is measured on
+_DRAWN = 64  # rows that are drawn together
 _SHIFT = (7, 13)  # pixels down and across, between the copies of a photograph
 
 
@@ -219,10 +220,15 @@ def visible(pixels: Pixels) -> NDArray[np.uint8]:
     shown = pixels[:, :, :RGB] if channels > RGB else pixels[:, :, :1]
     step = max(1, round((pixels.shape[0] * pixels.shape[1] / _SAMPLED) ** 0.5))
     low, high = np.percentile(shown[::step, ::step], (2, 98), axis=(0, 1))
-    span = np.where(high > low, high - low, 1)
-    scaled = (shown - low.astype(np.float32)) * (255 / span).astype(np.float32)
-    bytes_: NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-    return bytes_ if channels > RGB else np.repeat(bytes_, RGB, axis=2)
+    low, factor = (
+        low.astype(np.float32),
+        (255 / np.where(high > low, high - low, 1)).astype(np.float32),
+    )
+    drawn = np.empty((*pixels.shape[:2], RGB), np.uint8)
+    for top in range(0, len(drawn), _DRAWN):
+        rows = slice(top, top + _DRAWN)
+        drawn[rows] = np.rint(np.clip((shown[rows] - low) * factor, 0, 255))  # grey is repeated
+    return drawn
 
 
 def with_channels_of(photograph: NDArray[np.uint8], given: Input) -> NDArray[Any]:

@@ -200,6 +200,8 @@ def test_the_command_line_takes_bands_and_its_dry_run_says_them(
     options = ["--bands", "4", "--mean", "1,2,3,4", "--std", "1,1,1,1", "--white", "1"]
     assert main([str(checkpoint), "--dry-run", *options]) == 0
     assert "pictures of 4 bands" in capsys.readouterr().out
+    assert main([str(checkpoint), "--dry-run"]) == 0
+    assert "not known, and an export needs them (--mean and --std" in capsys.readouterr().out
     folder = tmp_path / "out"
     assert main([str(checkpoint), "-o", str(folder), "--json", *options]) == 0
     found = json.loads(capsys.readouterr().out)["model"]["input"]

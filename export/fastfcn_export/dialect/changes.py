@@ -120,13 +120,16 @@ def exact(height: int, width: int) -> Resize:
     return Resize("exact", height, align_corners=False, width=width, arithmetic="paddleseg")
 
 
-def changed(recognised: Recognised, changes: Changes, source: str) -> Recognised:
+def changed(
+    recognised: Recognised, changes: Changes, source: str, *, to_describe: bool = False
+) -> Recognised:
     """Replace a dialect's conventions by what is said, and record that.
 
     Args:
         recognised: the checkpoint.
         changes: what is said.
         source: who says it: "the user", or the name of a configuration.
+        to_describe: nothing is to be exported, so that a normalisation may be missing.
 
     Raises:
         CheckpointError: the checkpoint describes itself, so there is nothing to say; or what is said does not
@@ -134,6 +137,9 @@ def changed(recognised: Recognised, changes: Changes, source: str) -> Recognised
         ValueError: values that no normalisation has.
     """
     channels = recognised.architecture.channels
+    said_right = changes.bands in (None, channels)
+    if to_describe and channels != RGB and changes.mean is None and said_right:
+        return _undecided(recognised)
     _check_channels(channels, changes, source, recognised.dialect)
     said = replace(changes, threshold=None, bands=None)
     if said == Changes():
@@ -197,6 +203,21 @@ def _normalised(conventions: Conventions, said: Changes, channels: int) -> Conve
         padding = (padding[0],) * channels  # black or grey, in every dialect
     Input("image", mean, std, padding, white=said.white)
     return replace(conventions, mean=mean, std=std, padding=padding, white=said.white)
+
+
+def _undecided(recognised: Recognised) -> Recognised:
+    """Describe a network whose pictures have other than three bands, and nothing is said about them."""
+    channels = recognised.architecture.channels
+    zero, one = (0.0,) * channels, (1.0,) * channels
+    sentence = (
+        f"pictures of {_count(channels)}, as many as the first convolution takes; their mean and deviation are not "
+        "known, and an export needs them (--mean and --std, or --from-config)"
+    )
+    return replace(
+        recognised,
+        conventions=replace(recognised.conventions, mean=zero, std=one, padding=zero),
+        found=(*recognised.found, sentence),
+    )
 
 
 def with_rgb(recognised: Recognised) -> Weights:
