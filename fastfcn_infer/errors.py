@@ -28,7 +28,9 @@ A message says what is wrong, what was found, what was expected and what the use
 import errno
 
 _FULL = "Free some space there, or choose another place."
-_IN_THE_WAY = "A part of this path is a file where a folder is needed; choose another place."
+_IN_THE_WAY = (
+    "It, or a part of its path, is a file where a folder is needed; choose another place."
+)
 _ADVICE = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,

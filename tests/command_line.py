@@ -31,6 +31,8 @@ def python(
     )
 
 
-def fastfcn(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def fastfcn(
+    *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command ``fastfcn``."""
-    return python("-m", "fastfcn_infer", *words, cwd=cwd)
+    return python("-m", "fastfcn_infer", *words, cwd=cwd, env=env)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.cli.known_problems import known_problems
-from fastfcn_infer.errors import BackendError, DownloadError
+from fastfcn_infer.errors import BackendError, DownloadError, WriteError
 from fastfcn_infer.hub.download import offline
 from fastfcn_infer.runtime.gpu import Gpu, find_gpu
 from fastfcn_infer.system import opencv
@@ -25,6 +25,7 @@ from fastfcn_infer.system.machine import (
     versions,
 )
 from fastfcn_infer.system.version import __version__
+from fastfcn_infer.system.writing import check_folder
 
 if opencv.fault() is None:  # all of these need it; what is wrong with it is a finding, too
     from fastfcn_infer.inference.replay import replay
@@ -158,8 +159,16 @@ def _cache() -> tuple[Path | None, str | None]:
         cache = cache_folder()
     except DownloadError as error:
         return None, str(error)
-    usable = not cache.exists() or (cache.is_dir() and os.access(cache, os.W_OK))
-    return cache, None if usable else "not a folder that this user can write to"
+    if cache.exists() and not cache.is_dir():
+        return cache, "not a folder"
+    try:
+        check_folder(cache)
+    except WriteError as error:
+        return (
+            cache,
+            f"cannot be written to: {error.strerror}; choose another: --cache-dir or {VARIABLE}",
+        )
+    return cache, None
 
 
 def _size(folder: Path) -> int:

@@ -145,6 +145,13 @@ PROBLEMS = (
         "openvino-telemetry is kept from being imported, unless other code imported OpenVINO before",
     ),
     Problem(
+        _ONNX_RUNTIME,
+        "1.32",
+        None,
+        "importing it sends usage data to its vendor, and prints a warning without a home folder",
+        "ORT_DISABLE_TELEMETRY is set, unless you set it or other code imported ONNX Runtime before",
+    ),
+    Problem(
         OPENCV_WHEELS,
         None,
         None,

@@ -131,7 +131,7 @@ def read_state(path: Path, run: Run, classes: int) -> Tally | None:
     """
     try:
         text = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         state = record.from_json(_State, text)

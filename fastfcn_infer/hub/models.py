@@ -160,7 +160,7 @@ def _convert(checkpoint: Path, conversion: Conversion, cache: Path | None) -> Ar
             raise
         raise DownloadError(
             f"{checkpoint} was not converted: {folder} cannot be used: "
-            f"{error.strerror or error}. Make room there, or choose another folder: cache_dir, "
+            f"{error.strerror or error}. Choose a folder that you can write to and that has room: cache_dir, "
             "--cache-dir or FASTFCN_CACHE."
         ) from error
 

@@ -107,6 +107,8 @@ def write_folder(folder: Path, *, replace: Ours | None) -> Iterator[Path]:
     folder = Path(os.path.realpath(folder))
     with writing(asked):
         folder.parent.mkdir(parents=True, exist_ok=True)
+        if replace is None and folder.is_file():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     sweep(folder.parent)
     recover(folder)
     _others(folder, replace)

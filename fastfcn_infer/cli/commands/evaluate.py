@@ -74,7 +74,11 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.evaluation.report import table, to_data
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
+    from fastfcn_infer.system.writing import check_folder
 
+    kept = arguments.save_predictions or (arguments.state and arguments.state.parent)
+    if kept is not None:
+        check_folder(kept)
     opened = _named_part(arguments)
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
     chosen = command.choose(arguments)
@@ -186,7 +190,7 @@ def _state_in_cache(
     except (DownloadError, OSError) as error:
         print(
             f"The counts are not kept, so an interrupted run has to start again: {error} "
-            "(--state FILE keeps them).",
+            "(--cache-dir DIR or --state FILE keeps them).",
             file=sys.stderr,
         )
         return None

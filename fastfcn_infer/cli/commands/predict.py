@@ -167,8 +167,8 @@ def _segment(
                 _tell(report, arguments)
                 bar.advance()
         except OSError:  # of the disk
-            if not arguments.json_list:
-                _summarise(reports, skipped, arguments)
+            bar.clear()
+            print(f"{len(reports)} of {len(found)} pictures are done", file=sys.stderr)
             raise
         except KeyboardInterrupt as error:
             more = error.args or ("the same command continues there",)  # a raster's rows are kept

@@ -66,6 +66,8 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
 def load() -> Any:
     """Import ONNX Runtime; see `backend.BackendFile.load`."""
     with importing(_NAME, EXTRA):
+        # Else it sends usage data to its vendor, and prints where it cannot keep its identifier.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
         import onnxruntime.capi.onnxruntime_pybind11_state
     return onnxruntime

@@ -3,6 +3,7 @@
 import importlib.metadata
 import queue
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,8 +61,9 @@ class OpenVino:
 
     def __init__(self, artifact: Artifact, threads: int, chosen: tuple[str, ...]) -> None:
         path, model = artifact.path(FORMAT), artifact.model
-        with artifact.unchanged(FORMATS[FORMAT]):
-            self._compiled = _compile(path, model, threads)
+        self._artifact, self._threads = artifact, threads
+        self._lock, self._closed, self._discarded = threading.Lock(), False, 0
+        self._compiled = self._compile()
         self._check_names(path, model)
         port = self._compiled.inputs[0]
         self._type, self._shape = port.get_element_type().to_dtype(), port.get_partial_shape()
@@ -82,9 +84,7 @@ class OpenVino:
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Run the graph; see `backend.Backend.run`."""
-        compiled = self._compiled
-        if compiled is None:
-            raise BackendError("This OpenVINO model was closed; open the model again.")
+        compiled, idle, discarded = self._opened()
         if batch.dtype != self._type or not self._fits(batch.shape):
             # OpenVINO silently converts other types, and may run other shapes.
             raise BackendError(
@@ -92,17 +92,45 @@ class OpenVino:
                 f"{self._shape} {self._type}."
             )
         try:
-            request = self._idle.get_nowait()
+            request = idle.get_nowait()
         except queue.Empty:
             request = compiled.create_infer_request()
         try:
-            output: NDArray[Any] = request.infer({0: batch}, share_outputs=False)[0]
+            # Not `infer`: where memory is short it returns the output of an earlier run, without an error.
+            request.start_async({0: batch})
+            request.wait()
+            output: NDArray[Any] = np.array(request.get_output_tensor().data)
         except RuntimeError as error:
+            with kept_signal_stack():
+                self._discard(compiled)
+                del compiled, request
             raise BackendError(
                 f"OpenVINO failed on a batch {batch.shape} {batch.dtype}: {_reason(error)}"
             ) from error
-        self._idle.put(request)  # one that failed is not used again
+        idle.put(request)
+        if self._discarded != discarded:  # the graph failed in another thread meanwhile
+            return self.run(batch)
         return output
+
+    def _opened(self) -> tuple[Any, "queue.SimpleQueue[Any]", int]:
+        """Return the graph, its requests that are not in use, and how many graphs were given up before."""
+        with self._lock:
+            if self._closed:
+                raise BackendError("This OpenVINO model was closed; open the model again.")
+            if self._compiled is None:
+                self._compiled = self._compile()
+            return self._compiled, self._idle, self._discarded
+
+    def _compile(self) -> Any:
+        with self._artifact.unchanged(FORMATS[FORMAT]):
+            return _compile(self._artifact.path(FORMAT), self._artifact.model, self._threads)
+
+    def _discard(self, compiled: Any) -> None:
+        """Give up a graph whose run failed: the next ones would compute wrongly, or end the process."""
+        with self._lock:
+            if self._compiled is compiled:
+                self._compiled, self._idle = None, queue.SimpleQueue()
+                self._discarded += 1
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         limits = [(axis.get_min_length(), axis.get_max_length()) for axis in self._shape]
@@ -113,7 +141,8 @@ class OpenVino:
 
     def close(self) -> None:
         """Release the graph; runs in progress still complete."""
-        with kept_signal_stack():
+        with kept_signal_stack(), self._lock:
+            self._closed = True
             self._compiled = None
             self._idle = queue.SimpleQueue()
 

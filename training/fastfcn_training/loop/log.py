@@ -52,7 +52,8 @@ class TrainingLog:
     def __exit__(self, *_: object) -> None:
         """Close the files."""
         if self._file is not None:
-            self._file.close()
+            with writing(self._path):
+                self._file.close()
         if self._visualdl is not None:
             self._visualdl.close()
 
