@@ -121,7 +121,8 @@ def write_folder(folder: Path, *, replace: Ours | None) -> Iterator[Path]:
             yield partial
             others = _others(folder, replace)  # again: the block may have taken an hour
             carry_over(others, folder, partial)
-            _sync_tree(partial)
+            with writing(asked):
+                _sync_tree(partial)
             _take_place(partial, folder, replace)
         with contextlib.suppress(ArtifactError, OSError):
             # By now the old content, if any; something may have been put there a moment ago.

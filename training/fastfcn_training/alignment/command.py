@@ -61,12 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     Everything is computed on the CPU, as the recorded values were.
     """
+    check_folder(arguments.folder)
     lines = start.start("cpu")
     if not arguments.quiet:
         for line in lines:
             print(line, file=sys.stderr)
     setting = Setting(read_reference(arguments.reference), arguments.camvid)
-    check_folder(arguments.folder)
     make_folder(arguments.folder)
     found: dict[str, Comparison] = {}
     for name in arguments.only or check_names():
