@@ -15,7 +15,7 @@ from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.cli import earlier_results, films
 from fastfcn_infer.cli.inputs import Job
 from fastfcn_infer.cli.job_record import JobRecord
-from fastfcn_infer.cli.output import RASTER_KINDS, Output
+from fastfcn_infer.cli.output import KINDS, RASTER_KINDS, Output
 from fastfcn_infer.errors import FastFCNError, ImageError, WriteError
 from fastfcn_infer.inference.raster.source import survey_tiff
 from fastfcn_infer.inference.segmentation import Segmentation
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
 WRITERS = 2  # threads; a picture takes longer to label than to write
+_DRAWN = (*(suffix for suffix in KINDS["overlay"][1] if suffix != ".mp4"), ".json")
 Report = dict[str, Any]
 Turn = Callable[[], Report]  # completes a task, or waits until it is completed
 _ERRORS = (FastFCNError, MemoryError, OSError, cv2.error)
@@ -128,9 +129,12 @@ class Labelling:
             return Task(job)
         try:
             if films.is_film(job.source):
+                self._check_file(job, "a video", (".mp4", ".json"))
                 return self._missing(job, self._output.film_paths(job))
             found = None if self._windows is None else survey(job.source)
             if found is None:
+                labels = self._output.kinds == ("labels",)
+                self._check_file(job, "a picture", (".png",) if labels else _DRAWN)
                 return self._missing(job, self._output.paths(job))
             return replace(self._missing(job, self._raster_paths(job)), survey=found)
         except _ERRORS as error:
@@ -150,13 +154,17 @@ class Labelling:
                 f"only: of a raster, {' and '.join(RASTER_KINDS)} can be saved. The labels have their "
                 "colours; a program for maps shows them."
             )
-        file = self._output.file
-        if file is not None and file.suffix.lower() != ".tif":
-            raise ImageError(
-                f"{job.shown} is labelled as a raster, whose labels are a .tif file: give -o a folder or "
-                f"such a file, not {file}."
-            )
+        self._check_file(job, "a raster", (".tif",))
         return self._output.raster_paths(job)
+
+    def _check_file(self, job: Job, what: str, suffixes: Sequence[str]) -> None:
+        """Refuse a file, named by ``-o``, that cannot hold the result of what a job turned out to be."""
+        file = self._output.file
+        if file is not None and file.suffix.lower() not in suffixes:
+            raise ImageError(
+                f"{job.shown} is {what}, whose {self._output.kinds[0]} cannot be written to {file}: give -o "
+                f"a folder, or a file that ends in {' or '.join(suffixes)}."
+            )
 
     def _save(self, task: Task, found: Segmentation) -> Report:
         digest = earlier_results.hash_picture(task.job.source)

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "labels": ("_labels.png", (".png", ".tif")),
     "labels-raw": ("_labels_raw.png", (".png",)),
-    "overlay": ("_overlay.jpg", (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")),
-    "color": ("_color.png", (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")),
+    "overlay": (
+        "_overlay.jpg",
+        (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".mp4"),
+    ),
+    "color": ("_color.png", (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".mp4")),
     "json": (".json", (".json",)),
 }
 RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}

@@ -82,3 +82,14 @@ def test_wrong_numbers_are_refused_together(
     assert predict("--every", "0", "--fps", "-1", "--smooth", "1") == 2
     said = capsys.readouterr().err
     assert all(word in said for word in ("--every 0", "--fps -1", "--smooth 1"))
+
+
+def test_one_result_of_a_video_is_written_to_a_file_of_its_kind(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "film.mp4", "-o", "new/overlay.mp4", *WORDS]) == 0
+    assert len(list(video.frames(here / "new/overlay.mp4"))) == 6
+    for name in ("o.jpg", "o.png"):
+        assert main(["predict", "film.mp4", "-o", name, *WORDS]) == 3
+        assert f"cannot be written to {name}: give -o a folder" in capsys.readouterr().err
+        assert not (here / name).exists()

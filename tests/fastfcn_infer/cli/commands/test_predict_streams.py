@@ -114,7 +114,8 @@ def test_a_raster_on_standard_input_is_labelled_as_a_raster(
     assert labels_of(here / "labels.tif").shape == (100, 90)
     send(monkeypatch, (here / "map.tif").read_bytes())
     assert predict("-", "-o", "labels.png") == 3
-    assert "whose labels are a .tif file" in capsys.readouterr().err
+    said = "is a raster, whose labels cannot be written to labels.png"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,22 @@ def test_the_suffix_of_a_file_says_what_is_written(
     assert picture.shape == shape
     assert predict("a.png", "-o", "areas.json") == 0
     assert json.loads((here / "areas.json").read_text())["size"] == [40, 50]
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "said"),
+    [
+        ("o.tif", "labels", "a.png is a picture, whose labels cannot be written to o.tif"),
+        ("o.mp4", "overlay", "a.png is a picture, whose overlay cannot be written to o.mp4"),
+    ],
+)
+def test_a_file_that_cannot_hold_the_result_is_refused_before_anything_is_labelled(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str, save: str, said: str
+) -> None:
+    before = files(here)
+    assert predict("a.png", "-o", name, "--save", save) == 3
+    assert said in capsys.readouterr().err
+    assert files(here) == before
 
 
 class Output(io.StringIO):
