@@ -15,7 +15,7 @@ from fastfcn_export.network.architecture import EncNet, backbone_name, head_name
 from fastfcn_export.request import Request
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.class_table import numbered_classes, tables_of
-from fastfcn_infer.artifact.manifest import ClassInfo, Input, Manifest, Model, Network, Output
+from fastfcn_infer.artifact.manifest import RGB, ClassInfo, Input, Manifest, Model, Network, Output
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import listing, printable
@@ -134,9 +134,14 @@ def model_of(
         request: what to make of the checkpoint.
 
     Raises:
-        ValueError: the output would change the labels, which the request does not accept.
+        ValueError: the output would change the labels, which the request does not accept; or the graph would
+            take bytes of other than three channels.
     """
-    conventions = recognised.conventions
+    conventions, channels = recognised.conventions, recognised.architecture.channels
+    if request.with_preprocess and channels != RGB:
+        raise ValueError(
+            f"--with-preprocess makes a graph that takes RGB bytes, and the network takes {channels} bands. Leave it out"
+        )
     stride = recognised.architecture.logits_stride if request.output == "logits" else 1
     model = Model(
         name=name,

@@ -173,7 +173,7 @@ def test_raw_values_are_normalised_as_their_author_did(tmp_path: Path) -> None:
         (6, {"mean": (0.5,) * 6, "std": (0.5,) * 6, "white": 0.0}, "--white 0.0 must be positive"),
         (6, {"mean": (0.5,) * 6, "std": (0.5, 0, 0.5, 0.5, 0.5, 0.5)}, "must be positive"),
         (6, {"mean": (1200.0,) * 6, "std": (800.0,) * 6}, "--pixel-range 255"),
-        (6, {"mean": (0.5,) * 6, "std": (0.5,) * 6, "with_preprocess": True}, "the input 'pixels' is of 3 channels, found 6"),
+        (6, {"mean": (0.5,) * 6, "std": (0.5,) * 6, "with_preprocess": True}, "--with-preprocess makes a graph that takes RGB bytes, and the network takes 6 bands"),
         (6, {"bands": 0}, "--bands 0: 1 to 512"),
     ],
 )  # fmt: skip

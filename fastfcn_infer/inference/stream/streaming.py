@@ -108,8 +108,8 @@ class Streaming:
         channels = self.model.input.channels
         if channels != RGB and is_video(source):
             raise ImageError(
-                f"{source!r} is a video, whose frames have {RGB} channels, and the model takes {channels}. Pass pictures with "
-                "as many bands."
+                f"{source!s} is a video, whose frames have {RGB} channels, and the model takes {channels} bands. Pass "
+                "pictures with as many."
             )
         network = self._network()
         if smooth:
