@@ -5,8 +5,8 @@ half as long as launching them one by one where a batch is a single picture. It 
 buffers that it was recorded with, so each shape has its own. It also spares what ONNX Runtime does
 whenever the shape differs from the last one: it plans every convolution anew, which takes half a second.
 
-A recording belongs to the thread that made it, so threads of our own run the session: two, each with
-its own buffers for every shape. One waits for the device while the other hands over a result and takes
+A recording belongs to the thread that made it, and ONNX Runtime keeps handles of CUDA's libraries for each thread, so
+threads of our own run the session: two, each with its own buffers for every shape. One waits for the device while the other hands over a result and takes
 the next batch, and callers copy to and from the device meanwhile.
 """
 
@@ -51,7 +51,7 @@ class _Known:
 
 
 class CudaGraphs:
-    """Runs a session that was opened with ``enable_cuda_graph``; any thread may call `run`.
+    """Runs a session on a CUDA device; any thread may call `run`.
 
     Args:
         onnxruntime: the module.
@@ -59,6 +59,7 @@ class CudaGraphs:
         output: name of the output that is wanted.
         device: index of the GPU.
         failures: what ONNX Runtime raises.
+        most: recordings to keep; 0 for a session that was opened without ``enable_cuda_graph``.
     """
 
     def __init__(
@@ -68,13 +69,14 @@ class CudaGraphs:
         output: str,
         device: int,
         failures: tuple[type[Exception], ...],
+        most: int = MOST_RECORDINGS,
     ) -> None:
         self._onnxruntime, self._session, self._device = onnxruntime, session, device
         self._failures, self._output = failures, output
         (given,) = session.get_inputs()
         self._input, self._fixed = given.name, isinstance(given.shape[0], int)
         self._known: dict[tuple[Shape, str], _Known] = {}
-        self._recordings = 0
+        self._recordings, self._most = 0, most
         self._free = threading.Condition()
         # While a run is recorded no other thread may use the device: CUDA forbids to allocate and to
         # copy then, and what is launched would be recorded, too.
@@ -108,12 +110,10 @@ class CudaGraphs:
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
         options = self._options(WITHOUT_RECORDING)
-        with (
-            self._device_use.alone()
-        ):  # it plans for its shape, and must not do so for two at a time
-            output: NDArray[Any] = self._session.run(
-                [self._output], {self._input: batch}, options
-            )[0]
+        # It plans for its shape, and must not do so for two at a time.
+        with self._device_use.alone():
+            output: NDArray[Any]
+            (output,) = self._session.run([self._output], {self._input: batch}, options)
         return output
 
     def _replayed(self, known: _Known, batch: NDArray[Any]) -> NDArray[Any] | None:
@@ -137,7 +137,7 @@ class CudaGraphs:
     def _lane(self, known: _Known, batch: NDArray[Any]) -> _Lane | None:
         with self._free:
             while not known.idle:
-                if known.lanes < LANES and self._recordings < MOST_RECORDINGS:
+                if known.lanes < LANES and self._recordings < self._most:
                     runner = self._runners[known.lanes]
                     known.lanes += 1
                     self._recordings += 1

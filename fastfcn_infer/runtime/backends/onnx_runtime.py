@@ -16,7 +16,7 @@ from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError,
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Device, RuntimeFacts
-from fastfcn_infer.runtime.cuda_graphs import CudaGraphs
+from fastfcn_infer.runtime.cuda_graphs import MOST_RECORDINGS, CudaGraphs
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
 from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.onnx_providers import (
@@ -118,9 +118,14 @@ class OnnxRuntime:
             raise DeviceUnavailable(_diagnosis(device))
         self._input, self._output = artifact.model.input.name, artifact.model.output.name
         self._check_names(artifact.path(FORMAT))
-        if record:
+        if device.kind == "cuda":
             self._graphs = CudaGraphs(
-                onnxruntime, self._session, self._output, device.index, self._failures
+                onnxruntime,
+                self._session,
+                self._output,
+                device.index,
+                self._failures,
+                MOST_RECORDINGS if record else 0,
             )
         self.facts = RuntimeFacts(
             backend=_NAME,

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastfcn_infer.runtime import cuda_graphs
 from fastfcn_infer.runtime.cuda_graphs import LANES, CudaGraphs
 from models import tiny_model, tiny_onnx, tiny_output
 
@@ -54,6 +53,7 @@ class Session:
     def run(self, outputs: Any, feed: Any, options: Any) -> Any:
         assert options.get_run_config_entry("gpu_graph_id") == "-1"
         assert not self.busy
+        self.threads.setdefault("-1", set()).add(threading.get_ident())
         self.shapes.append(next(iter(feed.values())).shape)
         return self.real.run(outputs, feed)
 
@@ -76,9 +76,9 @@ def session(tmp_path: Path) -> Session:
     return Session(tmp_path / "model.onnx")
 
 
-def opened(session: Session) -> CudaGraphs:
+def opened(session: Session, most: int = 32) -> CudaGraphs:
     module = SimpleNamespace(OrtValue=Value, RunOptions=onnxruntime.RunOptions)
-    return CudaGraphs(module, session, "logits", 3, FAILURES)
+    return CudaGraphs(module, session, "logits", 3, FAILURES, most)
 
 
 def batch(count: int, side: int, seed: int = 0) -> NDArray[np.float32]:
@@ -124,16 +124,18 @@ def test_a_result_stays_as_it_is_when_the_next_is_computed(session: Session) -> 
     graphs.close()
 
 
+@pytest.mark.parametrize("most", [0, 1])
 def test_shapes_beyond_the_bound_are_computed_without_a_recording(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session, most: int
 ) -> None:
-    monkeypatch.setattr(cuda_graphs, "MOST_RECORDINGS", 1)
-    graphs = opened(session)
+    graphs = opened(session, most)
     for side in (16, 24, 16, 24, 16, 24):
         given = batch(1, side)
         np.testing.assert_allclose(graphs.run(given), right(given), rtol=1e-5, atol=1e-6)
-    assert list(session.bindings) == ["1"]
-    assert [shape[2] for shape in session.shapes] == [16, 24, 24, 24]
+    assert list(session.bindings) == ["1"][:most]
+    plain = [16, 24, 24, 24] if most else [16, 24] * 3
+    assert [shape[2] for shape in session.shapes] == plain
+    assert len(session.threads.get("-1", set())) <= 1
     graphs.close()
 
 
