@@ -33,6 +33,7 @@ from fastfcn_infer.artifact.class_table import (
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source, Verification
 from fastfcn_infer.errors import BackendMissing, CheckpointError
+from fastfcn_infer.system.excerpt import name_of
 from fastfcn_infer.system.install import install
 from fastfcn_infer.system.missing_package import missing_package
 from fastfcn_infer.system.version import __version__
@@ -88,10 +89,10 @@ def export(
         opened = CheckpointFile(checkpoint)
         with opened.unchanged() as facts:
             recognised = _recognise(opened, request)
-            model = _model(recognised, Path(folder).resolve().name, request)
+            model = _model(recognised, name_of(Path(folder).resolve()), request)
             record = _make(makers, recognised, model, partial, request, report)
         report("seal")
-        source = Source(opened.path.name, facts.size, facts.sha256)
+        source = Source(name_of(opened.path), facts.size, facts.sha256)
         return seal(partial, model, source, record, _producer(versions))
 
 
@@ -233,7 +234,7 @@ def with_config(request: Request) -> Request:
     return replace(
         request,
         from_config=None,
-        source=f"the user and {path.name}" if request.changes != Changes() else path.name,
+        source=f"the user and {name_of(path)}" if request.changes != Changes() else name_of(path),
         **{field.name: getattr(taken, field.name) for field in fields(taken)},
     )
 

@@ -114,7 +114,7 @@ def label_film(
     if "json" in targets:
         facts = {"source": str(source), **report, "provenance": dict(segmenter.provenance)}
         data = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
-        write_file(targets["json"], data.encode())
+        write_file(targets["json"], data.encode("utf-8", "backslashreplace"))  # of the name
     return report
 
 

@@ -42,7 +42,7 @@ class Run:
     @property
     def key(self) -> str:
         """A short name, unique to this run."""
-        return hashlib.sha256(record.to_json(self).encode()).hexdigest()[:16]
+        return hashlib.sha256(_bytes(record.to_json(self))).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +165,14 @@ def write_state(path: Path, run: Run, tally: Tally) -> None:
     """
     counts = tuple(tuple(row) for row in tally.confusion.counts.tolist())
     state = _State(1, run, tally.seen, tally.failed, tally.seconds, counts)
-    write_file(path, record.to_json(state, indent=None).encode())
+    # What UTF-8 lacks, undecodable bytes of names, JSON escapes in the same way.
+    write_file(path, record.to_json(state, indent=None).encode("utf-8", "backslashreplace"))
 
 
 def _sha256(lines: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256(_bytes("\n".join(lines))).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """Encode a text with names of files, whose undecodable bytes come out as they are on the disk."""
+    return text.encode("utf-8", "surrogateescape")

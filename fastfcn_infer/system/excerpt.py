@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date
+from pathlib import Path
 
 MOST_LISTED = 100
 MOST_CHARACTERS = 10_000
@@ -51,6 +52,11 @@ def printable(text: str, limit: int = _LIMIT) -> str:
             letter if letter.isprintable() else ascii(letter)[1:-1] for letter in beginning
         )
     return _cut(beginning, limit)
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a file or folder as text that UTF-8 can hold, whatever this system calls its letters."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def listing(items: Sequence[str], separator: str = ", ", most: int = MOST_LISTED) -> str:

@@ -34,7 +34,7 @@ from fastfcn_infer.artifact.manifest import (
 from fastfcn_infer.errors import BackendError, CheckpointError
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.runtime.backend import open_backend
-from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.excerpt import excerpt, name_of
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.version import __version__
 
@@ -81,7 +81,7 @@ def export_deployed(
         deployed = read_deployed(path)
         with _unchanged(deployed) as source:
             model, proof = _make(
-                deployed, partial, folder.resolve().name, request, classes, report
+                deployed, partial, name_of(folder.resolve()), request, classes, report
             )
         report("seal")
         return seal(partial, model, source, proof.record if proof else None, _producer())
@@ -93,7 +93,7 @@ def _unchanged(deployed: Deployed) -> Iterator[Source]:
     program, _ = check_file(deployed.program)
     params, facts = check_file(deployed.params)
     with program.unchanged(), params.unchanged():
-        yield Source(deployed.params.name, facts.size, facts.sha256)
+        yield Source(name_of(deployed.params), facts.size, facts.sha256)
 
 
 def _make(

@@ -144,7 +144,8 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, trained: Trained, *, keep
         MODEL: _model(checkpoint.weights, trained),
     }
     progress = replace(progress, sha256={name: _hash(data) for name, data in files.items()})
-    files[PROGRESS] = record.to_json(progress).encode()  # last: it makes the folder a checkpoint
+    # Last: it makes the folder a checkpoint.
+    files[PROGRESS] = record.to_json(progress).encode("utf-8", "backslashreplace")
     folder = checkpoint_folder(run, progress.iteration)
     if folder.exists():
         _remove(folder)

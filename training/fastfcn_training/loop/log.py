@@ -78,7 +78,7 @@ class TrainingLog:
             data = {name: _plain(record.to_data(value)) for name, value in facts.items()}
             text = json.dumps(line | data, ensure_ascii=False, allow_nan=False)
             with writing(self._path):
-                self._file.write(text.encode() + b"\n")
+                self._file.write(text.encode("utf-8", "backslashreplace") + b"\n")
                 self._file.flush()
         if self._visualdl is not None:
             for name, value in facts.items():
