@@ -32,6 +32,7 @@ from fastfcn_infer.inference.merge import Merged, merge
 from fastfcn_infer.inference.preprocess import Batch, Picture, prepare
 from fastfcn_infer.inference.scores import TILE, Scores
 from fastfcn_infer.inference.views import Size, View, plan
+from fastfcn_infer.system.opencv import short_of_memory
 from fastfcn_infer.system.stopwatch import timed
 
 STAGES = ("preprocess", "network", "labels")  # keys of the timings of `segment`
@@ -219,6 +220,7 @@ class Job:
         return self.views[part.picture][part.view]
 
 
+@short_of_memory()
 def segment(
     pictures: Sequence[Picture],
     model: Conventions,

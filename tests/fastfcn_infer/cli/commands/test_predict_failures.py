@@ -30,8 +30,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def of_opencv(code: int, text: str) -> cv2.error:
+    error = cv2.error(text)
+    error.code = code
+    return error
+
+
 @pytest.mark.parametrize(
-    "error", [MemoryError("5 GiB"), BackendError("the runtime refused"), OSError(errno.EIO, "bad")]
+    "error",
+    [
+        MemoryError("5 GiB"),
+        BackendError("the runtime refused"),
+        OSError(errno.EIO, "bad"),
+        of_opencv(cv2.Error.StsNoMem, "Insufficient memory"),
+        of_opencv(cv2.Error.StsAssert, "Assertion failed"),
+    ],
 )
 @pytest.mark.parametrize("stage", ["_label", "save"])
 def test_the_rest_is_done_and_the_picture_is_listed_with_its_reason(
