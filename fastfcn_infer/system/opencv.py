@@ -81,6 +81,8 @@ def _explain(error: Exception) -> str:
     """Describe an import that failed."""
     why = f"{type(error).__name__}: {printable(str(error), 300)}"
     if isinstance(error, ModuleNotFoundError) and error.name == "cv2":
+        if _installed():
+            return _mixed("its files are gone")
         return f"OpenCV is not installed. Run: {_INSTALL}"
     library = re.search(r"(lib[^\s:/]*\.so[.\d]*)", str(error))
     if library is not None and isinstance(error, ImportError):
@@ -105,8 +107,8 @@ def _explain(error: Exception) -> str:
 
 def _mixed(why: str) -> str:
     return (
-        f"OpenCV cannot be imported ({why}). Its wheels share one folder, and removing one of several "
-        f"leaves the rest damaged{_installed()}. Run: {_CLEAN} && {_INSTALL} --force-reinstall --no-deps; "
+        f"OpenCV cannot be imported ({why}). Its wheels share one folder, and what removes one of several "
+        f"damages the others{_installed()}. Run: {_CLEAN} && {_INSTALL} --force-reinstall --no-deps; "
         "if that does not help, delete the folder cv2 in between."
     )
 

@@ -39,9 +39,9 @@ def without(what: str, here: Path, commands: list[list[str]]) -> list[Ended]:
     env = {key: value for key, value in os.environ.items() if key not in ("HOME", "USERPROFILE")}
     for name in ("FASTFCN_CACHE", "XDG_CACHE_HOME", "FASTFCN_OFFLINE"):
         env.pop(name, None)
-    if what == "cache":
+    if what in ("cache", "home that is a file"):
         (here / "a file").write_bytes(b"")
-        env["FASTFCN_CACHE"] = str(here / "a file")
+        env["FASTFCN_CACHE" if what == "cache" else "HOME"] = str(here / "a file")
     env["PYTHONPATH"] = SEARCH_PATH
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(commands)],
@@ -139,3 +139,28 @@ def test_the_doctor_says_what_is_wrong_with_the_cache(here: Path, what: str) -> 
     else:
         assert str(here / "a file") in line and "not a folder" in line
         assert found["cache"] == str(here / "a file")
+
+
+def test_a_home_that_cannot_be_written_to_is_one_sentence_with_the_way_out(here: Path) -> None:
+    checkpoint = str(save_checkpoint(here, "paddleseg", tensors_of("paddleseg_os32")))
+    score = ["evaluate", "tiny", "--dataset", "camvid", "--root", "camvid", "--split", "test"]
+    label, scored, converted, doctor = without(
+        "home that is a file",
+        here,
+        [
+            ["predict", str(PHOTOGRAPH), "-o", "out"],
+            score,
+            ["predict", str(PHOTOGRAPH), "-o", "out2", "-m", checkpoint],
+            ["doctor"],
+        ],
+    )
+    assert (label[0], label[2]) == (0, "")
+    assert scored[0] == 0 and "mean IoU" in scored[1]
+    code, out, err = converted
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    for _, _, said in (scored, converted):
+        assert "Not a directory" in said and "--cache-dir" in said
+        assert str(here / "a file") in said
+    (line,) = [line for line in doctor[1].splitlines() if line.startswith("cache ")]
+    assert doctor[0] == 0
+    assert "cannot be written to: Not a directory" in line and "--cache-dir" in line

@@ -7,6 +7,7 @@ import ast
 import json
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,9 @@ BROKEN = {
         "raise RuntimeError('module compiled against API version 0x10 but this version is 0xf')",
         ["another version of NumPy"],
     ),
-    "not installed": (
+    "its files went with another wheel, and pip believes that it is installed": (
         "raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')",
-        ["is not installed", "pip install opencv-python-headless"],
+        ["its files are gone", "--force-reinstall"],
     ),
 }
 # Runs command lines, which come as JSON, in one process; prints exit code and streams of each.
@@ -140,6 +141,19 @@ def test_every_command_that_needs_opencv_says_so_and_all_others_work(tmp_path: P
         assert (words, code or 0, err) == (words, 0, "")
         assert out
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ""] == ["broken"]
+
+
+def test_without_any_wheel_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    module, fault = opencv._load()
+    assert (module, fault) == (
+        None,
+        "OpenCV is not installed. Run: pip install opencv-python-headless",
+    )
 
 
 def test_programs_get_the_typed_error_too_each_time(tmp_path: Path) -> None:
