@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fastfcn_infer.artifact.checked_file import hash_file
-from fastfcn_infer.picture.provenance import read_provenance
+from fastfcn_infer.inference.results import read_any
 from fastfcn_infer.system.excerpt import printable
 
 PICTURE = "picture_sha256"
@@ -27,19 +27,6 @@ _MOST = 5  # results that a message names
 def hash_picture(path: Path) -> str:
     """Identify the content of a picture by a SHA-256, hexadecimal."""
     return hash_file(path).sha256
-
-
-def read_any(path: Path) -> dict[str, str] | None:
-    """Read what made a result, also of a raster; None if unknown."""
-    if path.suffix.lower() != ".tif":
-        return read_provenance(path)
-    from fastfcn_infer.errors import FastFCNError
-    from fastfcn_infer.inference.raster.target import read_raster_provenance
-
-    try:
-        return read_raster_provenance(path)
-    except (FastFCNError, OSError):
-        return None
 
 
 def differences(path: Path, expected: Mapping[str, str]) -> list[str]:

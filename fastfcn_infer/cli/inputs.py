@@ -11,12 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastfcn_infer.cli.earlier_results import read_any
+from fastfcn_infer.inference.results import is_result
 from fastfcn_infer.picture.read import SUFFIXES
 from fastfcn_infer.system.excerpt import listing
 
 STDIN = "-"
-_RESULTS = ("_labels.png", "_labels_raw.png", "_overlay.jpg", "_color.png", "_labels.tif")
 
 
 @dataclass
@@ -170,7 +169,7 @@ def _expand(source: str, left: Skipped, *, recursive: bool) -> Iterator[tuple[Pa
         for file in _pictures(path.rglob("*") if recursive else path.iterdir(), left):
             yield file, file.relative_to(path)
     elif path.exists():
-        if _is_result(path):  # a shell expanded a glob
+        if is_result(path):  # a shell expanded a glob
             left.results.append(path)
         else:
             yield path, Path(path.name)
@@ -192,11 +191,7 @@ def _pictures(files: Iterable[Path], left: Skipped, *, also: str | None = None) 
             continue
         if file.suffix.lower() not in (*SUFFIXES, also):
             left.unknown.append(file)
-        elif _is_result(file):
+        elif is_result(file):
             left.results.append(file)
         else:
             yield file
-
-
-def _is_result(path: Path) -> bool:
-    return path.name.lower().endswith(_RESULTS) and read_any(path) is not None

@@ -21,6 +21,7 @@ from fastfcn_infer.system.machine import available_memory, memory_budget
 from fastfcn_infer.system.warn import warn
 
 MOST_REDUCTION = 4.0  # times that pictures are shrunk without a warning
+_TOGETHER = 8 * 512 * 512  # pixels of pictures that are labelled together, if they are several
 _LONGEST = 2.0  # seconds of a call that is repeated
 _SIZES_KNOWN = 1024
 _AT_ONCE = 4
@@ -137,14 +138,17 @@ class Planner:
     def together(self, size: Size, procedure: Procedure) -> int:
         """Return how many pictures of a size to label at a time, so that they share calls.
 
-        They are as many as fill the best call of the runtime with views, or less where half of the
-        available memory does not allow it.
+        They are as many as fill the best call of the runtime with views of up to 512 x 512 pixels, less of
+        larger views and pictures, which gain nothing by it, and less where half of the available memory
+        does not allow it.
 
         Raises:
             ImageError: the picture does not fit the model.
         """
-        views = len(self._cost(size, procedure, 1).views[0])
-        count, free = max(1, self.profile.batch // views), self._free_memory()
+        views = self._cost(size, procedure, 1).views[0]
+        pixels = max(prod(size), sum(prod(view.canvas) for view in views))
+        count = self.profile.batch // len(views)
+        count, free = max(1, min(count, _TOGETHER // pixels)), self._free_memory()
         while (
             free is not None
             and count > 1

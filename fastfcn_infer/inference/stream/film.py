@@ -1,7 +1,10 @@
 """Write frames into a video file, through PyAV (extra ``video``)."""
 
+import json
 import os
 import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -9,10 +12,12 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.inference.stream.video import load
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.stream.video import comment, failures, load, local
 from fastfcn_infer.system.atomic import lock, unlock
 from fastfcn_infer.system.writing import writing
 
+_KEY = "fastfcn "  # the beginning of the comment
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
 _FINEST = 60_000  # steps of a second; MPEG-4 knows no more than 65,535
 
@@ -20,12 +25,15 @@ _FINEST = 60_000  # steps of a second; MPEG-4 knows no more than 65,535
 class Film:
     """An MP4 file that appears under its name when all frames are written, or not at all."""
 
-    def __init__(self, path: Path, rate: Fraction) -> None:
+    def __init__(
+        self, path: Path, rate: Fraction, made_by: Mapping[str, str] | None = None
+    ) -> None:
         """Begin a film.
 
         Args:
             path: where; its folder exists. A file of that name is replaced in the end.
             rate: frames a second.
+            made_by: model and options, kept in the file.
 
         Raises:
             BackendMissing: PyAV is not installed.
@@ -40,8 +48,10 @@ class Film:
             self._temporary.touch(exist_ok=False)
         self._lock = lock(self._temporary)
         self._container = self._av.open(
-            str(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
+            local(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
         )
+        if made_by:
+            self._container.metadata["comment"] = _KEY + json.dumps(dict(made_by))
 
     def add(self, frame: NDArray[np.uint8]) -> None:
         """Write the next frame, (H, W, 3) RGB; all have one size.
@@ -49,7 +59,7 @@ class Film:
         Odd sides grow by a pixel, since half of the pixels have a colour in the usual formats.
 
         Raises:
-            ValueError: the frame has another size than the first one.
+            ImageError: the frame has another size than the first one, or cannot be encoded.
             WriteError: the file cannot be written.
         """
         height, width = frame.shape[:2]
@@ -60,13 +70,13 @@ class Film:
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
             self._stream.pix_fmt = "yuv420p"
         elif (height, width) != self._size:
-            raise ValueError(
-                f"{self._path}: a frame has {height} x {width} pixels, the first one "
+            raise ImageError(
+                f"{self._path}: a frame has {height} x {width} pixels (height x width), the first one "
                 f"{self._size[0]} x {self._size[1]}; a film has frames of one size"
             )
         grown = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
         coded = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(grown), format="rgb24")
-        with writing(self._path):
+        with writing(self._path), self._encoding():
             self._container.mux(self._stream.encode(coded))
 
     def __enter__(self) -> "Film":
@@ -81,7 +91,7 @@ class Film:
     ) -> None:
         """Finish the file and give it its name; after an error delete it."""
         try:
-            with writing(self._path):
+            with writing(self._path), self._encoding():
                 if kind is None and self._size is not None:
                     self._container.mux(self._stream.encode())
                 self._container.close()
@@ -90,3 +100,29 @@ class Film:
         finally:
             self._temporary.unlink(missing_ok=True)
             unlock(self._lock)
+
+    @contextmanager
+    def _encoding(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            raise
+        except failures() as error:
+            raise ImageError(f"{self._path} cannot be encoded: {error}") from error
+
+
+def read_film_provenance(path: Path) -> dict[str, str] | None:
+    """Read what made a video; None if it does not say.
+
+    Raises:
+        ImageError: it is not a video.
+        BackendMissing: PyAV is not installed.
+    """
+    said = comment(path)
+    if not said.startswith(_KEY):
+        return None
+    try:
+        found = json.loads(said.removeprefix(_KEY))
+    except (ValueError, RecursionError):
+        return None
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else None

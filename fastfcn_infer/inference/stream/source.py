@@ -2,16 +2,16 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.results import is_result
 from fastfcn_infer.inference.stream import video
-from fastfcn_infer.picture.provenance import read_provenance
 from fastfcn_infer.picture.read import SUFFIXES, PictureSource
 from fastfcn_infer.system.excerpt import excerpt
 
@@ -19,7 +19,6 @@ StreamSource: TypeAlias = PictureSource | Iterable[PictureSource]
 
 _LIST = ".txt"
 _LONGEST_LIST = 64 << 20  # bytes
-_RESULTS = ("_labels.png", "_labels_raw.png", "_overlay.jpg", "_color.png")
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,13 @@ class Item:
         picture: what `read_picture` takes.
         source: path or address; None for arrays and other objects without one.
         frame: number of the frame in a video, from 0; None for a picture of its own.
+        lent: an array that its owner may use again for the next picture.
     """
 
     picture: PictureSource
     source: str | None = None
     frame: int | None = None
+    lent: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ class Source:
         count: of pictures; None if unknown.
         camera: a live source, whose frames are dropped while the network is busy; None if there are
             no such frames.
+        close: releases what the items hold, in the thread that ran through them; None: nothing.
     """
 
     items: Iterable[Item]
     count: int | None = None
     camera: "video.Camera | None" = None
+    close: Callable[[], None] | None = None
 
 
 def open_source(given: StreamSource, *, every: int = 1) -> Source:
@@ -77,8 +80,9 @@ def open_source(given: StreamSource, *, every: int = 1) -> Source:
     if _is_picture(given):
         return Source([Item(given)], 1)  # type: ignore[arg-type] # that is what was asked
     if isinstance(given, Iterable):
-        count = len(given) if isinstance(given, Sized) else None
-        return Source(map(item_of, given), count)
+        if isinstance(given, Sequence):
+            return Source(map(item_of, given), len(given))
+        return Source(replace(item_of(one), lent=isinstance(one, np.ndarray)) for one in given)
     raise TypeError(
         f"{excerpt(given)} is not a source of pictures; a path, a glob, a picture, or an iterable of "
         "pictures was expected"
@@ -106,7 +110,8 @@ def item_of(picture: Any) -> Item:
 def _named(name: str, every: int) -> Source:
     if video.is_live(name):
         camera = video.Camera(name)
-        return Source(_frames(name, camera.frames(every)), camera=camera)
+        frames = _frames(name, camera.frames(every))
+        return Source(frames, camera=camera, close=frames.close)
     path = Path(name)
     if path.is_dir():
         found = [each for each in sorted(path.iterdir()) if _is_input(each)]
@@ -117,10 +122,14 @@ def _named(name: str, every: int) -> Source:
         if path.suffix.lower() == _LIST:
             return _paths(_listed(path))
         if path.suffix.lower() in video.SUFFIXES:
-            return Source(_frames(name, video.frames(path, every)), video.count(path, every))
+            frames = _frames(name, video.frames(path, every))
+            return Source(frames, video.count(path, every), close=frames.close)
         return _paths([path])
     found = [Path(each) for each in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
-    found = [each for each in found if each.is_file() and not _is_result(each)]
+    endings = {each.suffix.lower() for each in found}
+    if len(endings) > 1:  # a glob that names no ending
+        found = [each for each in found if each.suffix.lower() in SUFFIXES]
+    found = [each for each in found if each.is_file() and not is_result(each)]
     if not found:
         raise FileNotFoundError(
             f"{name}: no such file or folder, and no file matches it as a glob"
@@ -132,18 +141,14 @@ def _paths(paths: list[Path]) -> Source:
     return Source((Item(path, str(path)) for path in paths), len(paths))
 
 
-def _frames(name: str, frames: Iterable[tuple[int, Any]]) -> Iterator[Item]:
+def _frames(name: str, frames: Iterable[tuple[int, Any]]) -> Generator[Item, None, None]:
     for number, frame in frames:
         yield Item(frame, name, number)
 
 
 def _is_input(path: Path) -> bool:
     known = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    return known and path.is_file() and not _is_result(path)
-
-
-def _is_result(path: Path) -> bool:
-    return path.name.lower().endswith(_RESULTS) and read_provenance(path) is not None
+    return known and path.is_file() and not is_result(path)
 
 
 def _listed(path: Path) -> list[Path]:

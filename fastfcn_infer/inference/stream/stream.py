@@ -1,32 +1,34 @@
 """Label many pictures: read the next ones, run the network, and use the results at the same time."""
 
+import os
 import queue
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.errors import FastFCNError
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.source import Item, Source
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import PictureSource
-from fastfcn_infer.system.opencv import cv2, short_of_memory
+from fastfcn_infer.system.opencv import short_of_memory
 
 OnError: TypeAlias = Literal["raise", "skip", "return"]
 ON_ERROR = ("raise", "skip", "return")
 
-_ERRORS = (FastFCNError, OSError, MemoryError, cv2.error)  # of one picture
 _READERS = 4  # threads that decode pictures
-_WAITING = 8  # results that the caller has not taken yet
+_MOST = 24  # pictures between the source and the caller: being read, labelled, and not taken yet
+_LEAST = 3  # so that reading, labelling and the caller's work overlap
+_MOST_PIXELS = 64 << 20  # of these pictures together, unless `_LEAST` are more
+_LIVE = 2  # of a live source: one is labelled, the next one waits
 _TICK = 0.1  # seconds between looks at whether the stream was closed
 
 
@@ -67,6 +69,9 @@ class Decoded:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
+Outcome: TypeAlias = Segmentation | Failed
+
+
 class Steps:
     """What a stream does with each picture.
 
@@ -87,54 +92,64 @@ class Steps:
     ) -> None:
         self.read, self.label, self.together, self.at_once = read, label, together, at_once
 
-    def decode(self, item: Item) -> Decoded | Failed:
-        """Read a picture; an error is a value."""
+    def decode(self, item: Item, *, lent: bool = False) -> Decoded | Failed:
+        """Read a picture; an error is a value.
+
+        Args:
+            item: of the source.
+            lent: its array is the caller's, who may use it for the next picture.
+        """
         began = time.perf_counter()
         try:
             with short_of_memory():
                 pixels = self.read(item.picture)
+                pixels = pixels.copy() if lent else pixels
             seconds = time.perf_counter() - began
             together = self.together((pixels.shape[0], pixels.shape[1]))
-        except _ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this picture's
             return Failed(error, item.source, item.frame)
-        return Decoded(item, pixels, seconds, together)
+        return Decoded(replace(item, picture=b""), pixels, seconds, together)
 
-    def label_all(self, pictures: Sequence[Decoded]) -> list[Segmentation | Failed]:
-        """Label some pictures; if that fails, one by one, so that a bad one fails alone."""
+    def label_all(self, pictures: Sequence[Decoded | Failed]) -> list[Outcome]:
+        """Label those pictures that were read; if that fails, one by one, so that a bad one fails alone."""
+        found = iter(self._labelled([one for one in pictures if isinstance(one, Decoded)]))
+        return [next(found) if isinstance(one, Decoded) else one for one in pictures]
+
+    def _labelled(self, pictures: Sequence[Decoded]) -> list[Outcome]:
+        if not pictures:
+            return []
         try:
             with short_of_memory():
                 return [*self.label(pictures)]
-        except _ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - as above
             if len(pictures) == 1:
                 return [Failed(error, pictures[0].item.source, pictures[0].item.frame)]
-        return [found for one in pictures for found in self.label_all([one])]
+        return [found for one in pictures for found in self._labelled([one])]
 
 
 class Stream:
     """The labels of many pictures, in the order of the source. Iterate over it, once.
 
-    Pictures are read by some threads and labelled by another one while the caller uses the results.
-    At most a few batches are held at a time, so that memory does not grow with the length of the
-    source. Use it in a ``with``, or call `close`, to stop before the end.
+    One thread runs through the source, some decode files, and another labels, while the caller uses the
+    results. At most 24 pictures are held, less of large ones, so that memory does not grow with the
+    length of the source. Use it in a ``with``, or call `close`, to stop before the end.
     """
 
     def __init__(self, source: Source, steps: Steps, *, on_error: OnError = "raise") -> None:
         """Begin to read; usually called by `Segmenter.stream`."""
-        if on_error not in ON_ERROR:
-            raise ValueError(
-                f"on_error is {on_error!r}; one of {', '.join(ON_ERROR)} was expected"
-            )
+        check_on_error(on_error)
         self._source, self._on_error = source, on_error
-        self._changes: list[float] = []  # shares of labels that differ from the frame before
+        self._changes, self._compared = (
+            0.0,
+            0,
+        )  # shares of labels that differ from the frame before
         self._before: Segmentation | None = None
         self.done = 0
         self.failed = 0
-        worker = _Worker(source, steps)
-        self._outcomes, self._stop = worker.outcomes, worker.stop
-        self._thread = threading.Thread(target=worker.run, name="fastfcn-stream", daemon=True)
-        # The worker does not know the stream, so one that is forgotten stops.
-        self._finalize = weakref.finalize(self, _stop, worker, source)
-        self._thread.start()
+        self._work = _Work(source, steps)
+        # The threads do not know the stream, so one that is forgotten stops.
+        self._stop = weakref.finalize(self, self._work.stop)
+        self._work.start()
 
     @property
     def count(self) -> int | None:
@@ -149,27 +164,21 @@ class Stream:
     @property
     def flicker(self) -> float | None:
         """Mean share of pixels whose label differs from the frame before; None before two frames."""
-        return sum(self._changes) / len(self._changes) if self._changes else None
+        return self._changes / self._compared if self._compared else None
 
-    def __iter__(self) -> Iterator[Segmentation | Failed]:
+    def __iter__(self) -> "Stream":
         """Return itself."""
         return self
 
-    def __next__(self) -> Segmentation | Failed:
+    def __next__(self) -> Outcome:
         """Wait for the next picture.
 
         Raises:
             FastFCNError, OSError, MemoryError: the picture cannot be read or labelled, and errors
                 are raised. The stream is closed then.
-            Exception: whatever the iterable of the caller raised.
+            BaseException: whatever the iterable of the caller raised, after its pictures.
         """
-        while not self._stop.is_set():
-            try:
-                found = self._outcomes.get(timeout=_TICK)
-            except queue.Empty:
-                continue  # look whether another thread closed the stream
-            if found is None:
-                break
+        while (found := self._work.take()) is not None:
             if isinstance(found, Segmentation):
                 self.done += 1
                 self._compare(found)
@@ -187,10 +196,12 @@ class Stream:
         raise StopIteration
 
     def close(self) -> None:
-        """Stop reading and labelling; waits for what is in progress. Calling it again is harmless."""
-        self._finalize()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
+        """Stop reading and labelling; waits for what is being labelled. Calling it again is harmless.
+
+        A source that waits for something itself is not waited for.
+        """
+        self._stop()
+        self._work.join()
 
     def __enter__(self) -> "Stream":
         """Use the stream in a ``with``."""
@@ -210,92 +221,164 @@ class Stream:
             return
         before, self._before = self._before, found
         if before is not None and before.size == found.size:
-            self._changes.append(float(np.mean(before.labels != found.labels)))
+            self._changes += float(np.mean(before.labels != found.labels))
+            self._compared += 1
 
 
-def _stop(worker: "_Worker", source: Source) -> None:
-    worker.stop.set()
-    if source.camera is not None:
-        source.camera.close()
+def check_on_error(on_error: str) -> None:
+    """Refuse a word that is none of `ON_ERROR`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error is {on_error!r}; one of {', '.join(ON_ERROR)} was expected")
 
 
-class _Worker:
-    """Reads and labels in the background; its outcomes are in the order of the source, then None."""
+class _Work:
+    """Reads and labels in the background; its outcomes are in the order of the source.
+
+    The feeder runs through the source, as long as there is room; the labeller takes what was read, as
+    much as is there up to a batch, so that a slow source never makes results wait.
+    """
 
     def __init__(self, source: Source, steps: Steps) -> None:
         self._source, self._steps = source, steps
-        self._live = source.camera is not None
-        self._at_once = (
-            1 if self._live else steps.at_once
-        )  # of a live source the newest comes first
-        self._labelling: deque[Future[list[Segmentation | Failed]]] = deque()
-        self.stop = threading.Event()
-        self.outcomes: queue.Queue[Segmentation | Failed | Exception | None] = queue.Queue(
-            _WAITING
+        live = source.camera is not None
+        self._most = _LIVE if live else _MOST
+        self._at_once = 1 if live else steps.at_once  # of a live source the newest comes first
+        self._read: queue.SimpleQueue[Future[Decoded | Failed] | BaseException | None] = (
+            queue.SimpleQueue()
         )
+        self._outcomes: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
+        self._held = 0  # pictures that were taken from the source and not by the caller
+        self._largest = 1  # pixels
+        self._changed = threading.Condition()
+        self._stopped = self._ended = False
+        self._ending: BaseException | None = None  # what the source raised in the end
+        self._next: Future[Decoded | Failed] | None = None
+        self._labeller = threading.Thread(target=self._label, name="fastfcn-stream", daemon=True)
+        self._feeder = threading.Thread(target=self._feed, name="fastfcn-feed", daemon=True)
 
-    def run(self) -> None:
-        """Work until the source ends, fails, or the stream is closed."""
-        try:
-            with (
-                ThreadPoolExecutor(_READERS, "fastfcn-read") as readers,
-                ThreadPoolExecutor(self._at_once, "fastfcn-label") as labellers,
-            ):
-                self._labellers = labellers
-                self._work(readers)
-        except Exception as error:  # noqa: BLE001 - of the caller's iterable; raised where he iterates
-            self._put(error)
-        else:
-            self._put(None)
+    def start(self) -> None:
+        """Start the threads."""
+        self._labeller.start()
+        self._feeder.start()
 
-    def _work(self, readers: ThreadPoolExecutor) -> None:
-        ahead: deque[Future[Decoded | Failed]] = deque()
-        items = iter(self._source.items)
-        batch: list[Decoded] = []
-        ended, failure = False, None
-        while not self.stop.is_set() and not (ended and not ahead):
-            while not ended and len(ahead) < (1 if self._live else 2 * _READERS):
-                try:
-                    item = next(items)
-                except StopIteration:
-                    ended = True
-                except Exception as error:  # noqa: BLE001 - after the pictures before it
-                    ended, failure = True, error
-                else:
-                    ahead.append(readers.submit(self._steps.decode, item))
-            if not ahead:
-                continue
-            found = ahead.popleft().result()
-            if isinstance(found, Failed):
-                self._label(batch)
-                self._put_labelled(0)
-                self._put(found)
-                continue
-            batch.append(found)
-            if self._live or len(batch) >= min(one.together for one in batch):
-                self._label(batch)
-        self._label(batch)
-        self._put_labelled(0)
-        if failure is not None:
-            raise failure
+    def stop(self) -> None:
+        """Let the threads end; what is being labelled is finished."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self._source.camera is not None:
+            self._source.camera.close()
 
-    def _label(self, batch: list[Decoded]) -> None:
-        if batch and not self.stop.is_set():
-            # With one at a time this waits for it.
-            self._labelling.append(self._labellers.submit(self._steps.label_all, tuple(batch)))
-            self._put_labelled(self._at_once - 1)
-        batch.clear()
+    def join(self) -> None:
+        """Wait until nothing is labelled any more."""
+        if threading.current_thread() is not self._labeller:
+            self._labeller.join()
 
-    def _put_labelled(self, most: int) -> None:
-        """Wait until at most so many batches are in work, and pass on the results of the others."""
-        while len(self._labelling) > most:
-            for found in self._labelling.popleft().result():
-                self._put(found)
-
-    def _put(self, found: Segmentation | Failed | Exception | None) -> None:
-        while not self.stop.is_set():
+    def take(self) -> Outcome | BaseException | None:
+        """Wait for the next outcome; None: there is none, or the work was stopped."""
+        while not self._stopped:
             try:
-                self.outcomes.put(found, timeout=_TICK)
-            except queue.Full:
-                continue
-            return
+                found = self._outcomes.get(timeout=_TICK)
+            except queue.Empty:
+                continue  # look whether another thread closed the stream
+            with self._changed:
+                self._held -= 1
+                self._changed.notify_all()
+            return found
+        return None
+
+    def _feed(self) -> None:
+        """Run through the source; what it raises comes after its pictures."""
+        ending: BaseException | None = None
+        readers = ThreadPoolExecutor(_READERS, "fastfcn-read")
+        items = iter(self._source.items)
+        try:
+            while self._has_room():
+                item = next(items)
+                with self._changed:
+                    self._held += 1
+                self._read.put(self._begin(item, readers))
+        except StopIteration:
+            pass
+        except BaseException as error:  # noqa: BLE001 - of the caller's iterable; raised where he iterates
+            ending = error
+        finally:
+            self._read.put(ending)
+            readers.shutdown(wait=False, cancel_futures=self._stopped)
+            if self._source.close is not None:
+                self._source.close()
+
+    def _begin(self, item: Item, readers: ThreadPoolExecutor) -> Future[Decoded | Failed]:
+        """Decode a file in another thread; anything else at once, before the caller's iterable goes on.
+
+        It may lend a buffer, or close a file, when it is asked for the next picture.
+        """
+        if isinstance(item.picture, str | os.PathLike | bytes):
+            return readers.submit(self._steps.decode, item)
+        found: Future[Decoded | Failed] = Future()
+        found.set_result(self._steps.decode(item, lent=item.lent))
+        return found
+
+    def _has_room(self) -> bool:
+        """Wait for room for another picture; False: the work was stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._held < self._room())
+        return not self._stopped
+
+    def _room(self) -> int:
+        return min(self._most, max(_LEAST, _MOST_PIXELS // self._largest))
+
+    def _label(self) -> None:
+        """Label what was read, and pass on the outcomes."""
+        labelling: deque[Future[list[Outcome]]] = deque()
+        with ThreadPoolExecutor(self._at_once, "fastfcn-label") as labellers:
+            while not self._stopped and (labelling or not self._ended):
+                if len(labelling) < self._at_once and (batch := self._gather(wait=not labelling)):
+                    labelling.append(labellers.submit(self._steps.label_all, batch))
+                    if len(labelling) < self._at_once:
+                        continue  # perhaps more was read
+                if labelling:
+                    for found in labelling.popleft().result():
+                        self._outcomes.put(found)
+        self._outcomes.put(self._ending)
+
+    def _gather(self, *, wait: bool) -> list[Decoded | Failed]:
+        """Take pictures that were read, up to a batch.
+
+        Args:
+            wait: for the first one; otherwise what is there is taken, perhaps nothing.
+        """
+        batch: list[Decoded | Failed] = []
+        while not self._stopped and not self._ended:
+            if len(batch) >= min(
+                (one.together for one in batch if isinstance(one, Decoded)), default=_MOST
+            ):
+                break
+            may_wait = wait and not batch
+            if self._next is None and not self._take_next(may_wait):
+                if may_wait:
+                    continue  # look whether the stream was closed
+                break
+            if self._next is None or not (may_wait or self._next.done()):
+                break
+            found, self._next = self._next.result(), None
+            if isinstance(found, Decoded):
+                self._largest = max(self._largest, found.size[0] * found.size[1])
+            batch.append(found)
+        return batch
+
+    def _take_next(self, wait: bool) -> bool:
+        """Take what is read next, which may not be decoded yet; False: there is nothing."""
+        try:
+            found = self._read.get(timeout=_TICK) if wait else self._read.get_nowait()
+        except queue.Empty:
+            return False
+        if isinstance(found, Future):
+            self._next = found
+        else:
+            self._ended, self._ending = True, found
+        return True

@@ -1,5 +1,6 @@
 """The methods of `Segmenter` for many pictures."""
 
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Literal
@@ -12,13 +13,21 @@ from fastfcn_infer.inference.pipeline import Network
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.smoothing import Smoothed
 from fastfcn_infer.inference.stream.source import StreamSource, is_video, open_source
-from fastfcn_infer.inference.stream.stream import Decoded, Failed, OnError, Steps, Stream
+from fastfcn_infer.inference.stream.stream import (
+    Decoded,
+    Failed,
+    OnError,
+    Steps,
+    Stream,
+    check_on_error,
+)
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import (
     DEFAULT_MAX_PIXELS,
     PictureSource,
     check_reading,
 )
+from fastfcn_infer.system.excerpt import excerpt
 
 
 class Streaming:
@@ -56,8 +65,13 @@ class Streaming:
         Raises:
             ValueError, ImageError, BackendError: as in `predict`.
         """
+        if isinstance(pictures, str | bytes | os.PathLike):
+            raise TypeError(
+                f"pictures is {excerpt(pictures)}, one picture; an iterable of pictures was expected, or use "
+                "predict, or stream for a folder"
+            )
         with self.stream(
-            iter(pictures),
+            pictures if isinstance(pictures, Sequence) else iter(pictures),
             procedure,
             on_error=on_error,
             color=color,
@@ -105,6 +119,7 @@ class Streaming:
         """
         chosen = self._chosen(procedure)
         check_reading(color, depth)
+        check_on_error(on_error)
         channels = self.model.input.channels
         if channels != RGB and is_video(source):
             raise ImageError(

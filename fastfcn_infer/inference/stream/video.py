@@ -1,5 +1,6 @@
 """Frames of video files and of live cameras, through PyAV (extra ``video``)."""
 
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ _OTHER_DEVICES = ("dshow", "video={}")  # Windows knows cameras by name
 
 def is_live(name: str) -> bool:
     """Tell whether a name is that of a camera or a live stream, not of a file."""
-    return name.startswith(_CAMERA) or name.partition("://")[0].lower() in _ADDRESSES
+    protocol, separator, _ = name.partition("://")
+    return name.startswith(_CAMERA) or (bool(separator) and protocol.lower() in _ADDRESSES)
 
 
 def frames(path: Path, every: int = 1) -> Iterator[tuple[int, Frame]]:
@@ -69,6 +71,17 @@ def rate(path: Path) -> Fraction | None:
     return found if found and 0 < found <= _FASTEST else None
 
 
+def comment(path: Path) -> str:
+    """Return the comment of a video file, empty if it has none.
+
+    Raises:
+        ImageError: it is not a video.
+        BackendMissing: PyAV is not installed.
+    """
+    with _opened(path) as container:
+        return str(container.metadata.get("comment", ""))
+
+
 class Camera:
     """A live source. A thread keeps its newest frame; those that nobody takes in time are dropped."""
 
@@ -80,7 +93,7 @@ class Camera:
             BackendMissing: PyAV is not installed.
         """
         self.dropped = 0
-        self._name = name
+        self._name = _without_password(name)
         self._container = _open_live(name)
         self._changed = threading.Condition()
         self._newest: tuple[int, Any] | None = None
@@ -121,7 +134,7 @@ class Camera:
                         return
                     if number % every == 0:
                         self._offer(number, frame)
-        except _failures() as error:
+        except failures() as error:
             self._error = error
         finally:
             self.close()
@@ -139,7 +152,7 @@ def _decode(container: Any, name: str, every: int) -> Iterator[tuple[int, Frame]
         for number, frame in enumerate(container.decode(video=0)):
             if number % every == 0:
                 yield number, _pixels(frame)
-    except _failures() as error:
+    except failures() as error:
         raise ImageError(
             f"{name} cannot be decoded after frame {number}: {_reason(error)}. Its frames up to there "
             "are whole; a copy made by FFmpeg may be readable."
@@ -166,8 +179,8 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a video file; playlists inside it cannot lead to the network."""
     av = load()
     try:
-        container = av.open(str(path), options={"protocol_whitelist": "file"})
-    except _failures() as error:
+        container = av.open(local(path), options={"protocol_whitelist": "file"})
+    except failures() as error:
         raise ImageError(f"{path} cannot be opened as a video: {_reason(error)}") from error
     with container:
         if not container.streams.video:
@@ -184,12 +197,18 @@ def _open_live(name: str) -> Any:
         where = pattern.format(name.removeprefix(_CAMERA))
     try:
         container = av.open(where, format=chosen, timeout=_PATIENCE)
-    except _failures() as error:
-        raise ImageError(f"{name} cannot be opened: {_reason(error)}") from error
+    except failures() as error:
+        raise ImageError(
+            f"{_without_password(name)} cannot be opened: {_reason(error)}"
+        ) from error
     if not container.streams.video:
         container.close()
-        raise ImageError(f"{name} has no video stream, only sound or data")
+        raise ImageError(f"{_without_password(name)} has no video stream, only sound or data")
     return container
+
+
+def _without_password(name: str) -> str:
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", name)
 
 
 def load() -> Any:
@@ -207,11 +226,19 @@ def load() -> Any:
     return av
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def local(path: Path) -> str:
+    """Name a file for FFmpeg, which takes what stands before a colon for a protocol."""
+    return f"file:{path}"
+
+
+def failures() -> tuple[type[Exception], ...]:
     """What PyAV raises for a source that cannot be read; some are errors of the system, too."""
     av = load()
     return (av.error.FFmpegError, OSError, ValueError)
 
 
 def _reason(error: Exception) -> str:
-    return printable(str(error), 300)
+    if type(error).__name__ == "ExitError":  # PyAV's word for a time limit
+        return f"it sent nothing for {_PATIENCE:.0f} seconds"
+    said = getattr(error, "strerror", None) or str(error)
+    return printable(said, 300)

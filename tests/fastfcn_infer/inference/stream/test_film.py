@@ -51,7 +51,7 @@ def test_after_an_error_the_old_film_is_what_it_was(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(b"older")
     with (
-        pytest.raises(ValueError, match="48 x 66 pixels, the first one 48 x 64"),
+        pytest.raises(ValueError, match=r"48 x 66 pixels .height x width., the first one 48 x 64"),
         Film(path, Fraction(10)) as film,
     ):
         film.add(grey(1))

@@ -56,7 +56,11 @@ def test_an_iterable_gives_its_pictures_as_they_are_and_is_not_run_ahead() -> No
     source = open_source(pictures())
     assert source.count is None
     assert taken == []
-    assert list(source.items) == [Item(RGB), Item(b"bytes"), Item("a.png", "a.png")]
+    assert list(source.items) == [
+        Item(RGB, lent=True),
+        Item(b"bytes"),
+        Item("a.png", "a.png"),
+    ]
 
 
 @pytest.mark.parametrize("one", [RGB, b"\x89PNG", io.BytesIO(b"x"), Image.new("RGB", (3, 2))])

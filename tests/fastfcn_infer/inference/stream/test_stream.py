@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.errors import BackendError, ImageError
@@ -79,9 +80,23 @@ def test_labels_are_those_of_each_picture_by_itself_in_order(
         assert set(one.timings) == {"decode", "preprocess", "network", "labels"}
 
 
-def test_pictures_of_equal_size_share_calls(segmenter: Segmenter, backend: Picky) -> None:
-    segmenter.predict_batch(PICTURES)
-    assert len(backend.shapes) == len(set(SIZES))
+def test_pictures_of_equal_size_share_calls(
+    segmenter: Segmenter, backend: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, real = threading.Event(), backend.run
+
+    def run(batch: NDArray[Any]) -> NDArray[Any]:
+        assert taken.wait(60)
+        return real(batch)
+
+    def pictures() -> Iterator[Picture]:
+        yield PICTURES[0]
+        yield from PICTURES[1:]  # read while the first one is labelled
+        taken.set()
+
+    monkeypatch.setattr(backend, "run", run)
+    assert len(segmenter.predict_batch(pictures())) == len(SIZES)
+    assert len(backend.shapes) == 1 + len(set(SIZES[1:]))
     assert sum(shape[0] for shape in backend.shapes) == len(SIZES)
 
 
@@ -124,15 +139,90 @@ def test_an_error_is_raised_after_the_pictures_before_it_and_ends_the_stream(
     assert workers() == []
 
 
-def test_what_the_callers_iterable_raises_comes_after_its_pictures(segmenter: Segmenter) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("of the caller"), SystemExit(3)])
+def test_what_the_callers_iterable_raises_comes_after_its_pictures(
+    error: BaseException, segmenter: Segmenter
+) -> None:
     def pictures() -> Iterator[Picture]:
         yield from PICTURES[:2]
-        raise ZeroDivisionError("of the caller")
+        raise error
 
     stream = segmenter.stream(pictures(), on_error="skip")
     assert [next(stream), next(stream)]
-    with pytest.raises(ZeroDivisionError, match="of the caller"):
+    with pytest.raises(type(error)):
         next(stream)
+    assert list(stream) == []
+
+
+class Broken:
+    """A file whose reading fails as no file of ours would."""
+
+    def read(self) -> bytes:
+        raise RuntimeError("broken")
+
+
+def test_whatever_is_wrong_with_a_picture_takes_no_other_with_it(segmenter: Segmenter) -> None:
+    found = segmenter.predict_batch([*PICTURES[:3], Broken(), PICTURES[3]], on_error="return")
+    assert [type(one).__name__ for one in found] == ["Segmentation"] * 3 + [
+        "Failed",
+        "Segmentation",
+    ]
+    assert isinstance(found[3], Failed)
+    assert str(found[3].error) == "broken"
+
+
+def test_a_source_may_lend_its_pictures(segmenter: Segmenter, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), PICTURES[0][..., ::-1])
+
+    def lent() -> Iterator[Any]:
+        buffer = np.empty_like(PICTURES[0])
+        for one in (PICTURES[0], PICTURES[2], PICTURES[4]):
+            buffer[:] = one
+            yield buffer
+        with (tmp_path / "a.png").open("rb") as file:
+            yield file
+        with Image.open(tmp_path / "a.png") as image:
+            yield image
+
+    for one, given in zip(segmenter.stream(lent()), (0, 2, 4, 0, 0), strict=True):
+        assert isinstance(one, Segmentation)
+        assert np.array_equal(one.picture, PICTURES[given])
+        assert np.array_equal(one.labels, segmenter.predict(PICTURES[given]).labels)
+
+
+def test_a_source_that_waits_for_a_result_gets_it(segmenter: Segmenter) -> None:
+    done = threading.Semaphore(0)
+
+    def one_by_one() -> Iterator[Picture]:
+        for one in PICTURES:
+            yield one
+            assert done.acquire(timeout=60)
+
+    count = 0
+    for _ in segmenter.stream(one_by_one()):
+        count += 1
+        done.release()
+    assert count == len(PICTURES)
+
+
+def test_a_source_that_waits_for_ever_does_not_keep_the_stream_open(segmenter: Segmenter) -> None:
+    never = threading.Event()
+
+    def waiting() -> Iterator[Picture]:
+        yield PICTURES[0]
+        never.wait()
+
+    with segmenter.stream(waiting()) as stream:
+        next(stream)
+    assert workers() == []
+    assert list(stream) == []
+    never.set()
+
+
+@pytest.mark.parametrize("given", ["a.png", b"x", Path("a.png")])
+def test_a_batch_of_one_path_is_refused_as_no_batch(given: Any, segmenter: Segmenter) -> None:
+    with pytest.raises(TypeError, match="one picture; an iterable of pictures was expected"):
+        segmenter.predict_batch(given)
 
 
 @pytest.mark.parametrize("leave", [Stream.close, lambda stream: stream.__exit__(None, None, None)])
