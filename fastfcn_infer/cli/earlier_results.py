@@ -18,9 +18,11 @@ _COMPARED = {
     "procedure_settings": "settings of the procedure",
     "depth": "depth",
     "classes_sha256": "names or colours of the classes",
+    "every": "frames between (--every)",
+    "smooth": "smoothing",
     PICTURE: "picture",
 }
-_SHOWN = ("model", "precision", "procedure", "depth")  # by their values
+_SHOWN = ("model", "precision", "procedure", "depth", "every", "smooth")  # by their values
 _MOST = 5  # results that a message names
 
 

@@ -2,17 +2,22 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fastfcn_infer.inference.segmentation import Segmentation
     from fastfcn_infer.segmenter import Segmenter
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where neither the user nor the video says it
 _VIDEOS = ("overlay", "color")
+_FRAMES_SHORT = 2  # that headers count and no decoder gives
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,29 +65,39 @@ def is_film(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def made_by(segmenter: "Segmenter", arguments: argparse.Namespace) -> dict[str, str]:
+    """Return what the results of a video depend on, but for the video."""
+    known = segmenter.made_by(segmenter.procedure, None)
+    return {**known, "every": str(arguments.every), "smooth": str(arguments.smooth)}
+
+
 def label_film(
-    segmenter: "Segmenter", source: Path, targets: dict[str, Path], arguments: argparse.Namespace
+    segmenter: "Segmenter",
+    source: Path,
+    targets: dict[str, Path],
+    facts: Mapping[str, str],
+    arguments: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Label a video.
+    """Label a video; each result is there when it is complete, or not at all.
 
     Args:
         segmenter: the opened model.
         source: the video file.
         targets: kind -> path: of videos for ``overlay`` and ``color``, of folders for kinds of label
             maps, which get a PNG for each frame, named by its number, and of a file for ``json``.
+        facts: what makes the results, written into each.
         arguments: those of `add_arguments`.
 
     Returns:
         Frames, mean areas, flicker and seconds, for a report.
 
     Raises:
-        ImageError: the video cannot be decoded, or has no frame.
+        ImageError: the video cannot be decoded to its end, or has no frame.
         BackendMissing: PyAV is not installed.
         OSError: a result could not be written.
     """
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.inference.stream import video
-    from fastfcn_infer.inference.stream.film import Film
     from fastfcn_infer.system.atomic import write_file
 
     rate = Fraction(arguments.fps or (video.rate(source) or DEFAULT_RATE) / arguments.every)
@@ -92,18 +107,23 @@ def label_film(
         segmenter.stream(source, every=arguments.every, smooth=arguments.smooth) as stream,
         ExitStack() as opened,
     ):
-        films = {
-            kind: opened.enter_context(Film(path, rate))
+        writers = [
+            _writer(kind, path, rate, facts, opened)
             for kind, path in targets.items()
-            if kind in _VIDEOS
-        }
-        for found in stream:
-            _write(found, films, targets)  # type: ignore[arg-type] # errors are raised
-            seconds += sum(found.timings.values())  # type: ignore[union-attr]
-            for name, share in found.areas().items():  # type: ignore[union-attr]
+            if kind != "json"
+        ]
+        for found in cast("Iterator[Segmentation]", stream):  # errors are raised
+            for write in writers:
+                write(found)
+            seconds += sum(found.timings.values())
+            for name, share in found.areas().items():
                 areas[name] = areas.get(name, 0.0) + share
-        if not stream.done:
-            raise ImageError(f"{source} has no frame that can be decoded")
+        said = stream.count or 0
+        if not stream.done or stream.done < said - _FRAMES_SHORT:
+            raise ImageError(
+                f"{source} has {said or 'no'} frames by its header, and {stream.done} could be decoded: "
+                "it is cut off or damaged. A copy made by FFmpeg has the frames that are there."
+            )
     report = {
         "frames": stream.done,
         "fps": float(rate),
@@ -112,20 +132,31 @@ def label_film(
         "seconds": seconds,
     }
     if "json" in targets:
-        facts = {"source": str(source), **report, "provenance": dict(segmenter.provenance)}
-        data = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+        text = {"source": str(source), **report, "provenance": dict(facts)}
+        data = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
         write_file(targets["json"], data.encode("utf-8", "backslashreplace"))  # of the name
     return report
 
 
-def _write(found: "Segmentation", films: dict[str, Any], targets: dict[str, Path]) -> None:
-    from fastfcn_infer.system.writing import make_folder
+def _writer(
+    kind: str, path: Path, rate: Fraction, facts: Mapping[str, str], opened: ExitStack
+) -> "Callable[[Segmentation], None]":
+    """Open a result of a video; return what writes the next frame."""
+    from fastfcn_infer.inference.stream.film import Film
+    from fastfcn_infer.system.atomic import write_folder
 
-    if "overlay" in films:
-        films["overlay"].add(found.overlay())
-    if "color" in films:
-        films["color"].add(found.colorize())
-    for kind, folder in targets.items():
-        if kind.startswith("labels"):
-            make_folder(folder)
-            found.save(folder / f"{found.frame:06}.png", kind=kind)  # type: ignore[arg-type]
+    if kind in _VIDEOS:
+        film = opened.enter_context(Film(path, rate, facts))
+        return lambda found: film.add(found.overlay() if kind == "overlay" else found.colorize())
+    folder = opened.enter_context(write_folder(path, replace=_label_maps))
+
+    def save(found: "Segmentation") -> None:
+        named = replace(found, provenance=facts)
+        named.save(folder / f"{found.frame:06}.png", kind=kind)  # type: ignore[arg-type]
+
+    return save
+
+
+def _label_maps(folder: Path) -> list[str]:
+    """List the label maps in a folder, which another run replaces; other files stay."""
+    return [path.name for path in folder.glob("*.png") if path.stem.isdigit()]

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from fastfcn_infer.picture.tiff import Survey
 
 LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
-WRITERS = 2  # threads; a picture takes longer to label than to write
 _DRAWN = (*(suffix for suffix in KINDS["overlay"][1] if suffix != ".mp4"), ".json")
 Report = dict[str, Any]
 Turn = Callable[[], Report]  # completes a task, or waits until it is completed
@@ -101,8 +100,9 @@ class Labelling:
         stream = self._segmenter.stream(
             pictures, on_error="return", depth=self._arguments.depth, **self._limit
         )
-        with stream, ThreadPoolExecutor(WRITERS, "fastfcn-write") as writers:
-            turns = _Turns(tasks, lambda task: self._begin(task, stream, writers))
+        with stream, ThreadPoolExecutor(self._arguments.jobs, "fastfcn-write") as writers:
+            begin = partial(self._begin, stream=stream, writers=writers)
+            turns = _Turns(tasks, begin, ahead=2 * self._arguments.jobs)
             try:
                 for task, turn in zip(tasks, turns, strict=True):
                     report = turn()
@@ -120,6 +120,8 @@ class Labelling:
             found = next(stream)
             if isinstance(found, Segmentation):
                 return writers.submit(_reported, task, lambda: self._save(task, found)).result
+            if not isinstance(found.error, _ERRORS):
+                raise found.error
             task.error = found.error
         return lambda: _reported(task, lambda: self._other(task))
 
@@ -182,7 +184,11 @@ class Labelling:
             make_folder(path.parent)
         if task.survey is not None and self._windows is not None:
             return self._raster(task, task.survey, self._windows)
-        return films.label_film(self._segmenter, task.job.source, task.targets, self._arguments)
+        digest = {earlier_results.PICTURE: earlier_results.hash_picture(task.job.source)}
+        facts = films.made_by(self._segmenter, self._arguments) | digest
+        return films.label_film(
+            self._segmenter, task.job.source, task.targets, facts, self._arguments
+        )
 
     def _raster(self, task: Task, survey: "Survey", windows: Procedure) -> Report:
         job, arguments = task.job, self._arguments
@@ -223,10 +229,12 @@ class _Turns:
     and what takes long, such as a raster, runs in the caller's thread, where Ctrl-C ends it.
     """
 
-    def __init__(self, tasks: Sequence[Task], begin: Callable[[Task], "Turn"]) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], begin: Callable[[Task], "Turn"], *, ahead: int
+    ) -> None:
         self._tasks, self._begin = tasks, begin
         self._ready: queue.SimpleQueue[Turn | None] = queue.SimpleQueue()
-        self._ahead = threading.Semaphore(2 * WRITERS)
+        self._ahead = threading.Semaphore(ahead)
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="fastfcn-turns", daemon=True)
         self._thread.start()

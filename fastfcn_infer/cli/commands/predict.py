@@ -89,6 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Make results again that exist, and overwrite them",
     )
     add(
+        "--jobs",
+        type=int,
+        default=2,
+        metavar="N",
+        help="Threads that write results while the next pictures are labelled (default: 2)",
+    )
+    add(
         "--resume",
         metavar="FILE",
         help="Keep a line of JSON in FILE for each picture that is done, and skip those that it has",
@@ -116,6 +123,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("-o DIR, where the results are written, is missing (or --dry-run)")
     parse_memory(arguments.max_memory)
     films.check_arguments(arguments)
+    if arguments.jobs < 1:
+        raise ValueError(f"--jobs {arguments.jobs}: at least 1 was expected")
     if arguments.resume is not None and arguments.force:
         raise ValueError(
             "--resume skips what is done, and --force makes it again; give one of them"
@@ -256,17 +265,28 @@ def _refuse_others(
         made_by = segmenter.made_by(segmenter.procedure, arguments.depth)
         of_rasters = made_by if windows is None else segmenter.made_by(windows, arguments.depth)
         for job in found:
-            if films.is_film(job.source):
-                continue  # videos do not say what made them
+            film = films.is_film(job.source)
             labels = output.raster_labels(job)
-            raster = windows is not None and has_content(labels)
-            paths = [*output.paths(job).values(), *([labels] if raster else [])]
-            present = [path for path in paths if has_content(path)]
+            raster = windows is not None and not film and has_content(labels)
+            paths = (output.film_paths(job) if film else output.paths(job)).values()
+            present = [
+                one for path in (*paths, *([labels] if raster else [])) for one in _made(path)
+            ]
             digest = hash_picture(job.source) if present and not raster else ""
+            of_picture = films.made_by(segmenter, arguments) if film else made_by
             for path in present:
-                yield path, of_rasters if raster else {**made_by, PICTURE: digest}
+                yield path, of_rasters if raster else {**of_picture, PICTURE: digest}
 
     refuse_others(existing())
+
+
+def _made(path: Path) -> list[Path]:
+    """Return a result that exists: the file, or a label map of a video's folder."""
+    from fastfcn_infer.system.atomic import has_content
+
+    if path.is_dir():
+        return sorted(path.glob("*.png"))[:1]
+    return [path] if has_content(path) else []
 
 
 def _tell(report: dict[str, Any], arguments: argparse.Namespace) -> None:

@@ -3,18 +3,20 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.inference.stream.film import Film
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 WORDS = ["-m", "tiny", "--threads", "1", "--quiet"]
 
 
@@ -93,3 +95,56 @@ def test_one_result_of_a_video_is_written_to_a_file_of_its_kind(
         assert main(["predict", "film.mp4", "-o", name, *WORDS]) == 3
         assert f"cannot be written to {name}: give -o a folder" in capsys.readouterr().err
         assert not (here / name).exists()
+
+
+def test_label_maps_of_a_run_that_was_stopped_do_not_pass_as_results(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Segmentation.save
+
+    def stop(self: Segmentation, path: Path, **options: Any) -> None:
+        if self.frame == 3:
+            raise KeyboardInterrupt
+        real(self, path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Segmentation, "save", stop)
+        assert predict() == 130
+    assert not (here / "out/film_labels").exists()
+    assert predict() == 0
+    assert len(list((here / "out/film_labels").iterdir())) == 6
+
+
+def test_results_of_other_frames_are_not_taken_for_these(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict("--save", "labels,overlay", "--every", "3") == 0
+    assert predict("--save", "labels,overlay") == 2
+    said = capsys.readouterr().err
+    assert said.count("frames between (--every) 3, now 1") == 2
+    assert predict("--save", "labels,overlay", "--force") == 0
+    assert len(list((here / "out/film_labels").iterdir())) == 6
+
+
+def test_a_video_that_is_cut_off_fails_and_the_next_one_is_done(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [frame for _, frame in video.frames(here / "film.mp4")]
+    with av.open(str(here / "cut.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 80, 128, "yuv420p"
+        for frame in frames * 5:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    data = (here / "cut.avi").read_bytes()
+    (here / "cut.avi").write_bytes(data[: len(data) // 2])
+    assert main(["predict", "cut.avi", "film.mp4", "-o", "out", "--save", "overlay", *WORDS]) == 3
+    assert "has 30 frames by its header" in capsys.readouterr().err
+    assert [path.name for path in (here / "out").iterdir()] == ["film_overlay.mp4"]
+
+
+def test_annotated_videos_are_not_taken_as_input_and_names_may_have_a_colon(here: Path) -> None:
+    (here / "film.mp4").rename(here / "a:1.mp4")
+    for _ in range(2):
+        assert main(["predict", "*.mp4", "-o", ".", "--save", "overlay", *WORDS]) == 0
+    assert sorted(path.name for path in here.glob("*.mp4")) == ["a:1.mp4", "a:1_overlay.mp4"]

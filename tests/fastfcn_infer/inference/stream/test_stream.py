@@ -83,14 +83,16 @@ def test_labels_are_those_of_each_picture_by_itself_in_order(
 def test_pictures_of_equal_size_share_calls(
     segmenter: Segmenter, backend: Picky, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken, real = threading.Event(), backend.run
+    began, taken, real = threading.Event(), threading.Event(), backend.run
 
     def run(batch: NDArray[Any]) -> NDArray[Any]:
+        began.set()
         assert taken.wait(60)
         return real(batch)
 
     def pictures() -> Iterator[Picture]:
         yield PICTURES[0]
+        assert began.wait(60)
         yield from PICTURES[1:]  # read while the first one is labelled
         taken.set()
 
