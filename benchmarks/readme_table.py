@@ -19,7 +19,7 @@ def tables(folder: Path = RESULTS) -> str:
     """Format the README's tables.
 
     Args:
-        folder: holds network.json and paddleseg_peer.json, and runtimes.json once that was run.
+        folder: holds network.json, paddleseg_peer.json and gpu.json, and runtimes.json once that was run.
 
     Raises:
         FileNotFoundError: one of them is missing.
@@ -34,6 +34,7 @@ def tables(folder: Path = RESULTS) -> str:
             [*_speed(network, peer), *_same_runtime(peer), *_open_vino(runtimes)],
         ),
         *([] if runtimes is None else [_runtimes(runtimes)]),
+        _gpu(_results(folder, "gpu")),
     ]
     return "\n\n".join(parts)
 
@@ -146,6 +147,37 @@ def _runtimes(results: dict[str, Any]) -> str:
         for backend, found in rows.items()
     ]
     head = ("pictures a second (network alone)", *cases, "cold start, s", "peak MB")
+    return _table(head, lines)
+
+
+def _gpu(results: dict[str, Any]) -> str:
+    """Compare forms of the network on a GPU, pictures a second, with PyTorch on the same card."""
+    parts, size = results["parts"], results["size"]
+    versions = results["environment"]["versions"]
+    found: dict[str, dict[int, float]] = {}
+    for part in ("network", "compiled", "eager"):
+        for row in parts[part]["rows"]:
+            found.setdefault(row["form"], {})[row["batch"]] = row["per_second"]
+    through = {row["form"]: row for row in parts["callers"]["rows"]}
+    forms = (
+        *("float32", "TF32", "float16", "float16, bytes to labels"),
+        *("torch.compile, float16, channels last", "eager PyTorch, float16, channels last"),
+    )
+    lines = [
+        (
+            form,
+            f"{found[form][1]:.0f}",
+            f"{found[form][8]:.0f}",
+            f"{through[form]['one']:.0f}" if form in through else "",
+            f"{through[form]['stream']:.0f}" if form in through else "",
+        )
+        for form in forms
+    ]
+    card, runtime = results["card"], versions["onnxruntime-gpu"]
+    head = (
+        f"{card}, {size} x {size}, pictures a second: ONNX Runtime {runtime}, PyTorch {versions['torch']}",
+        *("network, batch 1", "batch 8", "`predict`", "`predict_batch`"),
+    )
     return _table(head, lines)
 
 
