@@ -229,7 +229,11 @@ def _converter() -> Converter:
         raise BackendMissing(f"No exporter is installed. Run: {install('export')}")
     (entry,) = found.values()
     try:
-        return cast("Converter", entry.load())
+        converter = cast("Converter", entry.load())
+        _ = converter.export, converter.describe_checkpoint  # which a package may import only now
+        return converter
+    except BackendMissing:  # which says already what to do
+        raise
     except Exception as error:
         raise BackendMissing(
             f"The exporter {entry.value} cannot be imported: {type(error).__name__}: "

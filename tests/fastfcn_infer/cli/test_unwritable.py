@@ -4,6 +4,7 @@ A limit on the size of files stands for a full disk: it fails in the same system
 """
 
 import errno
+import importlib
 import json
 import os
 import subprocess
@@ -79,14 +80,14 @@ def test_a_full_disk_ends_a_command_with_the_path_that_was_given(
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        ("fastfcn_infer", ["predict", str(PHOTOGRAPH), "-o"]),
-        ("fastfcn_infer", ["demo", "-o"]),
+        ("fastfcn_infer.cli.main", ["predict", str(PHOTOGRAPH), "-o"]),
+        ("fastfcn_infer.cli.main", ["demo", "-o"]),
         (
-            "fastfcn_infer",
+            "fastfcn_infer.cli.main",
             [*EVALUATE, "--save-predictions"],
         ),
-        ("fastfcn_export", ["model.pdparams", "--output-stride", "32", "-o"]),
-        ("fastfcn_training", ["align", "-o"]),
+        ("fastfcn_export.__main__", ["model.pdparams", "--output-stride", "32", "-o"]),
+        ("fastfcn_training.__main__", ["align", "-o"]),
     ],
 )
 def test_a_file_in_the_way_of_a_folder_is_named_before_anything_is_computed(
@@ -96,12 +97,7 @@ def test_a_file_in_the_way_of_a_folder_is_named_before_anything_is_computed(
     words: list[str],
     target: str,
 ) -> None:
-    commands = {
-        "fastfcn_infer": main,
-        "fastfcn_export": __import__("fastfcn_export.__main__", fromlist=["main"]).main,
-        "fastfcn_training": __import__("fastfcn_training.__main__", fromlist=["main"]).main,
-    }
-    assert commands[module]([*words, target]) == 9
+    assert importlib.import_module(module).main([*words, target]) == 9
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[-1].startswith(f"WriteError: {target} cannot be written: ")
