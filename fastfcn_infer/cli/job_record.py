@@ -75,7 +75,8 @@ class JobRecord:
         trace: TracebackType | None,
     ) -> None:
         """Close the file."""
-        self._file.close()
+        with writing(Path(self._file.name)):  # what could not be written is tried again
+            self._file.close()
 
     def _write(self, line: Mapping[str, Any]) -> None:
         with writing(Path(self._file.name)):
