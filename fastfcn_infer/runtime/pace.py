@@ -102,10 +102,9 @@ class Planner:
         self._free: tuple[float, int | None] | None = None  # when it was asked, and the answer
         self._warned = False  # that pictures are shrunk
         # Folders and films have many pictures of a size.
-        self._cost = functools.lru_cache(_SIZES_KNOWN)(self._cost_of)
-
-    def _cost_of(self, size: Size, procedure: Procedure, batch: int, count: int = 1) -> Cost:
-        return cost(self._model, [size] * count, procedure, profile=self.profile, batch=batch)
+        # Not of a method: a cycle would keep the graph's memory until the garbage collector runs.
+        of = functools.partial(_cost_of, model, self.profile)
+        self._cost = functools.lru_cache(_SIZES_KNOWN)(of)
 
     def _needed(self, size: Size, procedure: Procedure, batch: int, count: int = 1) -> int:
         return self._cost(size, procedure, batch, count).memory.total
@@ -221,3 +220,14 @@ class Planner:
             rate=self._pace.rate(usual.canvas, usual.views),
             notes=notes,
         )
+
+
+def _cost_of(
+    model: Model,
+    profile: RuntimeProfile,
+    size: Size,
+    procedure: Procedure,
+    batch: int,
+    count: int = 1,
+) -> Cost:
+    return cost(model, [size] * count, procedure, profile=profile, batch=batch)

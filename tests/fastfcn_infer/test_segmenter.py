@@ -1,5 +1,7 @@
+import gc
 import socket
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -261,3 +263,20 @@ def test_one_changed_byte_of_any_file_is_found_before_a_runtime_opens_it(
     (tmp_path / "a" / name).write_bytes(data)
     with pytest.raises(ArtifactError, match=f"{name}: changed"):
         Segmenter.from_pretrained(tmp_path / "a")
+
+
+def test_a_segmenter_that_is_dropped_releases_its_graph_at_once(folder: Path) -> None:
+    gc.collect()
+    gc.disable()  # a cycle of references would wait for it, with hundreds of megabytes
+    try:
+        segmenter = Segmenter.from_pretrained(folder, threads=1)
+        segmenter.plan((64, 64))
+        segmenter.predict(np.zeros((64, 64, 3), np.uint8))
+        with segmenter.stream([np.zeros((64, 64, 3), np.uint8)]) as stream:
+            list(stream)
+        del stream
+        backend = weakref.ref(segmenter._backend)
+        del segmenter
+        assert backend() is None
+    finally:
+        gc.enable()
