@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -65,6 +66,16 @@ def is_film(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def announce(path: Path, arguments: argparse.Namespace) -> tuple[int, int]:
+    """Say of how many frames a video is, for a dry run; return their height and width."""
+    from fastfcn_infer.inference.stream import video
+
+    found = video.count(path, arguments.every)
+    many = "an unknown number of" if found is None else str(found)
+    sys.stderr.write(f"{path}: {many} frames; the plan is that of one\n")
+    return video.size(path)
+
+
 def made_by(segmenter: "Segmenter", arguments: argparse.Namespace) -> dict[str, str]:
     """Return what the results of a video depend on, but for the video."""
     known = segmenter.made_by(segmenter.procedure, None)
@@ -100,11 +111,14 @@ def label_film(
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.system.atomic import write_file
 
+    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     rate = Fraction(arguments.fps or (video.rate(source) or DEFAULT_RATE) / arguments.every)
     areas: dict[str, float] = {}
     seconds = 0.0
     with (
-        segmenter.stream(source, every=arguments.every, smooth=arguments.smooth) as stream,
+        segmenter.stream(
+            source, every=arguments.every, smooth=arguments.smooth, **limit
+        ) as stream,
         ExitStack() as opened,
     ):
         writers = [

@@ -216,6 +216,8 @@ def _dry_run(
     is_rgb = segmenter.model.input.channels == RGB
 
     def kind(path: Path) -> "Path | tuple[int, int]":
+        if films.is_film(path):
+            return films.announce(path, arguments)
         raster = windows is not None and survey(path) is not None
         return path if raster else read_upright_size(path, is_rgb=is_rgb, **limit)
 

@@ -64,6 +64,19 @@ def count(path: Path, every: int = 1) -> int | None:
     return -(-said // every) if said > 0 else None
 
 
+def size(path: Path) -> tuple[int, int]:
+    """Return height and width of the first frame, upright, in pixels.
+
+    Raises:
+        ImageError: the file is not a video, or has no frame.
+        BackendMissing: PyAV is not installed.
+    """
+    found = next(frames(path), None)
+    if found is None:
+        raise ImageError(f"{path} has no frame that can be decoded")
+    return found[1].shape[0], found[1].shape[1]
+
+
 def rate(path: Path) -> Fraction | None:
     """Return the frames a second of a video file, on average; None if it does not say."""
     with _opened(path) as container:

@@ -148,3 +148,14 @@ def test_annotated_videos_are_not_taken_as_input_and_names_may_have_a_colon(here
     for _ in range(2):
         assert main(["predict", "*.mp4", "-o", ".", "--save", "overlay", *WORDS]) == 0
     assert sorted(path.name for path in here.glob("*.mp4")) == ["a:1.mp4", "a:1_overlay.mp4"]
+
+
+def test_a_dry_run_plans_a_frame_and_a_limit_of_pixels_is_kept(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "film.mp4", "--dry-run", "--every", "2", "-m", "tiny"]) == 0
+    out, err = capsys.readouterr()
+    assert "picture        80 x 128, procedure whole" in out
+    assert err == "film.mp4: 3 frames; the plan is that of one\n"
+    assert predict("--max-pixels", "100") == 3
+    assert "10240 pixels" in capsys.readouterr().err.replace(",", "")
