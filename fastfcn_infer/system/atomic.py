@@ -50,27 +50,61 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def _write_file(path: Path, data: bytes) -> None:
-    # The name says nothing of `path`, which may already be as long as the file system allows.
-    temporary = path.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    # Exclusive, so that no link is followed; the user's umask decides who may read it.
-    descriptor = os.open(temporary, flags, 0o666)
-    if sys.platform != "win32":
-        with contextlib.suppress(OSError):  # so that `sweep` knows it is in use
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    temporary, descriptor = open_temporary(path.parent)
+    held = True
     try:
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        finally:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+        if sys.platform == "win32":  # where an open file cannot be renamed, and none is locked
             os.close(descriptor)
+            held = False
         os.replace(temporary, path)  # noqa: PTH105 - every system call here goes through os
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        if held:
+            os.close(descriptor)
     sync(path.parent)
+
+
+def open_temporary(folder: Path) -> tuple[Path, int]:
+    """Make a file under a temporary name, locked so that `sweep` knows it is in use.
+
+    Args:
+        folder: where it is to be renamed.
+
+    Returns:
+        Its path, and a descriptor to write to, which holds the lock until it is closed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        # It says nothing of the final name, which may be as long as the file system allows.
+        temporary = folder / f".fastfcn.{secrets.token_hex(8)}.partial"
+        # Exclusive, so that no link is followed; the user's umask decides who may read it.
+        descriptor = os.open(temporary, flags, 0o666)
+        if _hold(descriptor):
+            return temporary, descriptor
+        os.close(descriptor)  # another process took it for one that was left, a moment ago
+        temporary.unlink(missing_ok=True)
+
+
+def _hold(descriptor: int) -> bool:
+    """Lock a new file; False: another process is about to remove it, or has."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks here
+        return True
+    return os.fstat(descriptor).st_nlink > 0
 
 
 def has_content(path: Path) -> bool:
@@ -173,23 +207,41 @@ def sweep(parent: Path, older_than: float = _DAY) -> None:
 
     Args:
         parent: the folder to look into, not below.
-        older_than: seconds since the last change; younger ones may still be in use. What a living
-            process has locked is in use, however old it is. Where nothing can be locked, a day is the
-            least.
+        older_than: seconds since the last change of a folder; younger ones may still be in use. What a
+            living process has locked is in use, however old it is. Where nothing can be locked, a day is
+            the least.
     """
     limit = time.time() - older_than
     for path, name, kind in _temporaries(parent):
-        if _modified(path) > limit:
+        if path.is_symlink():
             continue
-        if kind == "old":
+        if path.is_file():
+            _remove_left(path)
+        elif _modified(path) > limit:
+            continue
+        elif kind == "old":
             recover(parent / name)
-        elif path.is_symlink() or _locked(path, unknown=_modified(path) > time.time() - _DAY):
-            continue
-        elif path.is_dir():
+        elif not _locked(path, unknown=_modified(path) > time.time() - _DAY):
             shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                path.unlink()
+
+
+def _remove_left(path: Path) -> None:
+    """Remove a file that no living process holds; where that cannot be told, if it is a day old."""
+    descriptor = None
+    with contextlib.suppress(OSError):
+        left = _modified(path) < time.time() - _DAY
+        if sys.platform != "win32":
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left = True
+            except BlockingIOError:
+                left = False
+            except OSError:  # no locks here
+                pass
+        if left:
+            path.unlink()  # while it is locked, so that a process that has just made it notices
+    unlock(descriptor)
 
 
 def lock(folder: Path) -> int | None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.stream.video import comment, failures, load, local
-from fastfcn_infer.system.atomic import lock, unlock
+from fastfcn_infer.system.atomic import open_temporary, unlock
 from fastfcn_infer.system.writing import writing
 
 _KEY = "fastfcn "  # the beginning of the comment
@@ -41,12 +41,13 @@ class Film:
         """
         self._av = load()
         self._path = path
-        self._temporary = path.parent / f".fastfcn.{secrets.token_hex(8)}.partial"
         self._rate = Fraction(rate).limit_denominator(_FINEST)
         self._size: tuple[int, ...] | None = None
         with writing(path):
-            self._temporary.touch(exist_ok=False)
-        self._lock = lock(self._temporary)
+            self._temporary, descriptor = open_temporary(path.parent)
+        self._held: int | None = descriptor
+        if sys.platform == "win32":  # where an open file cannot be renamed
+            self._release()
         self._container = self._av.open(
             local(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
         )
@@ -99,7 +100,11 @@ class Film:
                     os.replace(self._temporary, self._path)  # noqa: PTH105 - in one step
         finally:
             self._temporary.unlink(missing_ok=True)
-            unlock(self._lock)
+            self._release()
+
+    def _release(self) -> None:
+        unlock(self._held)
+        self._held = None
 
     @contextmanager
     def _encoding(self) -> Iterator[None]:

@@ -394,8 +394,7 @@ def test_a_file_that_is_being_written_is_not_swept_and_one_that_was_left_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = tmp_path / ".fastfcn.0123456789abcdef.partial"
-    left.write_bytes(b"half")
-    os.utime(left, (time.time() - 60,) * 2)
+    left.write_bytes(b"half")  # a moment ago, by a process that is gone
     real, seen = os.fsync, []
 
     def sweep(descriptor: int) -> None:
@@ -410,3 +409,23 @@ def test_a_file_that_is_being_written_is_not_swept_and_one_that_was_left_is(
     assert seen == [True]
     assert (tmp_path / "file").read_bytes() == b"whole"
     assert not left.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files cannot be locked on Windows")
+def test_a_new_file_that_was_taken_for_one_that_was_left_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    real, taken = fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if how & fcntl.LOCK_SH and not taken:  # another process sweeps before the file is locked
+            taken.extend(tmp_path.iterdir())
+            atomic.sweep(tmp_path)
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    atomic.write_file(tmp_path / "file", b"whole")
+    assert len(taken) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"whole"
