@@ -85,11 +85,11 @@ def agreement(folder: Path, other: Path, count: int) -> float:
     if len(names) != count or names != sorted(path.name for path in other.iterdir()):
         raise SystemExit(f"{count} files were expected, found {len(names)} and others")
     maps = [name for name in names if name.endswith("_labels.png")]
-    pairs = [
-        cv2.imread(str(folder / name)) == cv2.imread(str(other / name))  # of their colours
-        for name in maps
-    ]
-    equal = float(np.mean([pair.all(axis=2).mean() for pair in pairs]))
+    shares = []
+    for name in maps:
+        one, two = (np.asarray(cv2.imread(str(each / name))) for each in (folder, other))
+        shares.append(float(np.mean((one == two).all(axis=2))))  # of their colours
+    equal = float(np.mean(shares))
     if equal < EQUAL:
         raise SystemExit(f"only {equal:.3%} of the labels are equal")
     return equal

@@ -416,7 +416,8 @@ def test_a_new_file_that_was_taken_for_one_that_was_left_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fcntl = pytest.importorskip("fcntl")
-    real, taken = fcntl.flock, []
+    real = fcntl.flock
+    taken: list[Path] = []
 
     def late(descriptor: int, how: int) -> None:
         if how & fcntl.LOCK_SH and not taken:  # another process sweeps before the file is locked
