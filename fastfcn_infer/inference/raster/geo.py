@@ -5,6 +5,7 @@ files or addresses to read.
 """
 
 import importlib
+import threading
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,10 @@ def bounded(package: Any, cache: int) -> Any:
     return package.Env(GDAL_CACHEMAX=cache, GDAL_PAM_ENABLED="NO", GDAL_NUM_THREADS="1")
 
 
+# `catch_warnings` puts back what it found: threads that overlap would show the warning after all.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def open_tiff(package: Any, path: Any, mode: str = "r", **profile: Any) -> Any:
     """Open a TIFF with rasterio.
 
@@ -69,7 +74,7 @@ def open_tiff(package: Any, path: Any, mode: str = "r", **profile: Any) -> Any:
     Raises:
         RasterioError: GDAL cannot.
     """
-    with warnings.catch_warnings():
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         # A raster without a place on the ground is no fault.
         warnings.simplefilter("ignore", package.errors.NotGeoreferencedWarning)
         if not isinstance(path, Path):

@@ -47,8 +47,11 @@ def cut(path: Path, count: int) -> None:
     path.write_bytes(path.read_bytes()[:-count])
 
 
-def test_paddle_itself_runs_cut_weights_and_answers_garbage(folder: Path) -> None:
-    """The reason for everything below; should it ever fail, Paddle has begun to look."""
+def test_paddle_itself_runs_cut_weights_without_an_error(folder: Path) -> None:
+    """The reason for everything below; should it ever fail, Paddle has begun to look.
+
+    What it computes with them is whatever lies in memory, by chance even the weights of an earlier test.
+    """
     from paddle import inference
 
     batch = picture(1, 3, 8, 8)
@@ -58,7 +61,7 @@ def test_paddle_itself_runs_cut_weights_and_answers_garbage(folder: Path) -> Non
     config.disable_mkldnn()
     predictor = inference.create_predictor(config)
     answer = paddle_inference._output(predictor, batch)
-    assert np.abs(answer - tiny_output(batch, CLASSES)).max() > 1e-3
+    assert answer.shape == tiny_output(batch, CLASSES).shape
 
 
 @pytest.mark.parametrize("count", [1, 4, 8, 19])
