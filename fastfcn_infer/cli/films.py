@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.inference.segmentation import Segmentation
     from fastfcn_infer.segmenter import Segmenter
 
@@ -57,6 +58,19 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         faults.append(f"--smooth {arguments.smooth}: from 0 to below 1 was expected")
     if faults:
         raise ValueError("; ".join(faults))
+
+
+def check_model(model: "Model", arguments: argparse.Namespace) -> None:
+    """Refuse to smooth what a model does not give, before anything is labelled.
+
+    Raises:
+        ValueError: its graph does not end in logits.
+    """
+    if arguments.smooth and model.output.name != "logits":
+        raise ValueError(
+            f"--smooth averages logits, and {model.name} was exported with --output {model.output.name}; "
+            "leave it out, or export the model with --output logits"
+        )
 
 
 def is_film(path: Path) -> bool:

@@ -169,7 +169,12 @@ class Labelling:
             )
 
     def _save(self, task: Task, found: Segmentation) -> Report:
-        digest = earlier_results.hash_picture(task.job.source)
+        try:
+            digest = earlier_results.hash_picture(task.job.source)
+        except OSError as error:
+            raise ImageError(
+                f"{task.job.source} cannot be read any more: {error.strerror}"
+            ) from error
         made_by = {**found.provenance, earlier_results.PICTURE: digest}
         result = replace(found, provenance=made_by)
         for kind, path in task.targets.items():  # a JPEG cannot hold every picture

@@ -159,6 +159,7 @@ def _segment(
         ExitStack() as opened,
     ):
         segmenter.procedure = chosen(segmenter.model)
+        films.check_model(segmenter.model, arguments)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         if arguments.dry_run:
             return _dry_run(segmenter, found, windows, bar, arguments)

@@ -97,6 +97,8 @@ class Film:
                     self._container.mux(self._stream.encode())
                 self._container.close()
                 if kind is None and self._size is not None:
+                    if self._held is not None:
+                        os.fsync(self._held)
                     os.replace(self._temporary, self._path)  # noqa: PTH105 - in one step
         finally:
             self._temporary.unlink(missing_ok=True)

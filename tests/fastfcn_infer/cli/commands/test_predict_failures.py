@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fastfcn_infer.cli import earlier_results
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.inference.segmentation import Segmentation
@@ -131,3 +132,18 @@ def test_quiet_prints_failures_only(here: Path, capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("failed: in/d.png: ")
+
+
+def test_a_picture_that_vanishes_while_it_is_labelled_is_not_called_a_result(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = earlier_results.hash_picture
+
+    def vanish(path: Path) -> str:
+        if path.name == "b.png":
+            path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(earlier_results, "hash_picture", vanish)
+    assert main(WORDS) == 3
+    assert "b.png cannot be read any more: No such file" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """``fastfcn predict`` of a video: an annotated video, a label map for each frame, and a report."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastfcn_infer.artifact.manifest import Output
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.inference.stream.film import Film
 from fastfcn_infer.segmenter import Segmenter
-from models import tiny_artifact
+from models import tiny_artifact, tiny_model
 
 av = pytest.importorskip("av")
 WORDS = ["-m", "tiny", "--threads", "1", "--quiet"]
@@ -159,3 +161,12 @@ def test_a_dry_run_plans_a_frame_and_a_limit_of_pixels_is_kept(
     assert err == "film.mp4: 3 frames; the plan is that of one\n"
     assert predict("--max-pixels", "100") == 3
     assert "10240 pixels" in capsys.readouterr().err.replace(",", "")
+
+
+def test_smoothing_needs_logits_which_is_said_before_anything_is_labelled(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_artifact(here / "other", replace(tiny_model(), output=Output("probabilities", 1)))
+    assert main(["predict", "film.mp4", "-o", "out", "-m", "other", "--smooth", "0.5"]) == 2
+    assert "--smooth averages logits" in capsys.readouterr().err
+    assert not (here / "out").exists()
