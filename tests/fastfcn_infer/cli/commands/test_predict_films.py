@@ -1,5 +1,6 @@
 """``fastfcn predict`` of a video: an annotated video, a label map for each frame, and a report."""
 
+import argparse
 import json
 from dataclasses import replace
 from fractions import Fraction
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fastfcn_infer.artifact.manifest import Output
+from fastfcn_infer.cli import films
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream import video
@@ -163,10 +165,12 @@ def test_a_dry_run_plans_a_frame_and_a_limit_of_pixels_is_kept(
     assert "10240 pixels" in capsys.readouterr().err.replace(",", "")
 
 
-def test_smoothing_needs_logits_which_is_said_before_anything_is_labelled(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tiny_artifact(here / "other", replace(tiny_model(), output=Output("probabilities", 1)))
-    assert main(["predict", "film.mp4", "-o", "out", "-m", "other", "--smooth", "0.5"]) == 2
-    assert "--smooth averages logits" in capsys.readouterr().err
-    assert not (here / "out").exists()
+@pytest.mark.parametrize("output", ["probabilities", "labels"])
+def test_smoothing_needs_logits(output: Any) -> None:
+    model = replace(tiny_model(), output=Output(output, 1))
+    films.check_model(model, argparse.Namespace(smooth=0.0))
+    films.check_model(tiny_model(), argparse.Namespace(smooth=0.5))
+    with pytest.raises(
+        ValueError, match=f"--smooth averages logits, and tiny .* --output {output}"
+    ):
+        films.check_model(model, argparse.Namespace(smooth=0.5))
