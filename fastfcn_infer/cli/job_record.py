@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from fastfcn_infer.cli import earlier_results
@@ -68,12 +67,7 @@ class JobRecord:
         """Use the record in a ``with``."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the file."""
         with writing(Path(self._file.name)):  # what could not be written is tried again
             self._file.close()

@@ -1,6 +1,7 @@
 """The methods of `Segmenter` for many pictures."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Literal
@@ -30,7 +31,7 @@ from fastfcn_infer.picture.read import (
 from fastfcn_infer.system.excerpt import excerpt
 
 
-class Streaming:
+class Streaming(ABC):
     """Labels many pictures; a subclass labels some at a time."""
 
     model: Model
@@ -143,20 +144,20 @@ class Streaming:
         )
         return Stream(open_source(source, every=every), steps, on_error=on_error)
 
+    @abstractmethod
     def _network(self) -> Network:
         """Return what computes batches."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _chosen(self, procedure: str | Procedure | None) -> Procedure:
         """Return the procedure that a caller asks for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _together(self, size: Size, chosen: Procedure) -> int:
         """Return how many pictures of a size to label at a time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _label(
         self, pictures: Sequence[Decoded], chosen: Procedure, depth: int | None, network: Network
     ) -> list[Segmentation]:
         """Label some pictures with shared calls of the network, in their order."""
-        raise NotImplementedError

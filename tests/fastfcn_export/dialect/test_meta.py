@@ -11,6 +11,7 @@ from exports import tensors_of
 from fastfcn_export import Request, describe_checkpoint, export
 from fastfcn_infer.artifact.class_table import class_table, numbered_classes
 from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.artifact.procedure import Procedure, Resize
 from networks import CASES
 
 COUNT = CASES["mmseg_psp"][1].classes
@@ -80,5 +81,6 @@ def test_the_names_of_a_known_data_set_choose_its_procedure(tmp_path: Path) -> N
     tree = {"meta": {"CLASSES": tuple(c.name for c in table)}, "state_dict": tensors}
     (tmp_path / "model.pth").write_bytes(pickle.dumps(tree, 4))
     found = describe_checkpoint(tmp_path / "model.pth", Request()).procedure
-    assert found is not None and found.resize is not None
-    assert found.resize.limit == 1024
+    assert found == Procedure(
+        resize=Resize("fit", 2048, align_corners=False, limit=1024), twice=True
+    )
