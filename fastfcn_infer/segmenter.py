@@ -10,6 +10,7 @@ import numpy as np
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.evaluation.scored import Scored
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
 from fastfcn_infer.hub.reopen import Reopened, remembering
@@ -28,19 +29,16 @@ from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_bac
 from fastfcn_infer.runtime.pace import Planner
 from fastfcn_infer.runtime.precision import Precision, check_precision, precision_to_export
 from fastfcn_infer.runtime.provenance import provenance
+from fastfcn_infer.runtime.rasters import RasterLabelling
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.record import to_json
 from fastfcn_infer.system.stopwatch import timed
 
 if TYPE_CHECKING:
     from fastfcn_infer.benchmark.report import Report
-    from fastfcn_infer.data.dataset import Dataset
-    from fastfcn_infer.evaluation.evaluate import Evaluation
-    from fastfcn_infer.evaluation.metrics import Convention
-    from fastfcn_infer.inference.raster.predict import RasterResult
 
 
-class Segmenter(Streaming, Reopened):
+class Segmenter(Streaming, RasterLabelling, Scored, Reopened):
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``.
 
     One that `from_pretrained` opened can be pickled and copied, which opens the model again, with the same
@@ -249,59 +247,6 @@ class Segmenter(Streaming, Reopened):
             for labels, picture in zip(found, pictures, strict=True)
         ]
 
-    def predict_raster(
-        self,
-        source: str | os.PathLike[str],
-        target: str | os.PathLike[str],
-        procedure: str | Procedure = "tiles",
-        *,
-        max_memory: str | int = "1GiB",
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        depth: int | None = None,
-    ) -> "RasterResult":
-        """Label a raster of any size, at flat memory, and write the labels as a (Geo)TIFF.
-
-        A TIFF is read in bands of rows, other pictures are decoded once. The labels are those that
-        `predict` gives with the same procedure. They are kept beside the target as they become
-        final, so that the same call continues where an earlier one was interrupted. Needs
-        ``fastfcn-infer[geo]``.
-
-        Args:
-            source: path of the raster.
-            target: path of the result, ``.tif``; replaced in one step when all is labelled. It is tiled
-                and compressed, has the place on the ground of the source, the colours of the classes as
-                its palette and their names, as JSON, in the tag ``CLASS_NAMES``.
-            procedure: one with windows at the raster's own size, such as ``tiles``.
-            max_memory: that this call may use beyond the opened model: bytes, or text such as "1GiB".
-            max_pixels: the largest picture to decode at once, where it is not a TIFF.
-            depth: bits, 8 to 16, that a raster of 16 bits uses; None: all 16.
-
-        Raises:
-            ValueError: the procedure cannot be computed in parts, `max_memory` is not an amount, or
-                `depth` is unknown.
-            ImageError: the raster cannot be read, or needs more memory than allowed; says how much.
-            BackendMissing: rasterio is not installed.
-            BackendError: the runtime failed, or this segmenter was closed.
-            OSError: the result could not be written; a file of that name is what it was before.
-        """
-        from fastfcn_infer.inference.raster.memory import parse_memory
-        from fastfcn_infer.inference.raster.predict import predict_raster
-
-        chosen = choose_procedure(procedure, self.model)
-        return predict_raster(
-            Path(source),
-            Path(target),
-            self.artifact,
-            self._backend,
-            chosen,
-            profile=self._planner.profile,
-            runtime=self.runtime.identity,
-            max_memory=parse_memory(max_memory),
-            max_pixels=max_pixels,
-            depth=depth,
-            provenance=self.made_by(chosen, depth),
-        )
-
     def plan(self, size: Size, procedure: str | Procedure | None = None) -> Plan:
         """Say what labelling a picture would take: views, calls, multiply-adds, memory, time.
 
@@ -321,34 +266,6 @@ class Segmenter(Streaming, Reopened):
         """
         size = check_size(size)
         return self._planner.plan(size, self._chosen(procedure))
-
-    def plan_raster(
-        self,
-        source: str | os.PathLike[str],
-        procedure: str | Procedure = "tiles",
-        *,
-        max_memory: str | int = "1GiB",
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        depth: int | None = None,
-    ) -> Plan:
-        """Say what `predict_raster` would take, as `plan` does; the raster is opened, not labelled.
-
-        Arguments and errors are those of `predict_raster`, but for the target.
-        """
-        from fastfcn_infer.inference.raster.memory import parse_memory
-        from fastfcn_infer.inference.raster.predict import survey_raster
-
-        chosen = choose_procedure(procedure, self.model)
-        size, layout = survey_raster(
-            Path(source),
-            self.model,
-            self._planner.profile,
-            chosen,
-            max_memory=parse_memory(max_memory),
-            max_pixels=max_pixels,
-            depth=depth,
-        )
-        return self._planner.plan(size, chosen, layout)
 
     def benchmark(
         self,
@@ -372,61 +289,6 @@ class Segmenter(Streaming, Reopened):
         cases = [Case(size, batch) for size in sizes for batch in batches]
         candidate = Candidate(self.model.name, self, self._backend)
         return measure([candidate], cases, seconds=seconds)
-
-    def evaluate(
-        self,
-        dataset: "Dataset",
-        *,
-        convention: "Convention | None" = None,
-        limit: int | None = None,
-        predictions: str | os.PathLike[str] | None = None,
-        state: str | os.PathLike[str] | None = None,
-        fresh: bool = False,
-        ignore_names: bool = False,
-        allow_trained: bool = False,
-        accept_labels: bool = False,
-    ) -> "Evaluation":
-        """Score this model: every picture is labelled and compared with its label map.
-
-        Args:
-            dataset: part of a data set, as `open_dataset` returns it.
-            convention: how classes that occur nowhere are scored: as "paddleseg", "fastfcn" or
-                "mmseg" does; None: as the checkpoint's training or authors do.
-            limit: evaluate only this many pictures, the first ones; None: all.
-            predictions: folder that labels are written to, as ``NAME.png``; the counts are kept
-                there, too.
-            state: where to keep the counts without `predictions`. An evaluation with the same
-                file continues where this one was interrupted.
-            fresh: discard the counts of an earlier run.
-            ignore_names: accept classes of other names; their order has to be the same.
-            allow_trained: score the model even on pictures that it was trained on; the result then
-                carries a warning.
-            accept_labels: score the model even if no pixel is labelled, or all are of one class.
-
-        Returns:
-            Scores, speed, and the pictures that could not be read.
-
-        Raises:
-            EvaluationError: model, data set and an earlier run's counts do not match, or the model
-                was trained on some of the pictures.
-            DatasetError: no pixel is labelled, or all are of one class.
-            BackendError: the runtime failed, or this segmenter was closed.
-        """
-        from fastfcn_infer.evaluation.evaluate import evaluate
-        from fastfcn_infer.evaluation.plan import plan
-
-        planned = plan(
-            self,
-            dataset,
-            limit=limit,
-            predictions=None if predictions is None else Path(predictions),
-            state=None if state is None else Path(state),
-            fresh=fresh,
-            ignore_names=ignore_names,
-            allow_trained=allow_trained,
-            accept_labels=accept_labels,
-        )
-        return evaluate(self, dataset, planned, convention)
 
     def close(self) -> None:
         """Release the runtime's memory and threads; calling it again is harmless."""
