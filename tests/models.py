@@ -1,6 +1,7 @@
 """Tiny models whose right output is known without running them, and artifacts made of them."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fastfcn_infer.artifact import onnx_metadata
-from fastfcn_infer.artifact.artifact import seal
+from fastfcn_infer.artifact.add_variant import add_variant
+from fastfcn_infer.artifact.artifact import open_artifact, seal
 from fastfcn_infer.artifact.manifest import (
     ClassInfo,
     Input,
@@ -21,6 +23,15 @@ from fastfcn_infer.artifact.manifest import (
     Source,
 )
 from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.artifact.variant import (
+    VARIANTS,
+    Calibration,
+    GoldenAgreement,
+    GraphPrecision,
+    LabelAgreement,
+    TaskLoss,
+    Variant,
+)
 
 STRIDE = 8
 
@@ -68,10 +79,11 @@ def tiny_output(batch: NDArray[np.generic], classes: int) -> NDArray[np.float32]
     return np.asarray(logits, np.float32)
 
 
-def tiny_onnx(path: Path, model: Model, *, described: bool = True) -> None:
-    """Write the network that `tiny_model` describes."""
+def tiny_onnx(path: Path, model: Model, *, described: bool = True, shift: float = 0.0) -> None:
+    """Write the network that `tiny_model` describes, `shift` being added to every logit."""
     classes, channels = len(model.classes), model.input.channels
     weights, bias = tiny_weights(classes, channels)
+    bias = bias + np.float32(shift)
     nodes, fed = [], str(model.input.name)
     shape, kind = ["N", channels, "H", "W"], TensorProto.FLOAT
     if model.input.name == "pixels":
@@ -114,3 +126,29 @@ def tiny_artifact(folder: Path, model: Model | None = None) -> Manifest:
     (folder / "golden" / "labels.png").write_bytes(b"labels")
     source = Source("checkpoint.pdparams", 1, "0" * 64)
     return seal(folder, model, source, None, {"fastfcn-infer": "0"})
+
+
+VARIANT = Variant(
+    file=VARIANTS["int8"],
+    method="quantised by hand",
+    agreement=LabelAgreement(8, "camvid, part val", 0.97, 0.95, 0.99, 4),
+    golden=GoldenAgreement(0.98, 0.95),
+    runtime="open_vino (CPU)",
+    versions={"nncf": "3.4.0"},
+    calibration=Calibration(16, "camvid, part train"),
+    kept=("encoding",),
+    task=TaskLoss("camvid, part val", 101, 0.559, 0.561, 0.005),
+)
+
+
+def add_tiny_variant(
+    folder: Path, precision: GraphPrecision = "int8", *, shift: float = 1.0
+) -> Variant:
+    """Add a graph in another precision, whose logits are all larger by `shift`, to a tiny artifact."""
+    found = open_artifact(folder)
+    file = folder.parent / f"{folder.name}.{precision}.onnx"
+    tiny_onnx(file, replace(found.model, precision=precision), shift=shift)
+    made = replace(VARIANT, file=VARIANTS[precision])
+    add_variant(found, precision, file, made)
+    file.unlink()
+    return made

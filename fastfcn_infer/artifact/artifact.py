@@ -11,18 +11,20 @@ import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from fastfcn_infer.artifact import manifest, onnx_metadata
 from fastfcn_infer.artifact.checked_file import CheckedFile, check_file, hash_file, measured
 from fastfcn_infer.artifact.manifest import FileFacts, Manifest, Model, Source, Verification
+from fastfcn_infer.artifact.variant import VARIANTS, GraphPrecision, Variant, faults_of_variants
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import atomic
 from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_infer.system.record import to_json
 
+# Of graphs in the precision that the artifact was made in; those in others are `VARIANTS`.
 FORMATS: Mapping[str, str] = {"onnx": "model.onnx", "paddle": "paddle/inference.json"}
 GOLDEN_PICTURE = "golden/input.png"
 GOLDEN_BANDS = "golden/input.npy"  # in its place, where a picture has other than three channels
@@ -38,7 +40,8 @@ _CHECKPOINTS = (".pdparams", ".pth", ".pt", ".tar", ".safetensors")
 class Artifact:
     """An artifact whose files were checked.
 
-    `folder` and `manifest` are None if the artifact is a lone ``.onnx``.
+    `folder` and `manifest` are None if the artifact is a lone ``.onnx``. The graph is the one in the
+    precision of `model`: see `in_precision`.
     """
 
     folder: Path | None
@@ -52,9 +55,45 @@ class Artifact:
     checked: Mapping[str, CheckedFile] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def variant(self) -> Variant | None:
+        """How the graph was made from the artifact's own; None if it is that one."""
+        variants = {} if self.manifest is None else self.manifest.variants
+        return variants.get(self.model.precision)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Precisions that the artifact holds a graph in, the one it was made in first."""
+        if self.manifest is None:
+            return (self.model.precision,)
+        return (self.manifest.model.precision, *self.manifest.variants)
+
+    def in_precision(self, precision: GraphPrecision) -> "Artifact":
+        """Return the artifact with its graph in another precision.
+
+        Args:
+            precision: one of `precisions`.
+
+        Raises:
+            ArtifactError: the artifact holds no such graph.
+        """
+        if precision not in self.precisions:
+            raise ArtifactError(
+                f"{self.folder or self.files[FORMATS['onnx']]} holds no graph in {precision}; it holds "
+                f"{', '.join(self.precisions)}."
+            )
+        return replace(self, model=replace(self.model, precision=precision))
+
+    @property
+    def graphs(self) -> Mapping[str, str]:
+        """Formats of the graph, keys of `FORMATS` -> name of its file, one of `files`."""
+        variant = self.variant
+        names = FORMATS if variant is None else {"onnx": variant.file}
+        return {format: name for format, name in names.items() if name in self.files}
+
+    @property
     def formats(self) -> tuple[str, ...]:
         """Formats of the graph that the artifact holds; keys of `FORMATS`."""
-        return tuple(name for name, file in FORMATS.items() if file in self.files)
+        return tuple(self.graphs)
 
     def path(self, format: str) -> Path:
         """Return the path of the graph.
@@ -65,18 +104,25 @@ class Artifact:
         Raises:
             ArtifactError: the artifact does not hold this format; the message names those it holds.
         """
-        file = FORMATS.get(format)
-        if file is None or file not in self.files:
+        graphs = self.graphs
+        if format not in graphs:
             where = self.folder or self.files[FORMATS["onnx"]]
+            other, advice = "", f"Export it with fastfcn-export --format {format}."
+            if self.variant is not None:
+                other = f" in {self.model.precision}"
+                advice = f"Use a runtime that reads it, or precision {self.precisions[0]}."
             raise ArtifactError(
-                f"{where} holds no graph in the format {format!r}; it holds "
-                f"{', '.join(self.formats)}. Export it with fastfcn-export --format {format}."
+                f"{where} holds no graph in the format {format!r}{other}; it holds "
+                f"{', '.join(graphs)}. {advice}"
             )
-        return self.files[file]
+        return self.files[graphs[format]]
 
     @property
     def fingerprint(self) -> str:
         """Identify the content of all files by a SHA-256, hexadecimal.
+
+        Graphs in other precisions than the model's do not count: adding one changes nothing for
+        those who do not use it.
 
         Raises:
             OSError: as `sha256`.
@@ -84,7 +130,8 @@ class Artifact:
         if self.manifest is None:
             lines = [self.sha256(name) for name in self.files]
         else:
-            files = self.manifest.files
+            others = {*VARIANTS.values()} - {*self.graphs.values()}
+            files = {k: v for k, v in self.manifest.files.items() if k not in others}
             lines = [part for name in sorted(files) for part in (name, files[name].sha256)]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -233,6 +280,7 @@ def seal(
     source: Source,
     verification: Verification | None,
     producer: Mapping[str, str],
+    variants: Mapping[str, Variant] | None = None,
 ) -> Manifest:
     """Hash every file of a folder and write its `manifest.json`, which makes it an artifact.
 
@@ -242,9 +290,11 @@ def seal(
         source: the checkpoint.
         verification: the record of the comparison; None if not verified.
         producer: package -> version of what made the artifact.
+        variants: precision -> record of the graph in it, whose file the folder holds.
 
     Raises:
-        ArtifactError: there is no graph, the ONNX file holds another description, or a file is a link.
+        ArtifactError: there is no graph, an ONNX file holds another description, a variant lacks its
+            file or its record, or a file is a link.
         OSError: a file cannot be read or written.
     """
     names = [name for name in _names(folder) if name != manifest.NAME]
@@ -252,10 +302,12 @@ def seal(
     if not set(names) & set(FORMATS.values()):
         faults.append(f"no graph: none of {', '.join(FORMATS.values())}")
     if not faults:
+        faults += faults_of_variants(variants or {}, dict.fromkeys(names), model.precision)
+    if not faults:
         faults += _contradictions(folder, names, model, check_graph=True)
     _raise(folder, faults)
     files = {name: hash_file(folder / name) for name in names}
-    sealed = Manifest(1, model, files, source, verification, dict(producer))
+    sealed = Manifest(1, model, files, source, verification, dict(producer), dict(variants or {}))
     atomic.write_file(folder / manifest.NAME, (to_json(sealed) + "\n").encode())
     return sealed
 
@@ -353,20 +405,34 @@ def _root(folder: Path) -> str:
     return str(real.parents[2] if cached else real)
 
 
+def descriptions(model: Model) -> dict[str, Model]:
+    """Say what each ONNX file of an artifact, if it holds it, has to say of itself.
+
+    Args:
+        model: of the manifest.
+    """
+    others = {file: replace(model, precision=precision) for precision, file in VARIANTS.items()}
+    return {FORMATS["onnx"]: model, **others}
+
+
 def _contradictions(
     folder: Path, names: Iterable[str], model: Model, *, check_graph: bool
 ) -> list[str]:
-    """Compare the manifest with the description inside the ONNX file."""
-    file = FORMATS["onnx"]
-    if file not in names:
-        return []
-    try:
-        embedded = onnx_metadata.read_model_of(folder / file, check_graph=check_graph)
-    except ArtifactError as error:
-        return [str(error)]
-    if embedded == model:
-        return []
-    return [f"{file}: the description inside it is not the one of {manifest.NAME}"]
+    """Compare the manifest with the description inside each ONNX file."""
+    described = descriptions(model)
+    faults = []
+    for file in described.keys() & set(names):
+        try:
+            embedded = onnx_metadata.read_model_of(folder / file, check_graph=check_graph)
+        except ArtifactError as error:
+            faults.append(str(error))
+            continue
+        if embedded != described[file]:
+            but = "" if file == FORMATS["onnx"] else ", but for the precision"
+            faults.append(
+                f"{file}: the description inside it is not the one of {manifest.NAME}{but}"
+            )
+    return sorted(faults)
 
 
 def _names(folder: Path) -> list[str]:

@@ -25,7 +25,7 @@ from fastfcn_infer.system.opencv import cv2
 class Golden:
     """The golden picture and its labels."""
 
-    record: Verification
+    required: float  # share of the pixels that have to get the exact label
     picture: NDArray[Any]  # (H, W, 3) RGB uint8; or (H, W, channels), as a user would pass it
     labels: NDArray[Any]  # (H, W), exact: the reference's
 
@@ -64,7 +64,7 @@ def compare(golden: Golden, found: NDArray[Any]) -> Replay:
     """Compare labels (H, W) that were found for the golden picture with the exact ones."""
     same = found.shape == golden.labels.shape
     agreement = float((found == golden.labels).mean()) if same else 0.0
-    return Replay(agreement, golden.record.required_agreement)
+    return Replay(agreement, golden.required)
 
 
 def carries_golden(artifact: Artifact) -> bool:
@@ -103,7 +103,15 @@ def read_golden(artifact: Artifact) -> Golden:
             f"{artifact.files[LABELS]} is not a grey picture of labels with at most "
             f"{DEFAULT_MAX_PIXELS:,} pixels."
         )
-    return Golden(record, picture, labels)
+    return Golden(_required(artifact, record), picture, labels)
+
+
+def _required(artifact: Artifact, record: Verification) -> float:
+    variant = artifact.variant
+    if variant is None:
+        return record.required_agreement
+    # A variant that was proven without the golden picture has to do on it as on the held-out ones.
+    return variant.agreement.required if variant.golden is None else variant.golden.required
 
 
 def _array(data: bytes, channels: int) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 `Model` is the part that belongs to the graph; its JSON is also stored inside the ONNX file
 (metadata key ``fastfcn``), so that a lone ``.onnx`` works. `Manifest` adds what belongs to the
-folder: sizes and hashes, the checkpoint it came from, the record of the verification.
+folder: sizes and hashes, the checkpoint it came from, the record of the verification, and of variants.
 
 Manifests may be written by hand. Each part checks itself, and `Model` checks what the parts
 make together: a combination that would give wrong labels, or none, is refused when it is read.
@@ -14,6 +14,7 @@ from typing import Literal
 
 from fastfcn_infer.artifact import limits
 from fastfcn_infer.artifact.procedure import LARGEST_NUMBER, Procedure, refuse
+from fastfcn_infer.artifact.variant import GraphPrecision, Variant, faults_of_variants
 from fastfcn_infer.errors import ArtifactError, ImageError
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import excerpt
@@ -250,7 +251,7 @@ class Model:
     input: Input
     output: Output
     align_corners: bool  # of the last resize, logits to picture
-    precision: Literal["fp32", "fp16"]
+    precision: GraphPrecision
     procedure: Procedure
     network: Network
     # How labels may differ from those of a plain export of the same checkpoint, in sentences.
@@ -379,13 +380,16 @@ class Manifest:
     source: Source
     verification: Verification | None
     producer: Mapping[str, str]  # package -> version
+    # Precision -> how the same network in that precision was made and proven.
+    variants: Mapping[str, Variant] = field(default_factory=dict, metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
-        """Refuse file names that leave the folder."""
+        """Refuse file names that leave the folder, and variants without a file or a record."""
         for name in self.files:
             parts = name.split("/")
             if name.startswith("/") or "\\" in name or ":" in name or {"", ".", ".."} & set(parts):
                 raise ValueError(f"file name {excerpt(name)} does not stay inside the artifact")
+        refuse(faults_of_variants(self.variants, self.files, self.model.precision))
 
 
 def read_manifest(text: str | bytes, where: str) -> Manifest:

@@ -6,7 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from fastfcn_infer.artifact import manifest, onnx_metadata
-from fastfcn_infer.artifact.artifact import FORMATS, Artifact, seal, write_artifact
+from fastfcn_infer.artifact.artifact import (
+    FORMATS,
+    Artifact,
+    descriptions,
+    seal,
+    write_artifact,
+)
 from fastfcn_infer.artifact.class_table import find_class_table, tables_of
 from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.errors import ArtifactError
@@ -56,7 +62,8 @@ def relabel(
 ) -> None:
     """Write a copy of an artifact with other names and colours of its classes.
 
-    The weights, the record of their verification and the golden picture are copied as they are.
+    The weights, also those in other precisions, the records of their verification and the golden
+    picture are copied as they are.
 
     Args:
         artifact: as it was opened from a folder.
@@ -77,19 +84,20 @@ def relabel(
             f"{artifact.files[FORMATS['onnx']]} is a lone .onnx file, without the record of what it "
             "was made from. Give the folder that fastfcn-export wrote."
         )
-    model = with_classes(artifact, classes).model
+    model = replace(with_classes(artifact, classes).model, precision=found.model.precision)
+    described = descriptions(model)
     with write_artifact(target, replace=force) as folder, artifact.unchanged(*artifact.files):
         for name, path in artifact.files.items():
             copy = folder / name
             copy.parent.mkdir(parents=True, exist_ok=True)
-            if name == FORMATS["onnx"]:
-                with path.open("rb") as source, copy.open("wb") as described:
-                    onnx_metadata.copy_described(source, described, model)
+            if name in described:
+                with path.open("rb") as source, copy.open("wb") as written:
+                    onnx_metadata.copy_described(source, written, described[name])
             elif name == _PADDLE_DESCRIPTION:
                 copy.write_text(_with_names(path.read_text("utf-8"), model), encoding="utf-8")
             else:
                 shutil.copyfile(path, copy)
-        seal(folder, model, found.source, found.verification, found.producer)
+        seal(folder, model, found.source, found.verification, found.producer, found.variants)
 
 
 def _with_names(text: str, model: manifest.Model) -> str:

@@ -73,13 +73,18 @@ def to_data(value: Any) -> Any:
         return {
             f.name: to_data(getattr(value, f.name))
             for f in dataclasses.fields(value)
-            if not (f.metadata.get("omitted") and getattr(value, f.name) == f.default)
+            if not (f.metadata.get("omitted") and getattr(value, f.name) == _default(f))
         }
     if isinstance(value, Mapping):
         return {key: to_data(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [to_data(item) for item in value]
     return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()
 
 
 class _Faults:

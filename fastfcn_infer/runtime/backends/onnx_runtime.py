@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError, GraphRefused
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
@@ -104,7 +104,7 @@ class OnnxRuntime:
                 chosen += tuple(each for each in (note, rounding) if each is not None)
         self._graphs: CudaGraphs | None = None
         record = device.kind == "cuda"
-        with artifact.unchanged(FORMATS[FORMAT]):
+        with artifact.unchanged(artifact.graphs[FORMAT]):
             try:
                 self._session = self._open(artifact, device, threads, record=record)
             except GraphRefused as error:
@@ -268,7 +268,7 @@ def _engines(
 ) -> tuple[Engines | None, str | None]:
     """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
     identity = {
-        "graph": artifact.sha256(FORMATS[FORMAT]),
+        "graph": artifact.sha256(artifact.graphs[FORMAT]),
         "onnxruntime": version,
         "tensorrt": gpu.library_version("nvinfer", "getInferLibVersion"),
         "gpu": found.name,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.inference.cost import RuntimeProfile
@@ -122,7 +122,7 @@ class OpenVino:
             return self._compiled, self._idle, self._discarded
 
     def _compile(self) -> Any:
-        with self._artifact.unchanged(FORMATS[FORMAT]):
+        with self._artifact.unchanged(self._artifact.graphs[FORMAT]):
             return _compile(self._artifact.path(FORMAT), self._artifact.model, self._threads)
 
     def _discard(self, compiled: Any) -> None:

@@ -19,7 +19,7 @@ from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.hub.models import EMBEDDED
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system.record import to_json
-from models import tiny_artifact
+from models import add_tiny_variant, tiny_artifact
 
 TABLE = (ClassInfo("Straße", (1, 2, 3)), ClassInfo("😀", (4, 5, 6)), ClassInfo("sky", (7, 8, 9)))
 
@@ -73,6 +73,18 @@ def test_a_renamed_artifact_is_whole_and_differs_in_its_classes_only(
         entry.key for entry in second.metadata_props
     )
     assert open_artifact(here / "new" / "model.onnx").model.classes == TABLE
+
+
+def test_graphs_in_other_precisions_are_renamed_with_it_and_keep_their_records(here: Path) -> None:
+    record = add_tiny_variant(here / "tiny")
+    relabel(open_artifact(here / "tiny").in_precision("int8"), "mine.json", here / "new")
+    new = open_artifact(here / "new")
+    assert new.model.precision == "fp32"
+    assert new.manifest is not None
+    assert new.manifest.variants == {"int8": record}
+    lone = open_artifact(here / "new" / "model.int8.onnx")
+    assert lone.model == replace(new.model, precision="int8")
+    assert lone.model.classes == TABLE
 
 
 def test_metadata_of_others_stays_in_a_renamed_file_wherever_it_stands(here: Path) -> None:
