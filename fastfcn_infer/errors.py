@@ -8,6 +8,7 @@
     |- CheckpointError(ValueError)       refused (names code), corrupt, unknown dialect, tensors that do not fit
     |- VerificationError(RuntimeError)   the exported graph is not the network it came from
     |- DownloadError(RuntimeError)       a file could not be downloaded or kept, or is not the one expected
+    |- UploadError(RuntimeError)         an artifact could not be published
     |- BackendError(RuntimeError)        the runtime failed
     |  |- BackendMissing                 a runtime or another package is not installed; names the extra
     |  |- GraphRefused                   the runtime cannot run the graph; names others that may
@@ -65,6 +66,10 @@ class VerificationError(FastFCNError, RuntimeError):
 
 class DownloadError(FastFCNError, RuntimeError):
     """A file could not be downloaded or cached, or is not the one expected."""
+
+
+class UploadError(FastFCNError, RuntimeError):
+    """An artifact could not be published."""
 
 
 class BackendError(FastFCNError, RuntimeError):

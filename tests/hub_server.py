@@ -1,5 +1,6 @@
-"""A small Hugging Face Hub on this machine: the three requests that huggingface_hub makes to download."""
+"""A small Hugging Face Hub on this machine: the requests that huggingface_hub makes to download and to upload."""
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -20,6 +21,8 @@ class HubServer(ThreadingHTTPServer):
         self.faults: dict[str, str] = {}  # file -> what happens to it
         self.asked: list[str] = []  # METHOD and path of every request
         self.tokens: set[str | None] = set()
+        self.private: set[str] = set()  # repositories that were made so
+        self.messages: list[str] = []  # of commits
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
@@ -84,6 +87,46 @@ class _Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": file} for file in files]
             self.send_json({"id": repository, "sha": commit, "siblings": siblings})
 
+    def do_POST(self) -> None:
+        path = unquote(urlsplit(self.path).path).strip("/")
+        self.server.asked.append(f"POST {path}")
+        self.server.tokens.add(self.headers.get("Authorization"))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "POST" in self.server.faults:
+            self.send_error(int(self.server.faults["POST"]))
+        elif path == "api/repos/create":
+            self.create(json.loads(body))
+        elif path == "api/validate-yaml":
+            self.send_json({"errors": [], "warnings": []})
+        elif "/preupload/" in path:
+            files = json.loads(body)["files"]
+            how = {"uploadMode": "regular", "shouldIgnore": False}
+            self.send_json({"files": [{"path": file["path"], **how} for file in files]})
+        else:
+            repository, _, _ = path.removeprefix("api/models/").partition("/commit/")
+            self.take(repository, [json.loads(line) for line in body.splitlines()])
+
+    def create(self, wanted: dict[str, str | bool]) -> None:
+        owner, name = wanted.get("organization", "me"), wanted["name"]
+        repository = f"{owner}/{name}"
+        self.server.repositories.setdefault(repository, {})
+        if wanted.get("private") or wanted.get("visibility") == "private":
+            self.server.private.add(repository)
+        self.send_json({"url": f"{self.server.address}/{repository}"})
+
+    def take(self, repository: str, operations: list[dict[str, dict[str, str]]]) -> None:
+        """Carry out a commit, whose files are all small ones here."""
+        files = self.server.repositories[repository]
+        for operation in operations:
+            value = operation["value"]
+            if operation["key"] == "header":  # type: ignore[comparison-overlap]
+                self.server.messages.append(value["summary"])
+            else:
+                files[value["path"]] = base64.b64decode(value["content"])
+        commit = self.server.commit(repository)
+        url = f"{self.server.address}/{repository}/commit/{commit}"
+        self.send_json({"success": True, "commitOid": commit, "commitUrl": url})
+
     def send_file(self, name: str, files: dict[str, bytes], commit: str) -> None:
         kind, _, value = self.server.faults.get(name, "").partition(" ")
         if name not in files:
@@ -110,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_body(self, data: bytes) -> None:
         # The client may have closed the connection.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            if self.command == "GET":
+            if self.command != "HEAD":
                 self.wfile.write(data)
 
     def refuse(self, code: str) -> None:

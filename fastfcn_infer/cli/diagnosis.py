@@ -13,7 +13,7 @@ from pathlib import Path
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.cli.known_problems import known_problems
 from fastfcn_infer.errors import BackendError, DownloadError, WriteError
-from fastfcn_infer.hub.download import offline
+from fastfcn_infer.hub.client import offline
 from fastfcn_infer.runtime.gpu import Gpu, find_gpu
 from fastfcn_infer.system import opencv
 from fastfcn_infer.system.cache import VARIABLE, cache_folder

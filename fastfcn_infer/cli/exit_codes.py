@@ -17,6 +17,7 @@ from fastfcn_infer.errors import (
     FastFCNError,
     ImageError,
     UnknownName,
+    UploadError,
     VerificationError,
     WriteError,
 )
@@ -47,6 +48,7 @@ _CODES: Codes = (
     (ImageError, SOME_FAILED),
     (DatasetError, SOME_FAILED),
     (DownloadError, SOME_FAILED),
+    (UploadError, SOME_FAILED),
     (EvaluationError, USAGE),
     (FastFCNError, BUG),
     (OSError, USAGE),

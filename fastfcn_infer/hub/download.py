@@ -5,15 +5,9 @@ temporary names, so a file is whole under its final name or absent, whatever was
 however many processes download it at once.
 """
 
-import contextlib
 import glob
-import importlib
 import logging
-import os
 import re
-import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +15,14 @@ from typing import Any
 from fastfcn_infer.artifact import manifest
 from fastfcn_infer.artifact.artifact import listed_files
 from fastfcn_infer.artifact.checked_file import hash_file
-from fastfcn_infer.errors import ArtifactError, BackendMissing, DownloadError, FastFCNError
-from fastfcn_infer.system.excerpt import printable
-from fastfcn_infer.system.install import install
+from fastfcn_infer.errors import ArtifactError, DownloadError, FastFCNError
+from fastfcn_infer.hub.client import OFFLINE, hub_errors, offline, package, quiet
 from fastfcn_infer.system.progress import shows_progress
 
-OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads
 HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
 
 _TIMEOUT = 30.0  # seconds, to connect and to wait for the next bytes
 _PIECE = 1 << 18  # bytes
-_LOCK = threading.Lock()
 _SHOWN = 8  # files of a repository named in a message
 _PART = r"\w[\w.-]{0,95}"  # of a path; nothing that leads out of a folder
 _HUB_NAME = re.compile(
@@ -46,11 +37,6 @@ class HubName:
 
     repository: str  # OWNER/NAME
     revision: str | None  # a branch, tag or commit; None: the default branch
-
-
-def offline() -> bool:
-    """Tell whether the user forbade downloads with FASTFCN_OFFLINE."""
-    return os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no", "off")
 
 
 def parse_hub_name(name: str) -> HubName:
@@ -95,8 +81,8 @@ def download_file(
                 f"{target} is missing or was changed, and {_switch(local_files_only)} forbids "
                 f"downloads. Allow them, or save {url} there yourself."
             )
-        pooch = _package("pooch", url)
-        with _quiet(pooch.get_logger()):
+        pooch = package("pooch", f"{url} has to be downloaded")
+        with quiet(pooch.get_logger()):
             pooch.retrieve(url, sha256, fname=target.name, path=target.parent, downloader=_receive)
     except (OSError, ValueError) as error:  # ValueError: a wrong hash
         raise _failure(url, target.parent, error, f"save it as {target} yourself") from error
@@ -121,7 +107,7 @@ def download_artifact(name: str, cache: Path, *, local_files_only: bool = False)
         DownloadError: it could not be downloaded.
     """
     asked = parse_hub_name(name)
-    hub = _package("huggingface_hub", name)
+    hub = package("huggingface_hub", f"{name} has to be downloaded")
     forbidden = local_files_only or offline()
 
     def fetch(revision: str | None, names: list[str], *, quietly: bool) -> Path:
@@ -136,7 +122,7 @@ def download_artifact(name: str, cache: Path, *, local_files_only: bool = False)
         return Path(folder)
 
     try:
-        with _quiet(logging.getLogger("huggingface_hub")):
+        with quiet(logging.getLogger("huggingface_hub")):
             folder = fetch(asked.revision, [manifest.NAME], quietly=True)
             if not (folder / manifest.NAME).is_file():
                 held = _held(hub, asked.repository, folder, forbidden=forbidden)
@@ -146,7 +132,7 @@ def download_artifact(name: str, cache: Path, *, local_files_only: bool = False)
             found = fetch(folder.name, names, quietly=False)
     except FastFCNError:
         raise
-    except _hub_errors(hub) as error:
+    except hub_errors(hub) as error:
         if forbidden:
             raise _not_kept(name, cache, _switch(local_files_only)) from error
         advice = "check the name; HF_TOKEN gives access to private repositories"
@@ -185,32 +171,6 @@ def _receive(url: str, file: str, pooch: object) -> None:
         )
 
 
-def _package(name: str, wanted: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # a broken installation may raise anything
-        raise BackendMissing(
-            f"{wanted} has to be downloaded by the package {name}, which cannot be imported: "
-            f"{printable(str(error), 1000)}. Run: {install('hub')}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep a client from printing; what matters reaches the user as an error.
-
-    Levels and filters belong to the process, so threads download one after the other.
-    """
-    with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        level = logger.level
-        logger.setLevel(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-
-
 def _bar(hub: Any, *, hidden: bool) -> type:
     """Make the class of progress bars: hidden, or drawn on terminals only, which None means."""
     disable = True if hidden or not shows_progress() else None
@@ -220,13 +180,6 @@ def _bar(hub: Any, *, hidden: bool) -> type:
             super().__init__(*arguments, **{**options, "disable": disable})
 
     return Bar
-
-
-def _hub_errors(hub: Any) -> tuple[type[Exception], ...]:
-    """Exceptions of huggingface_hub and of the HTTP client that it uses."""
-    found = vars(importlib.import_module("huggingface_hub.errors")).values()
-    own = (kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
-    return (OSError, ValueError, *own)
 
 
 def _held(hub: Any, repository: str, folder: Path, *, forbidden: bool) -> list[str]:

@@ -87,7 +87,7 @@ def test_a_name_is_owner_name_and_perhaps_a_revision(
 def test_other_forms_are_refused_before_anything_is_imported_or_written(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_package", None)
+    monkeypatch.setattr(module, "package", None)
     for local_files_only in (True, False):
         with pytest.raises(ArtifactError, match="hub:OWNER/NAME") as caught:
             find_artifact(name, tmp_path / "cache", local_files_only=local_files_only)

@@ -1,0 +1,332 @@
+"""The model card of an artifact, made of what was measured, for the Hugging Face Hub.
+
+The card is Markdown that begins with metadata in YAML. Source of the metadata's keys: the Hub's model
+card specification (``model-index`` and its results).
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.system import record
+from fastfcn_infer.system.excerpt import excerpt, printable
+
+NAME = "README.md"
+
+_T = TypeVar("_T")
+_SHOWN_CLASSES = 200
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scores of a model on a data set, as `fastfcn evaluate --json` writes them; shares in 0..1."""
+
+    dataset: str
+    split: str
+    convention: str
+    pictures: int
+    mean_iou: float | None
+    pixel_accuracy: float | None
+    provenance: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def procedure(self) -> str:
+        """The kind of the procedure that it was measured with."""
+        return self.provenance.get("procedure", "unknown")
+
+    @property
+    def precision(self) -> str:
+        """The precision that it was measured in."""
+        return self.provenance.get("precision", "unknown")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A row of the report that `fastfcn benchmark --format json` writes, and its machine."""
+
+    model: str
+    backend: str
+    device: str
+    precision: str
+    threads: int
+    size: tuple[int, int]  # height and width of the pictures
+    batch: int
+    ips: float  # pictures a second
+    cpu: str
+    date: str
+    procedure: str = "whole"
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says that an artifact does not hold."""
+
+    scores: tuple[Score, ...] = ()
+    speeds: tuple[Speed, ...] = ()
+    licence: str | None = None  # the Hub's identifier, such as apache-2.0; None: not stated
+    limits: tuple[str, ...] = field(default=())  # sentences
+
+
+def read_score(path: str | os.PathLike[str]) -> Score:
+    """Read what ``fastfcn evaluate --json`` printed.
+
+    Raises:
+        ValueError: it is something else.
+        OSError: the file cannot be read.
+    """
+    return _known(Score, _read(path, "fastfcn evaluate --json"), path, "fastfcn evaluate --json")
+
+
+def read_speeds(path: str | os.PathLike[str]) -> tuple[Speed, ...]:
+    """Read the rows of a report that ``fastfcn benchmark --format json`` printed.
+
+    Raises:
+        ValueError: it is something else.
+        OSError: the file cannot be read.
+    """
+    command = "fastfcn benchmark --format json"
+    data = _read(path, command)
+    rows, machine = data.get("rows"), data.get("environment")
+    if not isinstance(rows, list) or not isinstance(machine, dict):
+        raise ValueError(_expected(path, command, "no rows and no environment were found"))
+    about = {key: machine.get(key) for key in ("cpu", "date")}
+    return tuple(
+        _known(Speed, {**row, **about}, path, command) for row in rows if isinstance(row, dict)
+    )
+
+
+def check_measured(artifact: Artifact, facts: CardFacts) -> None:
+    """Refuse figures of another model.
+
+    Raises:
+        ValueError: a score or a speed is not of `artifact`.
+    """
+    wrong = [
+        f"the score on {score.dataset}, part {score.split}, is of "
+        f"{excerpt(score.provenance.get('model', 'an unknown model'))} with the files "
+        f"{score.provenance.get('model_sha256', 'unknown')[:12]}"
+        for score in facts.scores
+        if score.provenance.get("model_sha256") != artifact.fingerprint
+    ]
+    wrong += [
+        f"the speed in {speed.backend} is of {excerpt(speed.model)}"
+        for speed in facts.speeds
+        if speed.model != artifact.model.name
+    ]
+    if wrong:
+        raise ValueError(
+            f"these figures are not of {printable(artifact.model.name)} with the files "
+            f"{artifact.fingerprint[:12]}: {'; '.join(wrong)}. Measure this model, and pass that file."
+        )
+
+
+def write_card(artifact: Artifact, facts: CardFacts, repository: str | None = None) -> str:
+    """Write the model card.
+
+    Args:
+        artifact: what it describes.
+        facts: what was measured; see `check_measured`.
+        repository: ``OWNER/NAME`` on the Hub, which the example opens; None: a folder.
+
+    Returns:
+        Markdown, with metadata that `huggingface_hub.ModelCard` reads.
+    """
+    model = artifact.model
+    parts = [
+        f"# {printable(model.name)}",
+        _about(model),
+        _use("path/to/this/folder" if repository is None else f"hub:{repository}"),
+        "## Classes\n\n" + _classes(model),
+        "## Scores\n\n" + _scores(facts.scores),
+        "## Speed\n\n" + _speeds(facts.speeds),
+        "## Training data\n\n" + _trained(model),
+        "## Verification\n\n" + _verified(artifact),
+        "## Limits\n\n" + _limits(model, facts),
+        "## Licence\n\n" + (facts.licence or "Not stated: ask who published this model."),
+    ]
+    return _metadata(model, facts) + "\n" + "\n\n".join(parts) + "\n"
+
+
+def _metadata(model: Model, facts: CardFacts) -> str:
+    """Write the metadata; a value in JSON is one in YAML, too."""
+    name = printable(model.name)
+    values: dict[str, Any] = {} if facts.licence is None else {"license": facts.licence}
+    values |= {
+        "library_name": "fastfcn-infer",
+        "pipeline_tag": "image-segmentation",
+        "tags": ["semantic-segmentation", "fastfcn", "onnx"],
+    }
+    results = [_result(score) for score in facts.scores if score.mean_iou is not None]
+    if results:
+        values["model-index"] = [{"name": name, "results": results}]
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _result(score: Score) -> dict[str, Any]:
+    settings = {
+        "procedure": score.procedure,
+        "precision": score.precision,
+        "convention": score.convention,
+        "pictures": score.pictures,
+    }
+    metrics = {"mean_iou": score.mean_iou, "pixel_accuracy": score.pixel_accuracy}
+    return {
+        "task": {"type": "image-segmentation", "name": "Semantic segmentation"},
+        "dataset": {
+            "type": printable(score.dataset),
+            "name": printable(score.dataset),
+            "split": printable(score.split),
+        },
+        "metrics": [
+            {
+                "type": kind,
+                "name": f"{kind.replace('_', ' ')}, {score.procedure}, {score.precision}",
+                "value": value,
+                "args": settings,
+            }
+            for kind, value in metrics.items()
+            if value is not None
+        ],
+    }
+
+
+def _about(model: Model) -> str:
+    network = model.network
+    jpu = "no JPU" if network.jpu is None else f"JPU {network.jpu}"
+    return (
+        f"Semantic segmentation into {len(model.classes)} classes with FastFCN: backbone {network.backbone}, "
+        f"{jpu}, head {network.head}; {network.parameters:,} parameters, "
+        f"{network.multiply_adds / 1e9:.2f} G multiply-adds for a picture of 480 x 480. The graph is in "
+        f"{model.precision}; the checkpoint was of the dialect {network.dialect}. By default a picture is "
+        f"labelled by the procedure `{model.procedure.kind}`."
+    )
+
+
+def _use(name: str) -> str:
+    return (
+        "```python\n"
+        "from fastfcn_infer import Segmenter\n\n"
+        f'result = Segmenter.from_pretrained("{name}").predict("street.jpg")\n'
+        "print(result.areas())\n"
+        'result.save("street.png")\n'
+        "```"
+    )
+
+
+def _classes(model: Model) -> str:
+    rows = [
+        f"| {label} | {_cell(each.name)} | #{''.join(f'{value:02x}' for value in each.color)} |"
+        for label, each in enumerate(model.classes[:_SHOWN_CLASSES])
+    ]
+    hidden = len(model.classes) - len(rows)
+    more = [] if not hidden else ["", f"and {hidden} more, in `manifest.json`."]
+    return "\n".join(["| label | class | colour |", "| --- | --- | --- |", *rows, *more])
+
+
+def _scores(scores: Sequence[Score]) -> str:
+    if not scores:
+        return "Not measured."
+    rows = [
+        f"| {_cell(score.dataset)} | {_cell(score.split)} | {score.pictures} | {score.procedure} | "
+        f"{score.precision} | {score.convention} | {_percent(score.mean_iou)} | "
+        f"{_percent(score.pixel_accuracy)} |"
+        for score in scores
+    ]
+    head = (
+        "| data set | part | pictures | procedure | precision | convention | mean IoU % | pixel accuracy % |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    return "\n".join([head, *rows, "", "Measured with `fastfcn evaluate`."])
+
+
+def _speeds(speeds: Sequence[Speed]) -> str:
+    if not speeds:
+        return "Not measured."
+    rows = [
+        f"| {speed.backend} | {speed.device} | {speed.precision} | {speed.procedure} | "
+        f"{speed.size[0]} x {speed.size[1]} | {speed.batch} | {speed.threads} | {speed.ips:.2f} | "
+        f"{_cell(speed.cpu)}, {speed.date[:10]} |"
+        for speed in speeds
+    ]
+    head = (
+        "| runtime | device | precision | procedure | size | batch | threads | pictures a second | machine |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    return "\n".join([head, *rows, "", "Measured with `fastfcn benchmark`."])
+
+
+def _trained(model: Model) -> str:
+    if not model.trained_on:
+        return "Not recorded."
+    return "\n".join(
+        f"- {printable(each.dataset)}: {', '.join(map(printable, each.parts))}"
+        + (f" ({each.pictures} pictures)" if each.pictures else "")
+        for each in model.trained_on
+    )
+
+
+def _verified(artifact: Artifact) -> str:
+    found = None if artifact.manifest is None else artifact.manifest.verification
+    if found is None:
+        return "The graph was not compared with the network that it came from."
+    return (
+        f"The graph was compared with {printable(found.reference)}: worst difference of the logits "
+        f"{found.worst_difference:.2g} of the largest ({found.allowed_difference:.2g} allowed), "
+        f"{100 * found.label_agreement:.3f} % of the labels equal. `fastfcn verify` repeats the self-test."
+    )
+
+
+def _limits(model: Model, facts: CardFacts) -> str:
+    lines = [printable(limit) for limit in facts.limits]
+    lines += [printable(warning) for score in facts.scores for warning in score.warnings]
+    lines += [f"{printable(note)}" for note in model.notes]
+    lines += [
+        f"Assumed, as the checkpoint does not say: {printable(each)}"
+        for each in model.network.assumed
+    ]
+    if not facts.scores:
+        lines.append("Nothing is known here of its scores on pictures.")
+    else:
+        sets = ", ".join(dict.fromkeys(printable(score.dataset) for score in facts.scores))
+        lines.append(f"Its scores are of {sets}; on other pictures they were not measured.")
+    return "\n".join(f"- {line}" for line in dict.fromkeys(lines))
+
+
+def _cell(text: str) -> str:
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def _read(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
+    try:
+        data = json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_expected(path, command, "it is not JSON")) from error
+    if not isinstance(data, dict):
+        raise ValueError(_expected(path, command, f"found {excerpt(data)}"))
+    return data
+
+
+def _known(
+    kind: type[_T], data: Mapping[str, Any], path: str | os.PathLike[str], command: str
+) -> _T:
+    """Read the fields that are known of what has more of them."""
+    known = {name: data[name] for name in kind.__dataclass_fields__ if name in data}  # type: ignore[attr-defined]
+    try:
+        return record.from_data(kind, known)
+    except record.RecordError as error:
+        raise ValueError(_expected(path, command, str(error))) from error
+
+
+def _expected(path: str | os.PathLike[str], command: str, found: str) -> str:
+    return f"{os.fspath(path)}: a report that `{command}` wrote was expected: {found}"

@@ -1,0 +1,182 @@
+"""Uploads to a hub on this machine by the real huggingface_hub; cards are read by its own classes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import EvalResult, ModelCard, constants
+
+from fastfcn_infer.artifact.artifact import Artifact, open_artifact
+from fastfcn_infer.errors import ArtifactError, UploadError
+from fastfcn_infer.hub.card import CardFacts, Score, Speed, read_score, read_speeds, write_card
+from fastfcn_infer.hub.models import find_artifact
+from fastfcn_infer.hub.upload import check_repository, push, save
+from hub_server import HubServer
+from models import tiny_artifact, tiny_model
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """Serve no repository at all."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.delenv("FASTFCN_OFFLINE", raising=False)
+    server = HubServer()
+    monkeypatch.setattr(constants, "ENDPOINT", server.address)
+    template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Artifact:
+    tiny_artifact(tmp_path / "tiny")
+    return open_artifact(tmp_path / "tiny")
+
+
+def measured(artifact: Artifact, **changes: Any) -> Score:
+    provenance = {
+        "model": artifact.model.name,
+        "model_sha256": artifact.fingerprint,
+        "procedure": "tiles",
+        "precision": "int8",
+    }
+    facts = {"mean_iou": 0.5604, "pixel_accuracy": 0.8652, "pictures": 233} | changes
+    return Score("camvid", "test", "paddleseg", provenance=provenance, **facts)
+
+
+def timed(artifact: Artifact) -> Speed:
+    name, size, date = artifact.model.name, (480, 480), "2026-11-27T10:00:00+00:00"
+    return Speed(name, "open_vino", "cpu", "fp32", 2, size, 1, 34.6, "AMD | EPYC", date)
+
+
+def test_what_is_uploaded_is_downloaded_as_the_same_artifact(
+    hub: HubServer, tiny: Artifact, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    address = push(tiny, "hub:me/new", CardFacts(), private=True, message="First")
+    assert address == f"{hub.address}/me/new/commit/{hub.commit('me/new')}"
+    assert hub.private == {"me/new"}
+    assert hub.messages == ["First"]
+    assert "Bearer hf_secret" in hub.tokens
+    found = find_artifact("hub:me/new", tmp_path / "cache", local_files_only=False)
+    assert found.fingerprint == tiny.fingerprint
+    assert b'from_pretrained("hub:me/new")' in hub.repositories["me/new"]["README.md"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_hub_reads_the_scores_of_a_card(tiny: Artifact) -> None:
+    other = replace(measured(tiny, mean_iou=0.61, pixel_accuracy=None), dataset="ade20k")
+    facts = CardFacts((measured(tiny), other), (timed(tiny),), "apache-2.0", ("Only by day.",))
+    card = ModelCard(write_card(tiny, facts, "me/new"))
+    assert (card.data.license, card.data.library_name) == ("apache-2.0", "fastfcn-infer")
+    assert card.data.pipeline_tag == "image-segmentation"
+    results = card.data.eval_results
+    assert all(isinstance(result, EvalResult) for result in results)
+    assert [(r.dataset_name, r.dataset_split, r.metric_type, r.metric_value) for r in results] == [
+        ("camvid", "test", "mean_iou", 0.5604),
+        ("camvid", "test", "pixel_accuracy", 0.8652),
+        ("ade20k", "test", "mean_iou", 0.61),
+    ]
+    assert results[0].metric_args == {
+        "procedure": "tiles",
+        "precision": "int8",
+        "convention": "paddleseg",
+        "pictures": 233,
+    }
+    # As the Hub writes it again, the results are still the same.
+    assert ModelCard(str(card)).data.eval_results == results
+    assert "| camvid | test | 233 | tiles | int8 | paddleseg | 56.04 | 86.52 |" in card.text
+    assert "| 34.60 | AMD \\| EPYC, 2026-11-27 |" in card.text
+    assert "- Only by day." in card.text
+
+
+@pytest.mark.parametrize("name", ['a "b": c', "a\n---\nlicense: mit", "<b>", "é\x85\u2028😀"])
+def test_no_name_breaks_the_metadata_or_the_tables(tmp_path: Path, name: str) -> None:
+    model = tiny_model()
+    classes = (replace(model.classes[0], name=name), *model.classes[1:])
+    tiny_artifact(tmp_path / "tiny", replace(model, name=name, classes=classes))
+    tiny = open_artifact(tmp_path / "tiny")
+    card = ModelCard(write_card(tiny, CardFacts((measured(tiny),))))
+    assert card.data.license is None
+    assert len(card.data.eval_results) == 2
+    assert "<b>" not in card.text.partition("## Classes")[2]
+    assert len([line for line in card.text.splitlines() if line.startswith("| 0 |")]) == 1
+
+
+def test_a_card_without_measurements_says_so(tiny: Artifact) -> None:
+    text = write_card(tiny, CardFacts())
+    assert text.count("Not measured.") == 2
+    assert "Not stated: ask who published this model." in text
+    assert "model-index" not in text
+
+
+def test_figures_of_another_model_are_refused_and_nothing_is_written(
+    tiny: Artifact, tmp_path: Path
+) -> None:
+    other = replace(measured(tiny), provenance={"model": "big", "model_sha256": "0" * 64})
+    slow = replace(timed(tiny), model="slow")
+    with pytest.raises(ValueError, match=r"on camvid, part test, is of 'big'.* is of 'slow'"):
+        save(tiny, tmp_path / "copy", CardFacts((measured(tiny), other), (slow,)))
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_saved_folder_opens_and_its_card_may_be_edited(tiny: Artifact, tmp_path: Path) -> None:
+    save(tiny, tmp_path / "copy", CardFacts())
+    (tmp_path / "copy" / "README.md").write_text("mine")
+    assert open_artifact(tmp_path / "copy").fingerprint == tiny.fingerprint
+    with pytest.raises(FileExistsError):
+        save(tiny, tmp_path / "copy", CardFacts())
+    assert (tmp_path / "copy" / "README.md").read_text() == "mine"
+
+
+def test_a_lone_graph_is_refused(tiny: Artifact, tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"lone .onnx"):
+        save(open_artifact(tmp_path / "tiny" / "model.onnx"), tmp_path / "copy", CardFacts())
+
+
+@pytest.mark.parametrize(
+    "name", ["name", "a/b/c", "../b", "a/b..c", "a/.b", "a/b c", "a--b/c", ""]
+)
+def test_other_names_are_refused_before_anything_is_done(name: str) -> None:
+    with pytest.raises(ValueError, match="OWNER/NAME"):
+        check_repository(name)
+
+
+def test_what_the_hub_refuses_is_one_sentence(hub: HubServer, tiny: Artifact) -> None:
+    hub.faults["POST"] = "403"
+    with pytest.raises(UploadError, match=r"me/new was not uploaded: .*403.*HF_TOKEN"):
+        push(tiny, "me/new", CardFacts())
+
+
+def test_offline_nothing_is_uploaded(
+    hub: HubServer, tiny: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTFCN_OFFLINE", "1")
+    with pytest.raises(UploadError, match="FASTFCN_OFFLINE"):
+        push(tiny, "me/new", CardFacts())
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"dataset": 3}', "NaN", "[" * 100_000])
+def test_files_that_are_no_reports_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"report.json: a report that `fastfcn evaluate --json`"):
+        read_score(path)
+    with pytest.raises(ValueError, match=r"report.json: a report that `fastfcn benchmark"):
+        read_speeds(path)
+
+
+def test_reports_of_the_commands_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    row = {"model": "m", "backend": "b", "device": "cpu", "precision": "fp32", "threads": 2}
+    row |= {"size": [480, 640], "batch": 1, "ips": 3.5, "network_ips": 4.0}
+    machine = {"cpu": "AMD", "date": "2026-11-27", "cores": 2}
+    path.write_text(json.dumps({"environment": machine, "rows": [row]}))
+    assert read_speeds(path) == (
+        Speed("m", "b", "cpu", "fp32", 2, (480, 640), 1, 3.5, "AMD", "2026-11-27"),
+    )
