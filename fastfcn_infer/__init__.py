@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import UnknownDevice as UnknownDevice
     from fastfcn_infer.errors import UnknownDialect as UnknownDialect
     from fastfcn_infer.errors import UnknownName as UnknownName
+    from fastfcn_infer.errors import UploadError as UploadError
     from fastfcn_infer.errors import VerificationError as VerificationError
     from fastfcn_infer.errors import WriteError as WriteError
     from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
@@ -76,6 +77,7 @@ _ERRORS = (
     "UnknownDevice",
     "UnknownDialect",
     "UnknownName",
+    "UploadError",
     "VerificationError",
     "WriteError",
 )

@@ -13,6 +13,7 @@ from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.evaluation.scored import Scored
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
+from fastfcn_infer.hub.published import Published
 from fastfcn_infer.hub.reopen import Reopened, remembering
 from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.benchmark.report import Report
 
 
-class Segmenter(Streaming, RasterLabelling, Scored, Reopened):
+class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
     """A model, opened by a runtime. Threads may share it; close it, or use it in a ``with``.
 
     One that `from_pretrained` opened can be pickled and copied, which opens the model again, with the same

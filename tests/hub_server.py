@@ -7,6 +7,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 
@@ -114,12 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.private.add(repository)
         self.send_json({"url": f"{self.server.address}/{repository}"})
 
-    def take(self, repository: str, operations: list[dict[str, dict[str, str]]]) -> None:
+    def take(self, repository: str, operations: list[dict[str, Any]]) -> None:
         """Carry out a commit, whose files are all small ones here."""
         files = self.server.repositories[repository]
         for operation in operations:
             value = operation["value"]
-            if operation["key"] == "header":  # type: ignore[comparison-overlap]
+            if operation["key"] == "header":
                 self.server.messages.append(value["summary"])
             else:
                 files[value["path"]] = base64.b64decode(value["content"])

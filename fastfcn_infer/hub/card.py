@@ -6,8 +6,9 @@ card specification (``model-index`` and its results).
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,7 +71,32 @@ class CardFacts:
     scores: tuple[Score, ...] = ()
     speeds: tuple[Speed, ...] = ()
     licence: str | None = None  # the Hub's identifier, such as apache-2.0; None: not stated
-    limits: tuple[str, ...] = field(default=())  # sentences
+    limits: tuple[str, ...] = ()  # sentences
+
+
+def read_facts(
+    scores: Sequence[str | os.PathLike[str]],
+    speeds: Sequence[str | os.PathLike[str]],
+    licence: str | None,
+    limits: Sequence[str],
+) -> CardFacts:
+    """Read the files of a card; see `read_score` and `read_speeds`.
+
+    Raises:
+        ValueError: a file is something else, or `licence` is no identifier.
+        OSError: a file cannot be read.
+    """
+    if licence is not None and re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence) is None:
+        raise ValueError(
+            f"license {excerpt(licence)} is not an identifier of the Hub, such as apache-2.0, mit, "
+            "cc-by-nc-4.0 or other"
+        )
+    return CardFacts(
+        tuple(read_score(path) for path in scores),
+        tuple(speed for path in speeds for speed in read_speeds(path)),
+        licence,
+        tuple(limits),
+    )
 
 
 def read_score(path: str | os.PathLike[str]) -> Score:

@@ -3,7 +3,9 @@
 The client belongs to the extra ``hub`` and is imported only for an upload.
 """
 
+import errno
 import logging
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -56,6 +58,8 @@ def save(
         ValueError: `facts` has figures of another model.
         OSError: a file cannot be read or written.
     """
+    if os.path.lexists(folder):
+        raise FileExistsError(errno.EEXIST, "exists already; choose another folder", str(folder))
     check_measured(artifact, facts)
     card = write_card(artifact, facts, repository)
     copy(artifact, folder, force=False)

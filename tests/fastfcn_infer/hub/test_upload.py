@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from huggingface_hub import EvalResult, ModelCard, constants
 
+from command_line import fastfcn, python
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
 from fastfcn_infer.errors import ArtifactError, UploadError
 from fastfcn_infer.hub.card import CardFacts, Score, Speed, read_score, read_speeds, write_card
 from fastfcn_infer.hub.models import find_artifact
 from fastfcn_infer.hub.upload import check_repository, push, save
+from fastfcn_infer.system.record import to_json
 from hub_server import HubServer
 from models import tiny_artifact, tiny_model
 
@@ -180,3 +182,40 @@ def test_reports_of_the_commands_are_read(tmp_path: Path) -> None:
     assert read_speeds(path) == (
         Speed("m", "b", "cpu", "fp32", 2, (480, 640), 1, 3.5, "AMD", "2026-11-27"),
     )
+
+
+def test_the_command_uploads_and_says_how_to_open_it(
+    hub: HubServer, tiny: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "scores.json"
+    report.write_text(to_json(measured(tiny)))
+    words = ("push", tmp_path / "tiny", "me/new", "--license", "mit", "--scores", report)
+    written = fastfcn(*words, "--dry-run", tmp_path / "copy")
+    assert (written.returncode, written.stderr) == (0, "")
+    assert hub.asked == []
+    env = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_a"}
+    ended = python("-m", "fastfcn_infer", *map(str, words), env=env)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "--model hub:me/new" in ended.stdout
+    sent = hub.repositories["me/new"]["README.md"]
+    assert sent == (tmp_path / "copy" / "README.md").read_bytes()
+    assert b"56.04" in sent
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("tiny", "new"), 2, "OWNER/NAME was expected"),
+        (("tiny", "me/new", "--license", "MIT License"), 2, "such as apache-2.0"),
+        (("nothing", "me/new"), 6, "does not exist"),
+        (("tiny", "me/new", "--scores", "tiny/manifest.json"), 2, "fastfcn evaluate --json"),
+    ],
+)
+def test_wrong_command_lines_are_one_sentence(
+    tiny: Artifact, tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    paths = [str(tmp_path / w) if w.startswith(("tiny", "nothing")) else w for w in words]
+    ended = fastfcn("push", *paths)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
