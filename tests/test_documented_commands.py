@@ -15,7 +15,7 @@ from fastfcn_training.alignment.command import make_parser as make_align_parser
 from fastfcn_training.cli.arguments import make_parser, read_request
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Of pip, GDAL, Paddle's launcher, PaddleSeg and a script in benchmarks/, and those of the original code
 # that docs/training.md says are unknown here.
 FOREIGN = {
@@ -30,7 +30,7 @@ def code(text: str) -> Iterator[tuple[str, bool]]:
     for line in text.splitlines():
         if line.startswith("```"):
             fence = line[3:] if fence is None else None
-        elif fence == "":
+        elif fence in ("", "sh"):
             yield line, True
         elif fence is None:
             yield from ((found, False) for found in re.findall(r"`([^`]+)`", line))

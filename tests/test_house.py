@@ -16,6 +16,7 @@ ROOMS = (
     "export/fastfcn_export",
     "training/fastfcn_training",
     "benchmarks",
+    "docs",
     "examples",
 )
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
@@ -189,7 +190,9 @@ def test_no_contract_of_the_layers_has_an_exception_for_the_conversion() -> None
     ],
 )
 def test_files_of_unknown_origin_have_one_reader(module: str, only: list[str]) -> None:
-    packages = [path for path in SOURCES if not name(path).startswith(("benchmarks", "examples"))]
+    packages = [
+        path for path in SOURCES if not name(path).startswith(("benchmarks", "docs", "examples"))
+    ]
     importing = [name(path) for path in packages if module in imports(path)]
     assert importing == only
 
