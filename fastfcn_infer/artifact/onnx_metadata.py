@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastfcn_infer.artifact.manifest import Model, read_model
+from fastfcn_infer.artifact.model_api import PREFIX, model_api_metadata
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.record import to_json
@@ -22,6 +23,7 @@ MODEL_KEY = "fastfcn"
 MODEL_SHA256_KEY = "fastfcn.model_sha256"
 GRAPH_SHA256_KEY = "fastfcn.graph_sha256"
 
+_OWN_KEYS = (MODEL_KEY, MODEL_SHA256_KEY, GRAPH_SHA256_KEY)
 _GRAPH, _METADATA = 7, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MOST_FIELDS = 10_000  # a real file has a dozen; reading millions would take minutes
@@ -47,7 +49,9 @@ def embed(model: Model, graph_sha256: str) -> dict[str, str]:
         The entries for the file's `metadata_props`.
     """
     text = to_json(model, indent=None)
+    # Ours come last, so that a file that was cut off lacks them.
     return {
+        **model_api_metadata(model),
         MODEL_KEY: text,
         MODEL_SHA256_KEY: hashlib.sha256(text.encode()).hexdigest(),
         GRAPH_SHA256_KEY: graph_sha256,
@@ -137,7 +141,7 @@ def copy_described(source: BinaryIO, target: BinaryIO, model: Model) -> None:
                 key, text = _entry(_take(source, length))
                 if key == GRAPH_SHA256_KEY:
                     graph = text
-                if key in (MODEL_KEY, MODEL_SHA256_KEY, GRAPH_SHA256_KEY):
+                if key in _OWN_KEYS or key.startswith(PREFIX):
                     # The field's tag and length stand before its content.
                     ends.append(
                         start - len(_written(_METADATA << 3 | _BYTES)) - len(_written(end - start))
