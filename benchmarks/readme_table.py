@@ -13,6 +13,25 @@ from typing import Any
 
 AT_MOST = ("network_over_floor", "predict_over_network", "open_vino_over_floor")
 RESULTS = Path(__file__).with_name("results")
+_JPU_NAMES = {
+    "encnet_resnet50": "EncNet, ResNet-50",
+    "psp_resnet50": "PSP, ResNet-50",
+    "deeplab_resnet50": "DeepLabV3, ResNet-50",
+    "encnet_resnet101": "EncNet, ResNet-101",
+    "psp_resnet101": "PSP, ResNet-101",
+    "deeplab_resnet101": "DeepLabV3, ResNet-101",
+    "mmseg_encnet_resnet50": "mmsegmentation's EncNet, ResNet-50",
+}
+_JPU_PARTS = {
+    "backbone.stem": "stem",
+    "backbone.stage1": "stage 1, stride 4",
+    "backbone.stage2": "stage 2, stride 8",
+    "backbone.stage3": "stage 3, stride 8 -> 16",
+    "backbone.stage4": "stage 4, stride 8 -> 32",
+    "jpu": "JPU: three 3x3 convolutions",
+    "jpu.branch": "JPU: four separable branches",
+    "head": "head",
+}
 
 
 def tables(folder: Path = RESULTS) -> str:
@@ -52,6 +71,23 @@ def further_tables(folder: Path = RESULTS) -> str:
     parts = [
         _table(("what", "seconds", "target"), _start_up(start_up)),
         _table(("converting a checkpoint", "seconds", "peak memory / weights"), _export(cost)),
+    ]
+    return "\n\n".join(parts)
+
+
+def jpu_tables(folder: Path = RESULTS) -> str:
+    """Format what Joint Pyramid Upsampling gains, for docs/speed.md.
+
+    Args:
+        folder: holds jpu.json once that was run.
+    """
+    if not (folder / "jpu.json").is_file():
+        return "Not measured yet."
+    results = _results(folder, "jpu")
+    parts = [
+        _jpu_caption(results),
+        _jpu_gain(results["rows"]),
+        *(_jpu_parts(row) for row in results["rows"] if "seconds_by_part" in row),
     ]
     return "\n\n".join(parts)
 
@@ -181,6 +217,71 @@ def _gpu(results: dict[str, Any]) -> str:
     return _table(head, lines)
 
 
+def _jpu_caption(results: dict[str, Any]) -> str:
+    stamp, size = results["environment"], results["size"]
+    versions = stamp["versions"]
+    return (
+        f"One picture of {size} x {size}, float32, {results['threads']} threads of {stamp['cpu']}, OpenVINO "
+        f"{versions['openvino']}, ONNX Runtime {versions['onnxruntime']}; medians, ratios with quartiles from calls "
+        "in turn. Each cell: dilated backbone without JPU -> JPU."
+    )
+
+
+def _jpu_gain(rows: Sequence[dict[str, Any]]) -> str:
+    """Compare the pairs; a published ratio is that of the codes' own tables."""
+    lines = []
+    for row in rows:
+        counts, published = row["multiply_adds"], row["published"]
+        memory = [row["memory"][f"{form} open_vino"]["peak"] / 1e6 for form in ("dilated", "jpu")]
+        theirs = "" if published is None else f"{published[0]} -> {published[1]}"
+        lines.append(
+            (
+                _JPU_NAMES[row["network"]],
+                f"{counts['dilated'] / 1e9:.1f} -> {counts['jpu'] / 1e9:.1f}",
+                f"{row['multiply_adds_ratio']:.2f} x",
+                *_jpu_speed(row, "open_vino"),
+                *_jpu_speed(row, "onnx_runtime"),
+                f"{memory[0]:.0f} -> {memory[1]:.0f}",
+                theirs,
+                "" if published is None else f"{published[1] / published[0]:.2f} x",
+            )
+        )
+    head = (
+        *("network", "multiply-adds, G", "fewer by"),
+        *("OpenVINO, pictures a second", "faster by", "ONNX Runtime", "faster by"),
+        *("peak MB, OpenVINO", "published, pictures a second", "faster by"),
+    )
+    return _table(head, lines)
+
+
+def _jpu_speed(row: dict[str, Any], runtime: str) -> tuple[str, str]:
+    speeds = [1 / row["seconds"][f"{form} {runtime}"]["median"] for form in ("dilated", "jpu")]
+    found = row["ratios"][runtime]
+    quartiles = f"{found['lower_quartile']:.2f} to {found['upper_quartile']:.2f}"
+    return f"{speeds[0]:.2f} -> {speeds[1]:.2f}", f"{found['median']:.2f} x ({quartiles})"
+
+
+def _jpu_parts(row: dict[str, Any]) -> str:
+    """Say how much each part of a pair computes, and how long it takes."""
+    counts, seconds = row["multiply_adds_by_part"], row["seconds_by_part"]
+    runtimes = [name for name in ("open_vino", "torch") if f"jpu {name}" in seconds]
+
+    def cell(found: Sequence[dict[str, float]], part: str, unit: float, digits: int) -> str:
+        return " -> ".join(f"{each.get(part, 0) / unit:.{digits}f}" for each in found)
+
+    lines = []
+    for part, name in _JPU_PARTS.items():
+        times = [
+            cell([seconds[f"{form} {runtime}"] for form in ("dilated", "jpu")], part, 1e-3, 0)
+            for runtime in runtimes
+        ]
+        work = cell([counts["dilated"], counts["jpu"]], part, 1e9, 1)
+        lines.append((name, work, *times))
+    names = {"open_vino": "OpenVINO, ms", "torch": "eager PyTorch, ms"}
+    title = f"{_JPU_NAMES[row['network']]}, part by part"
+    return _table((title, "multiply-adds, G", *(names[each] for each in runtimes)), lines)
+
+
 def _ratio(results: dict[str, Any], name: str, of: str) -> tuple[str, str]:
     median, target = results["ratios"][name]["median"], results["targets"][name]
     bound = "at most" if name in AT_MOST else "at least"
@@ -210,7 +311,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def main() -> int:
     """Print the tables."""
-    print(f"{tables()}\n\n{further_tables()}")
+    print(f"{tables()}\n\n{further_tables()}\n\n{jpu_tables()}")
     return 0
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.readme_table import further_tables, tables
+from benchmarks.readme_table import further_tables, jpu_tables, tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -13,11 +13,14 @@ README = (ROOT / "README.md").read_text()
 SPEED = (ROOT / "docs" / "speed.md").read_text()
 
 
-@pytest.mark.parametrize(("document", "expected"), [(README, tables), (SPEED, further_tables)])
+@pytest.mark.parametrize(
+    ("document", "expected"), [(README, tables), (SPEED, further_tables), (SPEED, jpu_tables)]
+)
 def test_the_figures_are_those_of_the_committed_runs(
     document: str, expected: Callable[[], str]
 ) -> None:
-    inside = re.search(r"<!-- speed: .*? -->\n(.*?)\n\n<!-- /speed -->", document, re.DOTALL)
+    mark = "jpu" if expected is jpu_tables else "speed"
+    inside = re.search(rf"<!-- {mark}: .*? -->\n(.*?)\n\n<!-- /{mark} -->", document, re.DOTALL)
     assert inside is not None
     assert inside[1].strip() == expected().strip()
 
