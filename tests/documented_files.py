@@ -1,0 +1,138 @@
+"""The files that the pages of the documentation speak of; each function makes some in a folder."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from pytest import MonkeyPatch
+
+from camvid_tree import camvid_artifact, camvid_tree
+from command_line import EMBEDDED, PACKAGE, PHOTOGRAPH
+from exports import save_checkpoint
+from fastfcn_export.dialect.dialect import to_dialect
+from fastfcn_export.network.architecture import Auxiliary
+from fastfcn_export.target.random_weights import random_weights
+from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.hub import models
+from networks import CASES
+from rasters import PLACE, write_tiff
+from small_trainings import pictures
+
+ADE20K = 150
+
+
+def demo(folder: Path, _: MonkeyPatch, share: float = 1.0) -> None:
+    """Put the photograph at its path in a clone, and as street.jpg."""
+    photograph = cv2.imread(str(PHOTOGRAPH))
+    assert photograph is not None
+    copy = folder / PHOTOGRAPH.relative_to(PACKAGE.parent)
+    copy.parent.mkdir(parents=True)
+    if share == 1.0:
+        shutil.copy(PHOTOGRAPH, copy)
+    else:
+        cv2.imwrite(str(copy), cv2.resize(photograph, None, fx=share, fy=share))
+    shutil.copy(copy, folder / "street.jpg")
+
+
+def small_demo(folder: Path, _: MonkeyPatch) -> None:
+    """The same at a quarter of the size, for procedures that look at it often."""
+    demo(folder, _, 0.25)
+
+
+def photos(folder: Path, _: MonkeyPatch) -> None:
+    """Two small photographs in photos/."""
+    (folder / "photos").mkdir()
+    photograph = cv2.imread(str(PHOTOGRAPH))
+    assert photograph is not None
+    for name, columns in (("a", slice(0, 320)), ("b", slice(320, 640))):
+        cv2.imwrite(str(folder / "photos" / f"{name}.jpg"), photograph[:240, columns])
+
+
+def model(folder: Path, _: MonkeyPatch) -> None:
+    """The embedded model as an artifact, model/."""
+    shutil.copytree(EMBEDDED, folder / "model")
+
+
+def tiny_model(folder: Path, monkeypatch: MonkeyPatch) -> None:
+    """The embedded model replaced by one that computes next to nothing, for pages that look at pictures often."""
+    artifact = open_artifact(camvid_artifact(folder / "tiny"))
+    monkeypatch.setattr(models, "_embedded", lambda: artifact)
+
+
+def camvid(folder: Path, _: MonkeyPatch) -> None:
+    """A data set in CamVid's layout, CamVid/, with two pictures of every part."""
+    for split in ("train", "val", "test"):
+        camvid_tree(folder / "CamVid", pictures=2, split=split)
+
+
+def prediction(folder: Path, _: MonkeyPatch) -> None:
+    """A label map DIR/NAME.png."""
+    (folder / "DIR").mkdir()
+    cv2.imwrite(str(folder / "DIR" / "NAME.png"), np.zeros((8, 8), np.uint8))
+
+
+def paddleseg_checkpoint(folder: Path, _: MonkeyPatch) -> None:
+    """A small network of PaddleSeg with ADE20K's classes, model.pdparams, and its configuration."""
+    _checkpoint(folder, "paddleseg_os8_laterals").rename(folder / "model.pdparams")
+
+
+def original_checkpoint(folder: Path, _: MonkeyPatch) -> None:
+    """A small network of the original code with ADE20K's classes, model_best.pth.tar."""
+    _checkpoint(folder, "wuhuikai_encnet").rename(folder / "model_best.pth.tar")
+
+
+def _checkpoint(folder: Path, case: str) -> Path:
+    dialect, small, _ = CASES[case]
+    architecture = replace(small, classes=ADE20K)
+    assert isinstance(architecture.auxiliary, Auxiliary | None)
+    tensors = to_dialect(dialect, architecture, random_weights(architecture))
+    return save_checkpoint(folder, dialect, tensors)
+
+
+def own_data(folder: Path, _: MonkeyPatch) -> None:
+    """A data set of two classes as docs/datasets.md lays it out, mydata/."""
+    root = folder / "mydata"
+    for part, count in (("train", 6), ("val", 2)):
+        made = pictures(root / part, count, void=False)
+        lines = []
+        for sample in made.samples:
+            assert sample.labels is not None
+            lines.append(f"{part}/{sample.picture.name} {part}/{sample.labels.name}\n")
+        (root / f"{part}.txt").write_text("".join(lines))
+    classes = [{"name": name, "color": [40 * i, 90, 10]} for i, name in enumerate("abc")]
+    (root / "classes.json").write_text(json.dumps(classes))
+
+
+def raster(folder: Path, _: MonkeyPatch) -> None:
+    """A georeferenced photograph, map.tif."""
+    photograph = cv2.imread(str(PHOTOGRAPH))
+    assert photograph is not None
+    write_tiff(folder / "map.tif", photograph[:500, :600, ::-1], **PLACE)
+
+
+def film(folder: Path, _: MonkeyPatch) -> None:
+    """A film of four frames, film.mp4."""
+    import av
+
+    photograph = cv2.imread(str(PHOTOGRAPH))
+    assert photograph is not None
+    with av.open(str(folder / "film.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for shift in range(4):
+            pixels = np.ascontiguousarray(photograph[:240, 10 * shift : 10 * shift + 320, ::-1])
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+SETUPS = {
+    setup.__name__.replace("_", " "): setup
+    for setup in (
+        *(demo, small_demo, photos, model, tiny_model, camvid, prediction, own_data),
+        *(raster, film, paddleseg_checkpoint, original_checkpoint),
+    )
+}
