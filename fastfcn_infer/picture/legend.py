@@ -16,7 +16,7 @@ from fastfcn_infer.system.opencv import cv2
 Place: TypeAlias = Literal["auto", "right", "below", "none"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_INK, _PANEL = (255, 255, 255), (24, 24, 24)
+_INK, _PANEL = (255, 255, 255), 24  # white, and a dark grey
 _PANEL_STRENGTH = 0.72  # inside a picture, what it hides shines through
 _SMALLEST = 120  # pixels of the shorter side; below it a legend inside would hide the picture
 _MOST_INSIDE, _MOST_OUTSIDE = 12, 40  # entries

@@ -97,7 +97,8 @@ class OpenVino:
             request = compiled.create_infer_request()
         try:
             # Not `infer`: where memory is short it returns the output of an earlier run, without an error.
-            request.start_async({0: batch})
+            # Shared, not copied: the batch lives until the run is over.
+            request.start_async({0: batch}, share_inputs=True)
             request.wait()
             output: NDArray[Any] = np.array(request.get_output_tensor().data)
         except RuntimeError as error:

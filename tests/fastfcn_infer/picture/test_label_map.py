@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastfcn_infer.errors import ImageError
-from fastfcn_infer.picture.label_map import read_label_file
+from fastfcn_infer.picture.label_map import encode_labels, read_label_file
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -133,3 +133,25 @@ def test_a_size_beyond_the_limit_is_refused_before_it_is_decoded(folder: Path) -
     data += chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     with pytest.raises(ImageError, match="more than the limit"):
         read(data, folder)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (37, 53)])
+def test_labels_are_written_as_pillow_reads_them(size: tuple[int, int], folder: Path) -> None:
+    random = np.random.default_rng(0)
+    colors = random.integers(0, 256, (256, 3)).astype(np.uint8)
+    noise = random.integers(0, 256, size).astype(np.uint8)
+    areas = np.kron(noise, np.ones((8, 8), np.uint8))[: size[0], : size[1]]
+    for labels in (noise, areas, np.sort(noise, axis=0)):
+        path = folder / "labels.png"
+        path.write_bytes(encode_labels(labels, colors))
+        with Image.open(path) as image:
+            assert image.mode == "P"
+            np.testing.assert_array_equal(np.asarray(image), labels)
+            np.testing.assert_array_equal(np.asarray(image.convert("RGB")), colors[labels])
+        np.testing.assert_array_equal(read_label_file(path), labels)
+
+
+def test_labels_of_large_areas_take_few_bytes() -> None:
+    rows, columns = np.mgrid[:480, :640]
+    labels = ((rows - 200) ** 2 + (columns - 300) ** 2 < 150**2).astype(np.uint8)
+    assert len(encode_labels(labels, np.zeros((2, 3), np.uint8))) < labels.size / 100

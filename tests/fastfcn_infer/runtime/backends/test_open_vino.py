@@ -155,7 +155,7 @@ def test_a_failing_run_gives_the_reason_and_the_next_one_works(path: Path) -> No
 
 
 class Failing:
-    def start_async(self, *_: Any) -> None:
+    def start_async(self, *_: Any, **__: Any) -> None:
         raise RuntimeError(
             "Exception from src/inference/src/cpp/infer_request.cpp:224:\nout of memory"
         )
