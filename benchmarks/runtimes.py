@@ -35,9 +35,10 @@ from benchmarks.network import (
 )
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.artifact import FORMATS
-from fastfcn_infer.benchmark.measure import Candidate, Case, measure
+from fastfcn_infer.benchmark.measure import Candidate, measure
 from fastfcn_infer.benchmark.report import Report, write_report
 from fastfcn_infer.benchmark.timing import OtherLoad
+from fastfcn_infer.benchmark.workload import Case
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.runtime.backend import Backend, backend_names, format_of, installed
 from fastfcn_infer.segmenter import Segmenter

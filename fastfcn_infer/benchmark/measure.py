@@ -1,36 +1,47 @@
 """Measure how fast a model is on this machine: end to end, the network alone, and each stage.
 
-Several models, or one model in several runtimes, are timed in turn in one process; the cold start
-and the peak memory of each row are measured in a process of their own.
+Several models, or one model in several runtimes and precisions, are timed in turn in one process; the cold
+start and the peak memory of each row are measured in a process of their own. What is timed is a `Workload`.
 """
 
+import itertools
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
-from fastfcn_infer.artifact.manifest import Input
 from fastfcn_infer.artifact.procedure import Procedure
-from fastfcn_infer.benchmark.environment import environment
+from fastfcn_infer.benchmark.environment import Environment, environment
+from fastfcn_infer.benchmark.label_maps import Reference
+from fastfcn_infer.benchmark.low_precision_product import Product, product
 from fastfcn_infer.benchmark.report import Report, Row
-from fastfcn_infer.benchmark.timing import OtherLoad, take_turns, timing
+from fastfcn_infer.benchmark.timing import FEWEST_RUNS, OtherLoad, take_turns, timing
+from fastfcn_infer.benchmark.workload import (
+    Case,
+    Opened,
+    Picture,
+    Taken,
+    Workload,
+    faster,
+    files_of,
+    label_batch,
+    label_files,
+    label_stream,
+    network_alone,
+    pictures_of,
+)
 from fastfcn_infer.errors import BackendError
-from fastfcn_infer.inference.multiband import read_pixels, with_channels_of
+from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import STAGES, segment
-from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.inference.views import Size, plan
-from fastfcn_infer.picture.read import read_picture
-from fastfcn_infer.runtime.backend import Backend
+from fastfcn_infer.runtime.backend import Backend, profile_of
 from fastfcn_infer.system import record
-from fastfcn_infer.system.opencv import cv2
 
 SIZES: tuple[Size, ...] = ((480, 480),)
 BATCHES = (1,)
@@ -38,17 +49,8 @@ SECONDS = 5.0
 WARM_UP = 2  # runs; the first allocates, and some runtimes compile for a new shape
 STARTING_LIMIT = 600  # seconds for the process of a cold start
 
+_FEWEST_PASSES = 3  # of a stream or a folder, each of which is many pictures
 _MEASURED_AT = 480 * 480  # pixels; the size that a manifest states its multiply-adds for
-
-Picture = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """What the candidates are fed: `batch` pictures at a time, each of `size` (height, width)."""
-
-    size: Size
-    batch: int
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class ColdStart:
 class Candidate:
     """A model opened in a runtime, to be timed."""
 
-    def __init__(self, name: str, predictor: Predictor, backend: Backend) -> None:
+    def __init__(self, name: str, predictor: Opened, backend: Backend) -> None:
         """Name a model; `backend` is the one that `predictor` runs."""
         self.name, self.predictor, self.facts = name, predictor, backend.facts
         self._backend = backend
@@ -96,8 +98,8 @@ class Candidate:
                 "--shape."
             )
 
-    def run(self, pictures: Sequence[Picture]) -> dict[str, float]:
-        """Label pictures of one size, as `photograph` gives them.
+    def run(self, pictures: Sequence[Picture]) -> Taken:
+        """Label pictures of one size, as `photograph` gives them, with one call of the pipeline.
 
         Returns:
             Seconds of each of `STAGES`, and of all of them as ``total``.
@@ -118,6 +120,38 @@ class Candidate:
             )
         taken["total"] = time.perf_counter() - began
         return taken
+
+    def workload(
+        self, case: Case, pictures: Sequence[Picture], files: Sequence[Path], folder: Path
+    ) -> Workload:
+        """Return what is timed.
+
+        Args:
+            case: says how pictures are labelled.
+            pictures: decoded: as many as a run takes; for a folder some of them; for single runs all that
+                take turns.
+            files: the same, for a folder.
+            folder: for results.
+        """
+        predictor = self.predictor
+        if not case.overlaps:
+            groups = [
+                pictures[first : first + case.batch]
+                for first in range(0, len(pictures), case.batch)
+            ]
+            turn = itertools.cycle(groups)
+            return Workload(lambda: self.run(next(turn)), warm_up=max(WARM_UP, len(groups)))
+        batches = dict.fromkeys((1, profile_of(self.facts).batch))
+        alone = [
+            network_alone(predictor, self._backend, pictures, batch, case.batch)
+            for batch in batches
+        ]
+        runs: Mapping[str, Callable[[], Taken]] = {
+            "batch": lambda: label_batch(predictor, pictures),
+            "stream": lambda: label_stream(predictor, pictures),
+            "folder": lambda: label_files(predictor, files, folder),
+        }
+        return Workload(runs[case.scenario], faster(alone))
 
     def multiply_adds(self, size: Size) -> int | None:
         """Scale the multiply-adds of the manifest to a picture of `size`, by area.
@@ -150,18 +184,6 @@ class Candidate:
         return cold_start(asked)
 
 
-def photograph(size: Size, given: Input | None = None) -> Picture:
-    """Return the bundled photograph, (H, W, 3) RGB or with as many channels as a model takes.
-
-    Args:
-        size: height and width that it is resized to.
-        given: the input of the model; None: of three channels.
-    """
-    file = resources.files("fastfcn_infer") / "assets" / "demo" / "china.jpg"
-    resized = np.asarray(cv2.resize(read_picture(file.read_bytes()), size[::-1]), np.uint8)
-    return resized if given is None else with_channels_of(resized, given)
-
-
 def check_seconds(seconds: float) -> None:
     """Refuse a duration that cannot be measured for.
 
@@ -179,30 +201,45 @@ def measure(
     cases: Sequence[Case],
     *,
     seconds: float = SECONDS,
+    images: Sequence[Path] = (),
     advance: Callable[[float], None] | None = None,
 ) -> Report:
     """Time the candidates in turn, case after case.
 
     Args:
-        candidates: opened models; their names and backends must differ.
+        candidates: opened models; their names, backends and precisions must differ.
         cases: what they are fed.
         seconds: of timed runs for each candidate in each case.
+        images: files of the pictures; none: the bundled photograph.
         advance: called with the seconds just measured; they add up to ``seconds`` for each
             candidate and case.
 
     Raises:
         ValueError: a graph of a fixed shape does not take a case, or `seconds` is out of range.
+        ImageError: a picture cannot be read.
         BackendError: a runtime failed.
     """
     check_seconds(seconds)
     for case in cases:
         for candidate in candidates:
             candidate.check(case)
-    stamp = environment(max(candidate.facts.threads for candidate in candidates))
+    threads = max(candidate.facts.threads for candidate in candidates)
+    used = {each.facts.precision for each in candidates if each.facts.device == "cpu"}
+    products = tuple(product(precision, threads) for precision in sorted(used - {"fp32"}))
+    stamp = environment(threads)
+    rates = _rates(stamp, products)
     rows: list[Row] = []
+    references: dict[Size, Reference] = {}
     for case in cases:
-        rows += _measure_case(candidates, case, seconds, advance, stamp.matrix_product_gflops)
-    return Report(1, stamp, seconds, tuple(rows))
+        reference = references.setdefault(case.size, Reference(case.size, images))
+        rows += _measure_case(candidates, case, seconds, advance, rates, reference, images)
+    return Report(1, stamp, seconds, tuple(rows), products=products)
+
+
+def _rates(stamp: Environment, products: Sequence[Product]) -> dict[str, float]:
+    """Return the rate of the machine's matrix product in each precision that was measured."""
+    found = {each.precision: each.gflops for each in products if each.gflops is not None}
+    return {"fp32": stamp.matrix_product_gflops, **found}
 
 
 def cold_start(request: Request) -> ColdStart:
@@ -256,43 +293,70 @@ def _measure_case(
     case: Case,
     seconds: float,
     advance: Callable[[float], None] | None,
-    gflops: float,
+    rates: Mapping[str, float],
+    reference: Reference,
+    images: Sequence[Path],
 ) -> Iterator[Row]:
-    pictures = [
-        [photograph(case.size, candidate.predictor.model.input)] * case.batch
-        for candidate in candidates
-    ]
     other_load = OtherLoad()
     starts = [candidate.cold_start(case) for candidate in candidates]
-    for candidate, seen in zip(candidates, pictures, strict=True):
-        for _ in range(WARM_UP):
-            candidate.run(seen)
-    calls = [_call(*pair) for pair in zip(candidates, pictures, strict=True)]
-    results = take_turns(calls, seconds=seconds, advance=advance)
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(TemporaryDirectory(prefix="fastfcn-benchmark-")))
+        files = opened.enter_context(files_of(case, images)) if case.scenario == "folder" else ()
+        works = []
+        for candidate in candidates:
+            pictures = pictures_of(case, images, candidate.predictor.model.input)
+            work = candidate.workload(case, pictures, files, folder)
+            for _ in range(work.warm_up):
+                work.run()
+            works.append(work)
+        taken = _take_turns(works, case, seconds, advance)
     others = other_load.share()
-    for candidate, start, taken in zip(candidates, starts, results, strict=True):
-        yield _row(candidate, case, start, taken, gflops, others)
+    for candidate, start, (runs, alone) in zip(candidates, starts, taken, strict=True):
+        row = _row(candidate, case, start, runs, alone, rates, others)
+        yield reference.complete(row, candidate.predictor)
 
 
-def _call(candidate: Candidate, pictures: Sequence[Picture]) -> Callable[[], dict[str, float]]:
-    return lambda: candidate.run(pictures)
+def _take_turns(
+    works: Sequence[Workload],
+    case: Case,
+    seconds: float,
+    advance: Callable[[float], None] | None,
+) -> list[tuple[list[Taken], list[Taken]]]:
+    """Time the workloads; returns for each one its runs, and those of the network alone."""
+    calls = [call for work in works for call in (work.run, work.alone) if call is not None]
+    share = len(works) / len(calls)
+    found = iter(
+        take_turns(
+            calls,
+            seconds=seconds,
+            fewest=_FEWEST_PASSES if case.overlaps else FEWEST_RUNS,
+            advance=None if advance is None else lambda done: advance(done * share),
+        )
+    )
+    pairs = []
+    for work in works:
+        runs = next(found)
+        pairs.append((runs, runs if work.alone is None else next(found)))
+    return pairs
 
 
 def _row(
     candidate: Candidate,
     case: Case,
     start: ColdStart,
-    taken: Sequence[Mapping[str, float]],
-    gflops: float,
+    taken: Sequence[Taken],
+    alone: Sequence[Taken],
+    rates: Mapping[str, float],
     others: float | None,
 ) -> Row:
     facts = candidate.facts
     whole = timing([run["total"] for run in taken])
-    network = timing([run["network"] for run in taken])
+    network = timing([run["network"] for run in alone])
     multiply_adds = candidate.multiply_adds(case.size)
+    rate = rates.get(facts.precision) if facts.device == "cpu" else None
     share = None
-    if multiply_adds is not None:
-        share = 2e-9 * multiply_adds * case.batch / network.median / gflops
+    if multiply_adds is not None and rate is not None:
+        share = 2e-9 * multiply_adds * case.batch / network.median / rate
     return Row(
         model=candidate.name,
         backend=facts.backend,
@@ -313,6 +377,8 @@ def _row(
         peak_memory_bytes=start.peak_memory_bytes,
         others_took=others,
         procedure=candidate.predictor.procedure.kind,
+        scenario=case.scenario,
+        share_of_network=network.median / whole.median,
     )
 
 

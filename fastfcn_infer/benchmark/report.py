@@ -1,23 +1,45 @@
-"""A benchmark's report, and writing it as a table, Markdown, CSV or JSON."""
+"""A benchmark's report, and writing it as a table, Markdown, CSV or JSON; see `html_report` for HTML."""
 
 import csv
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from fastfcn_infer.benchmark.environment import Environment
-from fastfcn_infer.benchmark.timing import ENOUGH_FOR_P90, ENOUGH_FOR_P99, Timing
+from fastfcn_infer.benchmark.low_precision_product import Product
+from fastfcn_infer.benchmark.timing import (
+    ENOUGH_FOR_P50,
+    ENOUGH_FOR_P90,
+    ENOUGH_FOR_P99,
+    Timing,
+)
+from fastfcn_infer.evaluation.agreement import Agreement
 from fastfcn_infer.system import record
 
 FORMATS = ("table", "json", "csv", "md")
 
-Key: TypeAlias = tuple[str, str, str, tuple[int, int], int, int]
+Key: TypeAlias = tuple[str, str, str, str, str, tuple[int, int], int, int]
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """How far the labels of a row are those of the run's first model.
+
+    Args:
+        reference: title of the first row.
+        pictures: that were labelled by both.
+        counts: of their pixels.
+    """
+
+    reference: str
+    pictures: int
+    counts: Agreement
 
 
 @dataclass(frozen=True)
 class Row:
-    """Timings of one model in one runtime, for pictures of one size and one batch size."""
+    """Timings of one model in one runtime and precision, for pictures of one size and one batch size."""
 
     model: str
     backend: str
@@ -26,33 +48,53 @@ class Row:
     precision: str
     threads: int
     size: tuple[int, int]  # height and width of the pictures
-    batch: int
-    ips: float  # pictures a second, from the decoded picture to labels
+    batch: int  # pictures of a run
+    ips: float  # pictures a second, from the decoded picture to labels; of a folder from file to files
     network_ips: float
-    end_to_end: Timing  # of a batch
-    network: Timing  # of a batch, in the same runs
-    stages: Mapping[str, float]  # median seconds of a batch
+    end_to_end: Timing  # of a run
+    network: Timing  # of a run's pictures; in the same runs, or where stages overlap alone, in turn with them
+    stages: Mapping[
+        str, float
+    ]  # median seconds of a run; where they overlap, they add up to more than it takes
     multiply_adds: int | None  # of a picture
-    share_of_matrix_product: float | None  # the network's rate over the machine's
+    share_of_matrix_product: (
+        float | None
+    )  # the network's rate over the machine's in this precision
     cold_start_seconds: float  # from starting Python to the labels of a first picture
     peak_memory_bytes: int | None  # of that process, one batch included
     others_took: float | None  # share of the processors' time that other processes used
     procedure: str = field(default="whole", metadata=record.OMITTED)  # its kind
+    scenario: str = field(
+        default="single", metadata=record.OMITTED
+    )  # a key of `workload.SCENARIOS`
+    share_of_network: float | None = field(
+        default=None, metadata=record.OMITTED
+    )  # ips of network_ips
+    agreement: Agreed | None = field(default=None, metadata=record.OMITTED)
+    classes: str = field(default="", metadata=record.OMITTED)  # hash of their names
+    # Of the bundled photograph, see `label_maps.pack_labels`; empty if they take too much.
+    labels: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
 
     @property
     def key(self) -> Key:
-        """What makes rows of two reports comparable."""
-        return self.model, self.backend, self.procedure, self.size, self.batch, self.threads
+        """What makes rows of two reports the same."""
+        return self.model, self.backend, self.precision, *self.work
+
+    @property
+    def work(self) -> tuple[str, str, tuple[int, int], int, int]:
+        """What has to be equal for rows to be comparable."""
+        return self.scenario, self.procedure, self.size, self.batch, self.threads
 
     @property
     def title(self) -> str:
         """Name the row for people."""
         height, width = self.size
-        procedure = "" if self.procedure == "whole" else f"{self.procedure}, "
-        return (
-            f"{self.model} in {self.backend}, {procedure}{height}x{width}, batch {self.batch}, "
-            f"{self.threads} threads"
-        )
+        words = [f"{self.model} in {self.backend}"]
+        words += [] if self.precision == "fp32" else [self.precision]
+        words += [] if self.scenario == "single" else [self.scenario]
+        words += [] if self.procedure == "whole" else [self.procedure]
+        words += [f"{height}x{width}", f"batch {self.batch}", f"{self.threads} threads"]
+        return ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -75,6 +117,27 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A row beside the one of the base that it was compared with.
+
+    Args:
+        row: its title.
+        base_row: title of the other.
+        differs: in what they differ, such as "precision: fp32 -> int8"; empty if they are the same.
+        speed: pictures a second over those of the base.
+        agreement: of the labels of the bundled photograph; None if a report does not hold them.
+        no_agreement: why.
+    """
+
+    row: str
+    base_row: str
+    differs: tuple[str, ...]
+    speed: float
+    agreement: Agreement | None = None
+    no_agreement: str = ""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The result of comparing with an earlier report: what became slower than was allowed."""
 
@@ -85,6 +148,7 @@ class Comparison:
     not_in_base: tuple[str, ...]  # rows measured now and not then
     only_in_base: tuple[str, ...]
     environment_differs: tuple[str, ...]  # differences that make the comparison less reliable
+    pairs: tuple[Pair, ...] = field(default=(), metadata=record.OMITTED)
 
 
 @dataclass(frozen=True)
@@ -96,19 +160,26 @@ class Report:
     seconds: float  # of timed runs for each row
     rows: tuple[Row, ...]
     comparison: Comparison | None = None
+    # The machine's matrix product in the precisions other than float32 that ran.
+    products: tuple[Product, ...] = field(default=(), metadata=record.OMITTED)
 
 
 _TEXT: Mapping[str, Callable[[Row], str]] = {
     "model": lambda row: row.model,
     "backend": lambda row: row.backend,
+    "precision": lambda row: row.precision,
     "device": lambda row: row.device,
+    "scenario": lambda row: row.scenario,
     "procedure": lambda row: row.procedure,
     "size": lambda row: f"{row.size[0]}x{row.size[1]}",
     "batch": lambda row: str(row.batch),
     "threads": lambda row: str(row.threads),
     "ips": lambda row: f"{row.ips:.2f}",
     "network ips": lambda row: f"{row.network_ips:.2f}",
+    "of network": lambda row: _number(row.share_of_network, 1, ".0%"),
+    "labels agree": lambda row: _agreed(row.agreement),
     "end to end ms": lambda row: _quartiles(row.end_to_end),
+    "p50": lambda row: _number(row.end_to_end.p50, 1e3, ".1f"),
     "p90": lambda row: _number(row.end_to_end.p90, 1e3, ".1f"),
     "p99": lambda row: _number(row.end_to_end.p99, 1e3, ".1f"),
     "network ms": lambda row: _quartiles(row.network),
@@ -120,7 +191,15 @@ _TEXT: Mapping[str, Callable[[Row], str]] = {
     "peak MB": lambda row: _number(row.peak_memory_bytes, 1e-6, ".0f"),
     "runs": lambda row: str(row.end_to_end.runs),
 }
-_WORDS = ("model", "backend", "device", "procedure", "size")  # left-aligned; the rest are numbers
+_WORDS = (
+    "model",
+    "backend",
+    "precision",
+    "device",
+    "scenario",
+    "procedure",
+    "size",
+)  # left-aligned; the rest are numbers
 
 
 def read_report(text: str | bytes) -> Report:
@@ -144,54 +223,82 @@ def write_report(report: Report, form: str) -> str:
     if form == "csv":
         return _csv(report)
     lines = _markdown(report) if form == "md" else _table(report)
-    return "\n".join([*lines, "", *_footnotes(report)])
+    return "\n".join([*lines, "", *footnotes(report)])
 
 
 def comparison_lines(found: Comparison) -> list[str]:
-    """Write what became slower, and what makes the comparison less reliable."""
+    """Write what became slower, speed and labels of rows that differ, and what makes it less reliable."""
     lines = [f"slower than {found.base}: {change.title}" for change in found.regressed]
     if not lines:
         lines = [
             f"{found.compared} rows compared with {found.base}: none is more than "
             f"{100 * found.max_regress:.3g}% slower"
         ]
+    lines += [_beside(pair) for pair in found.pairs if pair.differs]
     lines += [f"not in {found.base}: {title}" for title in found.not_in_base]
     lines += [f"only in {found.base}: {title}" for title in found.only_in_base]
     lines += [f"note: {difference}" for difference in found.environment_differs]
     return lines
 
 
-def _columns(report: Report) -> list[str]:
-    """Leave out percentiles that no row has enough runs for, and a procedure that is always whole."""
+def _beside(pair: Pair) -> str:
+    labels = f"labels not compared: {pair.no_agreement}"
+    if pair.agreement is not None:
+        away = pair.agreement.away_from_boundaries
+        labels = (
+            f"{pair.agreement.overall:.2%} of the labels of the photograph are equal, "
+            f"{away:.2%} away from boundaries"
+        )
+    return (
+        f"{pair.row}: {pair.speed:.2f} x the speed of {pair.base_row} "
+        f"({'; '.join(pair.differs)}); {labels}"
+    )
+
+
+def columns(report: Report) -> list[str]:
+    """Name the columns, without those that say the same of every row or nothing."""
+    rows = report.rows
     known = {
-        "procedure": any(row.procedure != "whole" for row in report.rows),
-        "p90": any(row.end_to_end.p90 is not None for row in report.rows),
-        "p99": any(row.end_to_end.p99 is not None for row in report.rows),
+        "precision": any(row.precision != "fp32" for row in rows),
+        "scenario": any(row.scenario != "single" for row in rows),
+        "procedure": any(row.procedure != "whole" for row in rows),
+        "of network": any(row.share_of_network is not None for row in rows),
+        "labels agree": any(row.agreement is not None for row in rows),
     }
     return [name for name in _TEXT if known.get(name, True)]
 
 
+def cells(report: Report) -> list[list[str]]:
+    """Return the text of each column of each row."""
+    return [[_TEXT[name](row) for name in columns(report)] for row in report.rows]
+
+
+def is_number(column: str) -> bool:
+    """Tell whether a column is aligned to the right."""
+    return column not in _WORDS
+
+
 def _table(report: Report) -> list[str]:
-    columns = _columns(report)
-    cells = [[_TEXT[name](row) for name in columns] for row in report.rows]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    names, lines = columns(report), cells(report)
+    widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
     return [
         "  ".join(
-            text.ljust(width) if name in _WORDS else text.rjust(width)
-            for name, text, width in zip(columns, line, widths, strict=True)
+            text.rjust(width) if is_number(name) else text.ljust(width)
+            for name, text, width in zip(names, line, widths, strict=True)
         ).rstrip()
-        for line in [columns, *cells]
+        for line in [names, *lines]
     ]
 
 
 def _markdown(report: Report) -> list[str]:
-    columns = _columns(report)
-    cells = [[_TEXT[name](row).replace("|", "\\|") for name in columns] for row in report.rows]
-    rules = ["---" if name in _WORDS else "---:" for name in columns]
-    return ["| " + " | ".join(line) + " |" for line in [columns, rules, *cells]]
+    names = columns(report)
+    lines = [[text.replace("|", "\\|") for text in line] for line in cells(report)]
+    rules = ["---:" if is_number(name) else "---" for name in names]
+    return ["| " + " | ".join(line) + " |" for line in [names, rules, *lines]]
 
 
-def _footnotes(report: Report) -> list[str]:
+def footnotes(report: Report) -> list[str]:
+    """Say what the columns mean, and what was measured on what."""
     stamp = report.environment
     versions = ", ".join(f"{name} {version}" for name, version in stamp.versions.items())
     others = max(
@@ -199,19 +306,49 @@ def _footnotes(report: Report) -> list[str]:
     )
     load = "unknown" if stamp.load_average_1_min is None else f"{stamp.load_average_1_min:.2f}"
     return [
-        "Milliseconds per batch, from decoded picture to labels: median [quartiles] of runs in "
-        f"turn. p90 needs at least {ENOUGH_FOR_P90} runs, p99 at least {ENOUGH_FOR_P99}.",
+        "Milliseconds per run of `batch` pictures, from decoded picture to labels (a folder: from file to "
+        f"files): median [quartiles] of runs in turn. p50 needs at least {ENOUGH_FOR_P50} runs, p90 "
+        f"{ENOUGH_FOR_P90}, p99 {ENOUGH_FOR_P99}.",
+        *_agreements(report),
+        *_products(report),
         f"{stamp.cpu}, {stamp.cores} processors, matrix product {stamp.matrix_product_gflops} "
         f"GFLOP/s; load average {load} before; other processes used at most {others:.1%}.",
         f"{stamp.date}, {stamp.system}, Python {stamp.python}; {versions}.",
     ]
 
 
+def _agreements(report: Report) -> list[str]:
+    """Say what the labels were compared with."""
+    found = [row.agreement for row in report.rows if row.agreement is not None]
+    if not found:
+        return []
+    first = found[0]
+    pictures = "one picture" if first.pictures == 1 else f"{first.pictures} pictures"
+    return [
+        f"Labels agree: with those of {first.reference}, on {pictures}: share of equal pixels, and away from "
+        "boundaries."
+    ]
+
+
+def _products(report: Report) -> list[str]:
+    """Say what the rates of the other precisions are, or why there is none."""
+    rates = [
+        f"{each.precision} {each.gflops} GFLOP/s ({each.note})"
+        if each.gflops is not None
+        else f"{each.precision} unknown: {each.note}"
+        for each in report.products
+    ]
+    if any(row.device != "cpu" for row in report.rows):
+        rates.append("unknown for GPUs")
+    return [f"Matrix product in other precisions: {'; '.join(rates)}."] if rates else []
+
+
 def _csv(report: Report) -> str:
-    """Write one line per row with all its numbers, times in seconds."""
-    lines = [_flat(record.to_data(row)) for row in report.rows]
+    """Write one line per row with all its numbers, times in seconds; label maps are left out."""
+    lines = [_flat(record.to_data(replace(row, labels=()))) for row in report.rows]
+    names = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]) if lines else [], lineterminator="\n")
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue().rstrip("\n")
@@ -228,6 +365,12 @@ def _flat(data: Mapping[str, object], prefix: str = "") -> dict[str, object]:
         else:
             flat[name] = value
     return flat
+
+
+def _agreed(found: Agreed | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found.counts.overall:.2%}, {found.counts.away_from_boundaries:.2%}"
 
 
 def _quartiles(found: Timing) -> str:

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import open_artifact
-from fastfcn_infer.benchmark.measure import Candidate, ColdStart, Request, photograph
+from fastfcn_infer.benchmark.measure import Candidate, ColdStart, Request
+from fastfcn_infer.benchmark.workload import photograph
 from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system import record

@@ -4,8 +4,9 @@ import argparse
 import re
 import sys
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fastfcn_infer.cli import exit_codes, streams
 from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments, choose
@@ -13,13 +14,16 @@ from fastfcn_infer.cli.command import add_model_arguments, add_procedure_argumen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastfcn_infer.artifact.artifact import Artifact
     from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.artifact.procedure import Procedure
-    from fastfcn_infer.benchmark.measure import Candidate, Case
+    from fastfcn_infer.benchmark.measure import Candidate
     from fastfcn_infer.benchmark.report import Report
+    from fastfcn_infer.benchmark.workload import Case
 
 SUMMARY = "Measure speed, memory and cold start of models; compare with an earlier run"
-FORMATS = ("table", "json", "csv", "md")
+FORMATS = ("table", "json", "csv", "md", "html")
+_BATCH = 8  # pictures of a run of predict_batch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +37,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--size",
-        default="480x480",
         metavar="HxW[,HxW]",
         help="Height x width of the picture (default: 480x480)",
     )
-    add("--batch", default="1", metavar="N[,N]", help="Pictures at a time (default: 1)")
+    add(
+        "--scenario",
+        default="single",
+        metavar="NAME[,NAME]",
+        help="Scenarios: single, one call after the other; batch, predict_batch; stream, of decoded pictures; "
+        "folder, from picture files to written labels and overlays (default: single)",
+    )
+    add(
+        "--images",
+        metavar="DIR",
+        help="Pictures to label at their own sizes, a folder or a glob (default: the demo picture at --size)",
+    )
+    add(
+        "--count",
+        type=int,
+        metavar="N",
+        help="Number of pictures in a run of stream and folder, and most pictures of --images (default: 16)",
+    )
+    add(
+        "--batch",
+        metavar="N[,N]",
+        help="Number of pictures in a run of single and batch (default: 1, and 8 for batch)",
+    )
     add(
         "--seconds",
         type=float,
@@ -57,10 +82,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="How much slower is accepted (default: 5%%)",
     )
     add("--format", choices=FORMATS, default="table", help="Format of the report (default: table)")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write the report to FILE, not to standard output; needed for --format html",
+    )
     add_procedure_arguments(parser)
     add_model_arguments(parser)
     parser.epilog = (
-        "--backend takes several runtimes, separated by commas, and times them in turn."
+        "--backend and --precision take several names, separated by commas, and time them in turn. Labels "
+        "are compared with those of the first one."
     )
 
 
@@ -74,7 +106,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     # Wrong options, and a base that cannot be read, are reported before minutes are spent.
     check_seconds(arguments.seconds)
-    cases = _cases(arguments.size, arguments.batch)
+    form = "json" if arguments.json else arguments.format
+    _check_output(arguments.output, form)
+    images = _images(arguments)
+    cases = _cases(arguments, images)
     allowed = _share(arguments.max_regress)
     base = None if arguments.compare is None else _base(arguments.compare)
     chosen = choose(arguments)
@@ -82,11 +117,13 @@ def run(arguments: argparse.Namespace) -> int:
         candidates = _candidates(arguments, chosen, opened)
         total = len(candidates) * len(cases) * arguments.seconds
         with Progress("benchmark", total=round(total), unit="s") as bar:
-            report = measure(candidates, cases, seconds=arguments.seconds, advance=bar.advance)
+            report = measure(
+                candidates, cases, seconds=arguments.seconds, images=images, advance=bar.advance
+            )
     if base is not None:
         found = compare(report, base, arguments.compare, allowed)
         report = replace(report, comparison=found)
-    _print(report, "json" if arguments.json else arguments.format)
+    _write(report, form, arguments.output)
     slower = report.comparison is not None and report.comparison.regressed
     return exit_codes.TOO_SLOW if slower else exit_codes.FINE
 
@@ -94,55 +131,97 @@ def run(arguments: argparse.Namespace) -> int:
 def _candidates(
     arguments: argparse.Namespace, chosen: "Callable[[Model], Procedure]", opened: ExitStack
 ) -> list["Candidate"]:
-    """Open every model in every backend; one graph is never opened twice by the same backend."""
+    """Open every model in every backend and precision; one graph is never opened twice in the same."""
     from fastfcn_infer.benchmark.measure import Candidate
-    from fastfcn_infer.hub.conversion import Conversion
-    from fastfcn_infer.hub.models import find_model
     from fastfcn_infer.runtime.backend import open_backend
     from fastfcn_infer.runtime.precision import check_precision, precision_to_export
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.machine import cpu_budget
 
     threads = cpu_budget().threads if arguments.threads is None else arguments.threads
-    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
-    check_precision(arguments.precision)
-    conversion = Conversion(precision=precision_to_export(arguments.precision))
-    found = [
-        find_model(model, cache, conversion, local_files_only=arguments.offline)
+    precisions = list(dict.fromkeys(_words(arguments.precision)))
+    for precision in precisions:
+        check_precision(precision)
+    found = {
+        (model, made_in): _find(model, made_in, arguments)
+        for made_in in dict.fromkeys(map(precision_to_export, precisions))
         for model in arguments.models
+    }
+    names = [
+        found[model, precision_to_export(precisions[0])].model.name for model in arguments.models
     ]
-    names = [artifact.model.name for artifact in found]
     if len(set(names)) < len(names):
         names = list(arguments.models)  # two exports of one checkpoint
-    candidates: dict[tuple[str, str], Candidate] = {}
-    for name, artifact in zip(names, found, strict=True):
-        for asked in _words(arguments.backend):
+    candidates: dict[tuple[str, str, str], Candidate] = {}
+    for model, name in zip(arguments.models, names, strict=True):
+        for asked, precision in product(_words(arguments.backend), precisions):
+            artifact = found[model, precision_to_export(precision)]
             backend = open_backend(
-                asked,
-                artifact,
-                device=arguments.device,
-                threads=threads,
-                precision=arguments.precision,
+                asked, artifact, device=arguments.device, threads=threads, precision=precision
             )
             segmenter = opened.enter_context(Segmenter(artifact, backend, chosen(artifact.model)))
-            candidates[name, backend.facts.backend] = Candidate(name, segmenter, backend)
+            facts = backend.facts
+            candidate = Candidate(name, segmenter, backend)
+            candidates[name, facts.backend, facts.precision] = candidate
     return list(candidates.values())
 
 
-def _cases(sizes: str, batches: str) -> list["Case"]:
-    from fastfcn_infer.artifact.limits import LARGEST_VIEW
-    from fastfcn_infer.benchmark.measure import Case
+def _find(
+    model: str, precision: 'Literal["fp32", "fp16"]', arguments: argparse.Namespace
+) -> "Artifact":
+    from fastfcn_infer.hub.conversion import Conversion
+    from fastfcn_infer.hub.models import find_model
 
+    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
+    conversion = Conversion(precision=precision)
+    return find_model(model, cache, conversion, local_files_only=arguments.offline)
+
+
+def _images(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    from fastfcn_infer.benchmark.workload import PASS, find_images
+
+    if arguments.count is not None and arguments.count < 1:
+        raise ValueError(f"--count {arguments.count}: at least 1 was expected")
+    if arguments.images is None:
+        return ()
+    if arguments.size is not None:
+        raise ValueError("--images are labelled at their own sizes; leave out --size")
+    return find_images(Path(arguments.images), arguments.count or PASS)
+
+
+def _cases(arguments: argparse.Namespace, images: tuple[Path, ...]) -> list["Case"]:
+    """Return what is measured: scenario by scenario, every size and batch of each."""
+    from fastfcn_infer.benchmark.workload import PASS, Case, check_scenario, usual_size
+
+    scenarios = [check_scenario(name) for name in _words(arguments.scenario)]
+    sizes = (
+        [usual_size(images)] if images else list(map(_size, _words(arguments.size or "480x480")))
+    )
+    batches = None if arguments.batch is None else list(map(_batch, _words(arguments.batch)))
+    if batches is not None and not set(scenarios) & {"single", "batch"}:
+        raise ValueError("--batch is for the scenarios single and batch; see --count")
+    default = {"single": 1, "batch": _BATCH}
     cases = []
-    for size in _words(sizes):
-        match = re.fullmatch(r"([1-9]\d{0,8})[xX]([1-9]\d{0,8})", size)
-        if match is None or int(match[1]) * int(match[2]) > LARGEST_VIEW:
-            raise ValueError(f"--size {size}: height x width was expected, such as 512x1024")
-        for batch in _words(batches):
-            if re.fullmatch(r"[1-9]\d{0,3}", batch) is None:
-                raise ValueError(f"--batch {batch}: a number from 1 to 9999 was expected")
-            cases.append(Case((int(match[1]), int(match[2])), int(batch)))
+    for scenario in scenarios:
+        one_pass = [arguments.count or PASS]
+        counts = (batches or [default[scenario]]) if scenario in default else one_pass
+        cases += [Case(size, count, scenario) for size in sizes for count in counts]
     return list(dict.fromkeys(cases))
+
+
+def _size(text: str) -> tuple[int, int]:
+    from fastfcn_infer.artifact.limits import LARGEST_VIEW
+
+    match = re.fullmatch(r"([1-9]\d{0,8})[xX]([1-9]\d{0,8})", text)
+    if match is None or int(match[1]) * int(match[2]) > LARGEST_VIEW:
+        raise ValueError(f"--size {text}: height x width was expected, such as 512x1024")
+    return int(match[1]), int(match[2])
+
+
+def _batch(text: str) -> int:
+    if re.fullmatch(r"[1-9]\d{0,3}", text) is None:
+        raise ValueError(f"--batch {text}: a number from 1 to 9999 was expected")
+    return int(text)
 
 
 def _share(text: str) -> float:
@@ -168,12 +247,44 @@ def _base(path: str) -> "Report":
         ) from error
 
 
-def _print(report: "Report", form: str) -> None:
-    from fastfcn_infer.benchmark.report import comparison_lines, write_report
+def _check_output(output: str | None, form: str) -> None:
+    """Refuse a file that cannot be written, and formats that cannot be made, before minutes are spent."""
+    from fastfcn_infer.system.writing import check_folder
 
-    with streams.lossless_output(as_json=form == "json"):  # it is read as a file of UTF-8 later
-        print(write_report(report, form))
-    if report.comparison is not None and form != "json":
+    if form == "html":
+        from fastfcn_infer.benchmark.figures import load_matplotlib
+
+        if output is None:
+            raise ValueError("--format html needs -o FILE.html, which the report is written to")
+        load_matplotlib()
+    if output is not None:
+        path = Path(output)
+        if path.is_dir():
+            raise ValueError(f"-o {output} is a folder; a file was expected")
+        check_folder(path.parent)
+
+
+def _write(report: "Report", form: str, output: str | None) -> None:
+    """Print the report, or write it to a file, and print the comparison."""
+    from fastfcn_infer.benchmark.report import comparison_lines, write_report
+    from fastfcn_infer.system.atomic import write_file
+    from fastfcn_infer.system.writing import make_folder
+
+    if form == "html":
+        from fastfcn_infer.benchmark.html_report import html_report
+
+        text = html_report(report)
+    else:
+        text = write_report(report, form)
+    if output is not None:
+        make_folder(Path(output).parent)
+        write_file(Path(output), f"{text}\n".encode())
+    else:
+        with streams.lossless_output(
+            as_json=form == "json"
+        ):  # it is read as a file of UTF-8 later
+            print(text)
+    if report.comparison is not None and (form != "json" or output is not None):
         # A CSV must stay one.
         stream = sys.stderr if form == "csv" else sys.stdout
         for line in comparison_lines(report.comparison):

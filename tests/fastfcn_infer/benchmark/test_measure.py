@@ -20,15 +20,14 @@ from fastfcn_infer.benchmark import measure as module
 from fastfcn_infer.benchmark.measure import (
     WARM_UP,
     Candidate,
-    Case,
     ColdStart,
     Request,
     check_seconds,
     cold_start,
     measure,
-    photograph,
 )
 from fastfcn_infer.benchmark.timing import FEWEST_RUNS
+from fastfcn_infer.benchmark.workload import Case, photograph
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference.pipeline import STAGES, segment
 from fastfcn_infer.runtime.backend import Backend, open_backend

@@ -9,8 +9,9 @@ import pytest
 from benchmark_reports import STAMP, report, row, slower
 from command_line import EMBEDDED, fastfcn
 from fastfcn_infer.benchmark import measure as module
-from fastfcn_infer.benchmark.measure import Candidate, Case, ColdStart
+from fastfcn_infer.benchmark.measure import Candidate, ColdStart
 from fastfcn_infer.benchmark.report import Report, read_report, write_report
+from fastfcn_infer.benchmark.workload import Case
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.system import record
 
