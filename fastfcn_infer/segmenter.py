@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +38,7 @@ from fastfcn_infer.system.stopwatch import timed
 
 if TYPE_CHECKING:
     from fastfcn_infer.benchmark.report import Report
+    from fastfcn_infer.benchmark.workload import Scenario
 
 
 class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
@@ -273,21 +275,26 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         *,
         sizes: Sequence[Size] = ((480, 480),),
         batches: Sequence[int] = (1,),
+        scenarios: Sequence["Scenario"] = ("single",),
         seconds: float = 5.0,
     ) -> "Report":
         """Measure this model as it was opened; see `benchmark.measure`.
 
         Args:
             sizes: heights and widths of the picture.
-            batches: how many pictures at a time.
-            seconds: of timed runs for each size and batch.
+            batches: how many pictures a run takes.
+            scenarios: how they are labelled: "single", "batch", "stream" or "folder".
+            seconds: of timed runs for each size, batch and scenario.
 
         Raises:
+            ValueError: a scenario is unknown, or a graph of a fixed shape does not take a batch.
             BackendError: the runtime failed, or this segmenter was closed.
         """
-        from fastfcn_infer.benchmark.measure import Candidate, Case, measure
+        from fastfcn_infer.benchmark.measure import Candidate, measure
+        from fastfcn_infer.benchmark.workload import Case, check_scenario
 
-        cases = [Case(size, batch) for size in sizes for batch in batches]
+        asked = product(map(check_scenario, scenarios), sizes, batches)
+        cases = [Case(size, batch, scenario) for scenario, size, batch in asked]
         candidate = Candidate(self.model.name, self, self._backend)
         return measure([candidate], cases, seconds=seconds)
 

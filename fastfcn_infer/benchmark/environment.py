@@ -3,11 +3,12 @@
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from fastfcn_infer.benchmark.matrix_product import matrix_product_gflops
-from fastfcn_infer.system.machine import cpu_model, versions
+from fastfcn_infer.system import record
+from fastfcn_infer.system.machine import cpu_features, cpu_model, versions
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Environment:
     system: str
     python: str
     versions: Mapping[str, str]  # package -> version
+    # Of the processor's instructions, those that matter here, see `machine.cpu_features`.
+    features: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
 
 
 def environment(threads: int | None = None) -> Environment:
@@ -39,4 +42,5 @@ def environment(threads: int | None = None) -> Environment:
         system=platform.platform(),
         python=platform.python_version(),
         versions=versions(),
+        features=cpu_features() or (),
     )

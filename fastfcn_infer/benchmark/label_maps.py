@@ -93,6 +93,7 @@ class _First:
     title: str
     classes: str
     predictor: Predictor
+    seen: NDArray[Any]  # its labels of the photograph
 
 
 class Reference:
@@ -106,7 +107,7 @@ class Reference:
     def __init__(self, size: Size, images: Sequence[Path]) -> None:
         self._size, self._images = size, images
         self._first: _First | None = None
-        self._maps: list[NDArray[Any]] | None = None  # of the first model
+        self._maps: list[NDArray[Any]] = []  # labels of the images by the first model
         self._known: dict[tuple[str, str, str], Row] = {}
 
     def complete(self, row: Row, predictor: Predictor) -> Row:
@@ -122,18 +123,19 @@ class Reference:
         seen = predictor.predict(photograph(self._size, predictor.model.input)).labels
         agreed = None
         if self._first is None:
-            self._first = _First(row.title, classes, predictor)
+            self._first = _First(row.title, classes, predictor, seen)
         elif self._first.classes == classes:
-            agreed = self._agreed(self._first, predictor)
+            agreed = self._agreed(self._first, predictor, seen)
         return replace(row, labels=pack_labels(seen), classes=classes, agreement=agreed)
 
-    def _agreed(self, first: _First, predictor: Predictor) -> Agreed:
-        if self._maps is None:
-            self._maps = self._label(first.predictor)
-        pairs = zip(self._label(predictor), self._maps, strict=True)
-        counts = [agreement(labels, reference) for labels, reference in pairs]
+    def _agreed(self, first: _First, predictor: Predictor, seen: NDArray[Any]) -> Agreed:
+        """Compare labels with those of the first model; `seen` are those of the photograph."""
+        if not self._images:
+            return Agreed(first.title, 1, agreement(seen, first.seen))
+        if not self._maps:
+            self._maps = [first.predictor.predict(image).labels for image in self._images]
+        counts = [
+            agreement(predictor.predict(image).labels, labels)
+            for image, labels in zip(self._images, self._maps, strict=True)
+        ]
         return Agreed(first.title, len(counts), sum(counts, Agreement()))
-
-    def _label(self, predictor: Predictor) -> list[NDArray[Any]]:
-        sources: Sequence[Any] = self._images or [photograph(self._size, predictor.model.input)]
-        return [predictor.predict(source).labels for source in sources]

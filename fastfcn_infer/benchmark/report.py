@@ -72,6 +72,8 @@ class Row:
     )  # ips of network_ips
     agreement: Agreed | None = field(default=None, metadata=record.OMITTED)
     classes: str = field(default="", metadata=record.OMITTED)  # hash of their names
+    # Seconds of a run that a share of them took at most, from none to all in equal steps.
+    distribution: tuple[float, ...] = field(default=(), metadata=record.OMITTED)
     # Of the bundled photograph, see `label_maps.pack_labels`; empty if they take too much.
     labels: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
 
@@ -344,8 +346,9 @@ def _products(report: Report) -> list[str]:
 
 
 def _csv(report: Report) -> str:
-    """Write one line per row with all its numbers, times in seconds; label maps are left out."""
-    lines = [_flat(record.to_data(replace(row, labels=()))) for row in report.rows]
+    """Write one line per row with all its numbers, times in seconds; label maps and distributions are left out."""
+    plain = [replace(row, labels=(), distribution=()) for row in report.rows]
+    lines = [_flat(record.to_data(row)) for row in plain]
     names = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")

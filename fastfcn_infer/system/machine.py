@@ -31,6 +31,21 @@ PACKAGES = (
     "torch",
 )
 
+# What Linux calls the instructions that decide how fast a network is in some precision -> their names.
+_FEATURES = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX512-VNNI",
+    "avx512_bf16": "AVX512-BF16",
+    "avx512_fp16": "AVX512-FP16",
+    "amx_int8": "AMX-INT8",
+    "amx_bf16": "AMX-BF16",
+    "asimddp": "Arm DotProd",
+    "i8mm": "Arm I8MM",
+    "bf16": "Arm BF16",
+}
+
 
 @dataclass(frozen=True)
 class CpuBudget:
@@ -142,6 +157,12 @@ def _sizes(file: Path) -> Iterator[tuple[str, int]]:
 def cpu_model() -> str:
     """Return the name of the processor, or of its architecture if the system knows no more."""
     return cpu_fact("model name") or platform.processor() or platform.machine()
+
+
+def cpu_features() -> tuple[str, ...] | None:
+    """List the processor's instructions for matrix products; None if the system does not say (not Linux)."""
+    flags = (cpu_fact("flags") or cpu_fact("Features")).split()
+    return tuple(name for flag, name in _FEATURES.items() if flag in flags) if flags else None
 
 
 def cpu_fact(name: str) -> str:

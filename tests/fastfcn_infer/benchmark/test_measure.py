@@ -17,6 +17,8 @@ from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.benchmark import measure as module
+from fastfcn_infer.benchmark.label_maps import unpack_labels
+from fastfcn_infer.benchmark.low_precision_product import Product
 from fastfcn_infer.benchmark.measure import (
     WARM_UP,
     Candidate,
@@ -173,7 +175,60 @@ def test_every_candidate_is_warmed_up_and_measured_in_every_case(tmp_path: Path)
         runs = [row.end_to_end.runs for row in rows]
         assert min(runs) >= FEWEST_RUNS
         fed = [shape[0] for shape in spy_of(found).fed]
-        assert [fed.count(1), fed.count(2)] == [runs[0] + WARM_UP, runs[1] + WARM_UP]
+        of_labels = 1  # of the photograph, which the report keeps
+        expected = [runs[0] + WARM_UP + of_labels, runs[1] + WARM_UP]
+        assert [fed.count(1), fed.count(2)] == expected
+
+
+def test_streams_are_beside_the_network_alone_and_hold_the_labels_of_the_photograph(
+    tmp_path: Path,
+) -> None:
+    candidates = [candidate(tmp_path / name, name=name) for name in ("one", "two")]
+    told: list[float] = []
+    cases = [Case(SMALL, 3, scenario) for scenario in ("batch", "stream", "folder")]
+    rows = measure(candidates, cases, seconds=0.001, advance=told.append).rows
+    assert sum(told) == pytest.approx(6 * 0.001)
+    assert [row.scenario for row in rows[::2]] == ["batch", "stream", "folder"]
+    expected = candidates[0].predictor.predict(photograph(SMALL)).labels
+    for row in rows:
+        assert row.batch == 3
+        assert row.end_to_end.runs >= 3
+        assert row.share_of_network == pytest.approx(row.ips / row.network_ips)
+        assert np.array_equal(unpack_labels(row.labels, SMALL), expected)
+        assert len(row.distribution) == 21
+        assert row.distribution[10] == pytest.approx(row.end_to_end.median)
+    one, two = rows[:2]
+    assert one.agreement is None
+    assert two.agreement is not None
+    assert (two.agreement.pictures, two.agreement.counts.overall) == (1, 1.0)
+    assert two.agreement.reference == one.title
+
+
+@pytest.mark.parametrize("rate", [400.0, None])
+def test_the_share_is_of_the_product_in_the_precision_that_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: float | None
+) -> None:
+    found = candidate(tmp_path / "tiny")
+    found.facts = replace(found.facts, precision="int8")
+    asked = []
+
+    def product(precision: str, threads: int) -> Product:
+        asked.append((precision, threads))
+        return Product(precision, rate, "a reason")
+
+    monkeypatch.setattr(module, "product", product)
+    report = measure([found], [Case(SMALL, 1)], seconds=0.001)
+    (row,) = report.rows
+    assert asked == [("int8", 1)]
+    assert report.products == (Product("int8", rate, "a reason"),)
+    expected = None
+    if rate is not None and row.multiply_adds is not None:
+        expected = pytest.approx(2e-9 * row.multiply_adds / row.network.median / rate)
+    assert row.share_of_matrix_product == expected
+    # A processor's product says nothing of a GPU.
+    found.facts = replace(found.facts, device="cuda:0", precision="fp32")
+    (row,) = measure([found], [Case(SMALL, 1)], seconds=0.001).rows
+    assert row.share_of_matrix_product is None
 
 
 def test_a_graph_of_a_fixed_batch_is_shown_one_picture_or_that_many(tmp_path: Path) -> None:

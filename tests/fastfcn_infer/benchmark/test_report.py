@@ -61,15 +61,21 @@ def test_the_table_has_its_columns_under_each_other() -> None:
     assert [line[edge - 1] for line in lines[1:]] == ["1", "4"]
 
 
-@pytest.mark.parametrize("form", ["table", "md"])
-def test_percentiles_without_runs_enough_are_not_shown(form: str) -> None:
-    assert "p99  " not in write_report(FOUND, form)
-    few, some, many = (report(row(runs=runs)) for runs in (63, 64, 662))
-    heads = [write_report(each, form).splitlines()[0] for each in (few, some, many)]
-    assert ["p90" in head for head in heads] == [False, True, True]
-    assert ["p99" in head for head in heads] == [False, False, True]
-    mixed = report(row("few"), row("many", runs=64))
-    assert " - " in write_report(mixed, form).partition("\n\n")[0]
+@pytest.mark.parametrize(("runs", "known"), [(4, 0), (5, 1), (63, 1), (64, 2), (662, 3)])
+def test_percentiles_without_runs_enough_are_dashes_in_tables_and_missing_in_data(
+    runs: int, known: int
+) -> None:
+    found = report(row(runs=runs))
+    lines = write_report(found, "md").splitlines()
+    head, cells = ([cell.strip() for cell in lines[at].split("|")] for at in (0, 2))
+    shown = dict(zip(head, cells, strict=True))
+    names = ("p50", "p90", "p99")
+    assert [shown[name] for name in names] == ["100.0"] * known + ["-"] * (3 - known)
+    assert all(name in write_report(found, "table").splitlines()[0] for name in names)
+    (data,) = csv.DictReader(io.StringIO(write_report(found, "csv")))
+    assert [bool(data.get(f"end_to_end.{name}")) for name in names] == [
+        at < known for at in range(3)
+    ]
 
 
 @pytest.mark.parametrize("form", FORMATS)

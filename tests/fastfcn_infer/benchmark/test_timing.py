@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfcn_infer.benchmark.timing import (
+    ENOUGH_FOR_P50,
     ENOUGH_FOR_P90,
     ENOUGH_FOR_P99,
     FEWEST_RUNS,
@@ -63,24 +64,26 @@ def test_no_runs_cannot_be_summarised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "p90", "p99"),
-    [
-        (1, False, False),
-        (63, False, False),
-        (64, True, False),
-        (661, True, False),
-        (662, True, True),
-        (1000, True, True),
-    ],
+    ("runs", "known"), [(1, 0), (4, 0), (5, 1), (63, 1), (64, 2), (661, 2), (662, 3), (1000, 3)]
 )
-def test_a_percentile_needs_runs_enough(runs: int, p90: bool, p99: bool) -> None:
-    # MLPerf's early stopping of a single stream: 64 runs for a p90, 662 for a p99.
-    assert (ENOUGH_FOR_P90, ENOUGH_FOR_P99) == (64, 662)
-    values = [float(index) for index in range(runs)]
-    found = timing(values)
-    # Of 0, 1 .. n - 1 the quantile of a share is that share of n - 1.
-    assert found.p90 == (pytest.approx(0.9 * (runs - 1)) if p90 else None)
-    assert found.p99 == (pytest.approx(0.99 * (runs - 1)) if p99 else None)
+def test_a_percentile_needs_runs_enough(runs: int, known: int) -> None:
+    values = np.random.default_rng(runs).gamma(2.0, size=runs)
+    found = timing(values.tolist())
+    expected = [*np.percentile(values, [50, 90, 99])[:known], *[None] * (3 - known)]
+    assert [found.p50, found.p90, found.p99] == pytest.approx(expected)
+    assert found.median == pytest.approx(np.median(values))
+
+
+@pytest.mark.parametrize(("share", "enough"), [(0.9, ENOUGH_FOR_P90), (0.99, ENOUGH_FOR_P99)])
+def test_with_runs_enough_two_lie_beyond_the_percentile_almost_surely(
+    share: float, enough: int
+) -> None:
+    def fewer_than_two(runs: int) -> float:  # the binomial distribution
+        return share**runs + runs * (1 - share) * share ** (runs - 1)
+
+    assert fewer_than_two(enough) <= 0.01 < fewer_than_two(enough - 1)
+    # A median lies outside of its sample with twice the chance of as many heads in a row.
+    assert 2 * 0.5**ENOUGH_FOR_P50 < 0.07
 
 
 def test_equally_fast_functions_alternate() -> None:

@@ -66,6 +66,36 @@ def test_sizes_batches_and_runtimes_are_lists(
     assert seen["threads"] == {1}
 
 
+def test_scenarios_and_precisions_are_lists_and_have_counts_of_their_own(
+    capsys: pytest.CaptureFixture[str], seen: dict[str, Any]
+) -> None:
+    words = ["--scenario", "single,batch,stream,folder", "--size", "48x64", "--count", "20"]
+    code, _, err = run(
+        capsys, EMBEDDED, *words, "--backend", "onnx_runtime", "--precision", "fp32,auto"
+    )
+    assert (code, err) == (0, "")
+    size = (48, 64)
+    assert seen["cases"] == [
+        Case(size, 1),
+        Case(size, 8, "batch"),
+        Case(size, 20, "stream"),
+        Case(size, 20, "folder"),
+    ]
+    assert len(seen["names"]) == 1  # fp32 is what auto is
+
+
+def test_a_report_is_written_to_a_file_as_a_page_too(
+    capsys: pytest.CaptureFixture[str], seen: dict[str, Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    page, data = tmp_path / "new" / "report.html", tmp_path / "report.json"
+    code, out, err = run(capsys, EMBEDDED, "--format", "html", "-o", page)
+    assert (code, out, err) == (0, "", "")
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert run(capsys, EMBEDDED, "--format", "json", "-o", data)[:2] == (0, "")
+    assert read_report(data.read_bytes()) == FOUND
+
+
 def test_two_exports_of_one_name_keep_their_paths(
     capsys: pytest.CaptureFixture[str], seen: dict[str, Any]
 ) -> None:
@@ -155,6 +185,18 @@ def test_as_fast_as_the_base_is_fine(
         (["--threads", "0"], "threads is 0"),
         (["--format", "xml"], "invalid choice"),
         (["--compare", "gone.json"], "gone.json"),
+        (["--scenario", "burst"], "scenario 'burst' is unknown"),
+        (["--scenario", "single,"], "scenario '' is unknown"),
+        (["--precision", "fp32,int3"], "int3"),
+        (["--count", "0"], "--count 0"),
+        (["--images", "gone"], "gone: no such file or folder"),
+        (["--images", ".", "--size", "64x64"], "leave out --size"),
+        (
+            ["--scenario", "stream", "--batch", "4"],
+            "--batch is for the scenarios single and batch",
+        ),
+        (["--format", "html"], "--format html needs -o FILE.html"),
+        (["-o", "."], "-o . is a folder"),
     ],
 )
 def test_what_makes_no_sense_is_exit_code_2_before_anything_is_measured(

@@ -10,7 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from fastfcn_infer import Segmenter, open_dataset
-from fastfcn_infer.benchmark.measure import photograph
+from fastfcn_infer.benchmark.workload import photograph
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.evaluation.metrics import Confusion
 from models import tiny_artifact, tiny_model
