@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     import cv2 as cv2
 
 NEEDED = (
-    *("LUT", "addWeighted", "applyColorMap", "copyMakeBorder", "copyTo", "cvtColor", "error", "flip"),
+    *(
+        "LUT",
+        "addWeighted",
+        "applyColorMap",
+        "copyMakeBorder",
+        "copyTo",
+        "cvtColor",
+        "error",
+        "flip",
+    ),
     *("getRotationMatrix2D", "getTextSize", "imdecode", "imencode", "putText", "resize", "rotate"),
     *("sepFilter2D", "setNumThreads", "split", "transpose", "warpAffine"),
 )

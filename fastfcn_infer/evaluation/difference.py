@@ -1,0 +1,226 @@
+"""How the labels of two opened models differ: two artifacts, precisions, devices, runtimes or procedures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.artifact.manifest import RGB
+from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample
+from fastfcn_infer.data.pairs import check_pairs, with_orientation
+from fastfcn_infer.errors import BackendError, DatasetError, EvaluationError, ImageError
+from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
+from fastfcn_infer.evaluation.metrics import Confusion, scores
+from fastfcn_infer.inference.multiband import read_pixels
+from fastfcn_infer.inference.predictor import Predictor
+from fastfcn_infer.system.excerpt import listing
+
+_OF_ONE_PICTURE = (ImageError, DatasetError, MemoryError)
+
+
+@dataclass(frozen=True)
+class PictureDifference:
+    """A picture, and how far its two label maps agree."""
+
+    name: str
+    agreement: Agreement
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What two models made of the same pictures. A is the reference of agreement and of boundaries.
+
+    Args:
+        provenance: of A and of B: model, runtime, precision, procedure, versions.
+        names: of the classes.
+        pictures: in the order in which they were compared.
+        between: pixels by the class that A and that B gives them.
+        truths: pixels by true class and the class that A, or B, gives them; None without label maps.
+        failed: names of the pictures that could not be compared -> why.
+        notes: what was assumed of the label maps, one sentence each.
+    """
+
+    provenance: tuple[Mapping[str, str], Mapping[str, str]]
+    names: tuple[str, ...]
+    pictures: tuple[PictureDifference, ...]
+    between: Confusion
+    truths: tuple[Confusion, Confusion] | None
+    failed: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def agreement(self) -> Agreement:
+        """The agreement over the pixels of all pictures."""
+        return sum((picture.agreement for picture in self.pictures), Agreement())
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU of B's labels, those of A being the truth, over the classes that either of them has."""
+        return scores(self.between, "mmseg").mean_iou
+
+    @property
+    def true_mean_ious(self) -> tuple[float, float] | None:
+        """Mean IoU of A and of B on the label maps, over the classes that occur; None without label maps."""
+        if self.truths is None:
+            return None
+        first, second = (scores(truth, "mmseg").mean_iou for truth in self.truths)
+        return first, second
+
+    @property
+    def worst(self) -> tuple[PictureDifference, ...]:
+        """The pictures, the one with the smallest agreement first; equal ones by name."""
+        return tuple(sorted(self.pictures, key=lambda each: (each.agreement.overall, each.name)))
+
+
+def check_comparable(a: Predictor, b: Predictor, *, ignore_names: bool = False) -> None:
+    """Refuse two models whose labels do not mean the same.
+
+    Raises:
+        EvaluationError: they have other classes, take other pictures, or have too many classes to count.
+    """
+    first, second = (tuple(c.name for c in each.model.classes) for each in (a, b))
+    if len(first) != len(second):
+        raise EvaluationError(
+            f"{a.model.name} has {len(first)} classes and {b.model.name} {len(second)}: their labels do not "
+            "mean the same. Compare models of the same classes."
+        )
+    if len(first) > IGNORE:
+        raise EvaluationError(f"{len(first)} classes; at most {IGNORE} can be compared")
+    others = [f"{x!r} and {y!r}" for x, y in zip(first, second, strict=True) if x != y]
+    if others and not ignore_names:
+        raise EvaluationError(
+            f"{len(others)} of {len(first)} classes have other names in {a.model.name} and {b.model.name}, such "
+            f"as {others[0]}. If they mean the same, give --ignore-names (ignore_names=True)."
+        )
+    channels = {each.model.input.channels for each in (a, b)}
+    if len(channels) > 1:
+        raise EvaluationError(
+            f"{a.model.name} and {b.model.name} take pictures of {a.model.input.channels} and "
+            f"{b.model.input.channels} channels. Compare models that take the same pictures."
+        )
+
+
+def labelled(
+    samples: Sequence[Sample], classes: Predictor, rules: Mapping[str, Any]
+) -> tuple[Dataset, tuple[str, ...]]:
+    """Return pictures with the label maps of a folder as a data set, and what was assumed of them.
+
+    A value of a label map is the class of that number; 255 belongs to none.
+
+    Args:
+        samples: pictures with their label maps.
+        classes: a model whose classes the labels are of.
+        rules: `map_labels` and `label_orientation`, as `open_dataset` takes them.
+
+    Raises:
+        DatasetError: label maps do not fit their pictures; lists all.
+    """
+    model = classes.model
+    values = {label: label for label in range(len(model.classes))} | {IGNORE: IGNORE}
+    dataset = Dataset(
+        "labels",
+        "all",
+        model.classes,
+        tuple(samples),
+        values | dict(rules["map_labels"]),
+        rules["label_orientation"],
+    )
+    pairs = check_pairs(dataset, is_rgb=model.input.channels == RGB)
+    if pairs.faults:
+        raise DatasetError("\n- ".join(["label maps do not fit their pictures:", *pairs.faults]))
+    return with_orientation(dataset, pairs), pairs.notes
+
+
+def samples_of(pictures: Sequence[Path], labels: Path | None) -> list[Sample]:
+    """Name pictures, by their paths if two have one name, and find their label maps.
+
+    Args:
+        pictures: files.
+        labels: folder with a PNG of the same name for each picture; None: without label maps.
+
+    Raises:
+        DatasetError: some label maps are missing; names them.
+    """
+    names = [path.name for path in pictures]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in pictures]
+    if labels is None:
+        return [Sample(name, path, None) for name, path in zip(names, pictures, strict=True)]
+    files = [labels / path.with_suffix(".png").name for path in pictures]
+    missing = [name for name, file in zip(names, files, strict=True) if not file.is_file()]
+    if missing:
+        raise DatasetError(
+            f"{len(missing)} of {len(pictures)} pictures have no label map in {labels}, such as "
+            f"{listing(missing, most=5)}: a PNG of the same name was expected."
+        )
+    return [Sample(*parts) for parts in zip(names, pictures, files, strict=True)]
+
+
+def compare(
+    a: Predictor,
+    b: Predictor,
+    samples: Sequence[Sample],
+    dataset: Dataset | None = None,
+    *,
+    notes: tuple[str, ...] = (),
+    ignore_names: bool = False,
+    near: int = NEAR,
+    advance: Callable[[], None] = lambda: None,
+) -> Difference:
+    """Label pictures with both models, and compare.
+
+    Args:
+        a: the reference.
+        b: the other model.
+        samples: the pictures.
+        dataset: reads their label maps; None: they have none.
+        notes: what was assumed of the label maps.
+        ignore_names: accept classes of other names.
+        near: pixels, see `agreement`.
+        advance: called after every picture.
+
+    Raises:
+        EvaluationError: the models cannot be compared.
+        BackendError: a runtime failed.
+    """
+    check_comparable(a, b, ignore_names=ignore_names)
+    classes = len(a.model.classes)
+    between, truths = Confusion(classes), (Confusion(classes), Confusion(classes))
+    found: list[PictureDifference] = []
+    failed: dict[str, str] = {}
+    for sample in samples:
+        try:
+            picture, truth = _read(sample, a, dataset)
+            first, second = (each.predict(picture).labels for each in (a, b))
+        except BackendError:
+            raise
+        except _OF_ONE_PICTURE as error:
+            failed[sample.name] = str(error)
+        else:
+            found.append(PictureDifference(sample.name, agreement(second, first, near=near)))
+            between.add(second, first)
+            if truth is not None:
+                for counts, labels in zip(truths, (first, second), strict=True):
+                    counts.add(labels, truth)
+        advance()
+    return Difference(
+        (a.provenance, b.provenance),
+        tuple(c.name for c in a.model.classes),
+        tuple(found),
+        between,
+        None if dataset is None else truths,
+        failed,
+        notes,
+    )
+
+
+def _read(
+    sample: Sample, a: Predictor, dataset: Dataset | None
+) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    """Read a picture as both models see it, and its labels if there are any."""
+    if dataset is None:
+        return read_pixels(sample.picture, a.model.input), None
+    return dataset.read(sample, a.model.input)

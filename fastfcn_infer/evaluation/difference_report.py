@@ -1,0 +1,184 @@
+"""Write how two models differ: as a table, as data for JSON, and as a page of HTML."""
+
+import base64
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastfcn_infer.evaluation.agreement import NEAR
+from fastfcn_infer.evaluation.difference import Difference, PictureDifference
+from fastfcn_infer.evaluation.metrics import scores
+from fastfcn_infer.picture.picture import Picture
+from fastfcn_infer.system.excerpt import printable
+
+_WORST = 10  # pictures in the table
+_FACTS = ("model", "precision", "backend", "device", "procedure")  # of the provenance
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;"
+    "text-align:right}th:first-child,td:first-child{text-align:left}img{max-width:100%}"
+)
+
+Rows = Sequence[Sequence[str]]
+
+
+def table(found: Difference) -> str:
+    """Write the classes, the worst pictures and the summary, as text."""
+    parts = [
+        _aligned(_classes(found)),
+        "",
+        "worst pictures first",
+        _aligned(_pictures(found, _WORST)),
+    ]
+    return "\n".join([*parts, "", *_summary(found)])
+
+
+def to_data(found: Difference) -> dict[str, Any]:
+    """Turn the comparison into data for `json.dumps`; a share that does not exist is None."""
+    total, means = found.agreement, found.true_mean_ious
+    between = scores(found.between, "mmseg")
+    truths = None if found.truths is None else [scores(t, "mmseg") for t in found.truths]
+    areas = _areas(found)
+    return {
+        "a": dict(found.provenance[0]),
+        "b": dict(found.provenance[1]),
+        "agreement": _number(total.overall),
+        "agreement_away_from_boundaries": _number(total.away_from_boundaries),
+        "near_pixels": NEAR,
+        "mean_iou_between": _number(found.mean_iou),
+        "mean_iou": None if means is None else {"a": _number(means[0]), "b": _number(means[1])},
+        "classes": [
+            {
+                "label": label,
+                "name": name,
+                "pixels": {"a": areas[0][label], "b": areas[1][label]},
+                "iou_between": _number(between.iou[label]),
+                "iou": None
+                if truths is None
+                else {side: _number(t.iou[label]) for side, t in zip("ab", truths, strict=True)},
+            }
+            for label, name in enumerate(found.names)
+        ],
+        "pictures": [
+            {
+                "name": picture.name,
+                "pixels": picture.agreement.pixels,
+                "agreement": _number(picture.agreement.overall),
+                "agreement_away_from_boundaries": _number(picture.agreement.away_from_boundaries),
+            }
+            for picture in found.worst
+        ],
+        "failed": [{"name": name, "error": why} for name, why in found.failed.items()],
+        "notes": list(found.notes),
+    }
+
+
+def to_html(found: Difference, sheet: Picture | None) -> str:
+    """Write a page that needs no other file.
+
+    Args:
+        found: the comparison.
+        sheet: the worst pictures side by side; None: none.
+    """
+    sides = [["", "A", "B"]]
+    sides += [[fact, *(side.get(fact, "-") for side in found.provenance)] for fact in _FACTS]
+    parts = ["<h1>A and B on the same pictures</h1>", _html(sides)]
+    parts += [f"<p>{html.escape(line)}</p>" for line in _summary(found)[2:]]
+    if sheet is not None:
+        data = base64.b64encode(sheet.encode(".jpg")).decode()
+        parts += [
+            "<h2>Worst pictures</h2>",
+            "<p>The picture, the overlays of A and of B, and in red where they differ.</p>",
+            f'<img alt="the worst pictures" src="data:image/jpeg;base64,{data}">',
+        ]
+    parts += ["<h2>Classes</h2>", _html(_classes(found))]
+    parts += ["<h2>Pictures, the worst first</h2>", _html(_pictures(found, len(found.pictures)))]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>fastfcn diff</title><style>{_STYLE}</style></head><body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _summary(found: Difference) -> list[str]:
+    total, means = found.agreement, found.true_mean_ious
+    lines = [f"{side}: {_side(facts)}" for side, facts in zip("AB", found.provenance, strict=True)]
+    lines.append(
+        f"labels agree on {_percent(total.overall)} % of {total.pixels} pixels in {len(found.pictures)} pictures, "
+        f"and on {_percent(total.away_from_boundaries)} % of those more than {NEAR} pixels away from boundaries "
+        "of A"
+    )
+    lines.append(
+        f"mean IoU between them {_percent(found.mean_iou)} %, over the classes that occur"
+    )
+    if means is not None:
+        lines.append(
+            f"mean IoU on the label maps: A {_percent(means[0])} %, B {_percent(means[1])} %, "
+            f"difference {100 * (means[1] - means[0]):+.2f} points, over the classes that occur"
+        )
+    if found.failed:
+        lines.append(f"Pictures that failed and are not counted: {len(found.failed)}")
+    return lines + [f"note: {note}" for note in found.notes]
+
+
+def _side(facts: Mapping[str, str]) -> str:
+    words = [facts.get(fact, "-") for fact in _FACTS]
+    return f"{printable(words[0])}, " + ", ".join(
+        f"{fact} {printable(word)}" for fact, word in zip(_FACTS[1:], words[1:], strict=True)
+    )
+
+
+def _classes(found: Difference) -> Rows:
+    between, (first, second) = scores(found.between, "mmseg"), _areas(found)
+    head = ["class", "A pixels", "B pixels", "IoU between %"]
+    truths = [] if found.truths is None else [scores(t, "mmseg") for t in found.truths]
+    rows = [head + (["A IoU %", "B IoU %"] if truths else [])]
+    for label, name in enumerate(found.names):
+        shares = [between.iou[label], *(truth.iou[label] for truth in truths)]
+        counts = [str(first[label]), str(second[label])]
+        rows.append([printable(name, 40), *counts, *map(_percent, shares)])
+    return rows
+
+
+def _pictures(found: Difference, most: int) -> Rows:
+    return [
+        ["picture", "agreement %", "away from boundaries %"],
+        *map(_picture, found.worst[:most]),
+    ]
+
+
+def _picture(picture: PictureDifference) -> list[str]:
+    shares = (picture.agreement.overall, picture.agreement.away_from_boundaries)
+    return [printable(picture.name, 60), *map(_percent, shares)]
+
+
+def _areas(found: Difference) -> tuple[list[int], list[int]]:
+    """Count the pixels of each class: by A, and by B."""
+    counts = found.between.counts
+    return counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
+
+
+def _aligned(rows: Rows) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        first = row[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join([first, *rest]).rstrip())
+    return "\n".join(lines)
+
+
+def _html(rows: Rows) -> str:
+    head, *body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    lines = [f"<tr>{head.replace('td>', 'th>')}</tr>", *(f"<tr>{row}</tr>" for row in body)]
+    return "<table>\n" + "\n".join(lines) + "\n</table>"
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.3f}"
+
+
+def _number(share: float) -> float | None:
+    return None if math.isnan(share) else share
