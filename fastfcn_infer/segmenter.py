@@ -20,6 +20,9 @@ from fastfcn_infer.inference.conventions import check_name, choose_procedure
 from fastfcn_infer.inference.forecast import Plan
 from fastfcn_infer.inference.multiband import read_pixels, visible
 from fastfcn_infer.inference.pipeline import Network, segment
+from fastfcn_infer.inference.probability.groups import Groups
+from fastfcn_infer.inference.probability.kept import KeptScores
+from fastfcn_infer.inference.probability.options import Keep, ResultOptions
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.smoothing import Smoothed
 from fastfcn_infer.inference.stream.source import item_of
@@ -172,6 +175,9 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         color: Literal["rgb", "bgr"] = "rgb",
         depth: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        keep: Keep | None = None,
+        groups: Groups | None = None,
+        min_confidence: float | None = None,
     ) -> Segmentation:
         """Label every pixel of a picture.
 
@@ -187,18 +193,29 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             depth: bits, 8 to 16, that a picture of 16 bits uses, such as 12 of many cameras and
                 microscopes; None: all 16.
             max_pixels: the largest picture to accept, height times width.
+            keep: "scores": the result keeps the scores that its labels follow from, at the network's stride,
+                for `Segmentation.confidence`, `probabilities`, `top`, `relabel` and more. They take 4 bytes
+                for each class and each 8 x 8 pixels of each view, such as 3.3 MB for 150 classes and a
+                picture of 512 x 683 pixels that is seen once. None: they are released.
+            groups: classes whose probabilities are added up before the most probable one is chosen, such as
+                ``{"vehicle": ["car", "bus"]}``; see `Segmentation.relabel`. None: none.
+            min_confidence: pixels whose class is less probable get the label 255 (or 65535), which is none;
+                see `Segmentation.relabel`. None: every pixel has a class.
 
         Raises:
-            ValueError: the procedure or `depth` is unknown, or the model's output cannot give it.
+            ValueError: the procedure or `depth` is unknown, or the model's output cannot give it; or `groups`
+                or `min_confidence` do not fit the model.
             ImageError: the picture cannot be read or is too large.
             BackendError: the runtime failed, or this segmenter was closed.
         """
         chosen = self._chosen(procedure)
+        options = ResultOptions(keep, groups, min_confidence)
+        options.check(self.model)
         timings: dict[str, float] = {}
         with timed(timings, "decode"):
             pixels = read_pixels(picture, self.model.input, color, depth, max_pixels)
         decoded = Decoded(item_of(picture), pixels, timings["decode"])
-        return self._label([decoded], chosen, depth, self._backend)[0]
+        return self._label([decoded], chosen, depth, self._backend, options)[0]
 
     __call__ = predict
 
@@ -219,6 +236,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         chosen: Procedure,
         depth: int | None,
         network: Network,
+        options: ResultOptions,
     ) -> list[Segmentation]:
         """See `Streaming._label`."""
         for size in {picture.size for picture in pictures}:
@@ -226,6 +244,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         if isinstance(network, Smoothed):
             network.start_frame()
         taken: dict[str, float] = {}
+        kept: list[KeptScores] = []
         found = segment(
             [picture.pixels for picture in pictures],
             self.model,
@@ -233,10 +252,12 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             procedure=chosen,
             batch=min(self._planner.batch(picture.size, chosen) for picture in pictures),
             timings=taken,
+            kept=kept if options.need_scores else None,
         )
         provenance = self.made_by(chosen, depth)
         shares = {stage: seconds / len(pictures) for stage, seconds in taken.items()}
-        return [
+        scores_of: Sequence[KeptScores | None] = kept or [None] * len(found)
+        results = [
             Segmentation(
                 labels,
                 self._names,
@@ -246,9 +267,11 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 provenance,
                 picture.item.source,
                 picture.item.frame,
+                scores,
             )
-            for labels, picture in zip(found, pictures, strict=True)
+            for labels, picture, scores in zip(found, pictures, scores_of, strict=True)
         ]
+        return [options.finish(result) for result in results]
 
     def plan(self, size: Size, procedure: str | Procedure | None = None) -> Plan:
         """Say what labelling a picture would take: views, calls, multiply-adds, memory, time.

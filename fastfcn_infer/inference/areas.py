@@ -13,7 +13,7 @@ def count(labels: NDArray[np.uint8 | np.uint16], classes: int) -> NDArray[np.int
     which turns every label into 64 bits.
 
     Args:
-        labels: (H, W), values 0..C-1.
+        labels: (H, W); those from C on are of no class, and are not counted.
         classes: C.
 
     Returns:
@@ -23,7 +23,7 @@ def count(labels: NDArray[np.uint8 | np.uint16], classes: int) -> NDArray[np.int
     ends = np.append(np.flatnonzero(row[1:] != row[:-1]), row.size - 1)[: row.size]
     lengths = np.diff(ends, prepend=-1)
     # Weights are float64, which hold whole numbers exactly up to 2**53.
-    return np.bincount(row[ends], lengths, classes).astype(np.int64)
+    return np.bincount(row[ends], lengths, classes)[:classes].astype(np.int64)
 
 
 def present(pixels: Sequence[int]) -> list[int]:

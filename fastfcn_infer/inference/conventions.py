@@ -143,6 +143,13 @@ def check_views(
     """
     for view in {view.canvas: view for view in views}.values():
         _check(view, size, model)
+    check_held(views, bands, size, model)
+
+
+def check_held(
+    views: Sequence[View], bands: Sequence[Band], size: Size, model: Conventions
+) -> None:
+    """Refuse to hold outputs that are too large together; arguments and errors are those of `check_views`."""
     check_array(
         (held_bytes(model, views, bands),),
         1,

@@ -22,6 +22,7 @@ from fastfcn_infer.inference.bands import Band, bands, columns_seen, over_column
 from fastfcn_infer.inference.conventions import (
     BATCH,
     Conventions,
+    check_held,
     check_procedure,
     check_views,
     held_bytes,
@@ -30,6 +31,7 @@ from fastfcn_infer.inference.conventions import (
 from fastfcn_infer.inference.labels import Labels, labels_from_logits
 from fastfcn_infer.inference.merge import Merged, merge
 from fastfcn_infer.inference.preprocess import Batch, Picture, prepare
+from fastfcn_infer.inference.probability.kept import KeptScores, on_its_own
 from fastfcn_infer.inference.scores import TILE, Scores
 from fastfcn_infer.inference.views import Size, View, plan
 from fastfcn_infer.system.opencv import short_of_memory
@@ -53,6 +55,7 @@ class Part:
     view: int
 
 
+Outputs: TypeAlias = list[dict[int, NDArray[Any]]]  # of each picture, by the index of the view
 Call: TypeAlias = tuple[Part, ...]  # views of equal canvas, computed by one call of the network
 
 
@@ -196,6 +199,36 @@ class Job:
         """Merge the outputs of all views of a picture, computed where they are asked for."""
         return self._scores(picture, outputs, range(len(self.views[picture])))
 
+    def check_kept(self) -> None:
+        """Refuse to keep outputs that are too large together.
+
+        Raises:
+            ImageError: they are.
+        """
+        for views, size in zip(self.views, self.sizes, strict=True):
+            every = Band(slice(0, size[0]), range(len(views)))
+            check_held(views, [every], size, self._model)
+
+    def keep(
+        self, picture: int, outputs: Mapping[int, NDArray[Any]], labels: Labels
+    ) -> KeptScores:
+        """Put together what a picture was labelled from.
+
+        Args:
+            picture: its index.
+            outputs: of all its views.
+            labels: of the picture.
+        """
+        views = self.views[picture]
+        return KeptScores(
+            views,
+            tuple(outputs[index] for index in range(len(views))),
+            labels,
+            self._procedure,
+            self._model.align_corners,
+            self._model.output,
+        )
+
     def _scores(self, picture: int, outputs: Mapping[int, NDArray[Any]], needed: range) -> Scores:
         views, model = self.views[picture], self._model
         found = [outputs[index] for index in needed]
@@ -229,6 +262,7 @@ def segment(
     procedure: Procedure | None = None,
     batch: int = BATCH,
     timings: dict[str, float] | None = None,
+    kept: list[KeptScores] | None = None,
 ) -> list[Labels]:
     """Label every pixel of some pictures.
 
@@ -242,6 +276,7 @@ def segment(
         procedure: how pictures become labels; None: the model's.
         batch: views in one call at most; ignored where the graph fixes the number.
         timings: the seconds of each of `STAGES` are added to it.
+        kept: the scores of each picture are added to it; None: they are released.
 
     Returns:
         For each picture (H, W), uint8 or uint16.
@@ -256,17 +291,28 @@ def segment(
     with timed(taken, "preprocess"):
         job = Job(pictures, model, procedure=procedure, batch=batch)
     found: dict[int, Labels] = {}
-    for picture, band, rows in labelled(job, network, timings=taken):
+    outputs: Outputs | None = None
+    if kept is not None:
+        job.check_kept()
+        outputs = [{} for _ in pictures]
+    for picture, band, rows in labelled(job, network, timings=taken, kept=outputs):
         if len(job.bands[picture]) == 1:
             found[picture] = rows
         else:
             whole = found.setdefault(picture, np.empty(job.sizes[picture], rows.dtype))
             whole[band.rows] = rows
+    if kept is not None and outputs is not None:
+        kept += [job.keep(index, outputs[index], found[index]) for index in range(len(pictures))]
     return [found[index] for index in range(len(pictures))]
 
 
 def labelled(
-    job: Job, network: Network, *, timings: dict[str, float], first: int = 0
+    job: Job,
+    network: Network,
+    *,
+    timings: dict[str, float],
+    first: int = 0,
+    kept: Outputs | None = None,
 ) -> Iterator[tuple[int, Band, Labels]]:
     """Label the bands of all pictures of a job as their views are computed.
 
@@ -277,6 +323,7 @@ def labelled(
         network: computes batches.
         timings: the seconds of each of `STAGES` are added to it.
         first: index of the band of each picture to begin with.
+        kept: of each picture, the outputs of all its views are added to it; None: they are not kept.
 
     Yields:
         Picture, band, and the labels of its rows, uint8 or uint16; the bands of each picture in order.
@@ -296,6 +343,8 @@ def labelled(
         for part, one in job.split(call, output):
             outputs, bands = held[part.picture], waiting[part.picture]
             outputs[part.view] = one
+            if kept is not None:
+                kept[part.picture][part.view] = on_its_own(one)
             while bands and _is_complete(bands[-1], outputs):
                 band = bands.pop()
                 with timed(timings, "labels"):

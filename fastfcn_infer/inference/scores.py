@@ -10,24 +10,24 @@ windows lie on one grid, their logits are averaged at their own size (`coincidin
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.procedure import Merge, Procedure, Windows
+from fastfcn_infer.artifact.procedure import Merge, Procedure
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference import coinciding
-from fastfcn_infer.inference.bounds import Bounds, Classes, Spanned, able, bounds
+from fastfcn_infer.inference.bounds import Bounds, Classes, able, bounds
 from fastfcn_infer.inference.coinciding import Part
-from fastfcn_infer.inference.interpolation import Block, Floats, Span, taps
+from fastfcn_infer.inference.interpolation import Block, Floats, Span
 from fastfcn_infer.inference.labels import Labels
+from fastfcn_infer.inference.scale import Scale, joined, prepare_scale
 from fastfcn_infer.inference.views import Size, View, Window
 
 Indices: TypeAlias = NDArray[np.intp]
-Scale: TypeAlias = tuple[Spanned, ...]  # the windows of a picture at one scale
 
 TILE = (32, 64)  # pixels of the picture, height and width, that are labelled together
 
@@ -43,14 +43,31 @@ class _Tiles:
     Args:
         able: the classes that may win a pixel of each.
         offset: (D, A) what is taken from the logits before exp, lest it overflow; mostly 0.
+        added: of each scale, bounds of what is added up.
         counted: of each scale, the classes that matter for the sum under a softmax.
         around: of each scale, bounds of the logits; these two for probabilities only.
     """
 
     able: Classes
     offset: Floats
+    added: Sequence[Bounds]
     counted: tuple[Classes, ...]
     around: tuple[Bounds, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The scores of a tile of a picture.
+
+    Args:
+        low: (C,) no score of a class is lower, but for rounding.
+        high: (C,) or higher.
+        compute: returns the scores (classes, rows, columns) of the classes that it is given.
+    """
+
+    low: Floats
+    high: Floats
+    compute: Callable[[Indices], Floats]
 
 
 class Scores:
@@ -98,11 +115,11 @@ class Scores:
             groups.setdefault(key, {}).setdefault(window, []).append(index)
         made: dict[tuple[Any, ...], Span] = {}
         self._scales = tuple(
-            _scale(
+            prepare_scale(
                 [
                     (
                         views[indices[0]],
-                        _joined([(views[i], outputs[i]) for i in indices], self._merge),
+                        joined([(views[i], outputs[i]) for i in indices], self._merge),
                     )
                     for indices in windows.values()
                 ],
@@ -183,7 +200,7 @@ class Scores:
             else:
                 classes = np.flatnonzero(tiles.able[:, d, a])
                 scores = self._scores(down[d], across[a], classes, tiles, (d, a))
-                found[place] = classes[_first_largest(scores)]
+                found[place] = classes[first_largest(scores)]
 
     def tile(self, rows: slice, columns: slice, classes: Indices | None = None) -> Floats:
         """Return the scores of a tile of the picture.
@@ -198,15 +215,33 @@ class Scores:
             sum over the scales, which is divided by a power of e where it would be too large.
         """
         classes = np.arange(self.classes) if classes is None else classes
-        found = np.empty(
-            (len(classes), rows.stop - rows.start, columns.stop - columns.start), np.float32
-        )
+        return self.at(rows, columns).compute(classes)
+
+    def at(self, rows: slice, columns: slice) -> Tile:
+        """Return what is known of the scores of a tile of the picture before they are computed.
+
+        Args:
+            rows: of the picture, with start and stop.
+            columns: likewise.
+        """
         tiles = self._tiles([rows], [columns])
-        for down in _pieces(rows, TILE[0]):
-            for across in _pieces(columns, TILE[1]):
-                place = (slice(None), _from(rows, down), _from(columns, across))
-                found[place] = self._scores(down, across, classes, tiles, (0, 0))
-        return found
+
+        def compute(classes: Indices) -> Floats:
+            found = np.empty(
+                (len(classes), rows.stop - rows.start, columns.stop - columns.start), np.float32
+            )
+            for down in _pieces(rows, TILE[0]):
+                for across in _pieces(columns, TILE[1]):
+                    place = (slice(None), _from(rows, down), _from(columns, across))
+                    found[place] = self._scores(down, across, classes, tiles, (0, 0))
+            return found
+
+        parts = 1 if self._merge == "exp" else len(self._scales)
+        low, high = (
+            np.sum([getattr(one, bound)[:, 0, 0] for one in tiles.added], 0) / np.float32(parts)
+            for bound in ("low", "high")
+        )
+        return Tile(low, high, compute)
 
     def _tiles(self, rows: Sequence[slice], columns: Sequence[slice]) -> _Tiles:
         """Find the classes that can win, for all tiles at once."""
@@ -215,15 +250,20 @@ class Scores:
         if self._merge == "exp" and self._overflows:
             top = np.max([one.top for one in around], 0)
             offset = np.maximum(top - np.float32(_LARGEST_EXPONENT), 0)
-        scores = around
-        if self._merge == "probabilities":
-            scores = [one.shares() for one in around]
-        elif self._merge == "exp":
-            scores = [Bounds(np.exp(b.low - offset), np.exp(b.high - offset)) for b in around]
+        scores = self._merged(around, offset)
         found = able(scores)
         if self._merge != "probabilities":
-            return _Tiles(found, offset, (), ())
-        return _Tiles(found, offset, tuple(one.counted() for one in around), tuple(around))
+            return _Tiles(found, offset, scores, (), ())
+        counted = tuple(one.counted() for one in around)
+        return _Tiles(found, offset, scores, counted, tuple(around))
+
+    def _merged(self, around: Sequence[Bounds], offset: Floats) -> list[Bounds]:
+        """Turn the bounds of each scale's logits into those of what is added up."""
+        if self._merge == "probabilities":
+            return [one.shares() for one in around]
+        if self._merge == "exp":
+            return [Bounds(np.exp(b.low - offset), np.exp(b.high - offset)) for b in around]
+        return list(around)
 
     def _scores(
         self,
@@ -335,85 +375,11 @@ def _bells(windows: Sequence[tuple[Block, Block, Floats]]) -> list[Floats | None
     ]
 
 
-def _first_largest(scores: Floats) -> Indices:
+def first_largest(scores: Floats) -> Indices:
     """Return ``scores.argmax(0)``; NumPy's own takes six times as long over the first axis."""
     rank = np.arange(len(scores), 0, -1, dtype=np.uint8 if len(scores) < 256 else np.uint32)
     largest = (scores == scores.max(0)) * rank[:, None, None]
     return np.asarray(len(scores) - largest.max(0).astype(np.intp))
-
-
-def _scale(
-    found: Sequence[tuple[View, Floats]],
-    picture: Size,
-    procedure: Procedure,
-    align_corners: bool,
-    made: dict[tuple[Any, ...], Span],
-) -> Scale:
-    """Prepare the windows of one scale, each with its joined logits.
-
-    Args:
-        found: a view of each window, and its logits (C, h, w).
-        picture: height and width, pixels.
-        procedure: how they are merged.
-        align_corners: convention of the upsampling from logits to a view.
-        made: spans that are shared between scales.
-    """
-    size = found[0][0].size
-    windows = [view.window or Window(0, 0, *size) for view, _ in found]
-    spans: list[list[Span]] = [[], []]
-    for axis in (0, 1):
-        places = [(w.top, w.height) if axis == 0 else (w.left, w.width) for w in windows]
-        alike = tuple(sorted(set(places)))
-        count = np.zeros(size[axis], np.float32)
-        for start, length in alike:
-            count[start : start + length] += 1
-        for (start, length), (view, logits) in zip(places, found, strict=True):
-            canvas, positions = view.canvas[axis], logits.shape[1 + axis]
-            key = (axis, size[axis], alike, start, length, canvas, positions)
-            if key not in made:
-                bell = _bell(procedure.windows, length, axis)
-                inside = count[start : start + length]
-                made[key] = Span(
-                    start,
-                    np.float32(1) / inside if bell is None else np.ones_like(inside),
-                    bell,
-                    canvas,
-                    positions,
-                    taps(positions, canvas, align_corners=align_corners),
-                    taps(size[axis], picture[axis], align_corners=procedure.align_corners),
-                )
-            spans[axis].append(made[key])
-    return tuple(zip(*spans, (logits for _, logits in found), strict=True))
-
-
-def _joined(found: Sequence[tuple[View, NDArray[Any]]], merge: Merge) -> Floats:
-    """Undo the mirroring of a window's views and join them: their mean, or for exp their sum.
-
-    Both conventions of interpolation are symmetric, so a mirrored canvas has its logits at the same
-    places, and they can be joined before they are upsampled.
-    """
-    maps = []
-    for view, output in found:
-        axes = tuple(axis for axis, on in ((1, view.flipped), (2, view.mirrored)) if on)
-        maps.append(np.flip(output, axes) if axes else output)
-    if len(maps) == 1:
-        return np.asarray(maps[0], np.float32)
-    total = np.sum(np.stack(maps), 0, dtype=np.float32)
-    return np.asarray(total if merge == "exp" else total / np.float32(len(maps)), np.float32)
-
-
-def _bell(windows: Windows | None, length: int, axis: int) -> Floats | None:
-    """Return the weights of a window's pixels along one axis; None if all weigh the same.
-
-    Source: MONAI's importance map for the mode "gaussian", deviation 0.125 of the window. A picture
-    smaller than the window lies in its middle there, and at its top left where it is padded.
-    """
-    if windows is None or windows.weight == "coverage":
-        return None
-    crop = windows.crop[axis]
-    first = 0 if windows.border == "pad" else (crop - length) // 2
-    offsets = np.arange(first, first + length) - (crop - 1) / 2
-    return np.asarray(np.exp(-0.5 * (offsets / (0.125 * crop)) ** 2), np.float32)
 
 
 def _pieces(pixels: slice, step: int) -> Iterator[slice]:

@@ -1,19 +1,20 @@
 """The result of `Segmenter.predict`: a label for every pixel, to draw, measure and save."""
 
-import difflib
 import io
 import json
-import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, SupportsIndex, TypeAlias, get_args
+from typing import Any, Literal, SupportsIndex, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.inference import areas
+from fastfcn_infer.inference.class_names import as_list, find_class
+from fastfcn_infer.inference.probability.kept import KeptScores
+from fastfcn_infer.inference.probability.result import WithScores
 from fastfcn_infer.picture.drawing import blend, paint
 from fastfcn_infer.picture.label_map import encode_labels
 from fastfcn_infer.picture.legend import Entry, Place, add_legend, drawable
@@ -22,8 +23,9 @@ from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.system.atomic import write_file
 
 Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
-Kind: TypeAlias = Literal["labels", "labels-raw", "overlay", "color", "npz", "json"]
+Kind: TypeAlias = Literal["labels", "labels-raw", "overlay", "color", "confidence", "npz", "json"]
 
+_IGNORED = (224, 224, 192)  # the colour of pixels without a class, as in Pascal VOC
 _MIN_SHARE = 0.005  # of the picture; a class with less has no line in the legend
 
 _KIND_OF_SUFFIX: dict[str, Kind] = {
@@ -36,7 +38,7 @@ _KIND_OF_SUFFIX: dict[str, Kind] = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Segmentation:
+class Segmentation(WithScores):
     """The labels of a picture, at the picture's size; its arrays cannot be written to."""
 
     labels: Labels  # (H, W), the index of the class of each pixel
@@ -49,6 +51,10 @@ class Segmentation:
     provenance: Mapping[str, str] = field(default_factory=dict)  # model, runtime, versions
     source: str | None = None  # path or address of the picture or video; None for other objects
     frame: int | None = None  # of a video, from 0
+    scores: KeptScores | None = None  # that the labels follow from; None: they were not kept
+    ignore_label: int | None = (
+        None  # of pixels without a class, see `relabel`; None: there are none
+    )
 
     def __post_init__(self) -> None:
         """Check that the parts fit, and protect the arrays; the caller's own stay writable."""
@@ -61,12 +67,31 @@ class Segmentation:
             raise ValueError(f"picture {self.picture.shape} does not fit labels {self.size}")
         if self.colors.shape != (len(self.names), 3):
             raise ValueError(f"colors {self.colors.shape} do not fit {len(self.names)} names")
-        if self.labels.size and int(self.labels.max()) >= len(self.names):
-            raise ValueError(f"label {self.labels.max()} has no name; there are {len(self.names)}")
+        self._check_labels()
+        self._protect()
+
+    def _check_labels(self) -> None:
+        """Refuse labels that are neither of a class nor the one of pixels without a class."""
+        if self.ignore_label is not None and self.ignore_label < len(self.names):
+            raise ValueError(f"ignore_label {self.ignore_label} is that of a class")
+        labels = self.labels
+        if self.ignore_label is not None:
+            labels = labels[labels != self.ignore_label]
+        largest = int(labels.max(initial=0))
+        if labels.size and largest >= len(self.names):
+            raise ValueError(f"label {largest} has no name; there are {len(self.names)}")
+
+    def _protect(self) -> None:
         for name in ("labels", "colors", "picture"):
             view = getattr(self, name).view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Protect the arrays of a copy, too."""
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self._protect()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,31 +110,20 @@ class Segmentation:
         Raises:
             ValueError: there is no such class; suggests similar names.
         """
-        return np.asarray(np.isin(self.labels, self._indices(which)))
-
-    def _indices(self, which: str | SupportsIndex) -> list[int]:
-        """Return the indices of a class given by name or index; ValueError if there is none."""
-        if isinstance(which, str):
-            indices = [index for index, name in enumerate(self.names) if name == which]
-            if not indices:
-                raise ValueError(f"there is no class {which!r}{self._alike(which)}")
-            return indices
-        index = operator.index(which)
-        if not 0 <= index < len(self.names):
-            raise ValueError(f"there is no class {index}; expected 0 to {len(self.names) - 1}")
-        return [index]
+        return np.asarray(np.isin(self.labels, find_class(self.names, which)))
 
     def areas(self) -> dict[str, float]:
         """Return the share of the picture of every class that is present, the largest first.
 
         Returns:
-            Name -> fraction; they sum to 1. Classes of one name are added up.
+            Name -> fraction; they sum to 1. Classes of one name are added up. Pixels without a class
+            (`ignore_label`) do not count.
         """
         return areas.shares(self.names, self._counts.tolist())
 
     def colorize(self) -> Picture:
         """Paint every pixel in the colour of its class."""
-        return Picture(paint(self.labels, self.colors))
+        return Picture(paint(self.labels, self._palette))
 
     def overlay(
         self,
@@ -118,6 +132,7 @@ class Segmentation:
         *,
         classes: str | SupportsIndex | Sequence[str | SupportsIndex] | None = None,
         min_share: float | None = None,
+        shade: Literal["confidence"] | None = None,
     ) -> Picture:
         """Lay the colours over the picture.
 
@@ -130,10 +145,12 @@ class Segmentation:
                 None: all.
             min_share: a class with a smaller share of the picture is drawn, but has no line in the
                 legend; the last line, "others", counts these. None: 0.005, or 0 with `classes`.
+            shade: "confidence": the colour of a pixel is as strong as its class is probable: `alpha` times
+                `confidence`. None: equally strong everywhere.
 
         Raises:
-            ValueError: `alpha` or `min_share` is not in 0..1, `legend` is unknown, or there is no
-                such class.
+            ValueError: `alpha` or `min_share` is not in 0..1, `legend` or `shade` is unknown, there is no
+                such class, or the scores were not kept and are needed.
         """
         if isinstance(legend, bool):
             legend = "auto" if legend else "none"
@@ -144,8 +161,11 @@ class Segmentation:
                 raise ValueError(f"{name} is {value}; 0 to 1 was expected")
         if legend not in get_args(Place):
             raise ValueError(f"legend is {legend!r}; one of {', '.join(get_args(Place))} expected")
+        if shade not in (None, "confidence"):
+            raise ValueError(f'shade is {shade!r}; "confidence" or None was expected')
         drawn = self._chosen(classes)
-        mixed = blend(self.picture, self.labels, self.colors, alpha, drawn)
+        strength = None if shade is None else self.confidence()
+        mixed = blend(self.picture, self.labels, self._palette, alpha, drawn, strength)
         shown = [index for index in self._present if drawn is None or drawn[index]]
         large = [index for index in shown if self._share([index]) >= min_share]
         entries = [self._entry(index) for index in large]
@@ -182,6 +202,7 @@ class Segmentation:
         *,
         classes: str | SupportsIndex | Sequence[str | SupportsIndex] | None = None,
         min_share: float | None = None,
+        shade: Literal["confidence"] | None = None,
     ) -> None:
         """Write the overlay to a file of any suffix that `Picture.save` takes; see `overlay`.
 
@@ -189,7 +210,8 @@ class Segmentation:
             ValueError: as `overlay` and `Picture.save` do.
             OSError: the file could not be written; what was there before still is.
         """
-        self.overlay(alpha, legend, classes=classes, min_share=min_share).save(path)
+        picture = self.overlay(alpha, legend, classes=classes, min_share=min_share, shade=shade)
+        picture.save(path)
 
     def save(self, path: str | Path, *, kind: Kind | None = None) -> None:
         """Write the result to a file; an older file is replaced in one step.
@@ -201,10 +223,13 @@ class Segmentation:
             path: `.png` the labels, shown in their colours; `.jpg`, `.jpeg` the overlay; `.npz` the
                 arrays `labels`, `names`, `colors`; `.json` areas, names, timings and provenance.
             kind: what to write if the suffix does not say it: "labels", "labels-raw" (plain grey,
-                see `save_labels`), "overlay", "color", "npz" or "json". Overlay and colour take any suffix that `Picture.save` takes.
+                see `save_labels`), "overlay", "color", "confidence" (a grey PNG, 0 to 255 for a
+                confidence of 0 to 1), "npz" or "json". Overlay and colour take any suffix that
+                `Picture.save` takes.
 
         Raises:
-            ValueError: neither suffix nor `kind` says what to write, or they do not fit.
+            ValueError: neither suffix nor `kind` says what to write, they do not fit, or the scores that
+                "confidence" needs were not kept.
             OSError: the file could not be written; what was there before still is.
         """
         suffix = Path(path).suffix.lower()
@@ -223,13 +248,15 @@ class Segmentation:
             return self.overlay().encode(suffix)
         if kind == "color":
             return self.colorize().encode(suffix)
-        expected = {"labels": ".png", "labels-raw": ".png", "npz": ".npz", "json": ".json"}[kind]
+        expected = {"npz": ".npz", "json": ".json"}.get(kind, ".png")
         if suffix != expected:
             raise ValueError(f"kind {kind!r} is written to {expected} files, not to {suffix!r}")
         if kind == "labels":
-            return encode_labels(self.labels, self.colors)
+            return encode_labels(self.labels, self._palette)
         if kind == "labels-raw":
             return encode_labels(self.labels)
+        if kind == "confidence":
+            return encode_labels(np.rint(self.confidence() * 255).astype(np.uint8))
         return self._npz() if kind == "npz" else self._json()
 
     def _npz(self) -> bytes:
@@ -244,14 +271,34 @@ class Segmentation:
             "size": self.size,
             "areas": areas.rows(self.names, self._counts.tolist()),
             "names": self.names,
+            **self._ignored_facts,
             "timings": dict(self.timings),
             "provenance": dict(self.provenance),
         }
         return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
 
+    @property
+    def _ignored_facts(self) -> dict[str, object]:
+        if self.ignore_label is None:
+            return {}
+        return {
+            "ignore_label": self.ignore_label,
+            "ignored": 1 - int(self._counts.sum()) / self.labels.size,
+        }
+
     @cached_property
     def _counts(self) -> NDArray[np.int64]:
         return areas.count(self.labels, len(self.names))
+
+    @cached_property
+    def _palette(self) -> NDArray[np.uint8]:
+        """The colours of all labels, also of pixels without a class."""
+        if self.ignore_label is None:
+            return self.colors
+        palette = np.empty((self.ignore_label + 1, 3), np.uint8)
+        palette[:] = _IGNORED
+        palette[: len(self.colors)] = self.colors
+        return palette
 
     @property
     def _present(self) -> list[int]:
@@ -261,14 +308,12 @@ class Segmentation:
     def _chosen(
         self, classes: str | SupportsIndex | Sequence[str | SupportsIndex] | None
     ) -> NDArray[np.bool_] | None:
-        """Return which of the C classes are meant, None for all."""
-        if classes is None:
+        """Return which labels are those of the classes that are meant; None for all."""
+        if classes is None and self.ignore_label is None:
             return None
-        if isinstance(classes, str) or not isinstance(classes, Iterable):
-            classes = [classes]
-        chosen = np.zeros(len(self.names), np.bool_)
-        for which in classes:
-            chosen[self._indices(which)] = True
+        chosen = np.zeros(len(self._palette), np.bool_)
+        for which in range(len(self.names)) if classes is None else as_list(classes):
+            chosen[find_class(self.names, which)] = True
         return chosen
 
     def _hidden(self, rows: slice, columns: slice) -> float:
@@ -277,7 +322,7 @@ class Segmentation:
         return float((inside / np.maximum(self._counts, 1)).sum())
 
     def _share(self, indices: Sequence[int]) -> float:
-        return int(self._counts[list(indices)].sum()) / self.labels.size
+        return int(self._counts[list(indices)].sum()) / int(self._counts.sum())
 
     def _entry(self, index: int) -> Entry:
         red, green, blue = (int(value) for value in self.colors[index])
@@ -286,12 +331,6 @@ class Segmentation:
 
     def _others(self, indices: Sequence[int]) -> Entry:
         return Entry(f"others ({len(indices)})", _percent(self._share(indices)), None)
-
-    def _alike(self, name: str) -> str:
-        close = difflib.get_close_matches(name, dict.fromkeys(self.names), cutoff=0.5)
-        if close:
-            return f"; did you mean {' or '.join(map(repr, close))}?"
-        return f"; there are {len(self.names)}, listed in `.names`"
 
     def __repr__(self) -> str:
         """State the size and the largest classes."""

@@ -12,6 +12,7 @@ def blend(
     colors: NDArray[np.uint8],
     alpha: float,
     drawn: NDArray[np.bool_] | None = None,
+    strength: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """Lay the colours of the labels over a picture, and draw the borders in full colour.
 
@@ -21,12 +22,17 @@ def blend(
         colors: (C, 3) RGB.
         alpha: 0, the picture alone, to 1, the colours alone.
         drawn: (C,) the classes to draw; where others are, the picture stays as it is. None: all.
+        strength: (H, W) 0 to 1, what `alpha` is multiplied by in each pixel; None: 1.
 
     Returns:
         (H, W, 3) RGB, a new array.
     """
     painted = paint(labels, colors)
-    mixed = np.asarray(cv2.addWeighted(painted, alpha, picture, 1 - alpha, 0), np.uint8)
+    if strength is None:
+        mixed = np.asarray(cv2.addWeighted(painted, alpha, picture, 1 - alpha, 0), np.uint8)
+    else:
+        share = np.asarray(np.float32(alpha) * strength, np.float32)
+        mixed = np.asarray(cv2.blendLinear(painted, picture, share, 1 - share), np.uint8)
     inside = None if drawn is None else drawn[labels]
     if inside is not None:
         np.copyto(mixed, picture, where=~inside[:, :, None])

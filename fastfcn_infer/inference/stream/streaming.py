@@ -11,6 +11,8 @@ from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Network
+from fastfcn_infer.inference.probability.groups import Groups
+from fastfcn_infer.inference.probability.options import Keep, ResultOptions
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.smoothing import Smoothed
 from fastfcn_infer.inference.stream.source import StreamSource, is_video, open_source
@@ -46,6 +48,9 @@ class Streaming(ABC):
         color: Literal["rgb", "bgr"] = "rgb",
         depth: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        keep: Keep | None = None,
+        groups: Groups | None = None,
+        min_confidence: float | None = None,
     ) -> list[Segmentation | Failed]:
         """Label some pictures of any sizes at once; all results are held.
 
@@ -59,6 +64,9 @@ class Streaming(ABC):
             color: as in `predict`.
             depth: as in `predict`.
             max_pixels: as in `predict`.
+            keep: as in `predict`; every result that is held then holds its scores, too.
+            groups: as in `predict`.
+            min_confidence: as in `predict`.
 
         Returns:
             The results in the order of the pictures.
@@ -78,6 +86,9 @@ class Streaming(ABC):
             color=color,
             depth=depth,
             max_pixels=max_pixels,
+            keep=keep,
+            groups=groups,
+            min_confidence=min_confidence,
         ) as stream:
             return list(stream)
 
@@ -92,6 +103,9 @@ class Streaming(ABC):
         color: Literal["rgb", "bgr"] = "rgb",
         depth: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        keep: Keep | None = None,
+        groups: Groups | None = None,
+        min_confidence: float | None = None,
     ) -> Stream:
         """Label many pictures one after the other, lazily: iterate over what is returned.
 
@@ -112,6 +126,9 @@ class Streaming(ABC):
             color: as in `predict`.
             depth: as in `predict`.
             max_pixels: as in `predict`.
+            keep: as in `predict`; every result that is held then holds its scores, too.
+            groups: as in `predict`.
+            min_confidence: as in `predict`.
 
         Raises:
             FileNotFoundError: the source does not exist, or has no picture.
@@ -119,6 +136,8 @@ class Streaming(ABC):
             BackendMissing: a video needs PyAV, which is not installed.
         """
         chosen = self._chosen(procedure)
+        options = ResultOptions(keep, groups, min_confidence)
+        options.check(self.model)
         check_reading(color, depth)
         check_on_error(on_error)
         channels = self.model.input.channels
@@ -138,7 +157,7 @@ class Streaming(ABC):
                 depth=depth,
                 max_pixels=max_pixels,
             ),
-            partial(self._label, chosen=chosen, depth=depth, network=network),
+            partial(self._label, chosen=chosen, depth=depth, network=network, options=options),
             lambda size: 1 if smooth else self._together(size, chosen),
             1 if smooth else self._at_once,
         )
@@ -158,6 +177,11 @@ class Streaming(ABC):
 
     @abstractmethod
     def _label(
-        self, pictures: Sequence[Decoded], chosen: Procedure, depth: int | None, network: Network
+        self,
+        pictures: Sequence[Decoded],
+        chosen: Procedure,
+        depth: int | None,
+        network: Network,
+        options: ResultOptions,
     ) -> list[Segmentation]:
         """Label some pictures with shared calls of the network, in their order."""

@@ -1,0 +1,43 @@
+"""Find classes by their names or indices, as users give them."""
+
+import difflib
+import operator
+from collections.abc import Iterable, Sequence
+from typing import SupportsIndex, TypeAlias
+
+Which: TypeAlias = str | SupportsIndex  # a name or an index
+
+
+def find_class(names: Sequence[str], which: Which) -> list[int]:
+    """Return the indices of a class.
+
+    Args:
+        names: of all classes.
+        which: a name, of all the classes that share it, or an index.
+
+    Raises:
+        ValueError: there is no such class; suggests similar names.
+    """
+    if isinstance(which, str):
+        indices = [index for index, name in enumerate(names) if name == which]
+        if not indices:
+            raise ValueError(f"there is no class {which!r}{_alike(names, which)}")
+        return indices
+    index = operator.index(which)
+    if not 0 <= index < len(names):
+        raise ValueError(f"there is no class {index}; expected 0 to {len(names) - 1}")
+    return [index]
+
+
+def as_list(classes: Which | Iterable[Which]) -> list[Which]:
+    """Return one class, or several, as a list."""
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        return [classes]
+    return list(classes)
+
+
+def _alike(names: Sequence[str], name: str) -> str:
+    close = difflib.get_close_matches(name, dict.fromkeys(names), cutoff=0.5)
+    if close:
+        return f"; did you mean {' or '.join(map(repr, close))}?"
+    return f"; there are {len(names)}, listed in `.names`"

@@ -1,0 +1,67 @@
+"""What a caller wants of results beyond labels: their scores, groups of classes, certain pixels only."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.inference.probability.groups import Groups, group
+from fastfcn_infer.inference.probability.relabel import check_options, made_by
+from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.stopwatch import timed
+
+Keep: TypeAlias = Literal["scores"]
+
+
+@dataclass(frozen=True, eq=False)
+class ResultOptions:
+    """Options of `Segmenter.predict` that concern the result.
+
+    Args:
+        keep: "scores": the result keeps them.
+        groups: as in `Segmentation.relabel`.
+        min_confidence: likewise.
+    """
+
+    keep: Keep | None = None
+    groups: Groups | None = None
+    min_confidence: float | None = None
+
+    @property
+    def need_scores(self) -> bool:
+        """Tell whether the scores are needed to make the result."""
+        return self.keep is not None or bool(self.groups) or self.min_confidence is not None
+
+    def check(self, model: Model) -> None:
+        """Refuse what a model does not give, and what does not fit its classes.
+
+        Raises:
+            ValueError: `keep` is unknown; as `Segmentation.relabel` does; or the graph ends in labels.
+        """
+        if self.keep not in (None, "scores"):
+            raise ValueError(f'keep is {excerpt(self.keep)}; "scores" or None was expected')
+        check_options(self.groups, self.min_confidence, model.output, model.name)
+        names = [one.name for one in model.classes]
+        group(names, np.zeros((len(names), 3), np.uint8), self.groups or {})
+        if self.need_scores and model.output.name == "labels":
+            raise ValueError(
+                f"{model.name} was exported with --output labels: its graph gives no scores, so there are no "
+                "probabilities. Export it with --output logits."
+            )
+
+    def finish(self, result: Segmentation) -> Segmentation:
+        """Relabel a result that has scores, and drop them unless they are to be kept."""
+        if not self.need_scores:
+            return result
+        if self.groups or self.min_confidence is not None:
+            timings = dict(result.timings)
+            with timed(timings, "labels"):
+                result = result.relabel(groups=self.groups, min_confidence=self.min_confidence)
+            result = replace(result, timings=timings)
+        return result if self.keep else replace(result, scores=None)
+
+    def made_by(self) -> dict[str, str]:
+        """Return what the labels depend on, for the provenance."""
+        return made_by(self.groups, self.min_confidence)

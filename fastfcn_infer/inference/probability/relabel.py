@@ -1,0 +1,115 @@
+"""Labels by probabilities: of groups of classes, and of pixels that are sure enough."""
+
+import json
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastfcn_infer.artifact.manifest import Output
+from fastfcn_infer.inference.class_names import Which, as_list
+from fastfcn_infer.inference.interpolation import Floats
+from fastfcn_infer.inference.labels import Labels
+from fastfcn_infer.inference.probability.groups import Groups
+from fastfcn_infer.inference.probability.kept import KeptScores
+from fastfcn_infer.inference.probability.shares import Found
+from fastfcn_infer.inference.scores import Indices
+from fastfcn_infer.system.excerpt import excerpt
+
+
+def ignore_label(classes: int) -> int:
+    """Return the label of pixels without a class: 255, or 65535 where 255 is a class.
+
+    Raises:
+        ValueError: there are 65536 classes, so that every label is one.
+    """
+    if classes > 65535:
+        raise ValueError(f"there are {classes} classes: no label is left for uncertain pixels")
+    return 255 if classes <= 255 else 65535
+
+
+def relabelled(
+    kept: KeptScores,
+    classes: int,
+    several: Sequence[int],
+    min_confidence: float | None,
+) -> tuple[Labels, Labels]:
+    """Label a picture again.
+
+    Args:
+        kept: its scores, grouped; its labels are the new classes of the old labels.
+        classes: the number of new classes.
+        several: new classes that are groups of several.
+        min_confidence: pixels whose class has a smaller probability get the `ignore_label`; None: all
+            keep their label.
+
+    Returns:
+        The labels, and the same with the ignore label; uint8 or uint16.
+    """
+    best: Labels = np.empty(kept.size, np.uint8 if classes <= 256 else np.uint16)
+    shown = best
+    if min_confidence is not None:
+        ignored = ignore_label(classes)
+        shown = np.empty(kept.size, np.uint8 if ignored == 255 else np.uint16)
+    shares = kept.shares()
+    for rows, columns in kept.tiles():
+        place = rows, columns
+        found = shares.tile(rows, columns, wanted=np.unique(kept.labels[place]))
+        best[place], largest = _winners(found, kept.labels[place], several)
+        if min_confidence is not None:
+            shown[place] = np.where(largest >= min_confidence, best[place], ignored)
+    return best, shown
+
+
+def _winners(found: Found, labels: Labels, several: Sequence[int]) -> tuple[Indices, Floats]:
+    """Return the class with the largest probability of every pixel, and this probability.
+
+    The largest of all classes was the label before they were grouped, so only the group of the label and
+    groups of several classes can win. Ties go to the lowest class.
+    """
+    largest = found.of(labels)
+    best = labels.astype(np.intp)
+    for place, label in enumerate(found.classes.tolist()):
+        if label in several:
+            share = found.shares[place]
+            won = (share > largest) | ((share == largest) & (label < best))
+            best[won] = label
+            np.maximum(largest, share, out=largest)
+    return best, largest
+
+
+def check_options(
+    groups: Groups | None, min_confidence: float | None, output: Output, model: str
+) -> None:
+    """Refuse what cannot be done with the scores of a model.
+
+    Args:
+        groups: of classes; None: none.
+        min_confidence: None: all pixels keep their class.
+        output: of the model's graph.
+        model: how a message calls it.
+
+    Raises:
+        ValueError: `min_confidence` is no probability, or the labels are decided by a threshold that is
+            none of groups.
+    """
+    if min_confidence is not None and not 0 <= min_confidence <= 1:
+        raise ValueError(f"min_confidence is {excerpt(min_confidence)}; 0 to 1 was expected")
+    if groups and not output.is_balanced:
+        raise ValueError(
+            f"{model} has one logit, and its labels are decided by a threshold of {output.threshold}, which says "
+            "nothing about groups of classes. Export it with --threshold 0.5, or leave the groups out."
+        )
+
+
+def made_by(groups: Groups | None, min_confidence: float | None) -> dict[str, str]:
+    """Return what labels depend on besides model and procedure, for their provenance."""
+    found = {} if min_confidence is None else {"min_confidence": str(min_confidence)}
+    if groups:
+        plain = {name: [_plain(one) for one in as_list(given)] for name, given in groups.items()}
+        found["groups"] = json.dumps(plain, ensure_ascii=False)
+    return found
+
+
+def _plain(which: Which) -> str | int:
+    return which if isinstance(which, str) else operator.index(which)
