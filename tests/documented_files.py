@@ -99,8 +99,8 @@ def own_data(folder: Path, _: MonkeyPatch) -> None:
         made = pictures(root / part, count, void=False)
         lines = []
         for sample in made.samples:
-            assert sample.labels is not None
-            lines.append(f"{part}/{sample.picture.name} {part}/{sample.labels.name}\n")
+            assert sample.label is not None
+            lines.append(f"{part}/{sample.picture.name} {part}/{sample.label.name}\n")
         (root / f"{part}.txt").write_text("".join(lines))
     classes = [{"name": name, "color": [40 * i, 90, 10]} for i, name in enumerate("abc")]
     (root / "classes.json").write_text(json.dumps(classes))
@@ -123,7 +123,7 @@ def film(folder: Path, _: MonkeyPatch) -> None:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
         for shift in range(4):
-            pixels = np.ascontiguousarray(photograph[:240, 10 * shift : 10 * shift + 320, ::-1])
+            pixels = photograph[:240, 10 * shift : 10 * shift + 320, ::-1].astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

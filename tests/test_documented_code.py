@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_the_code_of_a_page_runs_as_pasted(
             assert missing == [], f"{page}, line {block.line}: not in\n{shown}"
 
 
-def compiled(page: str, block: Block) -> object:
+def compiled(page: str, block: Block) -> CodeType:
     """Compile Python so that a traceback names the page and its line."""
     return compile("\n" * (block.line - 1) + block.text, str(DOCS / page), "exec")
 
