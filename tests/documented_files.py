@@ -11,17 +11,22 @@ from pytest import MonkeyPatch
 
 from camvid_tree import camvid_artifact, camvid_tree
 from command_line import EMBEDDED, PACKAGE, PHOTOGRAPH
+from dataset_trees import numbers, write_labels, write_picture
 from exports import save_checkpoint
 from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.network.architecture import Auxiliary
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer.artifact.artifact import open_artifact
+from fastfcn_infer.artifact.manifest import ClassInfo
 from fastfcn_infer.hub import models
 from networks import CASES
+from paddleseg_files import CONFIGS
 from rasters import PLACE, write_tiff
 from small_trainings import pictures
+from trained_files import trained, write_trained
 
 ADE20K = 150
+CLASSES = ("floor", "wall", "crack")
 
 
 def demo(folder: Path, _: MonkeyPatch, share: float = 1.0) -> None:
@@ -93,17 +98,36 @@ def _checkpoint(folder: Path, case: str) -> Path:
 
 
 def own_data(folder: Path, _: MonkeyPatch) -> None:
-    """A data set of two classes as docs/datasets.md lays it out, mydata/."""
+    """A data set of three classes as docs/datasets.md lays it out, mydata/."""
     root = folder / "mydata"
-    for part, count in (("train", 6), ("val", 2)):
-        made = pictures(root / part, count, void=False)
+    for part, first, last in (("train", 0, 4), ("val", 4, 7)):
         lines = []
-        for sample in made.samples:
+        for sample in pictures(root / part, last, void=False).samples[first:]:
             assert sample.label is not None
             lines.append(f"{part}/{sample.picture.name} {part}/{sample.label.name}\n")
         (root / f"{part}.txt").write_text("".join(lines))
-    classes = [{"name": name, "color": [40 * i, 90, 10]} for i, name in enumerate("abc")]
+    classes = [{"name": name, "color": [40 * i, 90, 10]} for i, name in enumerate(CLASSES)]
     (root / "classes.json").write_text(json.dumps(classes))
+
+
+def trained_checkpoint(folder: Path, _: MonkeyPatch) -> None:
+    """What a training on these classes writes, run_full/best.safetensors."""
+    (folder / "run_full").mkdir()
+    classes = tuple(ClassInfo(name, (40 * i, 90, 10)) for i, name in enumerate(CLASSES))
+    write_trained(folder / "run_full" / "best.safetensors", replace(trained(), classes=classes))
+
+
+def ade20k(folder: Path, _: MonkeyPatch) -> None:
+    """Two labelled pictures in ADE20K's layout, ADE20K/."""
+    for name in ("a", "b"):
+        write_picture(folder / "ADE20K/images/validation" / f"{name}.jpg")
+        labels = folder / "ADE20K/annotations/validation" / f"{name}.png"
+        write_labels(labels, numbers(0, 1, 75, 150))
+
+
+def paddleseg_configuration(folder: Path, _: MonkeyPatch) -> None:
+    """PaddleSeg's published configuration where PaddleSeg has it, configs/fastfcn/."""
+    shutil.copytree(CONFIGS, folder / "configs")
 
 
 def raster(folder: Path, _: MonkeyPatch) -> None:
@@ -133,6 +157,14 @@ SETUPS = {
     setup.__name__.replace("_", " "): setup
     for setup in (
         *(demo, small_demo, photos, model, tiny_model, camvid, prediction, own_data),
-        *(raster, film, paddleseg_checkpoint, original_checkpoint),
+        *(
+            raster,
+            film,
+            trained_checkpoint,
+            ade20k,
+            paddleseg_configuration,
+            paddleseg_checkpoint,
+            original_checkpoint,
+        ),
     )
 }
