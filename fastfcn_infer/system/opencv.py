@@ -35,6 +35,7 @@ NEEDED = (
         "flip",
     ),
     *("getRotationMatrix2D", "getTextSize", "imdecode", "imencode", "putText", "resize", "rotate"),
+    *("boundingRect", "connectedComponentsWithStats"),
     *("sepFilter2D", "setNumThreads", "split", "transpose", "warpAffine"),
 )
 """What these packages use of it; an import of half an installation can succeed without them."""
