@@ -1,6 +1,7 @@
 """How much of a picture each class covers, from the number of its pixels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def shares(names: Sequence[str], pixels: Sequence[int]) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def rows(names: Sequence[str], pixels: Sequence[int]) -> list[dict[str, object]]:
+def rows(names: Sequence[str], pixels: Sequence[int]) -> list[dict[str, Any]]:
     """Return label, name, pixels and fraction of every class that is present, for JSON."""
     total = sum(pixels)
     return [

@@ -1,7 +1,6 @@
 """The result of `Segmenter.predict`: a label for every pixel, to draw, measure and save."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.inference import areas
+from fastfcn_infer.inference.annotated import Exports
 from fastfcn_infer.inference.class_names import as_list, find_class
 from fastfcn_infer.inference.probability.kept import KeptScores
 from fastfcn_infer.inference.probability.result import WithScores
+from fastfcn_infer.picture import annotation
 from fastfcn_infer.picture.drawing import blend, paint
 from fastfcn_infer.picture.label_map import encode_labels
 from fastfcn_infer.picture.legend import Entry, Place, add_legend, drawable
@@ -23,7 +24,19 @@ from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.system.atomic import write_file
 
 Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
-Kind: TypeAlias = Literal["labels", "labels-raw", "overlay", "color", "confidence", "npz", "json"]
+Kind: TypeAlias = Literal[
+    "labels",
+    "labels-raw",
+    "overlay",
+    "color",
+    "confidence",
+    "npz",
+    "json",
+    "coco",
+    "geojson",
+    "labelme",
+    "label-studio",
+]
 
 _IGNORED = (224, 224, 192)  # the colour of pixels without a class, as in Pascal VOC
 _MIN_SHARE = 0.005  # of the picture; a class with less has no line in the legend
@@ -34,11 +47,12 @@ _KIND_OF_SUFFIX: dict[str, Kind] = {
     ".jpeg": "overlay",
     ".npz": "npz",
     ".json": "json",
+    ".geojson": "geojson",
 }
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Segmentation(WithScores):
+class Segmentation(WithScores, Exports):
     """The labels of a picture, at the picture's size; its arrays cannot be written to."""
 
     labels: Labels  # (H, W), the index of the class of each pixel
@@ -221,10 +235,11 @@ class Segmentation(WithScores):
 
         Args:
             path: `.png` the labels, shown in their colours; `.jpg`, `.jpeg` the overlay; `.npz` the
-                arrays `labels`, `names`, `colors`; `.json` areas, names, timings and provenance.
+                arrays `labels`, `names`, `colors`; `.json` what `to_dict` gives; `.geojson` the regions.
             kind: what to write if the suffix does not say it: "labels", "labels-raw" (plain grey,
                 see `save_labels`), "overlay", "color", "confidence" (a grey PNG, 0 to 255 for a
-                confidence of 0 to 1), "npz" or "json". Overlay and colour take any suffix that
+                confidence of 0 to 1), "npz", "json", or one of the formats "coco", "geojson", "labelme"
+                and "label-studio", which are JSON files. Overlay and colour take any suffix that
                 `Picture.save` takes.
 
         Raises:
@@ -240,6 +255,9 @@ class Segmentation(WithScores):
                 f"{', '.join(_KIND_OF_SUFFIX)}, or one of the kinds {', '.join(get_args(Kind))}; "
                 f"found kind {kind!r}"
             )
+        if chosen in annotation.NAMES:
+            annotation.write_alone(chosen, self, Path(path))
+            return
         data = self._encode(chosen, suffix)
         write_file(Path(path), with_provenance(data, self.provenance))
 
@@ -257,7 +275,7 @@ class Segmentation(WithScores):
             return encode_labels(self.labels)
         if kind == "confidence":
             return encode_labels(np.rint(self.confidence() * 255).astype(np.uint8))
-        return self._npz() if kind == "npz" else self._json()
+        return self._npz() if kind == "npz" else f"{self.to_json()}\n".encode()
 
     def _npz(self) -> bytes:
         file = io.BytesIO()
@@ -265,26 +283,6 @@ class Segmentation(WithScores):
             file, labels=self.labels, names=np.array(self.names, np.str_), colors=self.colors
         )
         return file.getvalue()
-
-    def _json(self) -> bytes:
-        facts = {
-            "size": self.size,
-            "areas": areas.rows(self.names, self._counts.tolist()),
-            "names": self.names,
-            **self._ignored_facts,
-            "timings": dict(self.timings),
-            "provenance": dict(self.provenance),
-        }
-        return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
-
-    @property
-    def _ignored_facts(self) -> dict[str, object]:
-        if self.ignore_label is None:
-            return {}
-        return {
-            "ignore_label": self.ignore_label,
-            "ignored": 1 - int(self._counts.sum()) / self.labels.size,
-        }
 
     @cached_property
     def _counts(self) -> NDArray[np.int64]:

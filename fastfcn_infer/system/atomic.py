@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from fastfcn_infer.errors import ArtifactError
@@ -46,16 +46,28 @@ def write_file(path: Path, data: bytes) -> None:
         WriteError: it could not be written; `path` is what it was before.
     """
     with writing(path):
-        _write_file(path, data)
+        _write_file(path, (data,))
 
 
-def _write_file(path: Path, data: bytes) -> None:
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file as `write_file` does, from parts that need not be in memory together.
+
+    Raises:
+        WriteError: it could not be written; `path` is what it was before.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_file(path, parts)
+
+
+def _write_file(path: Path, parts: Iterable[bytes]) -> None:
     temporary, descriptor = open_temporary(path.parent)
     held = True
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        for part in parts:
+            rest = memoryview(part)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
         os.fsync(descriptor)
         if sys.platform == "win32":  # where an open file cannot be renamed, and none is locked
             os.close(descriptor)

@@ -1,0 +1,270 @@
+"""The contract of a format of annotations, and how one is written; `annotations/` holds one file per format.
+
+A file of `annotations/` is an `AnnotationFile`. Formats are read by other tools, so each is checked in the
+tests by the reader of its tool.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.picture.geometry.regions import Region
+from fastfcn_infer.system import registry
+from fastfcn_infer.system.atomic import write_file, write_parts
+
+_PACKAGE = "fastfcn_infer.picture.annotations"
+
+NAMES = tuple(name.replace("_", "-") for name in registry.names(_PACKAGE))
+
+
+class Annotated(Protocol):
+    """A picture with a label for every pixel; `Segmentation` is one."""
+
+    @property
+    def labels(self) -> NDArray[np.uint8 | np.uint16]:
+        """(H, W); a label that has no name is that of no class."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the C classes."""
+
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """(C, 3) RGB."""
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+
+    @property
+    def source(self) -> str | None:
+        """Path or address of the picture."""
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """What made the labels."""
+
+    def regions(self, min_area: int = 0, simplify: float = 0.0) -> list[Region]:
+        """Return the connected regions of all classes, the largest first."""
+
+    def to_geojson(self) -> dict[str, Any]:
+        """Return the regions as GeoJSON."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the annotations of a picture are written.
+
+    Args:
+        folder: of all results.
+        name: of the results, with sub-folders, without an ending.
+        picture: path of the picture in the data set, with its suffix.
+        alone: the only file to write, if it was named; None: `AnnotationFile.PLACE` says where.
+    """
+
+    folder: Path
+    name: str
+    picture: str
+    alone: Path | None = None
+
+    @classmethod
+    def of_file(cls, found: "Annotated", path: Path) -> "Entry":
+        """Return the entry of a single picture whose annotations are written to a file of that path."""
+        return cls(path.parent, path.stem, picture_name(found), path)
+
+
+class AnnotationFile(Protocol):
+    """What a module of `annotations/` offers."""
+
+    READER: str
+    """Which tool reads the format, for people."""
+
+    PLACE: str
+    """Path of a picture's file in the folder of results, with ``{}`` for `Entry.name`."""
+
+    ALONE: tuple[str, ...]
+    """Suffixes of a file that holds all there is of one picture; empty: the format is a folder."""
+
+    def describe(self, found: Annotated, *args: Any, **options: Any) -> Any:
+        """Return what is written as Python's objects; each format has options of its own."""
+
+    def encode(self, found: Annotated, entry: Entry) -> dict[str, bytes]:
+        """Write a picture's annotations.
+
+        Returns:
+            Path in the folder of results -> content; `PLACE` is the last of them.
+
+        Raises:
+            ValueError: the format cannot hold these classes; says why.
+        """
+
+    def collect(self, folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Make the files over all pictures.
+
+        Args:
+            folder: of the results.
+            names: of the pictures, as in `Entry`, whose files are there.
+
+        Yields:
+            Path in the folder, and the content in parts.
+        """
+
+
+def load(name: str) -> AnnotationFile:
+    """Import the format of a name of `NAMES`."""
+    return cast(AnnotationFile, registry.load(_PACKAGE, name.replace("-", "_")))
+
+
+def place(kind: str, folder: Path, name: str) -> Path:
+    """Return the path of a picture's file of a format."""
+    return folder / load(kind).PLACE.format(name)
+
+
+def write(kind: str, found: Annotated, entry: Entry) -> None:
+    """Write the annotations of a picture; each file is replaced in one step.
+
+    Raises:
+        ImageError: the format cannot hold these classes.
+        OSError: a file could not be written.
+    """
+    for relative, data in load(kind).encode(found, entry).items():
+        path = entry.folder / relative
+        if not _holds(path, data):  # what all pictures share is the same for each
+            write_parts(path, (data,))
+
+
+def write_alone(kind: str, found: Annotated, path: Path) -> None:
+    """Write the annotations of a picture into one file.
+
+    Raises:
+        ValueError: the format has other suffixes, or is a folder.
+        ImageError: the format cannot hold these classes.
+        OSError: the file could not be written.
+    """
+    module = load(kind)
+    if path.suffix.lower() not in module.ALONE:
+        raise ValueError(
+            f"kind {kind!r} is written to {' or '.join(module.ALONE)} files, not to {path.suffix!r}"
+        )
+    files = module.encode(found, Entry.of_file(found, path))
+    write_file(path, files[module.PLACE.format(path.stem)])
+
+
+def write_folder(kind: str, found: Annotated, folder: Path, name: str) -> None:
+    """Write the annotations of a picture into a folder of their format, beside those of other pictures.
+
+    Raises:
+        ImageError: the format cannot hold these classes.
+        OSError: a file could not be written.
+    """
+    module = load(kind)
+    below = module.PLACE.split("/")[0]
+    for relative, data in module.encode(found, Entry(folder, name, name)).items():
+        write_parts(folder / relative.removeprefix(f"{below}/"), (data,))
+    pattern = module.PLACE.removeprefix(f"{below}/")
+    names = sorted(path.stem for path in folder.glob(pattern.format("*")))
+    for relative, parts in module.collect(folder.parent, names):
+        write_parts(folder / relative.removeprefix(f"{below}/"), parts)
+
+
+def write_collection(kind: str, folder: Path, names: Sequence[str]) -> list[Path]:
+    """Write the files over all pictures from the files of each.
+
+    Args:
+        kind: of `NAMES`.
+        folder: of the results.
+        names: of the pictures that have a file there.
+
+    Returns:
+        What was written; nothing if the format has no such file.
+
+    Raises:
+        ImageError: the files of the pictures are damaged, or do not fit together.
+        OSError: a file could not be written; what was there before still is.
+    """
+    written = []
+    for relative, parts in load(kind).collect(folder, names):
+        write_parts(folder / relative, parts)
+        written.append(folder / relative)
+    return written
+
+
+def present(found: Annotated) -> list[int]:
+    """Return the labels of the classes that have pixels, in their order."""
+    count = np.bincount(found.labels.ravel(), minlength=len(found.names))
+    return [int(label) for label in np.flatnonzero(count[: len(found.names)])]
+
+
+def picture_name(found: Annotated) -> str:
+    """Return the name of the picture's file; empty if it came from none."""
+    return "" if found.source is None else Path(found.source).name
+
+
+def categories(found: Annotated) -> list[dict[str, Any]]:
+    """Return all classes as COCO lists categories; the id of each is its label."""
+    return [
+        {"id": label, "name": name, "supercategory": "", "isthing": 0, "color": color}
+        for label, (name, color) in enumerate(zip(found.names, found.colors.tolist(), strict=True))
+    ]
+
+
+def to_json(content: object, *, indent: int | None = None) -> bytes:
+    """Write JSON as UTF-8, with a line feed at the end."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent)
+    return (text + "\n").encode("utf-8", "backslashreplace")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a picture's annotations back.
+
+    Raises:
+        ImageError: the file is damaged.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ImageError(f"{path} is damaged ({error}); make it again with --force") from error
+    if not isinstance(found, dict):
+        raise ImageError(f"{path} holds no annotations; make it again with --force")
+    return found
+
+
+def join_coco(paths: Sequence[Path]) -> Iterator[bytes]:
+    """Join files in COCO's format, each of one picture, into one; pictures are numbered from 1.
+
+    Raises:
+        ImageError: a file is damaged, or has other categories than the first.
+    """
+    first = read_json(paths[0]) if paths else {"info": {}, "categories": []}
+    images = []
+    for path in paths:
+        found = read_json(path)
+        if found.get("categories") != first["categories"]:
+            raise ImageError(
+                f"{path} has other classes than {paths[0]}; --force makes all of them again"
+            )
+        images.append(found["images"][0])
+    for number, image in enumerate(images, 1):
+        image["id"] = number
+    head = {"info": first["info"], "categories": first["categories"], "images": images}
+    yield to_json(head)[:-2] + b', "annotations": ['
+    count = 0
+    for number, path in enumerate(paths, 1):
+        for one in read_json(path)["annotations"]:
+            count += 1
+            numbered = {**one, "image_id": number} | ({"id": count} if "id" in one else {})
+            yield (b",\n" if count > 1 else b"\n") + to_json(numbered)[:-1]
+    yield b"\n]}\n"
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False

@@ -1,0 +1,202 @@
+"""Formats of annotations, each read by its own tool where that is installed."""
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+
+from fastfcn_infer.errors import ImageError
+from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.picture import annotation
+from fastfcn_infer.picture.annotation import Entry, write, write_collection
+from segmentations import segmentation
+
+# pycocotools 2.0.11 was written before NumPy 2.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+SIZES = ((40, 56), (33, 21))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> tuple[Path, list[Segmentation]]:
+    """Two pictures with all formats, as ``fastfcn predict --save`` writes them."""
+    found = []
+    for index, (height, width) in enumerate(SIZES):
+        source = tmp_path / f"{index}.png"
+        labels = segmentation(height, width).labels.copy()
+        labels[0, 0], labels[-3:, -4:] = 0, 20  # class 0 is a class
+        one = segmentation(height, width, labels=labels, source=str(source))
+        cv2.imwrite(str(source), one.picture)
+        found.append(one)
+    out = tmp_path / "out"
+    for kind in annotation.NAMES:
+        for index, one in enumerate(found):
+            write(kind, one, Entry(out, f"{index}", f"{index}.png"))
+        write_collection(kind, out, ["0", "1"])
+    return out, found
+
+
+def test_pycocotools_reads_the_labels_of_all_pictures_back(
+    folder: tuple[Path, list[Segmentation]],
+) -> None:
+    coco = pytest.importorskip("pycocotools.coco")
+    out, found = folder
+    with contextlib.redirect_stdout(io.StringIO()):
+        read = coco.COCO(str(out / "annotations.json"))
+    assert [image["file_name"] for image in read.loadImgs(read.getImgIds())] == ["0.png", "1.png"]
+    assert sorted(read.anns) == list(range(1, len(read.anns) + 1))
+    for image_id, one in enumerate(found, 1):
+        labels = np.full(one.size, 999)
+        for item in read.loadAnns(read.getAnnIds(image_id)):
+            mask = read.annToMask(item).astype(bool)
+            assert (labels[mask] == 999).all()
+            assert (item["area"], item["iscrowd"]) == (mask.sum(), 0)
+            labels[mask] = item["category_id"]
+        np.testing.assert_array_equal(labels, one.labels)
+    assert read.cats[0]["name"] == found[0].names[0]
+
+
+def test_supervision_reads_the_coco_file_and_takes_a_result_as_detections(
+    folder: tuple[Path, list[Segmentation]],
+) -> None:
+    supervision = pytest.importorskip("supervision")
+    out, (first, _) = folder
+    read = supervision.DetectionDataset.from_coco(
+        str(out.parent), str(out / "annotations.json"), force_masks=True
+    )
+    by_name = {Path(path).name: detections for path, _, detections in read}
+    own = first.to_sv()
+    assert read.classes == list(first.names)
+    np.testing.assert_array_equal(by_name["0.png"].class_id, own.class_id)
+    np.testing.assert_array_equal(by_name["0.png"].mask, own.mask)
+    assert own.class_id.tolist() == np.unique(first.labels).tolist()
+    assert (own.mask.sum(axis=0) == 1).all()  # every pixel is in one mask
+    assert own.data["class_name"].tolist() == [first.names[i] for i in own.class_id]
+    np.testing.assert_array_equal(
+        own.xyxy, np.add(supervision.mask_to_xyxy(own.mask), [0, 0, 1, 1])
+    )
+
+
+def test_panoptic_pictures_and_descriptions_fit(folder: tuple[Path, list[Segmentation]]) -> None:
+    out, found = folder
+    description = json.loads((out / "panoptic.json").read_text())
+    names = {image["id"]: image["file_name"] for image in description["images"]}
+    for one, item in zip(found, description["annotations"], strict=True):
+        assert names[item["image_id"]] == Path(str(one.source)).name
+        read = cv2.imread(str(out / "panoptic" / item["file_name"]))
+        assert read is not None
+        blue, green, red = np.moveaxis(read.astype(int), 2, 0)
+        numbers = red + 256 * green + 65536 * blue  # as panopticapi's rgb2id
+        np.testing.assert_array_equal(numbers, one.labels.astype(int) + 1)
+        segments = {s["id"]: (s["category_id"], s["area"]) for s in item["segments_info"]}
+        ids, areas = np.unique(numbers, return_counts=True)
+        assert segments == {int(i): (int(i) - 1, int(a)) for i, a in zip(ids, areas, strict=True)}
+
+
+def test_labelme_reads_the_polygons_and_paints_the_labels(
+    folder: tuple[Path, list[Segmentation]],
+) -> None:
+    out, (first, _) = folder
+    path = out / "labelme" / "0.json"
+    shapes = json.loads(path.read_text())["shapes"]
+    # As labelme does: in their order, one over the other; sampled at the centres of pixels.
+    labels = np.full(first.size, 999, np.int32)
+    for shape in shapes:
+        big = np.zeros([2 * side + 1 for side in first.size], np.uint8)
+        points = np.round(2 * np.array(shape["points"])).astype(np.int32)
+        cv2.fillPoly(big, [points], 1)
+        labels[big[1::2, 1::2] > 0] = first.names.index(shape["label"])
+    np.testing.assert_array_equal(labels, first.labels)
+    assert (path.parent / json.loads(path.read_text())["imagePath"]).resolve() == Path(
+        str(first.source)
+    )
+
+
+def test_labelme_itself_reads_its_file(folder: tuple[Path, list[Segmentation]]) -> None:
+    module = pytest.importorskip("labelme._label_file")
+    out, (first, _) = folder
+    read = module.read_label_file(str(out / "labelme" / "0.json"))
+    assert [shape["label"] for shape in read.shapes] == [
+        first.names[label] for label in (2, 6, 20, 20, 0)
+    ]
+
+
+def test_datumaro_reads_the_masks_of_cvat(folder: tuple[Path, list[Segmentation]]) -> None:
+    datumaro = pytest.importorskip("datumaro")
+    out, found = folder
+    read = datumaro.Dataset.import_from(str(out / "cvat"), "voc_segmentation")
+    names = [label.name for label in read.categories()[datumaro.AnnotationType.label]]
+    for index, one in enumerate(found):
+        item = read.get(str(index), subset="default")
+        assert {names[mask.label] for mask in item.annotations} == set(one.areas())
+        for mask in item.annotations:
+            np.testing.assert_array_equal(mask.image, one.mask(names[mask.label]))
+
+
+def test_every_pixel_of_cvats_masks_has_the_colour_of_its_class_in_the_table(
+    folder: tuple[Path, list[Segmentation]],
+) -> None:
+    out, (first, _) = folder
+    lines = (out / "cvat" / "labelmap.txt").read_text().splitlines()[1:]
+    table = {line.split(":")[0]: line.split(":")[1] for line in lines}
+    # ADE20K gives road and skyscraper one colour; a mask could not tell them apart.
+    assert len(set(table.values())) == len(table) == len(set(first.names)) + 1
+    assert table["background"] == "0,0,0"
+    read = cv2.imread(str(out / "cvat" / "SegmentationClass" / "0.png"))
+    assert read is not None
+    for label in np.unique(first.labels).tolist():
+        color = tuple(map(int, table[first.names[label]].split(",")))
+        mask = (read[:, :, ::-1] == color).all(axis=2)
+        np.testing.assert_array_equal(mask, first.labels == label)
+    listed = (out / "cvat" / "ImageSets" / "Segmentation" / "default.txt").read_text()
+    assert listed == "0\n1\n"
+
+
+def test_label_studio_tasks_fit_the_interface(folder: tuple[Path, list[Segmentation]]) -> None:
+    out, (first, _) = folder
+    tasks = json.loads((out / "label-studio.json").read_text())
+    view = ElementTree.parse(out / "label-studio.xml").getroot()
+    image, brushes = view
+    assert [task["data"] for task in tasks] == [{"image": "0.png"}, {"image": "1.png"}]
+    assert (image.get("name"), image.get("value")) == ("image", "$image")
+    assert [label.get("value") for label in brushes] == list(dict.fromkeys(first.names))
+    (prediction,) = tasks[0]["predictions"]
+    for result in prediction["result"]:
+        assert (result["from_name"], result["to_name"]) == (brushes.get("name"), "image")
+        assert (result["original_height"], result["original_width"]) == first.size
+    painted = [result["value"]["brushlabels"][0] for result in prediction["result"]]
+    assert painted == [first.names[label] for label in np.unique(first.labels)]
+
+
+def test_geojson_is_read_by_gdal_and_covers_the_picture(
+    folder: tuple[Path, list[Segmentation]],
+) -> None:
+    features = pytest.importorskip("rasterio.features")
+    out, (first, _) = folder
+    read = json.loads((out / "0.geojson").read_text())
+    assert (read["type"], read["units"]) == ("FeatureCollection", "pixels")
+    shapes = [(one["geometry"], one["properties"]["label"]) for one in read["features"]]
+    drawn = features.rasterize(shapes, out_shape=first.size, fill=255, dtype="uint8")
+    np.testing.assert_array_equal(drawn, first.labels)
+
+
+@pytest.mark.parametrize("name", ["a:b", "#a", " a", "a\nb"])
+def test_a_name_that_cvats_table_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
+    colors = np.eye(2, 3, dtype=np.uint8)
+    found = segmentation(4, 4, names=("x", name), colors=colors, labels=np.ones((4, 4), np.uint8))
+    with pytest.raises(ImageError, match="CVAT's table of labels cannot hold the name"):
+        found.save_cvat(tmp_path)
+
+
+def test_pixels_of_no_class_are_in_no_annotation() -> None:
+    labels = segmentation(6, 6).labels.copy()
+    labels[:2] = 255
+    found = segmentation(6, 6, labels=labels, ignore_label=255)
+    assert sum(item["area"] for item in found.to_coco()["annotations"]) == 24
+    assert found.to_coco_panoptic()[0].max(axis=(1, 2)).tolist() == [0, 0, 3, 21, 7, 7]
+    assert sum(region.area for region in found.regions()) == 24
+    assert len(found.to_label_studio()["predictions"][0]["result"]) == 3
