@@ -56,6 +56,18 @@ def photos(folder: Path, _: MonkeyPatch) -> None:
         cv2.imwrite(str(folder / "photos" / f"{name}.jpg"), photograph[:240, columns])
 
 
+def bad_pictures(folder: Path, _: MonkeyPatch) -> None:
+    """Three files that are called pictures."""
+    (folder / "notes.jpg").write_text("hello\n")
+    (folder / "cut.jpg").write_bytes(PHOTOGRAPH.read_bytes()[:2000])
+    (folder / "empty.jpg").touch()
+
+
+def bad_checkpoints(folder: Path, _: MonkeyPatch) -> None:
+    """A pickle that calls a function, evil.pdparams."""
+    (folder / "evil.pdparams").write_bytes(b"\x80\x02cposix\nsystem\nX\x04\0\0\0echo\x85R.")
+
+
 def model(folder: Path, _: MonkeyPatch) -> None:
     """The embedded model as an artifact, model/."""
     shutil.copytree(EMBEDDED, folder / "model")
@@ -156,7 +168,18 @@ def film(folder: Path, _: MonkeyPatch) -> None:
 SETUPS = {
     setup.__name__.replace("_", " "): setup
     for setup in (
-        *(demo, small_demo, photos, model, tiny_model, camvid, prediction, own_data),
+        *(
+            demo,
+            small_demo,
+            photos,
+            bad_pictures,
+            bad_checkpoints,
+            model,
+            tiny_model,
+            camvid,
+            prediction,
+            own_data,
+        ),
         *(
             raster,
             film,

@@ -13,6 +13,8 @@ import yaml
 import fastfcn_export
 import fastfcn_infer
 from command_line import ROOT
+from fastfcn_infer.cli import exit_codes
+from fastfcn_infer.errors import FastFCNError
 
 DOCS = ROOT / "docs"
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
@@ -91,6 +93,34 @@ def test_the_page_of_a_command_has_all_its_options_and_exit_codes(
         assert set(options(parser)) - {"-h", "--help"} <= named
         for code in re.findall(r"\b(\d+) [a-z]", (parser.epilog or "").partition("codes:")[2]):
             assert f"| {code} | " in text
+
+
+def test_the_page_on_failures_has_every_exit_code_and_every_kind_of_error() -> None:
+    text = text_of("troubleshooting.md")
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper()} - {None}
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \| ", text, re.M)}
+    assert listed == {code for code in codes if isinstance(code, int)}
+    kinds = {
+        kind.__name__
+        for kind in FastFCNError.__subclasses__()
+        if kind.__module__.endswith("errors")
+    }
+    assert {kind for kind in kinds if kind not in text} - {"TrainingError"} == set()
+
+
+def test_the_page_on_failures_quotes_messages_as_they_are() -> None:
+    quoted = set(
+        re.findall(
+            r'"([^"]{5,})"',
+            re.sub(r"```.*?```|`[^`]*`", "", text_of("troubleshooting.md"), flags=re.S),
+        )
+    )
+    rooms = (ROOT / "fastfcn_infer", ROOT / "export" / "fastfcn_export")
+    code = "".join(
+        path.read_text(encoding="utf-8") for room in rooms for path in sorted(room.rglob("*.py"))
+    )
+    assert len(quoted) > 20
+    assert {words for words in quoted if words not in code} == set()
 
 
 def test_the_page_of_the_manifest_has_every_key_of_the_embedded_one() -> None:
