@@ -84,6 +84,10 @@ class GraphRefused(BackendError):  # noqa: N818 - as above
     """The runtime cannot read, compile or run the graph."""
 
 
+class WrongLabels(GraphRefused):
+    """The runtime runs the graph, and its labels are not those that the artifact proves it by."""
+
+
 class DeviceUnavailable(BackendError):  # noqa: N818 - as above
     """The requested device is not available."""
 

@@ -32,7 +32,7 @@ from fastfcn_infer.inference.views import Size, check_size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource
 from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_backend
 from fastfcn_infer.runtime.pace import Planner
-from fastfcn_infer.runtime.precision import Precision, check_precision, precision_to_export
+from fastfcn_infer.runtime.precision import Precision, check_precision, graph_precision
 from fastfcn_infer.runtime.provenance import provenance
 from fastfcn_infer.runtime.rasters import RasterLabelling
 from fastfcn_infer.system.machine import cpu_budget
@@ -55,6 +55,9 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         self, artifact: Artifact, backend: Backend, procedure: str | Procedure | None = None
     ) -> None:
         """Combine a checked artifact and an opened graph; usually called by `from_pretrained`."""
+        graph = graph_precision(backend.facts.precision)
+        if graph in artifact.precisions:  # of several graphs this is the one that was opened
+            artifact = artifact.in_precision(graph)
         self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
         self._planner = Planner(backend, artifact.model)
@@ -94,8 +97,10 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 chooses. The name of a backend is understood, too.
             backend: ``onnx_runtime``, ``open_vino``, ``paddle_inference``, in any spelling such as
                 ``openvino``, or ``auto``.
-            precision: ``auto``, what the model was made in; ``fp32`` or ``fp16``, for a checkpoint what
-                it is converted to; ``tf32``, on GPUs, of ``fp32`` with products rounded to 10 bits.
+            precision: ``auto``, what the model was made in, and never less; ``fp32``; ``bf16``, on processors
+                that have it, from ``fp32``; ``tf32``, on GPUs, from ``fp32`` with products rounded to 10 bits;
+                ``fp16``, for GPUs, for a checkpoint what it is converted to; ``int8``, if the artifact holds
+                a graph in it, which ``fastfcn-export --precision int8`` makes.
             threads: to compute with; None: one for each processor that this process may use.
             cache_dir: where downloads and conversions are kept; None: the user's cache folder.
             local_files_only: download nothing; use what was downloaded before.
@@ -117,13 +122,14 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             CheckpointError: the checkpoint is refused or damaged.
             DownloadError: a file could not be downloaded, or the cache cannot be used.
             BackendMissing: a runtime, an exporter or a download client is not installed.
-            GraphRefused: the runtime cannot run the graph.
-            DeviceUnavailable: the device is not available.
+            GraphRefused: the runtime cannot run the graph; `WrongLabels` if in the precision that was asked
+                for too few labels of the golden picture are right.
+            DeviceUnavailable: the device is not available, or cannot compute in the precision.
         """
         if isinstance(procedure, str):
             check_name(procedure)  # a wrong name is an error now, not after a conversion
         check_precision(precision)
-        conversion = Conversion(classes, dialect, output_stride, precision_to_export(precision))
+        conversion = Conversion(classes, dialect, output_stride, graph_precision(precision))
         cache = None if cache_dir is None else Path(cache_dir)
         artifact = find_model(model, cache, conversion, local_files_only=local_files_only)
         budget = cpu_budget()

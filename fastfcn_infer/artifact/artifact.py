@@ -57,8 +57,7 @@ class Artifact:
     @property
     def variant(self) -> Variant | None:
         """How the graph was made from the artifact's own; None if it is that one."""
-        variants = {} if self.manifest is None else self.manifest.variants
-        return variants.get(self.model.precision)
+        return None if self.manifest is None else self.manifest.variants.get(self.model.precision)
 
     @property
     def precisions(self) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         default="auto",
-        help="Precision to compute in: auto, what the model was made in; fp32, fp16, or tf32, on GPUs and of "
-        "a model made in fp32 (default: auto)",
+        help="Precision to compute in: auto, what the model was made in; fp32; bf16, on processors that have it; "
+        "tf32 or fp16, on GPUs; int8, if the model holds a graph in it (default: auto)",
     )
     parser.add_argument(
         "--threads",

@@ -20,6 +20,7 @@ from fastfcn_infer.system.cache import VARIABLE, cache_folder
 from fastfcn_infer.system.machine import (
     MemoryBudget,
     cpu_budget,
+    cpu_features,
     cpu_model,
     memory_budget,
     versions,
@@ -28,6 +29,7 @@ from fastfcn_infer.system.version import __version__
 from fastfcn_infer.system.writing import check_folder
 
 if opencv.fault() is None:  # all of these need it; what is wrong with it is a finding, too
+    from fastfcn_infer.cli.abilities import Ability, abilities
     from fastfcn_infer.inference.replay import replay
     from fastfcn_infer.runtime import backend
     from fastfcn_infer.segmenter import Segmenter
@@ -62,6 +64,7 @@ class Diagnosis:
     python: str
     system: str
     cpu: str
+    cpu_features: tuple[str, ...] | None  # None: the system does not say
     threads: int
     threads_reason: str
     memory: MemoryBudget | None
@@ -70,6 +73,7 @@ class Diagnosis:
     packages: Mapping[str, str]  # of those that matter here
     opencv: str | None  # why OpenCV cannot be used, and what to do; None if it can
     backends: tuple["backend.Availability", ...]  # none are examined without OpenCV
+    precisions: tuple["Ability", ...]  # likewise
     problems: tuple[Trouble, ...]
     cache: str | None  # folder of downloads and conversions
     no_cache: str | None  # why there is none, or it cannot be used
@@ -86,21 +90,23 @@ def diagnose() -> Diagnosis:
     found = versions()
     cache, why_no_cache = _cache()
     gpus, why = _gpus()
+    features, no_gpu = cpu_features(), None if gpus else why
+    backends = () if without is not None else _backends()
     return Diagnosis(
         version=__version__,
         python=f"{platform.python_implementation()} {platform.python_version()}",
         system=platform.platform(),
         cpu=cpu_model(),
+        cpu_features=features,
         threads=budget.threads,
         threads_reason=budget.reason,
         memory=memory,
         gpus=gpus,
-        no_gpu=None if gpus else why,
+        no_gpu=no_gpu,
         packages=found,
         opencv=without,
-        backends=()
-        if without is not None
-        else tuple(backend.availability(name) for name in backend.backend_names()),
+        backends=backends,
+        precisions=abilities(backends, features, no_gpu) if backends else (),
         problems=tuple(
             Trouble(who, problem.symptom, problem.response)
             for problem, who in known_problems(found)
@@ -111,6 +117,10 @@ def diagnose() -> Diagnosis:
         cache_variable=os.environ.get(VARIABLE),
         offline=offline(),
     )
+
+
+def _backends() -> tuple["backend.Availability", ...]:
+    return tuple(backend.availability(name) for name in backend.backend_names())
 
 
 def replay_everywhere(artifact: Artifact, threads: int) -> tuple[Replayed, ...]:

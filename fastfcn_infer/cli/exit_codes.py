@@ -20,6 +20,7 @@ from fastfcn_infer.errors import (
     UploadError,
     VerificationError,
     WriteError,
+    WrongLabels,
 )
 from fastfcn_infer.system.writing import DISK_ERRORS
 
@@ -42,6 +43,7 @@ _CODES: Codes = (
     (WriteError, NOT_WRITTEN),
     (UnknownName, USAGE),
     (VerificationError, NOT_VERIFIED),
+    (WrongLabels, NOT_VERIFIED),
     (BackendError, NO_RUNTIME),
     (ArtifactError, BAD_FILE),
     (CheckpointError, BAD_FILE),

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from fastfcn_infer.artifact import artifact
 from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.artifact.class_table import class_table_names, read_class_table
 from fastfcn_infer.artifact.manifest import ClassInfo, Network
+from fastfcn_infer.artifact.variant import GraphPrecision
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.system import atomic
 from fastfcn_infer.system.excerpt import printable
@@ -37,7 +39,7 @@ class Conversion:
     classes: str | os.PathLike[str] | None = None
     dialect: str | None = None
     output_stride: int | None = None
-    precision: Literal["fp32", "fp16"] = "fp32"
+    precision: GraphPrecision = "fp32"
 
 
 class Description(Protocol):
@@ -91,6 +93,22 @@ class Converter(Protocol):
         """Describe a checkpoint; arguments and errors are those of `export`."""
 
 
+def refuse_int8(checkpoint: str | os.PathLike[str], conversion: Conversion) -> None:
+    """Refuse to convert a checkpoint to int8, for which calibration pictures are needed.
+
+    Raises:
+        ValueError: int8 is asked for.
+    """
+    if conversion.precision == "int8":
+        folder = f"{_stem(Path(checkpoint))}-int8"
+        words = ["fastfcn-export", os.fspath(checkpoint), "-o", folder, "--precision", "int8"]
+        raise ValueError(
+            f"precision int8 was asked for, and {printable(os.fspath(checkpoint))} is a checkpoint. A graph in int8 is "
+            "calibrated with pictures, and proven, before it is used. Export it once, and give that folder: "
+            f"{printable(shlex.join(words))} --calibrate PICTURES"
+        )
+
+
 def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact.Artifact:
     """Convert a checkpoint, or find it converted already.
 
@@ -106,7 +124,9 @@ def converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifact
         VerificationError: the graph is not the network.
         BackendMissing: no exporter is installed, or a package that it needs is missing.
         BackendError: several exporters are installed.
+        ValueError: int8 is asked for.
     """
+    refuse_int8(checkpoint, conversion)
     with _ONE_AT_A_TIME:
         return _converted(checkpoint, conversion, cache)
 
@@ -130,7 +150,7 @@ def _converted(checkpoint: Path, conversion: Conversion, cache: Path) -> artifac
             classes=conversion.classes,
             dialect=conversion.dialect,
             output_stride=conversion.output_stride,
-            precision=conversion.precision,
+            precision="fp16" if conversion.precision == "fp16" else "fp32",
         )
     except FileExistsError:  # another process was quicker
         pass

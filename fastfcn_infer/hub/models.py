@@ -9,7 +9,7 @@ from fastfcn_infer.artifact.class_table import class_table
 from fastfcn_infer.artifact.relabel import table_of_count, with_classes
 from fastfcn_infer.errors import ArtifactError, DownloadError
 from fastfcn_infer.hub import catalogue
-from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, converted
+from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, converted, refuse_int8
 from fastfcn_infer.hub.download import HUB, download_artifact, parse_hub_name
 from fastfcn_infer.system.cache import cache_folder
 
@@ -52,7 +52,8 @@ def find_model(
             f"dialect {conversion.dialect!r} (--dialect) contradicts the catalogue: {entry.name} is a "
             f"checkpoint of the dialect {entry.dialect!r}. Leave it out."
         )
-    if conversion.classes is not None:  # before anything is downloaded
+    refuse_int8(entry.name, conversion)  # before anything is downloaded
+    if conversion.classes is not None:
         table_of_count(conversion.classes, len(class_table(entry.classes)), entry.name)
     checkpoint = catalogue.fetch(entry.name, cache, local_files_only=local_files_only)
     known = Conversion(

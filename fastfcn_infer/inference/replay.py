@@ -12,4 +12,5 @@ def replay(predictor: Predictor) -> Replay:
         BackendError: the runtime failed.
     """
     golden = read_golden(predictor.artifact)
-    return compare(golden, predictor.predict(golden.picture).labels)
+    found = predictor.predict(golden.picture)
+    return compare(golden, found.labels, predictor.provenance["precision"])

@@ -22,33 +22,19 @@ from fastfcn_infer.errors import (
     DeviceUnavailable,
     GraphRefused,
     UnknownBackend,
-    UnknownDevice,
+    WrongLabels,
 )
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import gpu
+from fastfcn_infer.runtime.device import Device, fitting, parse_device
 from fastfcn_infer.runtime.loading import broken, importing
-from fastfcn_infer.runtime.precision import DeviceKind, choose_precision, kind_for_tf32
+from fastfcn_infer.runtime.precision import choose_precision
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
 from fastfcn_infer.system.warn import warn
 
-DEVICES = ("auto", "cpu", "cuda", "cuda:1", "tensorrt")  # as users type them
-
 _PACKAGE = "fastfcn_infer.runtime.backends"
-
-
-@dataclass(frozen=True)
-class Device:
-    """A device that was asked for; `index` counts the devices of a kind from 0."""
-
-    kind: DeviceKind
-    index: int = 0
-    tf32: bool = False  # products of float32 may be rounded to TensorFloat-32
-
-    def __str__(self) -> str:
-        """Write it as users type it."""
-        return f"{self.kind}:{self.index}" if self.index else self.kind
 
 
 @dataclass(frozen=True)
@@ -128,9 +114,11 @@ class Noted:
 class BackendFile(Protocol):
     """What a file of `backends/` offers.
 
-    It may also offer ``PROFILE``, a `cost.RuntimeProfile` (see `profile_of`), and two functions without arguments: ``load()`` imports the runtime, needed where
-    the import has to be prepared, and ``providers()`` lists what the installed runtime can compute
-    with, by the runtime's own names. Any thread may call each function of the file at any time.
+    It may also offer ``PROFILE``, a `cost.RuntimeProfile` (see `profile_of`), and three functions:
+    ``load()`` imports the runtime, needed where the import has to be prepared; ``providers()`` lists what
+    the installed runtime can compute with, by the runtime's own names; and ``refusal(precision)`` says
+    why it cannot compute in a precision on this machine's processor, None if it can. Any thread may
+    call each function of the file at any time.
     """
 
     RANK: int  # "auto" takes the lowest that works
@@ -206,27 +194,6 @@ def availability(name: str) -> Availability:
     return Availability(name, present, _install(file), file.FORMAT, file.DEVICES, providers, fault)
 
 
-def parse_device(text: str | int) -> Device:
-    """Read a device as users type it.
-
-    Args:
-        text: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``tensorrt``; also, as other libraries
-            write ``cuda:N``, ``gpu:N`` and the number N alone.
-
-    Raises:
-        UnknownDevice: anything else.
-    """
-    word = str(text).strip().lower()
-    match = re.fullmatch(r"(auto|cpu|tensorrt)|(?:cuda|gpu)(?::(\d{1,3}))?|(\d{1,3})", word)
-    if match is None:
-        raise UnknownDevice(
-            f"Device {text!r} is unknown; known: {', '.join(DEVICES)}; or the name of a backend: "
-            f"{', '.join(backend_names())}."
-        )
-    kind = cast("DeviceKind", match[1] or "cuda")
-    return Device(kind, int(match[2] or match[3] or 0))
-
-
 def open_backend(
     name: str, artifact: Artifact, *, device: str | int, threads: int, precision: str = "auto"
 ) -> Backend:
@@ -237,17 +204,18 @@ def open_backend(
             format that the artifact holds, has the device, and takes the graph. Each one that was
             tried before it is named, with the reason, in a warning and in `RuntimeFacts.chosen`.
         artifact: from `open_artifact`, so its files are whole.
-        device: see `parse_device`; or the name of a backend, which then chooses the device.
+        device: see `device.parse_device`; or the name of a backend, which then chooses the device.
         threads: for computing, at least 1.
-        precision: one of `precision.PRECISIONS`; "tf32" asks for a GPU.
+        precision: one of `precision.PRECISIONS`; of several graphs the one for it is opened.
 
     Raises:
         BackendMissing: the runtime is not installed, or cannot be imported; says what to install.
         DeviceUnavailable: the device is not available; `UnknownDevice` if there is no such device.
         ArtifactError: the artifact lacks the format that the runtime reads, or a file was changed meanwhile.
-        GraphRefused: no runtime that was tried takes the graph; names others that may.
+        GraphRefused: no runtime that was tried takes the graph; names others that may. `WrongLabels` if
+            one runs it, and the labels are wrong.
         BackendError: the runtime failed; `UnknownBackend` if there is no such backend.
-        ValueError: `threads` is less than 1, or the artifact is of another precision.
+        ValueError: `threads` is less than 1, or the artifact holds no graph for the precision.
 
     For "auto" the error lists every backend with the reason why it cannot be used.
     """
@@ -256,16 +224,15 @@ def open_backend(
     name, spoken = _spelled(name), _spelled(str(device))
     if spoken in backend_names() and name in ("auto", spoken):
         name, device = spoken, "auto"
-    wanted = parse_device(device)
-    if choose_precision(precision, artifact.model.precision, artifact.model.name) == "tf32":
-        wanted = replace(wanted, kind=kind_for_tf32(wanted.kind), tf32=True)
+    artifact, arithmetic = choose_precision(precision, artifact)
+    wanted = fitting(parse_device(device), arithmetic)
     if name == "auto":
         return _open_first(artifact, wanted, threads)
     _check(name, artifact, wanted)
     try:
         return _open(name, artifact, wanted, threads)
     except GraphRefused as error:
-        raise GraphRefused(f"{error}\n{_instead(artifact, wanted, name)}") from error
+        raise type(error)(f"{error}\n{_instead(artifact, wanted, name)}") from error
 
 
 @dataclass(frozen=True)
@@ -332,7 +299,7 @@ def _none_works(artifact: Artifact, device: Device, failures: Sequence[_Failure]
     listed = "".join(f"\n- {line}" for line in lines)
     text = f"No backend can run {artifact.model.name!r} on device {device}:{listed}"
     # The failure that came last on the way from the import over the device to the graph.
-    for kind in (GraphRefused, DeviceUnavailable, BackendMissing):
+    for kind in (WrongLabels, GraphRefused, DeviceUnavailable, BackendMissing):
         if any(isinstance(each.error, kind) for each in failures):
             return kind(text)
     return BackendMissing(text) if _able(artifact, device) else BackendError(text)
@@ -348,7 +315,25 @@ def _unable(name: str, artifact: Artifact, device: Device) -> str:
     return f"not installed; {_install(file)}"
 
 
+def refusal(name: str, precision: str) -> str | None:
+    """Say why an installed runtime cannot compute in a precision on this processor; None if it can.
+
+    Args:
+        name: one of `backend_names`.
+        precision: one of `precision.PRECISIONS`, but for "auto".
+
+    Raises:
+        BackendMissing: the runtime cannot be imported.
+    """
+    why = getattr(_file(name), "refusal", None)
+    return None if why is None else cast("str | None", why(precision))
+
+
 def _open(name: str, artifact: Artifact, device: Device, threads: int) -> Backend:
+    precision = device.precision(artifact.model.precision)
+    why = None if device.kind in ("cuda", "tensorrt") else refusal(name, precision)
+    if why is not None:
+        raise DeviceUnavailable(f"Backend {name!r} cannot compute in {precision}: {why}.")
     _load(name)
     try:
         return _file(name).open(artifact, device=device, threads=threads)
@@ -420,7 +405,8 @@ def _check(name: str, artifact: Artifact, device: Device) -> None:
             f"Backend {name!r} runs on {', '.join(file.DEVICES)}, not on {device}. "
             f"Backends that do: {', '.join(able) or 'none'}."
         )
-    artifact.path(file.FORMAT)  # raises ArtifactError if the artifact has no such graph
+    if refusal(name, artifact.model.precision) is None:  # else that is what `_open` says
+        artifact.path(file.FORMAT)  # raises ArtifactError if the artifact has no such graph
 
 
 def _able(artifact: Artifact, device: Device) -> list[str]:

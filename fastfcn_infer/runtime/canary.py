@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
-from fastfcn_infer.errors import BackendError, GraphRefused
+from fastfcn_infer.errors import BackendError, GraphRefused, WrongLabels
 from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.preprocess import prepare
@@ -22,7 +22,9 @@ from fastfcn_infer.inference.views import View
 from fastfcn_infer.system.warn import warn
 
 _SIDE = 97  # pixels of the random picture: odd at every stride, where settings go wrong
-_ALLOWED = {"fp32": 1e-3, "fp16": 4e-2}  # difference of outputs, as a fraction of the largest
+# Difference of outputs by the precision of the arithmetic, as a fraction of the largest.
+_ALLOWED = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 4e-2, "bf16": 1e-1, "int8": 2e-1}
+_PROVEN = ("bf16", "int8")  # whose labels are checked in every runtime, whatever its settings
 _AGREEMENT = 0.99  # of labels, if the graph outputs labels; random pixels have many near ties
 
 
@@ -39,8 +41,37 @@ class Runnable(Protocol):
 R = TypeVar("R", bound=Runnable)
 
 
+def proven(runtime: str, artifact: Artifact, precision: str, start: Callable[[], R]) -> R:
+    """Open a graph; in a precision that loses much, only if the golden picture gets enough right labels.
+
+    Args:
+        runtime: its name and version, for people.
+        artifact: with or without a golden picture.
+        precision: of the arithmetic.
+        start: opens the graph, or raises BackendError.
+
+    Raises:
+        WrongLabels: too few labels are right.
+        BackendError: the graph was not opened.
+    """
+    if precision not in _PROVEN:
+        return start()
+    opened = start()
+    check = _check(artifact, {precision: start}, precision, None)
+    fault = _fault(check, opened)
+    if fault is None:
+        return opened
+    opened.close()
+    raise WrongLabels(f"{runtime} does not compute this network right in {precision}: {fault}.")
+
+
 def first_right(
-    runtime: str, artifact: Artifact, settings: Mapping[str, Callable[[], R]]
+    runtime: str,
+    artifact: Artifact,
+    settings: Mapping[str, Callable[[], R]],
+    *,
+    precision: str | None = None,
+    safest: Callable[[], R] | None = None,
 ) -> tuple[str, R, tuple[str, ...]]:
     """Open the first setting that computes the right output.
 
@@ -49,20 +80,24 @@ def first_right(
         artifact: with or without a golden picture.
         settings: name -> function that opens the graph or raises BackendError; fast ones first,
             safe ones last; at least one.
+        precision: of the arithmetic; None: of the graph.
+        safest: opens what they are compared with if there is no golden picture; None: the last of them.
 
     Returns:
         Name of the setting, the opened graph, and for each setting before it what was wrong, of
         which the user was also warned.
 
     Raises:
-        GraphRefused: all of them fail or are wrong; says how for each.
+        GraphRefused: all of them fail or are wrong; says how for each. `WrongLabels` if each one runs.
     """
-    check = _golden(artifact) if golden.carries_golden(artifact) else _random(artifact, settings)
+    check = _check(artifact, settings, precision or artifact.model.precision, safest)
+    ran = True
     faults: list[str] = []
     for name, start in settings.items():
         try:
             opened = start()
         except BackendError as error:
+            ran = False
             faults.append(f"{name}: {error}")
             continue
         fault = _fault(check, opened)
@@ -73,9 +108,21 @@ def first_right(
         opened.close()
         faults.append(f"{name}: {fault}")
     lines = "".join(f"\n- {fault}" for fault in faults)
-    raise GraphRefused(
-        f"{runtime} computes this network correctly with none of its settings:{lines}"
-    )
+    kind = WrongLabels if ran else GraphRefused
+    raise kind(f"{runtime} computes this network correctly with none of its settings:{lines}")
+
+
+def _check(
+    artifact: Artifact,
+    settings: Mapping[str, Callable[[], Runnable]],
+    precision: str,
+    safest: Callable[[], Runnable] | None,
+) -> Callable[[Runnable], str | None]:
+    if golden.carries_golden(artifact):
+        return _golden(artifact, precision)
+    if safest is None and len(settings) > 1:
+        *_, safest = settings.values()
+    return _random(artifact, safest, precision)
 
 
 def _fault(check: Callable[[Runnable], str | None], opened: Runnable) -> str | None:
@@ -93,7 +140,7 @@ def _warn(runtime: str, name: str, notes: tuple[str, ...]) -> None:
         warn(f"{runtime} runs with the setting {name!r}, because {'; '.join(notes)}.")
 
 
-def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
+def _golden(artifact: Artifact, precision: str) -> Callable[[Runnable], str | None]:
     """Check the labels of the golden picture, on the path that every picture takes."""
     expected, model = golden.read_golden(artifact), artifact.model
     job = Job([read_pixels(expected.picture, model.input)], model)
@@ -111,7 +158,7 @@ def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
             for call, output in zip(job.calls, outputs, strict=True)
             for part, one in job.split(call, output)
         }
-        replay = golden.compare(expected, job.label(0, held))
+        replay = golden.compare(expected, job.label(0, held), precision)
         if replay.passed:
             return None
         return (
@@ -123,21 +170,20 @@ def _golden(artifact: Artifact) -> Callable[[Runnable], str | None]:
 
 
 def _random(
-    artifact: Artifact, settings: Mapping[str, Callable[[], Runnable]]
+    artifact: Artifact, safest: Callable[[], Runnable] | None, precision: str
 ) -> Callable[[Runnable], str | None]:
-    """Compare with the output of the safest setting."""
+    """Compare with the output of the safest setting; None: with nothing."""
     batch = _pixels(artifact.model)
-    *_, safest = settings.values()
     expected: list[NDArray[Any]] = []
 
     def check(opened: Runnable) -> str | None:
         output = opened.run(batch)
         fault = _nonsense(output, batch, artifact.model)
-        if fault is not None or len(settings) == 1:
+        if fault is not None or safest is None:
             return fault
         if not expected:
             expected.append(_output_of(safest, batch))
-        return _difference(output, expected[0], artifact.model)
+        return _difference(output, expected[0], artifact.model, _ALLOWED[precision])
 
     return check
 
@@ -164,7 +210,9 @@ def _output_of(start: Callable[[], Runnable], batch: NDArray[Any]) -> NDArray[An
         opened.close()
 
 
-def _difference(output: NDArray[Any], expected: NDArray[Any], model: Model) -> str | None:
+def _difference(
+    output: NDArray[Any], expected: NDArray[Any], model: Model, allowed: float
+) -> str | None:
     if model.output.name == "labels":
         agreement = float((output == expected).mean())
         if agreement >= _AGREEMENT:
@@ -172,11 +220,11 @@ def _difference(output: NDArray[Any], expected: NDArray[Any], model: Model) -> s
         return f"wrong: {agreement:.2%} of the labels equal those of the safest setting"
     largest = max(float(np.abs(expected).max()), 1e-30)
     difference = float(np.abs(output - expected).max()) / largest
-    if difference <= _ALLOWED[model.precision]:
+    if difference <= allowed:
         return None
     return (
         f"wrong: its output is {difference:.2g} of the largest logit away from the safest "
-        f"setting's, {_ALLOWED[model.precision]:.2g} is allowed"
+        f"setting's, {allowed:.2g} is allowed"
     )
 
 

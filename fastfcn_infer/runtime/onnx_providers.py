@@ -28,10 +28,10 @@ def provider_chain(
     """List providers with options; each later one takes the layers that those before it cannot.
 
     Args:
-        kind: of `backend.Device`.
+        kind: of `device.Device`.
         index: of the GPU.
         engines: folder for the engines that TensorRT compiles; None: they are not cached.
-        precision: of the arithmetic, see `backend.PRECISIONS`.
+        precision: of the arithmetic, see `precision.PRECISIONS`.
         record: runs are to be recorded as CUDA graphs.
     """
     chain: list[Any] = [PROVIDERS["cpu"]]
@@ -52,6 +52,8 @@ def provider_chain(
         # Without its option TensorRT computes half precision in float32. There is none for
         # TensorFloat-32, see `tensorrt_note`.
         options: dict[str, Any] = {"device_id": index, "trt_fp16_enable": int(precision == "fp16")}
+        if precision == "int8":
+            options["trt_int8_enable"] = 1
         if engines is not None:
             options |= {
                 "trt_engine_cache_enable": 1,

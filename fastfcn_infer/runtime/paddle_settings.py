@@ -53,13 +53,23 @@ def _cuda_plain(config: Any, index: int) -> Any:
     return config
 
 
+def _onednn_bfloat16(config: Any, index: int) -> Any:
+    _onednn(config, index).enable_mkldnn_bfloat16()
+    return config
+
+
+Setting = Callable[[Any, int], Any]
+
 # Fast ones first; the last is the canary's reference for models without a golden picture.
-SETTINGS: Mapping[str, Mapping[str, Callable[[Any, int], Any]]] = {
+SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "cpu": {"CPU, oneDNN": _onednn, "CPU": _plain},
     "cuda": {"CUDA": _cuda, "CUDA, as written": _cuda_plain},
     "tensorrt": {"TensorRT": _cuda},  # the program was compiled before, see `tensorrt_shapes`
 }
 
+# On processors in bfloat16, and what its output is compared with.
+BFLOAT16: tuple[str, Setting] = ("CPU, oneDNN, bfloat16", _onednn_bfloat16)
+SAFEST: tuple[str, Setting] = ("CPU", _plain)
 
 _THREAD_NOTICE = ("WARNING: OMP_NUM_THREADS set to ", "PLEASE USE OMP_NUM_THREADS WISELY")
 
@@ -105,7 +115,7 @@ def process_flags(kind: str, precision: str) -> Mapping[str, bool]:
     computed by other kernels, which these flags do not concern.
 
     Args:
-        kind: of `backend.Device`.
+        kind: of `device.Device`.
         precision: of the arithmetic, see `precision.PRECISIONS`.
 
     Source: Paddle pull request 77781.

@@ -1,19 +1,26 @@
-"""The precision of the arithmetic: what users may ask for, and what a model allows."""
+"""The precision of the arithmetic: what users may ask for, and what a model and a processor allow."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from fastfcn_infer.errors import DeviceUnavailable
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.variant import GraphPrecision
 from fastfcn_infer.system.excerpt import excerpt, printable
+from fastfcn_infer.system.machine import cpu_features
 
-DeviceKind = Literal["auto", "cpu", "cuda", "tensorrt"]
-Precision = Literal["auto", "fp32", "tf32", "fp16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16", "int8"]
 PRECISIONS: Mapping[Precision, str] = {
     "auto": "what the model was made in",
     "fp32": "float32",
     "tf32": "float32 whose products are rounded to TensorFloat-32, 10 bits of mantissa; on NVIDIA GPUs",
+    "bf16": "bfloat16, 7 bits of mantissa, from a graph in float32; on processors that have it",
     "fp16": "float16, for GPUs",
+    "int8": "8-bit integers, from a graph that was quantised and proven; on processors and TensorRT",
 }
+
+_GRAPHS: Mapping[str, GraphPrecision] = {"fp16": "fp16", "int8": "int8"}
+_BFLOAT16 = ("AVX512-BF16", "AMX-BF16", "Arm BF16")  # of `machine.cpu_features`
 
 
 def check_precision(wanted: str) -> None:
@@ -26,43 +33,56 @@ def check_precision(wanted: str) -> None:
         raise ValueError(f"precision {excerpt(wanted)} is unknown; known: {', '.join(PRECISIONS)}")
 
 
-def choose_precision(wanted: str, made_in: str, model: str) -> str:
-    """Return the precision to compute in.
+def choose_precision(wanted: str, artifact: Artifact) -> tuple[Artifact, str]:
+    """Return the artifact with the graph to run, and the precision to compute in.
 
     Args:
         wanted: one of `PRECISIONS`.
-        made_in: precision of the graph, see `manifest.Model`.
-        model: its name, for messages.
+        artifact: as it was opened; "auto" is the precision of its `model`.
+
+    Returns:
+        `artifact` in the precision of the graph, and a key of `PRECISIONS`, but for "auto".
 
     Raises:
-        ValueError: it is unknown, or the graph is of another precision.
+        ValueError: it is unknown, or the artifact holds no graph for it.
     """
     check_precision(wanted)
-    if wanted in ("auto", made_in):
-        return made_in
-    if wanted == "tf32" and made_in == "fp32":
-        return wanted
-    kept = "fp32" if wanted == "tf32" else wanted
+    if wanted == "auto":
+        return artifact, artifact.model.precision
+    graph = graph_precision(wanted)
+    if graph in artifact.precisions:
+        return artifact.in_precision(graph), wanted
+    model = printable(artifact.model.name, 200)
+    if wanted == "int8":
+        raise ValueError(
+            f"precision int8 was asked for, and {model} holds no graph in it, only in "
+            f"{', '.join(artifact.precisions)}. {_how_to_quantise(artifact)}"
+        )
     raise ValueError(
-        f"precision {wanted} was asked for, and {printable(model, 200)} was made in {made_in}: a graph "
-        f"keeps its precision. Export its checkpoint with --precision {kept}, or leave the option out."
+        f"precision {wanted} was asked for, and {model} was made in "
+        f"{artifact.model.precision}: a graph keeps its precision. Export its checkpoint with "
+        f"--precision {graph}, or leave the option out."
     )
 
 
-def precision_to_export(wanted: str) -> Literal["fp32", "fp16"]:
-    """Return the precision that a checkpoint is converted to for one that was asked for."""
-    return "fp16" if wanted == "fp16" else "fp32"
+def graph_precision(wanted: str) -> GraphPrecision:
+    """Return the precision of the graph that is run, or exported, where one of the arithmetic is wanted."""
+    return _GRAPHS.get(wanted, "fp32")
 
 
-def kind_for_tf32(kind: DeviceKind) -> DeviceKind:
-    """Return the kind of device that rounds to TensorFloat-32 where one of a kind was asked for.
+def _how_to_quantise(artifact: Artifact) -> str:
+    if artifact.folder is None:
+        return "Give the folder of an artifact that does, or its model.int8.onnx."
+    folder = shlex.quote(str(artifact.folder))
+    return f"To make one: fastfcn-export {folder} --precision int8 --calibrate PICTURES"
 
-    Raises:
-        DeviceUnavailable: the processor was asked for.
-    """
-    if kind == "cpu":
-        raise DeviceUnavailable(
-            "Precision tf32 is a mode of NVIDIA GPUs, and device cpu has none. Use device cuda, or "
-            "precision fp32."
-        )
-    return "cuda" if kind == "auto" else kind
+
+def no_bfloat16() -> str | None:
+    """Say why this processor would only emulate bfloat16; None if it has it, or the system cannot tell."""
+    found = cpu_features()
+    if found is None or set(found) & set(_BFLOAT16):
+        return None
+    return (
+        f"this processor has no instructions for bfloat16 (none of {', '.join(_BFLOAT16)}; it has "
+        f"{', '.join(found) or 'none of those that matter here'}), and emulating it is slower than float32"
+    )

@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes, streams
 from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments, choose
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.artifact.artifact import Artifact
     from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.artifact.procedure import Procedure
+    from fastfcn_infer.artifact.variant import GraphPrecision
     from fastfcn_infer.benchmark.measure import Candidate
     from fastfcn_infer.benchmark.report import Report
     from fastfcn_infer.benchmark.workload import Case
@@ -134,7 +135,7 @@ def _candidates(
     """Open every model in every backend and precision; one graph is never opened twice in the same."""
     from fastfcn_infer.benchmark.measure import Candidate
     from fastfcn_infer.runtime.backend import open_backend
-    from fastfcn_infer.runtime.precision import check_precision, precision_to_export
+    from fastfcn_infer.runtime.precision import check_precision, graph_precision
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.machine import cpu_budget
 
@@ -144,18 +145,16 @@ def _candidates(
         check_precision(precision)
     found = {
         (model, made_in): _find(model, made_in, arguments)
-        for made_in in dict.fromkeys(map(precision_to_export, precisions))
+        for made_in in dict.fromkeys(map(graph_precision, precisions))
         for model in arguments.models
     }
-    names = [
-        found[model, precision_to_export(precisions[0])].model.name for model in arguments.models
-    ]
+    names = [found[model, graph_precision(precisions[0])].model.name for model in arguments.models]
     if len(set(names)) < len(names):
         names = list(arguments.models)  # two exports of one checkpoint
     candidates: dict[tuple[str, str, str], Candidate] = {}
     for model, name in zip(arguments.models, names, strict=True):
         for asked, precision in product(_words(arguments.backend), precisions):
-            artifact = found[model, precision_to_export(precision)]
+            artifact = found[model, graph_precision(precision)]
             backend = open_backend(
                 asked, artifact, device=arguments.device, threads=threads, precision=precision
             )
@@ -166,9 +165,7 @@ def _candidates(
     return list(candidates.values())
 
 
-def _find(
-    model: str, precision: 'Literal["fp32", "fp16"]', arguments: argparse.Namespace
-) -> "Artifact":
+def _find(model: str, precision: "GraphPrecision", arguments: argparse.Namespace) -> "Artifact":
     from fastfcn_infer.hub.conversion import Conversion
     from fastfcn_infer.hub.models import find_model
 

@@ -8,6 +8,7 @@ from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_quiet_argument
 
 if TYPE_CHECKING:
+    from fastfcn_infer.cli.abilities import Ability
     from fastfcn_infer.cli.diagnosis import Diagnosis, Replayed
     from fastfcn_infer.runtime.backend import Availability
 
@@ -60,6 +61,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lines(found: "Diagnosis") -> Iterator[str]:
+    yield from _machine(found)
+    yield "\npackages"
+    for name, version in found.packages.items():
+        yield f"  {name:<24} {version}"
+    if found.opencv is not None:
+        yield f"\nOpenCV cannot be used, and nothing works without it\n  {found.opencv}"
+    yield from _runtimes(found)
+    yield "\nknown problems of what is installed" if found.problems else "\nno known problems"
+    for trouble in found.problems:
+        yield f"  {', '.join(trouble.packages)}: {trouble.symptom}"
+        yield f"    -> {trouble.response}"
+    if found.replayed:
+        yield "\ngolden picture"
+    for replayed in found.replayed:
+        yield f"  {replayed.backend:<18} {_replayed(replayed)}"
+
+
+def _machine(found: "Diagnosis") -> Iterator[str]:
     memory = "unknown"
     if found.memory is not None:
         memory = f"{found.memory.bytes / 1e9:.1f} GB: {found.memory.reason}"
@@ -69,6 +88,8 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
     yield f"python         {found.python}"
     yield f"system         {found.system}"
     yield f"processor      {found.cpu}"
+    if found.cpu_features:
+        yield f"               {', '.join(found.cpu_features)}"
     yield f"threads        {found.threads}: {found.threads_reason}"
     yield f"memory         {memory}"
     yield from (f"cuda:{index}         {gpu}" for index, gpu in enumerate(found.gpus))
@@ -80,22 +101,16 @@ def _lines(found: "Diagnosis") -> Iterator[str]:
         fault = "" if found.no_cache is None else f"; {found.no_cache}"
         yield f"cache          {found.cache}{origin}, {found.cache_bytes / 1e6:.1f} MB{fault}"
     yield f"downloads      {'forbidden by FASTFCN_OFFLINE' if found.offline else 'allowed'}"
-    yield "\npackages"
-    for name, version in found.packages.items():
-        yield f"  {name:<24} {version}"
-    if found.opencv is not None:
-        yield f"\nOpenCV cannot be used, and nothing works without it\n  {found.opencv}"
+
+
+def _runtimes(found: "Diagnosis") -> Iterator[str]:
     yield "\nruntimes" if found.opencv is None else "\nruntimes\n  not examined: all need OpenCV"
     for backend in found.backends:
         yield f"  {backend.name:<18} {_availability(backend)}"
-    yield "\nknown problems of what is installed" if found.problems else "\nno known problems"
-    for trouble in found.problems:
-        yield f"  {', '.join(trouble.packages)}: {trouble.symptom}"
-        yield f"    -> {trouble.response}"
-    if found.replayed:
-        yield "\ngolden picture"
-    for replayed in found.replayed:
-        yield f"  {replayed.backend:<18} {_replayed(replayed)}"
+    if found.precisions:
+        yield "\nprecisions"
+    for ability in found.precisions:
+        yield from _ability(ability)
 
 
 def _availability(backend: "Availability") -> str:
@@ -105,6 +120,13 @@ def _availability(backend: "Availability") -> str:
         return f"installed, but it cannot be imported: {backend.fault}"
     providers = f"; offers {', '.join(backend.providers)}" if backend.providers else ""
     return f"installed; reads {backend.reads}; knows {', '.join(backend.devices)}{providers}"
+
+
+def _ability(ability: "Ability") -> Iterator[str]:
+    note = "" if ability.note is None else f"; {ability.note}"
+    yield f"  {ability.precision:<6} {', '.join(ability.backends) or 'not here'}{note}"
+    for name, why in ability.refusals.items():
+        yield f"         not {name}: {why}"
 
 
 def _replayed(replayed: "Replayed") -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes
@@ -9,6 +10,8 @@ from fastfcn_infer.cli.command import add_model_arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fastfcn_infer.artifact.artifact import Artifact
 
 SUMMARY = "Check an artifact's files and replay its golden picture on this machine"
 
@@ -26,44 +29,98 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from fastfcn_infer.hub.models import find_artifact
+    from fastfcn_infer.runtime.precision import check_precision
+
+    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
+    check_precision(arguments.precision)
+    _refuse_part(Path(arguments.artifact))
+    artifact = find_artifact(arguments.artifact, cache, local_files_only=arguments.offline)
+    found = [_replay(artifact, arguments, arguments.precision)]
+    if arguments.precision == "auto":
+        found += [_replay_variant(artifact, arguments, each) for each in artifact.precisions[1:]]
+    passed = all(each.passed is not False for each in found)
+    if arguments.json:
+        first, *variants = (asdict(each) for each in found)
+        report = {
+            "artifact": arguments.artifact,
+            "files": len(artifact.files),
+            **first,
+            "variants": variants,
+            "passed": passed,
+        }
+        print(json.dumps(report, indent=2))
+    else:
+        print(f"files    {len(artifact.files)}, sizes and SHA-256 as in the manifest")
+        for each in found:
+            print(f"golden   {_line(each)}")
+        print("verified" if passed else "NOT verified: this runtime computes other labels")
+    return exit_codes.FINE if passed else exit_codes.NOT_VERIFIED
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the golden picture showed of one precision."""
+
+    precision: str
+    backend: str | None = None  # None if it was not replayed
+    provider: str | None = None
+    agreement: float | None = (
+        None  # share of the labels; None if they were too few to open the model
+    )
+    required: float | None = None
+    passed: bool | None = None  # None if it was not replayed
+    reason: str | None = None  # why there is no agreement
+
+
+def _replay(artifact: "Artifact", arguments: argparse.Namespace, precision: str) -> _Found:
+    from fastfcn_infer.errors import WrongLabels
     from fastfcn_infer.inference.replay import replay
     from fastfcn_infer.runtime.backend import open_backend
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.machine import cpu_budget
 
-    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
-    _refuse_part(Path(arguments.artifact))
-    artifact = find_artifact(arguments.artifact, cache, local_files_only=arguments.offline)
     threads = cpu_budget().threads if arguments.threads is None else arguments.threads
-    backend = open_backend(
-        arguments.backend,
-        artifact,
-        device=arguments.device,
-        threads=threads,
-        precision=arguments.precision,
-    )
-    with Segmenter(artifact, backend) as segmenter:
-        found = replay(segmenter)
-        facts = segmenter.runtime
-    if arguments.json:
-        report = {
-            "artifact": arguments.artifact,
-            "files": len(artifact.files),
-            "backend": facts.backend,
-            "provider": facts.provider,
-            "agreement": found.agreement,
-            "required": found.required,
-            "passed": found.passed,
-        }
-        print(json.dumps(report, indent=2))
-    else:
-        print(f"files    {len(artifact.files)}, sizes and SHA-256 as in the manifest")
-        print(
-            f"golden   {found.agreement:.3%} of the labels agree on {facts.backend} "
-            f"({facts.provider}); required: {found.required:.1%}"
+    try:
+        backend = open_backend(
+            arguments.backend,
+            artifact,
+            device=arguments.device,
+            threads=threads,
+            precision=precision,
         )
-        print("verified" if found.passed else "NOT verified: this runtime computes other labels")
-    return exit_codes.FINE if found.passed else exit_codes.NOT_VERIFIED
+    except WrongLabels as error:
+        graph = artifact.model.precision if precision == "auto" else precision
+        return _Found(graph, passed=False, reason=str(error))
+    with Segmenter(artifact, backend) as segmenter:
+        found, facts = replay(segmenter), segmenter.runtime
+    return _Found(
+        facts.precision,
+        facts.backend,
+        facts.provider,
+        found.agreement,
+        found.required,
+        found.passed,
+    )
+
+
+def _replay_variant(artifact: "Artifact", arguments: argparse.Namespace, precision: str) -> _Found:
+    """Replay a precision that was not asked for by its name, and need not be possible here."""
+    from fastfcn_infer.errors import DeviceUnavailable
+
+    try:
+        return _replay(artifact, arguments, precision)
+    except DeviceUnavailable as error:
+        return _Found(precision, reason=str(error))
+
+
+def _line(found: _Found) -> str:
+    if found.agreement is None or found.required is None:
+        verdict = "not replayed" if found.passed is None else "NOT verified"
+        return f"{found.precision}: {verdict}: {found.reason}"
+    return (
+        f"{found.precision}: {found.agreement:.3%} of the labels agree on {found.backend} "
+        f"({found.provider}); required: {found.required:.1%}"
+    )
 
 
 def _refuse_part(path: "Path") -> None:

@@ -3,6 +3,8 @@
 import contextlib
 import importlib.metadata
 import os
+import platform
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, DownloadError, GraphRefused
 from fastfcn_infer.inference.cost import RuntimeProfile
-from fastfcn_infer.runtime import gpu
-from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime import canary, gpu
+from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.runtime.cuda_graphs import MOST_RECORDINGS, CudaGraphs
+from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
 from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.onnx_providers import (
@@ -26,6 +29,7 @@ from fastfcn_infer.runtime.onnx_providers import (
     tensorrt_note,
     unwanted_fusions,
 )
+from fastfcn_infer.runtime.precision import no_bfloat16
 from fastfcn_infer.system.cache import cache_folder
 from fastfcn_infer.system.excerpt import excerpt, printable
 from fastfcn_infer.system.warn import warn
@@ -43,12 +47,21 @@ _WARNINGS, _FATAL_ONLY = (
     4,
 )  # log severities; errors arrive as exceptions, and are not printed, too
 
+_ARM_BFLOAT16 = "mlas.enable_gemm_fastmath_arm64_bfloat16"
+
 # What a session says that cannot be recorded as a CUDA graph: some layer is not on the GPU.
 _NOT_RECORDABLE = "graph capture"
 
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
     """Open an ONNX file; see `backend.BackendFile.open`."""
+    if device.kind == "cpu":
+        return canary.proven(
+            f"ONNX Runtime {load().__version__}",
+            artifact,
+            device.precision(artifact.model.precision),
+            lambda: OnnxRuntime(artifact, device, threads, ()),
+        )
     if device.kind != "auto":
         return OnnxRuntime(artifact, device, threads, ())
     cpu = Device("cpu")
@@ -78,6 +91,18 @@ def providers() -> list[str]:
     return list(load().get_available_providers())
 
 
+def refusal(precision: str) -> str | None:
+    """Say why ONNX Runtime cannot compute in a precision here; see `backend.BackendFile`."""
+    if precision != "bf16":
+        return None
+    if sys.platform == "linux" and platform.machine() == "aarch64":
+        return no_bfloat16()
+    return (
+        "ONNX Runtime has bfloat16 on Arm processors under Linux only; OpenVINO and Paddle Inference have it "
+        f"on {platform.machine()}, too, if the processor has"
+    )
+
+
 class OnnxRuntime:
     """A session; ONNX Runtime lets several threads run one at the same time."""
 
@@ -89,7 +114,7 @@ class OnnxRuntime:
         if provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
-        precision = "tf32" if device.tf32 else artifact.model.precision
+        precision = device.precision(artifact.model.precision)
         self._engines: Engines | None = None
         self._warned = False
         self._one_run = threading.Lock() if device.kind == "tensorrt" else contextlib.nullcontext()
@@ -178,13 +203,15 @@ class OnnxRuntime:
     def _open(self, artifact: Artifact, device: Device, threads: int, *, record: bool) -> Any:
         onnxruntime = load()
         path = artifact.path(FORMAT)
-        precision = "tf32" if device.tf32 else artifact.model.precision
+        precision = device.precision(artifact.model.precision)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = _FATAL_ONLY
+        if precision == "bf16":
+            options.add_session_config_entry(_ARM_BFLOAT16, "1")
         engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
             _load_libraries(onnxruntime)

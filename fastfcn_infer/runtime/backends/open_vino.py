@@ -16,8 +16,11 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.inference.cost import RuntimeProfile
-from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime import canary
+from fastfcn_infer.runtime.backend import RuntimeFacts
+from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code, importing
+from fastfcn_infer.runtime.precision import no_bfloat16
 from fastfcn_infer.runtime.signal_stack import kept_signal_stack
 from fastfcn_infer.system.excerpt import excerpt, printable
 
@@ -37,7 +40,13 @@ _TELEMETRY = "openvino_telemetry"
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
     """Open an ONNX file; see `backend.BackendFile.open`."""
     chosen = ("device cpu: the only one this backend uses",) if device.kind == "auto" else ()
-    return OpenVino(artifact, threads, chosen)
+    precision = device.precision(artifact.model.precision)
+    return canary.proven(
+        f"OpenVINO {_version()}",
+        artifact,
+        precision,
+        lambda: OpenVino(artifact, precision, threads, chosen),
+    )
 
 
 def load() -> Any:
@@ -56,12 +65,28 @@ def providers() -> list[str]:
         return list(openvino.Core().available_devices)
 
 
+def refusal(precision: str) -> str | None:
+    """Say why OpenVINO cannot compute in a precision here; see `backend.BackendFile`."""
+    if precision != "bf16":
+        return None
+    openvino, emulated = load(), no_bfloat16()
+    if emulated is not None:
+        return emulated
+    with ONCE:
+        able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if "BF16" in able:
+        return None
+    return f"OpenVINO {_version()} says that this processor can {', '.join(able)}, and not BF16"
+
+
 class OpenVino:
     """A compiled graph; threads that run it at the same time have a request each."""
 
-    def __init__(self, artifact: Artifact, threads: int, chosen: tuple[str, ...]) -> None:
+    def __init__(
+        self, artifact: Artifact, precision: str, threads: int, chosen: tuple[str, ...]
+    ) -> None:
         path, model = artifact.path(FORMAT), artifact.model
-        self._artifact, self._threads = artifact, threads
+        self._artifact, self._precision, self._threads = artifact, precision, threads
         self._lock, self._closed, self._discarded = threading.Lock(), False, 0
         self._compiled = self._compile()
         self._check_names(path, model)
@@ -74,12 +99,9 @@ class OpenVino:
             provider="CPU",
             device="cpu",
             threads=threads,
-            versions={
-                "openvino": importlib.metadata.version("openvino"),
-                "numpy": np.__version__,
-            },
+            versions={"openvino": _version(), "numpy": np.__version__},
             chosen=chosen,
-            precision=model.precision,
+            precision=precision,
         )
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
@@ -124,7 +146,9 @@ class OpenVino:
 
     def _compile(self) -> Any:
         with self._artifact.unchanged(self._artifact.graphs[FORMAT]):
-            return _compile(self._artifact.path(FORMAT), self._artifact.model, self._threads)
+            return _compile(
+                self._artifact.path(FORMAT), self._artifact.model, self._precision, self._threads
+            )
 
     def _discard(self, compiled: Any) -> None:
         """Give up a graph whose run failed: the next ones would compute wrongly, or end the process."""
@@ -160,7 +184,11 @@ class OpenVino:
             )
 
 
-def _compile(path: Path, model: Model, threads: int) -> Any:
+def _version() -> str:
+    return importlib.metadata.version("openvino")
+
+
+def _compile(path: Path, model: Model, precision: str, threads: int) -> Any:
     openvino = load()
     frontend = openvino.frontend
     failures = (
@@ -174,7 +202,8 @@ def _compile(path: Path, model: Model, threads: int) -> Any:
     properties = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",  # not bfloat16, its default on some processors
+        # By default it is bfloat16 on some processors. What a graph in int8 leaves in float32 stays that.
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         # Reading a compiled graph back and hashing it takes about as long as compiling it again.
         # Without a cache no file of somebody else's can be loaded from one.
         "CACHE_DIR": "",

@@ -21,12 +21,20 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import ArtifactError, BackendError, DeviceUnavailable, GraphRefused
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import canary, paddle_settings
-from fastfcn_infer.runtime.backend import Device, RuntimeFacts
+from fastfcn_infer.runtime.backend import RuntimeFacts
+from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.runtime.loading import ONCE, importing
-from fastfcn_infer.runtime.paddle_settings import SETTINGS, misfit, reason, tensorrt_shapes
+from fastfcn_infer.runtime.paddle_settings import (
+    SETTINGS,
+    Setting,
+    misfit,
+    reason,
+    tensorrt_shapes,
+)
+from fastfcn_infer.runtime.precision import no_bfloat16
 from fastfcn_infer.system import heap
 from fastfcn_infer.system.excerpt import excerpt
-from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.machine import cpu_budget, cpu_features
 from fastfcn_infer.system.scratch import Scratch
 
 RANK = 30
@@ -73,6 +81,20 @@ def providers() -> list[str]:
     """List what the installed Paddle can compute with; see `backend.BackendFile`."""
     paddle = load()
     return ["CPU", "CUDA"] if paddle.is_compiled_with_cuda() else ["CPU"]
+
+
+def refusal(precision: str) -> str | None:
+    """Say why Paddle cannot compute in a precision here; see `backend.BackendFile`."""
+    if precision == "int8":
+        return (
+            "a graph in int8 is an ONNX file, and Paddle Inference reads Paddle's own format; OpenVINO and "
+            "ONNX Runtime run it"
+        )
+    if precision != "bf16":
+        return None
+    if cpu_features() is None:
+        return "this system does not say whether the processor has bfloat16; OpenVINO finds out"
+    return no_bfloat16()
 
 
 class PaddleInference:
@@ -205,7 +227,7 @@ def _open(
     fault = _missing(device)
     if fault is not None:
         raise DeviceUnavailable(f"Device {device} is not available: {fault}")
-    precision = "tf32" if device.tf32 else artifact.model.precision
+    precision = device.precision(artifact.model.precision)
     _set_flags(paddle_settings.process_flags(device.kind, precision))
     version = importlib.metadata.version(_wheels()[0])
     facts = RuntimeFacts(
@@ -217,18 +239,23 @@ def _open(
         precision=precision,
     )
 
-    def start(setting: str) -> Callable[[], PaddleInference]:
+    def start(setting: str, configure: Setting) -> Callable[[], PaddleInference]:
         own = replace(facts, provider=setting)
         return lambda: PaddleInference(
-            lambda: SETTINGS[device.kind][setting](_config(files, threads), device.index),
+            lambda: configure(_config(files, threads), device.index),
             artifact.model,
             own,
             unchanged,
         )
 
     runtime = f"Paddle Inference {version} on {device}"
-    settings = {setting: start(setting) for setting in SETTINGS[device.kind]}
-    _, opened, notes = canary.first_right(runtime, artifact, settings)
+    known, safest = SETTINGS[device.kind], None
+    if precision == "bf16":
+        known, safest = dict([paddle_settings.BFLOAT16]), start(*paddle_settings.SAFEST)
+    settings = {setting: start(setting, configure) for setting, configure in known.items()}
+    _, opened, notes = canary.first_right(
+        runtime, artifact, settings, precision=precision, safest=safest
+    )
     opened.facts = replace(opened.facts, chosen=notes)
     return opened
 

@@ -19,6 +19,7 @@ from fastfcn_infer.errors import (
     GraphRefused,
 )
 from fastfcn_infer.runtime import backend, gpu
+from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.system.install import install
 from models import tiny_artifact, tiny_model, tiny_output
 
@@ -376,7 +377,7 @@ def test_on_a_machine_with_a_gpu_auto_tries_every_backend_on_it_and_then_the_pro
     real = abacus.open
     seen: list[str] = []
 
-    def open(artifact: Artifact, *, device: backend.Device, threads: int) -> Any:
+    def open(artifact: Artifact, *, device: Device, threads: int) -> Any:
         seen.append(str(device))
         if device.kind == "cuda" and not works:
             raise DeviceUnavailable("no cuDNN")

@@ -17,6 +17,7 @@ from fastfcn_infer.artifact.artifact import FORMATS, Artifact, open_artifact, se
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, GraphRefused
 from fastfcn_infer.runtime import backend
+from fastfcn_infer.runtime.device import Device
 from models import tiny_artifact, tiny_model, tiny_output
 from paddle_models import PADDLE, tiny_paddle
 
@@ -206,7 +207,7 @@ def test_a_file_the_runtime_cannot_read_is_refused_by_its_name_and_not_by_its_pl
         file = file_of(name)
         path.with_suffix(".pdiparams").write_bytes(b"weights")
         broken = Artifact(None, tiny_model(), None, {FORMATS[file.FORMAT]: path})
-        file.open(broken, device=backend.Device("cpu"), threads=1)
+        file.open(broken, device=Device("cpu"), threads=1)
     assert "'tiny'" in str(caught.value)
     assert str(tmp_path) not in str(caught.value)  # of a folder that may be gone by now
 

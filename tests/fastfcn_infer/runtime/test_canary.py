@@ -2,7 +2,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact, seal
 from fastfcn_infer.artifact.manifest import Output, Source, Verification
 from fastfcn_infer.artifact.procedure import PRESETS, Procedure, Windows
-from fastfcn_infer.errors import BackendError
+from fastfcn_infer.errors import BackendError, WrongLabels
 from fastfcn_infer.inference.labels import labels_from_logits
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import plan
-from fastfcn_infer.runtime.canary import first_right
+from fastfcn_infer.runtime.canary import first_right, proven
 from models import tiny_artifact, tiny_model, tiny_onnx, tiny_output
 
 CLASSES = 5
@@ -219,16 +219,67 @@ def test_graphs_of_labels_are_judged_by_their_agreement(without: Artifact) -> No
         assert first_right("E", artifact, Settings(fast=labels(0), safe=labels(0)))[0] == "fast"
 
 
-@pytest.mark.parametrize(("precision", "taken"), [("fp32", "safe"), ("fp16", "fast")])
+@pytest.mark.parametrize(
+    ("precision", "off", "taken"),
+    [
+        ("fp32", 0.01, "safe"),
+        ("fp16", 0.01, "fast"),
+        ("fp16", 0.06, "safe"),
+        ("bf16", 0.06, "fast"),
+        ("bf16", 0.15, "safe"),
+        ("int8", 0.15, "fast"),
+        ("int8", 0.3, "safe"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_percent_is_much_in_float32_and_little_in_float16(
-    without: Artifact, precision: Literal["fp32", "fp16"], taken: str
+def test_what_is_much_in_float32_is_little_in_less(
+    without: Artifact, precision: str, off: float, taken: str
 ) -> None:
-    def off(answer: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(answer * 1.01, np.float32)
+    def rounded(answer: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(answer * (1 + off), np.float32)
 
-    settings = Settings(fast=off, safe=right)
-    assert first_right("E", described(without, precision=precision), settings)[0] == taken
+    settings = Settings(fast=rounded, safe=right)
+    assert first_right("E", without, settings, precision=precision)[0] == taken
+
+
+def test_a_lone_setting_is_compared_with_another_of_more_precision(without: Artifact) -> None:
+    for spoil, fine in ((rounding, True), (ten_percent_off, False)):
+        settings = Settings(only=spoil)
+        try:
+            first_right("E", without, settings, precision="bf16", safest=lambda: Opened(right))
+        except WrongLabels:
+            assert not fine
+        else:
+            assert fine
+
+
+@pytest.mark.parametrize(("share", "opens"), [(0.004, True), (0.006, False)])
+def test_in_bfloat16_two_hundredths_more_than_the_golden_picture_allows_are_refused(
+    with_golden: Artifact, share: float, opens: bool
+) -> None:
+    """The labels of some rows are turned into others: 99.5 % have to be right, whatever float32 reaches."""
+    picture = golden.read_golden(with_golden)
+    wrong = picture.labels.copy()
+    wrong.reshape(-1)[: round(share * wrong.size)] += 1
+    found = golden.compare(picture, wrong, "bf16")
+    assert (found.required, found.passed) == (0.995, opens)
+    assert not golden.compare(picture, wrong, "fp32").passed
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_graph_in_less_precision_is_opened_only_if_its_labels_are_right(
+    with_golden: Artifact, precision: str
+) -> None:
+    wrong = Settings(only=ten_percent_off)
+    if precision == "fp32":  # its runtimes were measured, and its exporter has proven the file
+        assert proven("E", with_golden, precision, wrong["only"]) is wrong.opened[0][1]
+        assert wrong.opened[0][1].shapes == []
+        return
+    with pytest.raises(WrongLabels, match=rf"right in {precision}: wrong: [0-9.]+% of the golden"):
+        proven("E", with_golden, precision, wrong["only"])
+    assert wrong.opened[0][1].closed
+    fine = Settings(only=rounding)
+    assert not proven("E", with_golden, precision, fine["only"]).closed
 
 
 def test_an_interruption_closes_what_was_opened(without: Artifact) -> None:

@@ -23,6 +23,7 @@ from fastfcn_infer.artifact.artifact import (
 from fastfcn_infer.artifact.manifest import FileFacts, Source
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.runtime import backend
+from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact, tiny_model, tiny_onnx, tiny_output, tiny_weights
 from paddle_models import tiny_paddle
@@ -185,7 +186,7 @@ def test_paddle_does_not_copy_a_predictor_from_files_that_changed(
 
     monkeypatch.setattr(paddle_inference, "cpu_budget", lambda: Budget)
     artifact, path = made(tmp_path, "paddle_inference", "folder")
-    opened = paddle_inference.open(artifact, device=backend.Device("cpu"), threads=1)
+    opened = paddle_inference.open(artifact, device=Device("cpu"), threads=1)
     replace(path)
     right, found = tiny_output(BATCH, CLASSES), []
 

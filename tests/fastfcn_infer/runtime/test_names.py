@@ -7,6 +7,7 @@ import pytest
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
 from fastfcn_infer.runtime import backend
+from fastfcn_infer.runtime.device import parse_device
 from models import tiny_artifact, tiny_model
 
 
@@ -30,7 +31,7 @@ def test_an_unknown_device_is_an_error_that_lists_the_known(
     [("auto", "auto", 0), ("cpu", "cpu", 0), ("cuda", "cuda", 0), ("cuda:1", "cuda", 1)],
 )
 def test_devices_are_read_as_users_type_them(text: str, kind: str, index: int) -> None:
-    device = backend.parse_device(text)
+    device = parse_device(text)
     assert (device.kind, device.index, str(device)) == (kind, index, text)
 
 
@@ -42,7 +43,7 @@ def test_devices_are_read_as_users_type_them(text: str, kind: str, index: int) -
     ],
 )
 def test_devices_are_read_as_other_libraries_write_them(typed: str | int, meant: str) -> None:
-    assert str(backend.parse_device(typed)) == meant
+    assert str(parse_device(typed)) == meant
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_devices_are_read_as_other_libraries_write_them(typed: str | int, meant:
 def test_what_is_no_device_is_refused(typed: str | int) -> None:
     known = "is unknown; known: auto, cpu, cuda.*; or the name of a backend: .*open_vino"
     with pytest.raises(DeviceUnavailable, match=known):
-        backend.parse_device(typed)
+        parse_device(typed)
 
 
 @pytest.mark.parametrize(

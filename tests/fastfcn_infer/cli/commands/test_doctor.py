@@ -10,7 +10,7 @@ from fastfcn_infer.artifact.golden import Replay
 from fastfcn_infer.cli import diagnosis
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
-from fastfcn_infer.runtime import backend
+from fastfcn_infer.runtime import backend, precision
 from fastfcn_infer.runtime.backend import Backend, backend_names, format_of, installed
 from fastfcn_infer.runtime.gpu import Gpu
 from fastfcn_infer.segmenter import Segmenter
@@ -194,3 +194,29 @@ def test_from_a_shell_nothing_is_written_but_the_report() -> None:
     for name, version in versions().items():
         assert name in ended.stdout
         assert version in ended.stdout
+
+
+@pytest.mark.parametrize("vnni", [True, False])
+def test_each_precision_has_the_runtimes_that_compute_in_it_and_reasons_for_the_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, vnni: bool
+) -> None:
+    features = ("AVX2", "AVX512-VNNI") if vnni else ("AVX2",)
+    for module in (diagnosis, precision):
+        monkeypatch.setattr(module, "cpu_features", lambda: features)
+    code, found = data(capsys)
+    assert (code, found["cpu_features"]) == (0, list(features))
+    told = {each["precision"]: each for each in found["precisions"]}
+    assert list(told) == ["fp32", "tf32", "bf16", "fp16", "int8"]
+    present = {each["name"] for each in found["backends"] if each["installed"]}
+    for each in told.values():
+        assert {*each["backends"], *each["refusals"]} == present
+        assert not {*each["backends"]} & {*each["refusals"]}
+    assert set(told["fp32"]["backends"]) == present
+    assert told["bf16"]["backends"] == []
+    assert "onnx_runtime" in told["int8"]["backends"]
+    assert (told["int8"]["note"] is None) == vnni
+    _, text, _ = doctor(capsys)
+    assert "\nprecisions\n  fp32 " in text
+    assert "  bf16   not here\n" in text
+    for name, why in told["bf16"]["refusals"].items():
+        assert f"not {name}: {why}" in text

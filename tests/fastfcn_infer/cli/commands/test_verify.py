@@ -1,19 +1,27 @@
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from command_line import EMBEDDED, fastfcn
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Request, export
-from fastfcn_infer.artifact.artifact import GOLDEN_LABELS
+from fastfcn_infer.artifact.add_variant import add_variant
+from fastfcn_infer.artifact.artifact import GOLDEN_LABELS, open_artifact
 from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.artifact.golden import Replay
 from fastfcn_infer.artifact.manifest import FileFacts, read_manifest
+from fastfcn_infer.artifact.onnx_metadata import copy_described
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.inference import replay as module
-from models import tiny_artifact
+from fastfcn_infer.picture.label_map import read_label_file
+from fastfcn_infer.runtime.backends import open_vino
+from models import VARIANT, tiny_artifact, tiny_onnx
 
 
 @pytest.fixture
@@ -65,6 +73,75 @@ def reseal(folder: Path, name: str, facts: FileFacts) -> None:
     data["files"][name] = {"size": facts.size, "sha256": facts.sha256}
     path.write_text(json.dumps(data))
     assert read_manifest(path.read_bytes(), "x").files[name] == facts
+
+
+def add(folder: Path, *, right: bool) -> None:
+    """Add a graph that calls itself int8: the one in float32 again, or one of random labels."""
+    found = open_artifact(folder)
+    graph = folder.parent / "graph.onnx"
+    model = replace(found.model, precision="int8")
+    if right:
+        with (folder / "model.onnx").open("rb") as source, graph.open("wb") as target:
+            copy_described(source, target, model)
+    else:
+        tiny_onnx(graph, model)
+    add_variant(found, "int8", graph, VARIANT)
+
+
+def test_every_graph_of_an_artifact_is_replayed_and_has_a_line(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    add(folder, right=True)
+    code, out, _ = verify(capsys, folder)
+    assert code == 0
+    lines = [line for line in out.splitlines() if line.startswith("golden")]
+    assert [line.split()[1] for line in lines] == ["fp32:", "int8:"]
+    assert [line.rpartition(" ")[2] for line in lines] == ["99.9%", "95.0%"]
+    code, out, _ = verify(capsys, folder, "--precision", "int8", "--json")
+    report = json.loads(out)
+    assert (code, report["precision"], report["variants"]) == (0, "int8", [])
+    assert report["agreement"] > report["required"] == 0.95
+
+
+def test_a_graph_in_int8_of_other_labels_is_exit_code_4_and_the_rest_is_told(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    add(folder, right=False)
+    code, out, _ = verify(capsys, folder)
+    assert code == 4
+    assert "golden   fp32: 100.000% of the labels agree" in out
+    assert re.search(r"(?s)golden   int8: NOT verified: .*% of the golden picture's pixels", out)
+    code, out, _ = verify(capsys, folder, "--json")
+    report = json.loads(out)
+    assert (code, report["passed"]) == (4, False)
+    assert [each["passed"] for each in report["variants"]] == [False]
+    assert verify(capsys, folder, "--precision", "int8")[0] == 4
+    assert verify(capsys, folder, "--precision", "fp32")[0] == 0
+    assert main(["predict", str(folder / "golden" / "input.png"), "-m", str(folder), "-o",
+                 str(folder.parent / "out.png"), "--precision", "int8"]) == 4  # fmt: skip
+    assert not (folder.parent / "out.png").exists()
+
+
+def test_bfloat16_is_replayed_if_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    pytest.importorskip("openvino")
+    if open_vino.refusal("bf16") is not None:
+        assert verify(capsys, folder, "--precision", "bf16")[0] == 5
+        return
+    code, out, _ = verify(capsys, folder, "--precision", "bf16", "--json")
+    report = json.loads(out)
+    assert (code, report["precision"], report["required"]) == (0, "bf16", 0.995)
+    path = folder / GOLDEN_LABELS
+    labels = read_label_file(path)
+    labels[:10] = (labels[:10] + 1) % 11  # 10 of some hundreds of rows
+    Image.fromarray(labels.astype(np.uint8)).save(path)
+    reseal(folder, GOLDEN_LABELS, hash_file(path))
+    code, out, _ = verify(capsys, folder, "--precision", "bf16")
+    assert code == 4
+    assert re.search(
+        r"(?s)bf16: NOT verified: .*OpenVINO .* does not compute this network right", out
+    )
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden/input.png", "golden/labels.png"])

@@ -13,8 +13,8 @@ from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
 from fastfcn_infer.runtime import gpu
-from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import onnx_runtime
+from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.runtime.engine_cache import Engines
 from fastfcn_infer.runtime.onnx_providers import PROVIDERS
 from fastfcn_infer.system.install import install
@@ -371,7 +371,9 @@ def test_a_network_with_a_layer_on_the_processor_is_opened_without_cuda_graphs(
             return getattr(self.real, name)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    opened = onnx_runtime.open(lone(path), device=Device("cuda", tf32=tf32), threads=1)
+    opened = onnx_runtime.open(
+        lone(path), device=Device("cuda", rounding="tf32" if tf32 else None), threads=1
+    )
     batch = np.zeros((1, 3, 8, 8), np.float32)
     np.testing.assert_allclose(opened.run(batch), tiny_output(batch, 3), rtol=1e-5)
     assert [each.get("enable_cuda_graph") for each in options] == [1, None]

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.errors import BackendError
-from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import open_vino
+from fastfcn_infer.runtime.device import Device
 from models import tiny_model, tiny_onnx
 
 pytest.importorskip("openvino")
@@ -108,6 +109,16 @@ def test_threads_precision_and_caches_are_what_was_asked_for(
     assert properties["INFERENCE_PRECISION_HINT"] == "f32"
     assert properties["CACHE_DIR"] == ""
     assert properties["CPU_RUNTIME_CACHE_CAPACITY"] == 0
+
+
+def test_bfloat16_is_a_hint_and_the_rest_of_an_int8_graph_stays_in_float32(
+    path: Path, compiled: list[Any]
+) -> None:
+    open_vino.open(lone(path), device=Device("cpu", rounding="bf16"), threads=1)
+    int8 = replace(tiny_model(), precision="int8")
+    assert open_vino.open(lone(path, int8), device=CPU, threads=1).facts.precision == "int8"
+    hints = [properties["INFERENCE_PRECISION_HINT"] for _, _, properties in compiled]
+    assert hints == ["bf16", "f32"]
 
 
 def test_a_graph_with_other_names_than_its_description_is_refused(path: Path) -> None:

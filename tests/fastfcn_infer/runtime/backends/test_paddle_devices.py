@@ -14,8 +14,8 @@ from fastfcn_infer.artifact.artifact import open_artifact, seal
 from fastfcn_infer.artifact.manifest import Source
 from fastfcn_infer.errors import DeviceUnavailable
 from fastfcn_infer.runtime import gpu, paddle_settings
-from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import paddle_inference
+from fastfcn_infer.runtime.device import Device
 from models import tiny_model, tiny_output
 from paddle_models import PADDLE, tiny_paddle
 

@@ -13,8 +13,8 @@ from fastfcn_infer.artifact.artifact import FORMATS, Artifact, open_artifact, se
 from fastfcn_infer.artifact.manifest import Source
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
 from fastfcn_infer.runtime import paddle_settings
-from fastfcn_infer.runtime.backend import Device
 from fastfcn_infer.runtime.backends import paddle_inference
+from fastfcn_infer.runtime.device import Device
 from models import tiny_model, tiny_output
 from paddle_models import PADDLE, tiny_paddle
 
@@ -42,6 +42,19 @@ def opened(folder: Path) -> Iterator[paddle_inference.PaddleInference]:
 
 def picture(*shape: int) -> Any:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+def test_bfloat16_is_computed_by_onednn_and_is_near_float32(folder: Path) -> None:
+    if paddle_inference.refusal("bf16") is not None:
+        pytest.skip("this processor has no bfloat16")
+    device = Device("cpu", rounding="bf16")
+    opened = paddle_inference.open(open_artifact(folder), device=device, threads=1)
+    assert (opened.facts.provider, opened.facts.precision) == ("CPU, oneDNN, bfloat16", "bf16")
+    batch = picture(1, 3, 64, 96)
+    expected = tiny_output(batch, CLASSES)
+    difference = np.abs(opened.run(batch) - expected).max() / np.abs(expected).max()
+    assert difference < 2e-2
+    opened.close()
 
 
 def cut(path: Path, count: int) -> None:
