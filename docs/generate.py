@@ -35,6 +35,16 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Take back the escapes of bars in tables' code, which GitHub needs and MkDocs shows; the name is MkDocs'."""
+    return re.sub(
+        r"^\|.*$",
+        lambda row: re.sub(r"`[^`]*`", lambda code: code[0].replace(r"\|", "|"), row[0]),
+        markdown,
+        flags=re.MULTILINE,
+    )
+
+
 def pages() -> dict[str, str]:
     """Return the text of each generated page, by its path in the site."""
     return {

@@ -137,3 +137,8 @@ def test_the_page_of_the_manifest_has_every_key_of_the_embedded_one() -> None:
         "| `align_corners` | true or false | required | of the last resize, logits to picture |"
         in text
     )
+
+
+def test_bars_in_the_code_of_a_table_lose_the_escape_that_github_needs() -> None:
+    text = "| `--a x\\|y` | b \\| c |\n`z\\|z`"
+    assert GENERATOR.on_page_markdown(text) == "| `--a x|y` | b \\| c |\n`z\\|z`"

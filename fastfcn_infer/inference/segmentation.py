@@ -56,7 +56,7 @@ class Segmentation(WithScores, Exports):
     """The labels of a picture, at the picture's size; its arrays cannot be written to."""
 
     labels: Labels  # (H, W), the index of the class of each pixel
-    names: tuple[str, ...]  # of the C classes
+    names: tuple[str, ...]  # of the C classes, in the order of the labels
     colors: NDArray[np.uint8]  # (C, 3) RGB
     picture: NDArray[
         np.uint8
@@ -64,10 +64,10 @@ class Segmentation(WithScores, Exports):
     timings: Mapping[str, float] = field(default_factory=dict)  # stage -> seconds
     provenance: Mapping[str, str] = field(default_factory=dict)  # model, runtime, versions
     source: str | None = None  # path or address of the picture or video; None for other objects
-    frame: int | None = None  # of a video, from 0
-    scores: KeptScores | None = None  # that the labels follow from; None: they were not kept
+    frame: int | None = None  # number of the frame of a video, from 0
+    scores: KeptScores | None = None  # from which the labels follow; None: they were not kept
     ignore_label: int | None = (
-        None  # of pixels without a class, see `relabel`; None: there are none
+        None  # label of pixels without a class, see `relabel`; None: there are none
     )
 
     def __post_init__(self) -> None:
