@@ -20,9 +20,19 @@ _COMPARED = {
     "classes_sha256": "names or colours of the classes",
     "every": "frames between (--every)",
     "smooth": "smoothing",
+    "min_confidence": "least confidence (--min-confidence)",
+    "groups": "groups of classes",
     PICTURE: "picture",
 }
-_SHOWN = ("model", "precision", "procedure", "depth", "every", "smooth")  # by their values
+_SHOWN = (
+    "model",
+    "precision",
+    "procedure",
+    "depth",
+    "every",
+    "smooth",
+    "min_confidence",
+)  # by their values
 _MOST = 5  # results that a message names
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fastfcn_infer.artifact.manifest import Model
+    from fastfcn_infer.inference.probability.options import ResultOptions
     from fastfcn_infer.inference.segmentation import Segmentation
     from fastfcn_infer.segmenter import Segmenter
 
@@ -90,10 +91,13 @@ def announce(path: Path, arguments: argparse.Namespace) -> tuple[int, int]:
     return video.size(path)
 
 
-def made_by(segmenter: "Segmenter", arguments: argparse.Namespace) -> dict[str, str]:
+def made_by(
+    segmenter: "Segmenter", arguments: argparse.Namespace, options: "ResultOptions"
+) -> dict[str, str]:
     """Return what the results of a video depend on, but for the video."""
     known = segmenter.made_by(segmenter.procedure, None)
-    return {**known, "every": str(arguments.every), "smooth": str(arguments.smooth)}
+    frames = {"every": str(arguments.every), "smooth": str(arguments.smooth)}
+    return known | frames | options.made_by()
 
 
 def label_film(
@@ -102,6 +106,7 @@ def label_film(
     targets: dict[str, Path],
     facts: Mapping[str, str],
     arguments: argparse.Namespace,
+    options: "ResultOptions",
 ) -> dict[str, Any]:
     """Label a video; each result is there when it is complete, or not at all.
 
@@ -112,6 +117,7 @@ def label_film(
             maps, which get a PNG for each frame, named by its number, and of a file for ``json``.
         facts: what makes the results, written into each.
         arguments: those of `add_arguments`.
+        options: what is done with the scores.
 
     Returns:
         Frames, mean areas, flicker and seconds, for a report.
@@ -131,7 +137,11 @@ def label_film(
     seconds = 0.0
     with (
         segmenter.stream(
-            source, every=arguments.every, smooth=arguments.smooth, **limit
+            source,
+            every=arguments.every,
+            smooth=arguments.smooth,
+            **limit,
+            **options.as_arguments(),
         ) as stream,
         ExitStack() as opened,
     ):

@@ -17,6 +17,7 @@ from fastfcn_infer.cli.inputs import Job
 from fastfcn_infer.cli.job_record import JobRecord
 from fastfcn_infer.cli.output import KINDS, RASTER_KINDS, Output
 from fastfcn_infer.errors import FastFCNError, ImageError, WriteError
+from fastfcn_infer.inference.probability.options import ResultOptions
 from fastfcn_infer.inference.raster.source import survey_tiff
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.segmenter import Segmenter
@@ -68,6 +69,7 @@ class Labelling:
         output: which results are written, and where.
         windows: procedure of rasters; None: they are labelled as all other pictures.
         arguments: of ``fastfcn predict``.
+        options: what is done with the scores.
         record: of the pictures that are done; None: there is none.
     """
 
@@ -77,10 +79,11 @@ class Labelling:
         output: Output,
         windows: Procedure | None,
         arguments: argparse.Namespace,
+        options: ResultOptions,
         record: JobRecord | None = None,
     ) -> None:
         self._segmenter, self._output, self._windows = segmenter, output, windows
-        self._arguments, self._record = arguments, record
+        self._arguments, self._options, self._record = arguments, options, record
         limit = arguments.max_pixels
         self._limit = {} if limit is None else {"max_pixels": limit}
 
@@ -98,7 +101,11 @@ class Labelling:
         tasks = [self._task(job) for job in jobs]
         pictures = (task.job.source for task in tasks if task.is_picture)
         stream = self._segmenter.stream(
-            pictures, on_error="return", depth=self._arguments.depth, **self._limit
+            pictures,
+            on_error="return",
+            depth=self._arguments.depth,
+            **self._limit,
+            **self._options.as_arguments(),
         )
         with stream, ThreadPoolExecutor(self._arguments.jobs, "fastfcn-write") as writers:
             begin = partial(self._begin, stream=stream, writers=writers)
@@ -190,9 +197,9 @@ class Labelling:
         if task.survey is not None and self._windows is not None:
             return self._raster(task, task.survey, self._windows)
         digest = {earlier_results.PICTURE: earlier_results.hash_picture(task.job.source)}
-        facts = films.made_by(self._segmenter, self._arguments) | digest
+        facts = films.made_by(self._segmenter, self._arguments, self._options) | digest
         return films.label_film(
-            self._segmenter, task.job.source, task.targets, facts, self._arguments
+            self._segmenter, task.job.source, task.targets, facts, self._arguments, self._options
         )
 
     def _raster(self, task: Task, survey: "Survey", windows: Procedure) -> Report:

@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
         (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".mp4"),
     ),
     "color": ("_color.png", (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".mp4")),
+    "confidence": ("_confidence.png", (".png",)),
     "json": (".json", (".json",)),
 }
 RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}
@@ -30,6 +31,7 @@ FILM_KINDS = {
     "color": "_color.mp4",
     "labels": "_labels",
     "labels-raw": "_labels_raw",
+    "confidence": "_confidence",
     "json": ".json",
 }
 _SUFFIXES = {suffix for _, suffixes in KINDS.values() for suffix in suffixes}

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.cli import command, exit_codes, films
+from fastfcn_infer.cli import command, exit_codes, films, result_options
 from fastfcn_infer.cli.output import KINDS, Output, choose_output
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.cli.inputs import Job, Skipped
     from fastfcn_infer.cli.job_record import JobRecord
     from fastfcn_infer.inference.forecast import Plan
+    from fastfcn_infer.inference.probability.options import ResultOptions
     from fastfcn_infer.segmenter import Segmenter
     from fastfcn_infer.system.progress import Progress
 
@@ -105,6 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Print one list of JSON when all pictures are done, in place of the lines of --json",
     )
+    result_options.add_arguments(parser)
     films.add_arguments(parser)
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
@@ -152,6 +154,7 @@ def _segment(
         output.check_writable(found)
     reports: list[dict[str, Any]] = []
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
+    of_results = result_options.result_options(arguments, output.kinds)
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
     with (
         Segmenter.from_pretrained(arguments.model, **options) as segmenter,
@@ -160,17 +163,18 @@ def _segment(
     ):
         segmenter.procedure = chosen(segmenter.model)
         films.check_model(segmenter.model, arguments)
+        of_results.check(segmenter.model)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         if arguments.dry_run:
             return _dry_run(segmenter, found, windows, bar, arguments)
         for folder in {job.target.parent for job in found}:
             sweep(folder, ABANDONED)
-        record = _record(segmenter, output, arguments, opened)
+        record = _record(segmenter, output, arguments, of_results, opened)
         if not arguments.force:
             fresh = [job for job in found if record is None or not record.has(job.source)]
-            _refuse_others(segmenter, fresh, output, windows, arguments)
+            _refuse_others(segmenter, fresh, output, windows, arguments, of_results)
         try:
-            labelling = Labelling(segmenter, output, windows, arguments, record)
+            labelling = Labelling(segmenter, output, windows, arguments, of_results, record)
             for report in labelling.reports(found):
                 reports.append(report)
                 bar.clear()
@@ -190,13 +194,17 @@ def _segment(
 
 
 def _record(
-    segmenter: "Segmenter", output: Output, arguments: argparse.Namespace, opened: ExitStack
+    segmenter: "Segmenter",
+    output: Output,
+    arguments: argparse.Namespace,
+    options: "ResultOptions",
+    opened: ExitStack,
 ) -> "JobRecord | None":
     from fastfcn_infer.cli.job_record import JobRecord
 
     if arguments.resume is None:
         return None
-    made_by = segmenter.made_by(segmenter.procedure, arguments.depth)
+    made_by = segmenter.made_by(segmenter.procedure, arguments.depth) | options.made_by()
     return opened.enter_context(JobRecord(Path(arguments.resume), made_by, output.kinds))
 
 
@@ -259,14 +267,17 @@ def _refuse_others(
     output: Output,
     windows: "Procedure | None",
     arguments: argparse.Namespace,
+    options: "ResultOptions",
 ) -> None:
     """Refuse to leave alone what another model, procedure or picture made; see `earlier_results`."""
     from fastfcn_infer.cli.earlier_results import PICTURE, hash_picture, refuse_others
     from fastfcn_infer.system.atomic import has_content
 
     def existing() -> "Iterator[tuple[Path, dict[str, str]]]":
-        made_by = segmenter.made_by(segmenter.procedure, arguments.depth)
-        of_rasters = made_by if windows is None else segmenter.made_by(windows, arguments.depth)
+        procedures = segmenter.procedure, windows or segmenter.procedure
+        made_by, of_rasters = (
+            segmenter.made_by(one, arguments.depth) | options.made_by() for one in procedures
+        )
         for job in found:
             film = films.is_film(job.source)
             labels = output.raster_labels(job)
@@ -276,7 +287,7 @@ def _refuse_others(
                 one for path in (*paths, *([labels] if raster else [])) for one in _made(path)
             ]
             digest = hash_picture(job.source) if present and not raster else ""
-            of_picture = films.made_by(segmenter, arguments) if film else made_by
+            of_picture = films.made_by(segmenter, arguments, options) if film else made_by
             for path in present:
                 yield path, of_rasters if raster else {**of_picture, PICTURE: digest}
 

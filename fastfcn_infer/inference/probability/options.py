@@ -1,7 +1,7 @@
 """What a caller wants of results beyond labels: their scores, groups of classes, certain pixels only."""
 
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -61,6 +61,10 @@ class ResultOptions:
                 result = result.relabel(groups=self.groups, min_confidence=self.min_confidence)
             result = replace(result, timings=timings)
         return result if self.keep else replace(result, scores=None)
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return the options as arguments of `Segmenter.predict` and `Segmenter.stream`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def made_by(self) -> dict[str, str]:
         """Return what the labels depend on, for the provenance."""
