@@ -223,6 +223,8 @@ class Labelling:
             windows,
             max_memory=arguments.max_memory,
             depth=arguments.depth,
+            groups=self._options.groups,
+            min_confidence=self._options.min_confidence,
             **self._limit,
         )
         if "json" in task.targets:

@@ -42,8 +42,7 @@ def result_options(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> "Re
         kinds: of the results that are saved.
 
     Raises:
-        ValueError: the groups are not written as they should be.
-        OSError: their file cannot be read.
+        ValueError: the groups are not written as they should be, or their file cannot be read.
     """
     from fastfcn_infer.inference.probability.options import ResultOptions
 
@@ -62,8 +61,7 @@ def parse_groups(text: str) -> Parsed:
             or an index.
 
     Raises:
-        ValueError: it is written in another way.
-        OSError: the file cannot be read.
+        ValueError: it is written in another way, or the file cannot be read.
     """
     if text.lower().endswith(".json"):
         return _from_file(Path(text))
@@ -86,10 +84,15 @@ def parse_groups(text: str) -> Parsed:
 
 def _from_file(path: Path) -> Parsed:
     expected = 'an object such as {"vehicle": ["car", "bus"]} was expected'
-    if path.stat().st_size > _LARGEST:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise ValueError(f"--groups {path} cannot be read: {error.strerror}") from error
+    if len(text) > _LARGEST:
         raise ValueError(f"--groups {path} is larger than {_LARGEST >> 20} MiB; {expected}")
     try:
-        found: Any = strict_json.parse(path.read_bytes())
+        found: Any = strict_json.parse(text)
     except ValueError as error:
         raise ValueError(f"--groups {path}: {excerpt(str(error))}; {expected}") from error
     fine = (

@@ -31,7 +31,8 @@ from fastfcn_infer.inference.conventions import (
 from fastfcn_infer.inference.labels import Labels, labels_from_logits
 from fastfcn_infer.inference.merge import Merged, merge
 from fastfcn_infer.inference.preprocess import Batch, Picture, prepare
-from fastfcn_infer.inference.probability.kept import KeptScores, on_its_own
+from fastfcn_infer.inference.probability.kept import KeptScores, on_its_own, shares_of
+from fastfcn_infer.inference.probability.relabel import Relabelling
 from fastfcn_infer.inference.scores import TILE, Scores
 from fastfcn_infer.inference.views import Size, View, plan
 from fastfcn_infer.system.opencv import short_of_memory
@@ -70,6 +71,8 @@ class Job:
         columns: of the only picture, that are labelled; None: all. The procedure cuts windows from the
             picture at its own size then, and columns start at a multiple of a tile's width.
         planned: all views of the only picture, if they are known already.
+        relabelling: what becomes of the labels of `label_band`; None: nothing. The procedure has several views
+            then.
 
     Raises:
         ValueError: the model's output does not allow the procedure.
@@ -86,8 +89,9 @@ class Job:
         batch: int = BATCH,
         columns: slice | None = None,
         planned: tuple[View, ...] | None = None,
+        relabelling: Relabelling | None = None,
     ) -> None:
-        self._pictures, self._model = pictures, model
+        self._pictures, self._model, self._relabelling = pictures, model, relabelling
         self._procedure = model.procedure if procedure is None else procedure
         check_procedure(self._procedure, model)
         self.sizes: tuple[Size, ...] = tuple((p.shape[0], p.shape[1]) for p in pictures)
@@ -193,7 +197,15 @@ class Job:
         """
         if self._procedure.is_whole:
             return labels(self.merge(picture, outputs), self._model)
-        return self._scores(picture, outputs, band.views).labels(band.rows, self._columns)
+        scores = self._scores(picture, outputs, band.views)
+        found = scores.labels(band.rows, self._columns)
+        if self._relabelling is None:
+            return found
+        grouping = self._relabelling.grouping
+        shares = shares_of(scores, self._procedure, self._model.output, grouping.new)
+        new = self._relabelling.new_labels(found)
+        columns = slice(0, self.sizes[picture][1]) if self._columns is None else self._columns
+        return self._relabelling.apply(shares, new, band.rows, columns)[1]
 
     def scores(self, picture: int, outputs: Mapping[int, NDArray[Any]]) -> Scores:
         """Merge the outputs of all views of a picture, computed where they are asked for."""

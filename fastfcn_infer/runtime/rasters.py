@@ -10,6 +10,8 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.inference.conventions import choose_procedure
 from fastfcn_infer.inference.forecast import Plan
+from fastfcn_infer.inference.probability.groups import Groups
+from fastfcn_infer.inference.probability.options import ResultOptions
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS
 from fastfcn_infer.runtime.backend import Backend
 from fastfcn_infer.runtime.pace import Planner
@@ -35,6 +37,8 @@ class RasterLabelling(ABC):
         max_memory: str | int = "1GiB",
         max_pixels: int = DEFAULT_MAX_PIXELS,
         depth: int | None = None,
+        groups: Groups | None = None,
+        min_confidence: float | None = None,
     ) -> "RasterResult":
         """Label a raster of any size, at flat memory, and write the labels as a (Geo)TIFF.
 
@@ -52,10 +56,12 @@ class RasterLabelling(ABC):
             max_memory: that this call may use beyond the opened model: bytes, or text such as "1GiB".
             max_pixels: the largest picture to decode at once, where it is not a TIFF.
             depth: bits, 8 to 16, that a raster of 16 bits uses; None: all 16.
+            groups: as in `Segmenter.predict`.
+            min_confidence: likewise; pixels that are less sure are written as pixels without data.
 
         Raises:
-            ValueError: the procedure cannot be computed in parts, `max_memory` is not an amount, or
-                `depth` is unknown.
+            ValueError: the procedure cannot be computed in parts, `max_memory` is not an amount, `depth` is
+                unknown, or `groups` or `min_confidence` do not fit the model.
             ImageError: the raster cannot be read, or needs more memory than allowed; says how much.
             BackendMissing: rasterio is not installed.
             BackendError: the runtime failed, or this segmenter was closed.
@@ -65,6 +71,8 @@ class RasterLabelling(ABC):
         from fastfcn_infer.inference.raster.predict import predict_raster
 
         chosen = choose_procedure(procedure, self.model)
+        options = ResultOptions(None, groups, min_confidence)
+        options.check(self.model)
         return predict_raster(
             Path(source),
             Path(target),
@@ -76,7 +84,8 @@ class RasterLabelling(ABC):
             max_memory=parse_memory(max_memory),
             max_pixels=max_pixels,
             depth=depth,
-            provenance=self.made_by(chosen, depth),
+            provenance=self.made_by(chosen, depth) | options.made_by(),
+            options=options,
         )
 
     def plan_raster(
@@ -90,7 +99,7 @@ class RasterLabelling(ABC):
     ) -> Plan:
         """Say what `predict_raster` would take, as `plan` does; the raster is opened, not labelled.
 
-        Arguments and errors are those of `predict_raster`, but for the target.
+        Arguments and errors are those of `predict_raster`, but for the target and what changes labels.
         """
         from fastfcn_infer.inference.raster.memory import parse_memory
         from fastfcn_infer.inference.raster.predict import survey_raster

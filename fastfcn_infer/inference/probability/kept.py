@@ -68,17 +68,11 @@ class KeptScores:
 
     def shares(self) -> Shares:
         """Return what computes the probabilities of a tile."""
-        groups = None if self.groups is None else np.array(self.groups)
-        shift = log_odds(self.output.threshold)
-        return Shares(self._scores(), meaning_of(self.procedure, self.output), shift, groups)
+        return shares_of(self._scores(), self.procedure, self.output, self.groups)
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
         """Yield the rows and the columns of tiles that cover the picture."""
-        height, width = self.size
-        for top in range(0, height, TILE[0]):
-            for left in range(0, width, TILE[1]):
-                bottom, right = min(top + TILE[0], height), min(left + TILE[1], width)
-                yield slice(top, bottom), slice(left, right)
+        return tiles(slice(0, self.size[0]), slice(0, self.size[1]))
 
     def computed(
         self, of_tile: Callable[[Found, Labels], Floats], wanted: Indices | None = None
@@ -117,11 +111,42 @@ class KeptScores:
         )
 
 
+def tiles(rows: slice, columns: slice) -> Iterator[tuple[slice, slice]]:
+    """Yield the rows and the columns of tiles that cover some of a picture."""
+    for top in range(rows.start, rows.stop, TILE[0]):
+        for left in range(columns.start, columns.stop, TILE[1]):
+            bottom, right = min(top + TILE[0], rows.stop), min(left + TILE[1], columns.stop)
+            yield slice(top, bottom), slice(left, right)
+
+
 def meaning_of(procedure: Procedure, output: Output) -> Meaning:
     """Say what the scores of a picture are, by how its views are merged and what the graph gives."""
     if output.name == "probabilities" or procedure.merge == "probabilities":
         return "probabilities"
     return "sums" if procedure.merge == "exp" else "logits"
+
+
+def shares_of(
+    scores: ScoresOfPicture,
+    procedure: Procedure,
+    output: Output,
+    groups: Sequence[int] | None = None,
+) -> Shares:
+    """Return what turns scores into probabilities.
+
+    Args:
+        scores: of a picture.
+        procedure: how its views are merged.
+        output: of the graph.
+        groups: the class that each class is added to; None: each is on its own.
+    """
+    alone = groups is None or list(groups) == list(range(len(groups)))
+    return Shares(
+        scores,
+        meaning_of(procedure, output),
+        log_odds(output.threshold),
+        None if alone else np.array(groups),
+    )
 
 
 def log_odds(threshold: float | None) -> float:

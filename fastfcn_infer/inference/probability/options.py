@@ -7,7 +7,7 @@ import numpy as np
 
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.inference.probability.groups import Groups, group
-from fastfcn_infer.inference.probability.relabel import check_options, made_by
+from fastfcn_infer.inference.probability.relabel import Relabelling, check_options, made_by
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.stopwatch import timed
@@ -30,9 +30,14 @@ class ResultOptions:
     min_confidence: float | None = None
 
     @property
+    def change_labels(self) -> bool:
+        """Tell whether the labels are not those of the most probable classes of the model."""
+        return bool(self.groups) or self.min_confidence is not None
+
+    @property
     def need_scores(self) -> bool:
         """Tell whether the scores are needed to make the result."""
-        return self.keep is not None or bool(self.groups) or self.min_confidence is not None
+        return self.keep is not None or self.change_labels
 
     def check(self, model: Model) -> None:
         """Refuse what a model does not give, and what does not fit its classes.
@@ -43,19 +48,28 @@ class ResultOptions:
         if self.keep not in (None, "scores"):
             raise ValueError(f'keep is {excerpt(self.keep)}; "scores" or None was expected')
         check_options(self.groups, self.min_confidence, model.output, model.name)
-        names = [one.name for one in model.classes]
-        group(names, np.zeros((len(names), 3), np.uint8), self.groups or {})
+        self.relabelling(model)
         if self.need_scores and model.output.name == "labels":
             raise ValueError(
                 f"{model.name} was exported with --output labels: its graph gives no scores, so there are no "
                 "probabilities. Export it with --output logits."
             )
 
+    def relabelling(self, model: Model) -> Relabelling:
+        """Return how the labels of a model are changed.
+
+        Raises:
+            ValueError: as `group`.
+        """
+        names = [one.name for one in model.classes]
+        colors = np.array([one.color for one in model.classes], np.uint8)
+        return Relabelling(group(names, colors, self.groups or {}), self.min_confidence)
+
     def finish(self, result: Segmentation) -> Segmentation:
         """Relabel a result that has scores, and drop them unless they are to be kept."""
         if not self.need_scores:
             return result
-        if self.groups or self.min_confidence is not None:
+        if self.change_labels:
             timings = dict(result.timings)
             with timed(timings, "labels"):
                 result = result.relabel(groups=self.groups, min_confidence=self.min_confidence)

@@ -3,6 +3,7 @@
 import json
 import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from fastfcn_infer.artifact.manifest import Output
 from fastfcn_infer.inference.class_names import Which, as_list
 from fastfcn_infer.inference.interpolation import Floats
 from fastfcn_infer.inference.labels import Labels
-from fastfcn_infer.inference.probability.groups import Groups
-from fastfcn_infer.inference.probability.kept import KeptScores
-from fastfcn_infer.inference.probability.shares import Found
+from fastfcn_infer.inference.probability.groups import Grouping, Groups
+from fastfcn_infer.inference.probability.kept import tiles
+from fastfcn_infer.inference.probability.shares import Found, Shares
 from fastfcn_infer.inference.scores import Indices
 from fastfcn_infer.system.excerpt import excerpt
 
@@ -28,37 +29,57 @@ def ignore_label(classes: int) -> int:
     return 255 if classes <= 255 else 65535
 
 
-def relabelled(
-    kept: KeptScores,
-    classes: int,
-    several: Sequence[int],
-    min_confidence: float | None,
-) -> tuple[Labels, Labels]:
-    """Label a picture again.
+@dataclass(frozen=True, eq=False)
+class Relabelling:
+    """Labels pixels again: by groups of classes, and only where one is sure.
 
     Args:
-        kept: its scores, grouped; its labels are the new classes of the old labels.
-        classes: the number of new classes.
-        several: new classes that are groups of several.
-        min_confidence: pixels whose class has a smaller probability get the `ignore_label`; None: all
-            keep their label.
-
-    Returns:
-        The labels, and the same with the ignore label; uint8 or uint16.
+        grouping: the new classes.
+        min_confidence: pixels whose new class has a smaller probability get the `ignore_label`; None: all
+            keep their class.
     """
-    best: Labels = np.empty(kept.size, np.uint8 if classes <= 256 else np.uint16)
-    shown = best
-    if min_confidence is not None:
-        ignored = ignore_label(classes)
-        shown = np.empty(kept.size, np.uint8 if ignored == 255 else np.uint16)
-    shares = kept.shares()
-    for rows, columns in kept.tiles():
-        place = rows, columns
-        found = shares.tile(rows, columns, wanted=np.unique(kept.labels[place]))
-        best[place], largest = _winners(found, kept.labels[place], several)
-        if min_confidence is not None:
-            shown[place] = np.where(largest >= min_confidence, best[place], ignored)
-    return best, shown
+
+    grouping: Grouping
+    min_confidence: float | None
+
+    @property
+    def ignored(self) -> int | None:
+        """The label of pixels that are not sure enough; None: there are none."""
+        return None if self.min_confidence is None else ignore_label(len(self.grouping.names))
+
+    def new_labels(self, labels: Labels) -> Labels:
+        """Return the new class of each old label."""
+        dtype = np.uint8 if len(self.grouping.names) <= 256 else np.uint16
+        return np.asarray(np.array(self.grouping.new, dtype)[labels])
+
+    def apply(
+        self, shares: Shares, labels: Labels, rows: slice, columns: slice
+    ) -> tuple[Labels, Labels]:
+        """Label some pixels of a picture.
+
+        Args:
+            shares: probabilities of the new classes.
+            labels: (rows, columns) as `new_labels` returns them.
+            rows: of the picture, with start and stop.
+            columns: likewise.
+
+        Returns:
+            The new class of each pixel, and the same with the ignore label; uint8 or uint16.
+        """
+        best, ignored, least = labels.copy(), self.ignored, self.min_confidence or 0.0
+        shown = best
+        if ignored is not None:
+            shown = np.empty(labels.shape, np.uint8 if ignored == 255 else np.uint16)
+        for down, across in tiles(rows, columns):
+            place = (
+                slice(down.start - rows.start, down.stop - rows.start),
+                slice(across.start - columns.start, across.stop - columns.start),
+            )
+            found = shares.tile(down, across, wanted=np.unique(labels[place]))
+            best[place], largest = _winners(found, labels[place], self.grouping.several)
+            if ignored is not None:
+                shown[place] = np.where(largest >= least, best[place], ignored)
+        return best, shown
 
 
 def _winners(found: Found, labels: Labels, several: Sequence[int]) -> tuple[Indices, Floats]:

@@ -12,12 +12,7 @@ from fastfcn_infer.inference.interpolation import Floats
 from fastfcn_infer.inference.labels import Labels
 from fastfcn_infer.inference.probability.groups import Groups, group
 from fastfcn_infer.inference.probability.kept import KeptScores
-from fastfcn_infer.inference.probability.relabel import (
-    check_options,
-    ignore_label,
-    made_by,
-    relabelled,
-)
+from fastfcn_infer.inference.probability.relabel import Relabelling, check_options, made_by
 from fastfcn_infer.inference.probability.shares import Found
 from fastfcn_infer.inference.scores import first_largest
 from fastfcn_infer.system.excerpt import excerpt
@@ -175,16 +170,18 @@ class WithScores:
         kept = self._kept()
         check_options(groups, min_confidence, kept.output, "The model")
         grouping = group(self.names, self.colors, groups or {})
-        base = np.array(grouping.new, kept.labels.dtype)[kept.labels]
-        kept = kept.grouped(grouping.new, base) if groups else kept
-        best, shown = relabelled(kept, len(grouping.names), grouping.several, min_confidence)
+        again = Relabelling(grouping, min_confidence)
+        if groups:
+            kept = kept.grouped(grouping.new, again.new_labels(kept.labels))
+        everything = slice(0, kept.size[0]), slice(0, kept.size[1])
+        best, shown = again.apply(kept.shares(), kept.labels, *everything)
         changes: dict[str, Any] = {
             "labels": shown,
             "names": grouping.names,
             "colors": grouping.colors,
             "provenance": self._made_by(groups, min_confidence),
             "scores": replace(kept, labels=best),
-            "ignore_label": None if min_confidence is None else ignore_label(len(grouping.names)),
+            "ignore_label": again.ignored,
         }
         return replace(self, **changes)  # type: ignore[type-var] # it is a dataclass
 

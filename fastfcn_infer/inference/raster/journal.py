@@ -48,6 +48,7 @@ class Run:
     runtime: Mapping[str, str]
     version: str  # of fastfcn-infer
     strip: int | None = field(default=None, metadata=record.OMITTED)  # columns; None: all
+    options: Mapping[str, str] = field(default_factory=dict, metadata=record.OMITTED)
 
     @property
     def strips(self) -> tuple[slice, ...]:

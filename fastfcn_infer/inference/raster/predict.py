@@ -15,6 +15,9 @@ from fastfcn_infer.inference import areas
 from fastfcn_infer.inference.bands import columns_seen, over_columns
 from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.inference.pipeline import Job, Network, labelled
+from fastfcn_infer.inference.probability.groups import Grouping
+from fastfcn_infer.inference.probability.options import ResultOptions
+from fastfcn_infer.inference.probability.relabel import Relabelling
 from fastfcn_infer.inference.raster import geo, memory
 from fastfcn_infer.inference.raster.journal import Progress, Run, identify
 from fastfcn_infer.inference.raster.memory import Layout
@@ -38,7 +41,8 @@ class RasterResult:
         size: height and width, pixels.
         names: of the C classes.
         pixels: how many each of the C classes has.
-        nodata: the label of pixels without data; None: there are none.
+        nodata: the label of pixels without data, or that are not sure enough (`min_confidence`); None: there are
+            none.
         resumed: rows that an interrupted run had labelled already, of all strips together.
         batch: windows that the network computed at a time.
         strip: columns that were labelled together, from top to bottom; None: all.
@@ -119,6 +123,7 @@ def predict_raster(
     max_pixels: int,
     depth: int | None,
     provenance: Mapping[str, str],
+    options: ResultOptions,
 ) -> RasterResult:
     """Label a raster.
 
@@ -134,6 +139,7 @@ def predict_raster(
         max_pixels: the largest picture to decode at once, where it is not a TIFF.
         depth: bits that a raster of 16 bits uses; None: all.
         provenance: of the labels, stored in the target.
+        options: groups of classes, and the least confidence.
 
     Raises:
         As `Segmenter.predict_raster`.
@@ -147,7 +153,16 @@ def predict_raster(
     try:
         with open_raster(source, artifact.model.input, max_pixels, max_memory, depth) as opened:
             labelling = _Labelling(
-                source, target, artifact, network, procedure, profile, runtime, depth, opened
+                source,
+                target,
+                artifact,
+                network,
+                procedure,
+                profile,
+                runtime,
+                depth,
+                opened,
+                options,
             )
             return labelling.run(max_memory, provenance, timings)
     except MemoryError as error:
@@ -184,8 +199,15 @@ def survey_raster(
 class _Jobs:
     """The jobs of a raster: one for each strip of columns."""
 
-    def __init__(self, model: Model, procedure: Procedure, opened: Opened) -> None:
+    def __init__(
+        self,
+        model: Model,
+        procedure: Procedure,
+        opened: Opened,
+        relabelling: Relabelling | None = None,
+    ) -> None:
         self._model, self._procedure, self._opened = model, procedure, opened
+        self._relabelling = relabelling
         self._views = plan(procedure, model.input.shape[1:], opened.source.size)
 
     def layout(self, profile: RuntimeProfile, max_memory: int) -> Layout:
@@ -216,6 +238,7 @@ class _Jobs:
             batch=batch,
             columns=columns,
             planned=self._views,
+            relabelling=self._relabelling,
         )
         return job, rows
 
@@ -233,15 +256,22 @@ class _Labelling:
     runtime: Mapping[str, str]
     depth: int | None
     opened: Opened
+    options: ResultOptions
 
     def run(
         self, max_memory: int, provenance: Mapping[str, str], timings: dict[str, float]
     ) -> RasterResult:
         """Label all bands and write the target."""
-        model = self.artifact.model
-        jobs = _Jobs(model, self.procedure, self.opened)
+        again = self.options.relabelling(self.artifact.model)
+        jobs = _Jobs(
+            self.artifact.model,
+            self.procedure,
+            self.opened,
+            again if self.options.change_labels else None,
+        )
         layout = jobs.layout(self.profile, max_memory)
-        dtype, nodata = self._label_type()
+        grouping = again.grouping
+        dtype, nodata = self._label_type(len(grouping.names), again.ignored is not None)
         run = self._identity(layout)
         with Progress(self.target, run, dtype) as kept:
             resumed = kept.rows
@@ -249,13 +279,13 @@ class _Labelling:
             if identify(self.source) != run.source:
                 raise ImageError(f"{self.source} was changed while it was labelled; start again.")
             with timed(timings, "write"):
-                pixels = self._count(kept, run.strips)
-                self._write(kept, run.strips, dtype, nodata, provenance)
+                pixels = self._count(kept, run.strips, len(grouping.names))
+                self._write(kept, run.strips, dtype, nodata, provenance, grouping)
             kept.finish()
         return RasterResult(
             self.target,
             self.opened.source.size,
-            tuple(one.name for one in model.classes),
+            grouping.names,
             pixels,
             nodata,
             resumed,
@@ -303,9 +333,11 @@ class _Labelling:
                 "the same call or command continues there"
             ) from error
 
-    def _label_type(self) -> tuple[type[np.uint8] | type[np.uint16], int | None]:
-        """Return the type of the labels and the one of pixels without data."""
-        classes, masked = len(self.artifact.model.classes), self.opened.source.masked
+    def _label_type(
+        self, classes: int, ignored: bool
+    ) -> tuple[type[np.uint8] | type[np.uint16], int | None]:
+        """Return the type of the labels and the one of pixels without data or without a class."""
+        masked = self.opened.source.masked or ignored
         wide = classes + masked > 256
         if not masked:
             return (np.uint16 if wide else np.uint8), None
@@ -324,9 +356,10 @@ class _Labelling:
             self.runtime,
             __version__,
             layout.strip,
+            self.options.made_by(),
         )
 
-    def _count(self, kept: Progress, strips: Sequence[slice]) -> tuple[int, ...]:
+    def _count(self, kept: Progress, strips: Sequence[slice], classes: int) -> tuple[int, ...]:
         """Count the pixels of each class."""
         counts = np.zeros(1 << 16, np.int64)
         height = self.opened.source.size[0]
@@ -334,7 +367,7 @@ class _Labelling:
             for strip in strips:
                 labels = kept.read(slice(top, min(top + TILE, height)), strip)
                 counts += np.bincount(labels.ravel(), minlength=len(counts))
-        return tuple(counts[: len(self.artifact.model.classes)].tolist())
+        return tuple(counts[:classes].tolist())
 
     def _write(
         self,
@@ -343,16 +376,16 @@ class _Labelling:
         dtype: type[np.uint8] | type[np.uint16],
         nodata: int | None,
         provenance: Mapping[str, str],
+        grouping: Grouping,
     ) -> None:
-        classes = self.artifact.model.classes
         write_raster(
             self.target,
             kept.folder / "result.tif",
             self.opened.source.size,
             kept.read,
             columns=strips,
-            names=[one.name for one in classes],
-            colors=np.array([one.color for one in classes], np.uint8),
+            names=list(grouping.names),
+            colors=grouping.colors,
             dtype=dtype,
             nodata=nodata,
             place=self.opened.place,
