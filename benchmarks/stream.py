@@ -4,17 +4,19 @@
         [--networks embedded_resnet18 resnet50_stride32] [--output benchmarks/results/stream.json]
 
 FOLDER holds pictures of one size, such as CamVid's. In turns, with two threads: the network alone, on
-batches of one and of the runtime's best; the pictures one by one, `predict` and `save`; and through
-`Segmenter.stream`, saving while the next ones are computed. Labels and overlays are written in both
-cases. The script fails unless both write the same files with labels that are equal on 99.9 % of the
-pixels: runtimes may round batches of other sizes differently. Shares are of the faster of the two networks alone.
+batches of one and of the runtime's best, and in two calls of one thread each, as `Segmenter.stream` runs
+it; the pictures one by one, `predict` and `save`; and through `Segmenter.stream`, with one call for the
+pictures of a batch, and with two calls at a time, saving while the next ones are computed. Labels and
+overlays are written in all cases. The script fails unless all write the same files with labels that are
+equal on 99.9 % of the pixels: runtimes may round batches of other sizes differently. Shares are of the
+faster of the two networks with one call, and of the fastest of all three.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -53,9 +55,12 @@ def one_by_one(segmenter: Segmenter, paths: Sequence[Path], folder: Path) -> Non
         save(segmenter.predict(path), folder)
 
 
-def streamed(segmenter: Segmenter, paths: Sequence[Path], folder: Path) -> None:
-    """Save results in a thread while the next pictures are read and labelled."""
-    with segmenter.stream(iter(paths)) as stream, ThreadPoolExecutor(1) as writer:
+def streamed(segmenter: Segmenter, paths: Iterable[Path], folder: Path) -> None:
+    """Save results in a thread while the next pictures are read and labelled.
+
+    Of an iterator nobody knows how long it is, so its pictures share calls in batches.
+    """
+    with segmenter.stream(paths) as stream, ThreadPoolExecutor(1) as writer:
         saved = [
             writer.submit(save, found, folder)
             for found in stream
@@ -75,6 +80,21 @@ def network_alone(segmenter: Segmenter, path: Path, batch: int, count: int) -> C
     def run() -> None:
         for first in range(0, count, batch):
             backend.run(pixels[: count - first])
+
+    return run
+
+
+def network_in_parallel(segmenter: Segmenter, path: Path, count: int) -> Callable[[], None]:
+    """Return what runs the network on as many pictures as there are, in as many threads as it has calls."""
+    job = Job([read_picture(path)], segmenter.model)
+    fed = job.batch(job.calls[0])
+    several = segmenter._parallel.network(count)
+    if several is None:
+        raise SystemExit(f"{count} pictures are too few for several calls at a time")
+
+    def run() -> None:
+        with ThreadPoolExecutor(several.calls) as threads:
+            list(threads.map(lambda _: several.run(fed), range(count)))
 
     return run
 
@@ -101,18 +121,23 @@ def measure(model: str, runtime: str, paths: Sequence[Path], rounds: int) -> dic
     backend = open_backend(runtime, artifact, device="cpu", threads=THREADS)
     best = profile_of(backend.facts).batch
     with Segmenter(artifact, backend) as segmenter, tempfile.TemporaryDirectory() as scratch:
-        folders = [Path(scratch) / name for name in ("serial", "stream")]
+        folders = [Path(scratch) / name for name in ("serial", "batches", "stream")]
         for folder in folders:
             folder.mkdir()
         candidates = {
             "network, one at a time": network_alone(segmenter, paths[0], 1, len(paths)),
             f"network, batches of {best}": network_alone(segmenter, paths[0], best, len(paths)),
+            "network, two calls": network_in_parallel(segmenter, paths[0], len(paths)),
             "one by one": lambda: one_by_one(segmenter, paths, folders[0]),
-            "stream": lambda: streamed(segmenter, paths, folders[1]),
+            "stream of batches": lambda: streamed(segmenter, iter(paths), folders[1]),
+            "stream": lambda: streamed(segmenter, paths, folders[2]),
         }
         taken = laps(candidates, repeats=rounds, pause=PAUSE)
-        equal = agreement(folders[0], folders[1], 2 * len(paths))
-    alone = [min(pair) for pair in zip(*list(taken.values())[:2], strict=True)]
+        equal = min(agreement(folders[0], each, 2 * len(paths)) for each in folders[1:])
+    alone, fastest = (
+        [min(turn) for turn in zip(*[*taken.values()][:count], strict=True)] for count in (2, 3)
+    )
+    written = ("one by one", "stream of batches", "stream")
     return {
         "best_batch": best,
         "pictures": len(paths),
@@ -121,8 +146,9 @@ def measure(model: str, runtime: str, paths: Sequence[Path], rounds: int) -> dic
         "pictures_per_second": {
             name: len(paths) / timing(seconds).median for name, seconds in taken.items()
         },
-        "share_of_network": {
-            name: ratio(alone, taken[name])._asdict() for name in ("one by one", "stream")
+        "share_of_network": {name: ratio(alone, taken[name])._asdict() for name in written},
+        "share_of_fastest_network": {
+            name: ratio(fastest, taken[name])._asdict() for name in written
         },
     }
 
@@ -148,9 +174,10 @@ def main() -> int:
                 rows.append({"network": name, "runtime": runtime, **row})
                 speeds = ", ".join(f"{k} {v:.2f}" for k, v in row["pictures_per_second"].items())
                 share = row["share_of_network"]["stream"]["median"]
+                strict = row["share_of_fastest_network"]["stream"]["median"]
                 print(
                     f"{name} in {runtime}, pictures a second: {speeds}; stream {share:.1%} of the network "
-                    f"(target {TARGET:.0%})",
+                    f"with one call (target {TARGET:.0%}), {strict:.1%} of the fastest",
                     flush=True,
                 )
     results = {

@@ -32,6 +32,7 @@ from fastfcn_infer.inference.views import Size, check_size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource
 from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_backend
 from fastfcn_infer.runtime.pace import Planner
+from fastfcn_infer.runtime.parallel_calls import ParallelCalls
 from fastfcn_infer.runtime.precision import Precision, check_precision, graph_precision
 from fastfcn_infer.runtime.provenance import provenance
 from fastfcn_infer.runtime.rasters import RasterLabelling
@@ -62,6 +63,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         self._backend = backend
         self._planner = Planner(backend, artifact.model)
         self._at_once = self._planner.at_once
+        self._parallel = ParallelCalls(backend, 4 * artifact.model.network.parameters)
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
         self._provenance = provenance(artifact, backend.facts)
@@ -228,9 +230,10 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
     def _chosen(self, procedure: str | Procedure | None) -> Procedure:
         return self.procedure if procedure is None else choose_procedure(procedure, self.model)
 
-    def _network(self) -> Network:
+    def _network(self, pictures: int | None) -> tuple[Network, int]:
         """See `Streaming._network`."""
-        return self._backend
+        several = self._parallel.network(pictures)
+        return (self._backend, 1) if several is None else (several, several.calls)
 
     def _together(self, size: Size, chosen: Procedure) -> int:
         """See `Streaming._together`."""
@@ -330,6 +333,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
     def close(self) -> None:
         """Release the runtime's memory and threads; calling it again is harmless."""
         self._backend.close()
+        self._parallel.close()
 
     def __enter__(self) -> "Segmenter":
         """Use the segmenter in a ``with``."""

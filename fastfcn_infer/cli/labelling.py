@@ -99,7 +99,7 @@ class Labelling:
             OSError: the disk is full or read-only, so no other result could be written either.
         """
         tasks = [self._task(job) for job in jobs]
-        pictures = (task.job.source for task in tasks if task.is_picture)
+        pictures = [task.job.source for task in tasks if task.is_picture]
         stream = self._segmenter.stream(
             pictures,
             on_error="return",

@@ -107,8 +107,8 @@ class Noted:
     def __init__(self, backend: Backend, chosen: Sequence[str]) -> None:
         """Give a backend other notes of what was chosen."""
         self.facts = replace(backend.facts, chosen=tuple(chosen))
-        self.run = backend.run
-        self.close = backend.close
+        self.run, self.close = backend.run, backend.close
+        self.in_parallel = getattr(backend, "in_parallel", None)  # see `parallel_calls`
 
 
 class BackendFile(Protocol):

@@ -24,18 +24,9 @@ if TYPE_CHECKING:
     import cv2 as cv2
 
 NEEDED = (
-    *(
-        "LUT",
-        "addWeighted",
-        "applyColorMap",
-        "copyMakeBorder",
-        "copyTo",
-        "cvtColor",
-        "error",
-        "flip",
-    ),
+    *("LUT", "addWeighted", "applyColorMap", "boundingRect", "connectedComponentsWithStats"),
+    *("copyMakeBorder", "copyTo", "cvtColor", "dilate", "erode", "error", "flip"),
     *("getRotationMatrix2D", "getTextSize", "imdecode", "imencode", "putText", "resize", "rotate"),
-    *("boundingRect", "connectedComponentsWithStats"),
     *("sepFilter2D", "setNumThreads", "split", "transpose", "warpAffine"),
 )
 """What these packages use of it; an import of half an installation can succeed without them."""

@@ -80,6 +80,7 @@ class Steps:
         together: how many pictures of a size to label at a time.
         at_once: how many calls of `label` at the same time; several where a GPU computes, so that it does
             not wait for what processors do before and after.
+        ready: how many more are prepared, so that none of these calls waits for an earlier one that is late.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Steps:
         label: Callable[[Sequence[Decoded]], list[Segmentation]],
         together: Callable[[Size], int],
         at_once: int = 1,
+        ready: int = 0,
     ) -> None:
-        self.read, self.label, self.together, self.at_once = read, label, together, at_once
+        self.read, self.label, self.together = read, label, together
+        self.at_once, self.ready = at_once, ready
 
     def decode(self, item: Item, *, lent: bool = False) -> Decoded | Failed:
         """Read a picture; an error is a value.
@@ -329,11 +332,12 @@ class _Work:
     def _label(self) -> None:
         """Label what was read, and pass on the outcomes."""
         labelling: deque[Future[list[Outcome]]] = deque()
+        most = self._at_once + self._steps.ready
         with ThreadPoolExecutor(self._at_once, "fastfcn-label") as labellers:
             while not self._stopped and (labelling or not self._ended):
-                if len(labelling) < self._at_once and (batch := self._gather(wait=not labelling)):
+                if len(labelling) < most and (batch := self._gather(wait=not labelling)):
                     labelling.append(labellers.submit(self._steps.label_all, batch))
-                    if len(labelling) < self._at_once:
+                    if len(labelling) < most:
                         continue  # perhaps more was read
                 if labelling:
                     for found in labelling.popleft().result():

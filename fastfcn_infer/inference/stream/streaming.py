@@ -146,9 +146,13 @@ class Streaming(ABC):
                 f"{source!s} is a video, whose frames have {RGB} channels, and the model takes {channels} bands. Pass "
                 "pictures with as many."
             )
-        network = self._network()
+        network, calls = self._network(None)
         if smooth:
             network = Smoothed(network, smooth, self.model)
+        opened = open_source(source, every=every)
+        if chosen.is_one_view and not smooth and opened.camera is None:
+            network, calls = self._network(opened.count)
+        alone = bool(smooth) or calls > 1  # a picture has a call of its own
         steps = Steps(
             partial(
                 read_pixels,
@@ -158,14 +162,22 @@ class Streaming(ABC):
                 max_pixels=max_pixels,
             ),
             partial(self._label, chosen=chosen, depth=depth, network=network, options=options),
-            lambda size: 1 if smooth else self._together(size, chosen),
-            1 if smooth else self._at_once,
+            lambda size: 1 if alone else self._together(size, chosen),
+            1 if smooth else max(calls, self._at_once),
+            ready=1 if calls > 1 else 0,
         )
-        return Stream(open_source(source, every=every), steps, on_error=on_error)
+        return Stream(opened, steps, on_error=on_error)
 
     @abstractmethod
-    def _network(self) -> Network:
-        """Return what computes batches."""
+    def _network(self, pictures: int | None) -> tuple[Network, int]:
+        """Return what computes batches.
+
+        Args:
+            pictures: of one view each that will be labelled; None if unknown, or of several.
+
+        Returns:
+            The network, and how many calls of a picture each are best at a time; 1: batches are better.
+        """
 
     @abstractmethod
     def _chosen(self, procedure: str | Procedure | None) -> Procedure:

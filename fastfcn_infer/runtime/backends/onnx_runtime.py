@@ -114,6 +114,7 @@ class OnnxRuntime:
         if provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
+        self._artifact, self._device = artifact, device
         precision = device.precision(artifact.model.precision)
         self._engines: Engines | None = None
         self._warned = False
@@ -161,6 +162,10 @@ class OnnxRuntime:
             chosen=chosen,
             precision=precision,
         )
+
+    def in_parallel(self, calls: int) -> "OnnxRuntime":
+        """Open the graph again for so many calls at a time; see `parallel_calls`."""
+        return OnnxRuntime(self._artifact, self._device, max(1, self.facts.threads // calls), ())
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Run the graph; see `backend.Backend.run`."""

@@ -83,10 +83,16 @@ class OpenVino:
     """A compiled graph; threads that run it at the same time have a request each."""
 
     def __init__(
-        self, artifact: Artifact, precision: str, threads: int, chosen: tuple[str, ...]
+        self,
+        artifact: Artifact,
+        precision: str,
+        threads: int,
+        chosen: tuple[str, ...],
+        calls: int = 1,
     ) -> None:
         path, model = artifact.path(FORMAT), artifact.model
-        self._artifact, self._precision, self._threads = artifact, precision, threads
+        self._artifact, self._precision = artifact, precision
+        self._threads, self._calls = threads, calls
         self._lock, self._closed, self._discarded = threading.Lock(), False, 0
         self._compiled = self._compile()
         self._check_names(path, model)
@@ -146,9 +152,12 @@ class OpenVino:
 
     def _compile(self) -> Any:
         with self._artifact.unchanged(self._artifact.graphs[FORMAT]):
-            return _compile(
-                self._artifact.path(FORMAT), self._artifact.model, self._precision, self._threads
-            )
+            path, model = self._artifact.path(FORMAT), self._artifact.model
+            return _compile(path, model, self._precision, self._threads, self._calls)
+
+    def in_parallel(self, calls: int) -> "OpenVino":
+        """Open the graph again for so many calls at a time; see `parallel_calls`."""
+        return OpenVino(self._artifact, self._precision, self._threads, (), calls)
 
     def _discard(self, compiled: Any) -> None:
         """Give up a graph whose run failed: the next ones would compute wrongly, or end the process."""
@@ -188,7 +197,7 @@ def _version() -> str:
     return importlib.metadata.version("openvino")
 
 
-def _compile(path: Path, model: Model, precision: str, threads: int) -> Any:
+def _compile(path: Path, model: Model, precision: str, threads: int, calls: int) -> Any:
     openvino = load()
     frontend = openvino.frontend
     failures = (
@@ -201,7 +210,8 @@ def _compile(path: Path, model: Model, precision: str, threads: int) -> Any:
     )
     properties = {
         "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
+        # Calls at a time, which share the threads.
+        **({"PERFORMANCE_HINT": "LATENCY"} if calls == 1 else {"NUM_STREAMS": calls}),
         # By default it is bfloat16 on some processors. What a graph in int8 leaves in float32 stays that.
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         # Reading a compiled graph back and hashing it takes about as long as compiling it again.
