@@ -157,11 +157,11 @@ class Comparison:
 class Report:
     """A whole run; its JSON is what `--compare` reads."""
 
-    format_version: Literal[1]
-    environment: Environment
+    format_version: Literal[1]  # of this JSON
+    environment: Environment  # machine and versions
     seconds: float  # of timed runs for each row
-    rows: tuple[Row, ...]
-    comparison: Comparison | None = None
+    rows: tuple[Row, ...]  # what was measured, one for each setting
+    comparison: Comparison | None = None  # with an earlier run
     # The machine's matrix product in the precisions other than float32 that ran.
     products: tuple[Product, ...] = field(default=(), metadata=record.OMITTED)
 

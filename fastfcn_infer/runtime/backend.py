@@ -41,10 +41,10 @@ _PACKAGE = "fastfcn_infer.runtime.backends"
 class RuntimeFacts:
     """What runs the graph, for people and for reports."""
 
-    backend: str
+    backend: str  # name of the runtime, as `--backend` takes it
     provider: str  # the runtime's own name for what computes
     device: str  # never "auto"
-    threads: int
+    threads: int  # that compute
     versions: Mapping[str, str]  # package -> version
     chosen: tuple[str, ...] = ()  # what was decided for the user, and why
     precision: str = "fp32"  # of the arithmetic; a key of `precision.PRECISIONS`
