@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -73,6 +73,7 @@ class Availability:
     devices: tuple[str, ...]  # kinds of `Device` that it knows
     providers: tuple[str, ...]  # what the installed runtime says it can compute with
     fault: str | None  # why an installed runtime cannot be used; None if it can, or is absent
+    missing: Mapping[str, str] = field(default_factory=dict)  # kind of `Device` -> what it lacks
 
 
 class Backend(Protocol):
@@ -114,11 +115,12 @@ class Noted:
 class BackendFile(Protocol):
     """What a file of `backends/` offers.
 
-    It may also offer ``PROFILE``, a `cost.RuntimeProfile` (see `profile_of`), and three functions:
+    It may also offer ``PROFILE``, a `cost.RuntimeProfile` (see `profile_of`), and four functions:
     ``load()`` imports the runtime, needed where the import has to be prepared; ``providers()`` lists what
-    the installed runtime can compute with, by the runtime's own names; and ``refusal(precision)`` says
-    why it cannot compute in a precision on this machine's processor, None if it can. Any thread may
-    call each function of the file at any time.
+    the installed runtime can compute with, by the runtime's own names; ``refusal(precision)`` says
+    why it cannot compute in a precision on this machine's processor, None if it can; and
+    ``missing_devices()`` says for kinds of `Device` that cannot be used here what they lack, if that can be
+    told without a model. Any thread may call each function of the file at any time.
     """
 
     RANK: int  # "auto" takes the lowest that works
@@ -182,16 +184,19 @@ def availability(name: str) -> Availability:
         name: one of `backend_names`.
     """
     file, present, fault = _file(name), installed(name), None
-    tell = getattr(file, "providers", None)
+    tell, lack = getattr(file, "providers", None), getattr(file, "missing_devices", None)
     providers: tuple[str, ...] = ()
+    missing: Mapping[str, str] = {}
     if present:
         try:
             _load(name)
             providers = () if tell is None else tuple(tell())
+            missing = {} if lack is None else lack()
         except Exception as error:  # noqa: BLE001 - a broken installation may raise anything
             cause = error.__cause__ if isinstance(error, BackendMissing) else error
             fault = f"{type(cause).__name__}: {printable(str(cause), 1000)}"
-    return Availability(name, present, _install(file), file.FORMAT, file.DEVICES, providers, fault)
+    how = _install(file)
+    return Availability(name, present, how, file.FORMAT, file.DEVICES, providers, fault, missing)
 
 
 def open_backend(

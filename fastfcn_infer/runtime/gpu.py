@@ -9,6 +9,8 @@ from typing import Any
 
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
+_MAJOR, _MINOR = 75, 76  # the driver's numbers of the two parts of the compute capability
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -51,6 +53,26 @@ def find_gpu(index: int) -> Gpu | str:
     if any(codes):
         return f"the NVIDIA driver does not describe its device {index} (errors {codes})"
     return Gpu(name.value.decode(errors="replace"), bytes(uuid).hex(), driver.value)
+
+
+def compute_capability(index: int) -> tuple[int, int] | None:
+    """Return a GPU's compute capability, such as (8, 9); None if the driver does not tell.
+
+    Args:
+        index: from 0, in the driver's order.
+    """
+    try:
+        cuda = ctypes.CDLL(_DRIVER)
+        device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        codes = (
+            cuda.cuInit(0),
+            cuda.cuDeviceGet(ctypes.byref(device), index),
+            cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device),
+            cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device),
+        )
+    except (OSError, AttributeError):
+        return None
+    return None if any(codes) else (major.value, minor.value)
 
 
 def missing_library(path: Path) -> str | None:

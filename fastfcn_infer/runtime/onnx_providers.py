@@ -126,3 +126,22 @@ def diagnose(
             'version that ONNX Runtime names for this release. Or use device="cuda" or "cpu".'
         )
     return f'{text}CUDA and cuDNN: {gpu}; the driver comes from NVIDIA. Or use device="cpu".'
+
+
+def diagnose_tensorrt(own: str, driver: str | None, plugin: str | None) -> str:
+    """Say what each form of TensorRT lacks.
+
+    Args:
+        own: from `diagnose`: what ONNX Runtime's own provider lacks.
+        driver: why there is no GPU; None if there is one.
+        plugin: what TensorRT for RTX lacks; None: nothing but the GPU.
+    """
+    lines = [own]
+    if driver is not None and driver not in own:
+        lines.append(f"Whichever form of TensorRT is installed, it needs a GPU, and {driver}.")
+    lacks = "nothing is missing but the GPU" if plugin is None else plugin
+    lines.append(
+        "TensorRT for RTX, a plugin for ONNX Runtime that needs neither onnxruntime-gpu nor TensorRT: "
+        f"{lacks}."
+    )
+    return "\n".join(lines)

@@ -107,6 +107,8 @@ def _runtimes(found: "Diagnosis") -> Iterator[str]:
     yield "\nruntimes" if found.opencv is None else "\nruntimes\n  not examined: all need OpenCV"
     for backend in found.backends:
         yield f"  {backend.name:<18} {_availability(backend)}"
+        lacks = [line for why in backend.missing.values() for line in why.splitlines()]
+        yield from (f"    {line}" for line in lacks)
     if found.precisions:
         yield "\nprecisions"
     for ability in found.precisions:

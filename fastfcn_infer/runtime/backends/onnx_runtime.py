@@ -25,11 +25,13 @@ from fastfcn_infer.runtime.loading import ONCE, importing
 from fastfcn_infer.runtime.onnx_providers import (
     PROVIDERS,
     diagnose,
+    diagnose_tensorrt,
     provider_chain,
     tensorrt_note,
     unwanted_fusions,
 )
 from fastfcn_infer.runtime.precision import no_bfloat16
+from fastfcn_infer.runtime.tensorrt_rtx import Plugin, find_plugin, missing
 from fastfcn_infer.system.cache import cache_folder
 from fastfcn_infer.system.excerpt import excerpt, printable
 from fastfcn_infer.system.warn import warn
@@ -111,7 +113,12 @@ class OnnxRuntime:
     ) -> None:
         onnxruntime = load()
         provider = PROVIDERS[device.kind]
-        if provider not in providers():
+        self._plugin, note = (
+            _form_of_tensorrt(device) if device.kind == "tensorrt" else (None, None)
+        )
+        if self._plugin is not None:
+            provider = self._plugin.provider
+        elif provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
         self._artifact, self._device = artifact, device
@@ -125,9 +132,11 @@ class OnnxRuntime:
             if isinstance(found, str):
                 raise DeviceUnavailable(_diagnosis(device, found))
             if device.kind == "tensorrt":
-                self._engines, note = _engines(artifact, found, onnxruntime.__version__, precision)
+                self._engines, uncached = _engines(
+                    artifact, found, onnxruntime.__version__, precision, self._plugin
+                )
                 rounding = tensorrt_note(precision, os.environ.get("NVIDIA_TF32_OVERRIDE"))
-                chosen += tuple(each for each in (note, rounding) if each is not None)
+                chosen += tuple(each for each in (note, uncached, rounding) if each is not None)
         self._graphs: CudaGraphs | None = None
         record = device.kind == "cuda"
         with artifact.unchanged(artifact.graphs[FORMAT]):
@@ -141,7 +150,7 @@ class OnnxRuntime:
                 self._session = self._open(artifact, device, threads, record=False)
         if provider not in self._session.get_providers():
             # ONNX Runtime silently continues without the provider that was asked for.
-            raise DeviceUnavailable(_diagnosis(device))
+            raise DeviceUnavailable(_did_not_start(device, self._plugin))
         self._input, self._output = artifact.model.input.name, artifact.model.output.name
         self._check_names(artifact.path(FORMAT))
         if device.kind == "cuda":
@@ -190,9 +199,12 @@ class OnnxRuntime:
         self._session = None
         if self._graphs is not None:
             self._graphs.close()
-        if self._engines is not None:
-            with self._one_run:  # TensorRT may be compiling
+        with self._one_run:  # TensorRT may be compiling
+            if self._plugin is not None:
+                self._keep()  # it writes what it compiled when a session ends
+            if self._engines is not None:
                 self._engines.close()
+                self._engines = None
 
     def _keep(self) -> None:
         # TensorRT compiles when it meets a shape, so there may be more after any run.
@@ -220,7 +232,12 @@ class OnnxRuntime:
         engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
             _load_libraries(onnxruntime)
-        chain = provider_chain(device.kind, device.index, engines, precision, record=record)
+        chain: list[Any] | None = provider_chain(
+            device.kind, device.index, engines, precision, record=record
+        )
+        if self._plugin is not None:
+            self._plugin.add_to(options, engines)
+            chain = None  # the session's options name the devices
         try:
             with contextlib.nullcontext() if device.kind == "cpu" else _quiet(onnxruntime):
                 return onnxruntime.InferenceSession(
@@ -233,7 +250,8 @@ class OnnxRuntime:
         except self._failures as error:
             about_device = any(word in str(error) for word in ("CUDA", "TensorRT"))
             if device.kind != "cpu" and about_device and _NOT_RECORDABLE not in str(error):
-                raise DeviceUnavailable(f"{_diagnosis(device)} {_first_line(error)}") from error
+                said = _did_not_start(device, self._plugin)
+                raise DeviceUnavailable(f"{said} {_first_line(error)}") from error
             # While a graph is verified its folder has a temporary name, gone when people read this.
             why = _first_line(error).replace(str(path), path.name)
             raise GraphRefused(
@@ -283,26 +301,84 @@ def _quiet(onnxruntime: Any) -> Iterator[None]:
             onnxruntime.set_default_logger_severity(_WARNINGS)
 
 
+def missing_devices() -> dict[str, str]:
+    """Say why TensorRT cannot be used; see `backend.BackendFile`."""
+    try:
+        _form_of_tensorrt(Device("tensorrt"))
+    except DeviceUnavailable as error:
+        return {"tensorrt": str(error)}
+    return {}
+
+
+def _form_of_tensorrt(device: Device) -> tuple[Plugin | None, str | None]:
+    """Choose between ONNX Runtime's own provider and the plugin.
+
+    Returns:
+        The plugin, and why it was chosen; twice None for the provider, which is preferred.
+
+    Raises:
+        DeviceUnavailable: neither can be used; says what each lacks.
+    """
+    onnxruntime, found = load(), gpu.find_gpu(device.index)
+    there, driver = (found, None) if isinstance(found, gpu.Gpu) else (None, found)
+    built_in = PROVIDERS["tensorrt"] in providers()
+    if there is not None and built_in:
+        _load_libraries(onnxruntime)
+    library = _missing_library(device.kind) if built_in else None
+    if there is not None and built_in and library is None:
+        return None, None
+    lacks = missing(onnxruntime, there)
+    if there is not None and lacks is None:
+        plugin = find_plugin(onnxruntime)
+        if isinstance(plugin, Plugin):
+            why = library or "this ONNX Runtime has no TensorRT provider of its own"
+            return plugin, f"device {device}: TensorRT for RTX {plugin.version}; {why}"
+        lacks = plugin
+    raise DeviceUnavailable(
+        diagnose_tensorrt(_diagnosis(device, library or driver), driver, lacks)
+    )
+
+
+def _did_not_start(device: Device, plugin: Plugin | None) -> str:
+    """Say that a session was opened without its device, which ONNX Runtime does silently."""
+    if plugin is None:
+        return _diagnosis(device)
+    return (
+        f"Device {device} is not available: TensorRT for RTX {plugin.version} is installed, and did not "
+        'start. It may need a newer driver (see nvidia-smi). Or use device="cpu".'
+    )
+
+
 def _diagnosis(device: Device, reason: str | None = None) -> str:
     """Say why a device is unavailable and what to do about it."""
-    onnxruntime = load()
     owners = set(importlib.metadata.packages_distributions().get("onnxruntime", ()))
     wheels = sorted(f"{name} {importlib.metadata.version(name)}" for name in owners)
     if reason is None and device.kind != "cpu":
-        folder = Path(onnxruntime.__file__).parent / "capi"
-        faults = map(gpu.missing_library, folder.glob(f"*onnxruntime_providers_{device.kind}.*"))
-        reason = next((fault for fault in faults if fault is not None), None)
+        reason = _missing_library(device.kind)
     return diagnose(device.kind, str(device), wheels, providers(), reason)
 
 
+def _missing_library(kind: str) -> str | None:
+    """Say which library a provider needs and does not find; None if it finds all."""
+    folder = Path(load().__file__).parent / "capi"
+    faults = map(gpu.missing_library, folder.glob(f"*onnxruntime_providers_{kind}.*"))
+    return next((fault for fault in faults if fault is not None), None)
+
+
 def _engines(
-    artifact: Artifact, found: gpu.Gpu, version: str, precision: str
+    artifact: Artifact,
+    found: gpu.Gpu,
+    version: str,
+    precision: str,
+    plugin: Plugin | None = None,
 ) -> tuple[Engines | None, str | None]:
     """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
     identity = {
         "graph": artifact.sha256(artifact.graphs[FORMAT]),
         "onnxruntime": version,
-        "tensorrt": gpu.library_version("nvinfer", "getInferLibVersion"),
+        "tensorrt": gpu.library_version("nvinfer", "getInferLibVersion")
+        if plugin is None
+        else f"{plugin.provider} {plugin.version}",
         "gpu": found.name,
         "device": found.uuid,
         "driver": str(found.driver),

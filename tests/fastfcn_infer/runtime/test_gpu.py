@@ -36,6 +36,10 @@ class Driver:
         uuid._obj[15] = 7
         return 0
 
+    def cuDeviceGetAttribute(self, value: Any, which: int, device: Any) -> int:  # noqa: N802
+        value._obj.value = {75: 8, 76: 9}[which]
+        return self.describe
+
 
 def pretend(monkeypatch: pytest.MonkeyPatch, driver: Driver | None) -> None:
     def load(name: str) -> Driver:
@@ -49,6 +53,12 @@ def pretend(monkeypatch: pytest.MonkeyPatch, driver: Driver | None) -> None:
 def test_a_gpu_is_told_apart_by_name_number_and_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, Driver(count=2))
     assert gpu.find_gpu(1) == gpu.Gpu("GPU 1", "00" * 15 + "07", 13010)
+
+
+def test_the_compute_capability_is_the_drivers_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver, known in ((Driver(), (8, 9)), (Driver(describe=3), None), (None, None)):
+        pretend(monkeypatch, driver)
+        assert gpu.compute_capability(0) == known
 
 
 @pytest.mark.parametrize(
