@@ -120,7 +120,7 @@ def diagnose() -> Diagnosis:
 
 
 def _backends() -> tuple["backend.Availability", ...]:
-    return tuple(backend.availability(name) for name in backend.backend_names())
+    return tuple(backend.availability(name, devices=True) for name in backend.backend_names())
 
 
 def replay_everywhere(artifact: Artifact, threads: int) -> tuple[Replayed, ...]:

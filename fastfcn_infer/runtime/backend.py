@@ -73,7 +73,9 @@ class Availability:
     devices: tuple[str, ...]  # kinds of `Device` that it knows
     providers: tuple[str, ...]  # what the installed runtime says it can compute with
     fault: str | None  # why an installed runtime cannot be used; None if it can, or is absent
-    missing: Mapping[str, str] = field(default_factory=dict)  # kind of `Device` -> what it lacks
+    missing: Mapping[str, str] = field(
+        default_factory=dict
+    )  # kind of `Device` -> what it lacks, if asked
 
 
 class Backend(Protocol):
@@ -177,11 +179,12 @@ def profile_of(facts: RuntimeFacts) -> RuntimeProfile:
     return found
 
 
-def availability(name: str) -> Availability:
+def availability(name: str, *, devices: bool = False) -> Availability:
     """Find out whether a backend is installed and what its runtime says it can compute with.
 
     Args:
         name: one of `backend_names`.
+        devices: also ask what its devices lack, which may load their libraries.
     """
     file, present, fault = _file(name), installed(name), None
     tell, lack = getattr(file, "providers", None), getattr(file, "missing_devices", None)
@@ -191,7 +194,7 @@ def availability(name: str) -> Availability:
         try:
             _load(name)
             providers = () if tell is None else tuple(tell())
-            missing = {} if lack is None else lack()
+            missing = lack() if devices and lack is not None else {}
         except Exception as error:  # noqa: BLE001 - a broken installation may raise anything
             cause = error.__cause__ if isinstance(error, BackendMissing) else error
             fault = f"{type(cause).__name__}: {printable(str(cause), 1000)}"

@@ -10,7 +10,7 @@ from fastfcn_infer.artifact.golden import Replay
 from fastfcn_infer.cli import diagnosis
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.errors import BackendError, DeviceUnavailable
-from fastfcn_infer.runtime import backend, precision
+from fastfcn_infer.runtime import backend, gpu, precision
 from fastfcn_infer.runtime.backend import Backend, backend_names, format_of, installed
 from fastfcn_infer.runtime.gpu import Gpu
 from fastfcn_infer.segmenter import Segmenter
@@ -106,6 +106,20 @@ def test_gpus_are_named_or_the_reason_is_why_there_are_none(
     assert found["gpus"] == []
     _, text, _ = doctor(capsys)
     assert "cuda           there is no NVIDIA driver here\n" in text
+
+
+def test_what_tensorrt_lacks_is_listed_below_the_runtime_that_would_use_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "installed", lambda name: name == "onnx_runtime")
+    monkeypatch.setattr(gpu, "find_gpu", lambda index: "there is no NVIDIA driver here")
+    _, found = data(capsys)
+    (runtime,) = [each for each in found["backends"] if each["installed"]]
+    why = runtime["missing"]["tensorrt"].splitlines()
+    assert any("needs a GPU, and there is no NVIDIA driver here" in line for line in why)
+    assert any("TensorRT for RTX" in line for line in why)
+    _, text, _ = doctor(capsys)
+    assert [line for line in why if f"    {line}\n" not in text] == []
 
 
 def test_known_problems_of_what_is_installed_are_told_with_what_is_done(

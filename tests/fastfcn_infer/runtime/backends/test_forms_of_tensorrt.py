@@ -170,4 +170,4 @@ def test_what_each_form_lacks_is_said(
     assert [each for each in unsaid if each in text] == []
     assert "pip install" in text
     # What `fastfcn doctor` shows.
-    assert availability("onnx_runtime").missing == {"tensorrt": text}
+    assert availability("onnx_runtime", devices=True).missing == {"tensorrt": text}
