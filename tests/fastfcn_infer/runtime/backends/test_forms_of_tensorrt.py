@@ -11,8 +11,9 @@ import pytest
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
 from fastfcn_infer.errors import DeviceUnavailable
 from fastfcn_infer.runtime import gpu, tensorrt_rtx
-from fastfcn_infer.runtime.backend import availability, parse_device
+from fastfcn_infer.runtime.backend import availability
 from fastfcn_infer.runtime.backends import onnx_runtime
+from fastfcn_infer.runtime.device import Device
 from models import tiny_model, tiny_onnx, tiny_output
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -22,7 +23,7 @@ RTX, H200 = gpu.Gpu("RTX 4090", "00", 13000), gpu.Gpu("H200", "01", 13000)
 NO_DRIVER = "there is no NVIDIA driver here (libcuda.so.1)"
 NVINFER = "libnvinfer.so.10: cannot open shared object file: No such file or directory"
 PLUGIN = "NvTensorRTRTXExecutionProvider"
-TENSORRT = parse_device("tensorrt")
+TENSORRT = Device("tensorrt")
 
 
 @pytest.fixture
