@@ -30,13 +30,13 @@ from fastfcn_infer.inference.stream.stream import Decoded
 from fastfcn_infer.inference.stream.streaming import Streaming
 from fastfcn_infer.inference.views import Size, check_size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource
-from fastfcn_infer.runtime.backend import Backend, Noted, RuntimeFacts, open_backend
+from fastfcn_infer.runtime.backend import Backend, RuntimeFacts
+from fastfcn_infer.runtime.opening import open_as_asked
 from fastfcn_infer.runtime.pace import Planner
 from fastfcn_infer.runtime.parallel_calls import ParallelCalls
 from fastfcn_infer.runtime.precision import Precision, check_precision, graph_precision
 from fastfcn_infer.runtime.provenance import provenance
 from fastfcn_infer.runtime.rasters import RasterLabelling
-from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.record import to_json
 from fastfcn_infer.system.stopwatch import timed
 
@@ -99,12 +99,13 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 chooses. The name of a backend is understood, too.
             backend: ``onnx_runtime``, ``open_vino``, ``paddle_inference``, in any spelling such as
                 ``openvino``, or ``auto``.
-            precision: ``auto``, what the model was made in, and never less; ``fp32``; ``bf16``, on processors
+            precision: ``auto``, what the model was made in, and never less unless ``fastfcn tune`` was allowed it; ``fp32``; ``bf16``, on processors
                 that have it, from ``fp32``; ``tf32``, on GPUs, from ``fp32`` with products rounded to 10 bits;
                 ``fp16``, for GPUs, for a checkpoint what it is converted to; ``int8``, if the artifact holds
                 a graph in it, which ``fastfcn-export --precision int8`` makes.
-            threads: to compute with; None: one for each processor that this process may use.
-            cache_dir: where downloads and conversions are kept; None: the user's cache folder.
+            threads: to compute with; None: one for each processor that this process may use, or what
+                ``fastfcn tune`` measured, which also chooses for ``auto``.
+            cache_dir: where downloads, conversions and what ``fastfcn tune`` measured are kept; None: the user's cache folder.
             local_files_only: download nothing; use what was downloaded before.
             classes: other names and colours of the classes, as many as the model has: name of a
                 class table or path of a JSON file; None: those of the model.
@@ -134,17 +135,9 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         conversion = Conversion(classes, dialect, output_stride, graph_precision(precision))
         cache = None if cache_dir is None else Path(cache_dir)
         artifact = find_model(model, cache, conversion, local_files_only=local_files_only)
-        budget = cpu_budget()
-        opened = open_backend(
-            backend,
-            artifact,
-            device=device,
-            threads=budget.threads if threads is None else threads,
-            precision=precision,
+        opened = open_as_asked(
+            backend, artifact, device=device, threads=threads, precision=precision, cache=cache
         )
-        if threads is None:
-            note = f"threads {budget.threads}: {budget.reason}"
-            opened = Noted(opened, (*opened.facts.chosen, note))
         try:
             return cls(artifact, opened, procedure)
         except ValueError:

@@ -4,6 +4,7 @@ A file of `commands/` imports what it needs inside `run`, so that ``fastfcn --he
 """
 
 import argparse
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -180,6 +181,20 @@ def _windows(arguments: argparse.Namespace) -> "Windows | None":
     if crop is None or faults:
         raise ValueError("; ".join(faults))
     return Windows(crop, stride)
+
+
+def read_size(option: str, text: str) -> tuple[int, int]:
+    """Read the height and width of a picture.
+
+    Raises:
+        ValueError: it is not HEIGHTxWIDTH, or more pixels than a view may have.
+    """
+    from fastfcn_infer.artifact.limits import LARGEST_VIEW
+
+    match = re.fullmatch(r"([1-9]\d{0,8})[xX]([1-9]\d{0,8})", text)
+    if match is None or int(match[1]) * int(match[2]) > LARGEST_VIEW:
+        raise ValueError(f"{option} {text}: height x width was expected, such as 512x1024")
+    return int(match[1]), int(match[2])
 
 
 def _sides(option: str, text: str, faults: list[str]) -> tuple[int, int] | None:

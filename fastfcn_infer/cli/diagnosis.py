@@ -15,6 +15,7 @@ from fastfcn_infer.cli.known_problems import known_problems
 from fastfcn_infer.errors import BackendError, DownloadError, WriteError
 from fastfcn_infer.hub.client import offline
 from fastfcn_infer.runtime.gpu import Gpu, find_gpu
+from fastfcn_infer.runtime.tuned_profile import tuned_here
 from fastfcn_infer.system import opencv
 from fastfcn_infer.system.cache import VARIABLE, cache_folder
 from fastfcn_infer.system.machine import (
@@ -80,6 +81,7 @@ class Diagnosis:
     cache_bytes: int
     cache_variable: str | None  # the value of FASTFCN_CACHE
     offline: bool  # whether FASTFCN_OFFLINE forbids downloads
+    tuned: tuple[str, ...] = ()  # what `fastfcn tune` lets auto choose, model by model
     replayed: tuple[Replayed, ...] = ()
 
 
@@ -116,6 +118,7 @@ def diagnose() -> Diagnosis:
         cache_bytes=0 if cache is None else _size(cache),
         cache_variable=os.environ.get(VARIABLE),
         offline=offline(),
+        tuned=() if cache is None else tuned_here(cache),
     )
 
 

@@ -48,6 +48,7 @@ class RuntimeFacts:
     versions: Mapping[str, str]  # package -> version
     chosen: tuple[str, ...] = ()  # what was decided for the user, and why
     precision: str = "fp32"  # of the arithmetic; a key of `precision.PRECISIONS`
+    batch: int | None = None  # views in one call that were measured to be best; None: not measured
 
     @property
     def identity(self) -> dict[str, str]:
@@ -173,10 +174,10 @@ def profile_of(facts: RuntimeFacts) -> RuntimeProfile:
 
     Figures are of processors; other devices, and a runtime that states none, get the largest of all.
     """
-    if facts.device != "cpu" or facts.backend not in registry.names(_PACKAGE):
-        return RuntimeProfile()
-    found: RuntimeProfile = getattr(_file(facts.backend), "PROFILE", RuntimeProfile())
-    return found
+    found = RuntimeProfile()
+    if facts.device == "cpu" and facts.backend in registry.names(_PACKAGE):
+        found = getattr(_file(facts.backend), "PROFILE", found)
+    return found if facts.batch is None else replace(found, batch=facts.batch)
 
 
 def availability(name: str, *, devices: bool = False) -> Availability:

@@ -12,10 +12,10 @@ from fastfcn_export import Options, Request, export
 from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.network.architecture import Architecture, Backbone, EncNet, Jpu, Stage
 from fastfcn_export.target.random_weights import random_weights
-from fastfcn_infer import segmenter as module
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.errors import BackendError, DeviceUnavailable, ImageError
 from fastfcn_infer.picture.read import read_picture
+from fastfcn_infer.runtime import opening
 from fastfcn_infer.runtime.backend import open_backend
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system.machine import CpuBudget
@@ -129,7 +129,7 @@ def test_what_the_user_chose_is_not_among_what_was_chosen(tiny: Path) -> None:
 def test_threads_are_those_of_the_budget_with_its_reason(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "cpu_budget", lambda: CpuBudget(3, "somebody said so"))
+    monkeypatch.setattr(opening, "cpu_budget", lambda: CpuBudget(3, "somebody said so"))
     with Segmenter.from_pretrained(tiny) as segmenter:
         assert segmenter.runtime.threads == 3
         assert "threads 3: somebody said so" in segmenter.runtime.chosen

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes, streams
-from fastfcn_infer.cli.command import add_model_arguments, add_procedure_arguments, choose
+from fastfcn_infer.cli.command import (
+    add_model_arguments,
+    add_procedure_arguments,
+    choose,
+    read_size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,12 +139,10 @@ def _candidates(
 ) -> list["Candidate"]:
     """Open every model in every backend and precision; one graph is never opened twice in the same."""
     from fastfcn_infer.benchmark.measure import Candidate
-    from fastfcn_infer.runtime.backend import open_backend
+    from fastfcn_infer.runtime.opening import open_as_asked
     from fastfcn_infer.runtime.precision import check_precision, graph_precision
     from fastfcn_infer.segmenter import Segmenter
-    from fastfcn_infer.system.machine import cpu_budget
 
-    threads = cpu_budget().threads if arguments.threads is None else arguments.threads
     precisions = list(dict.fromkeys(_words(arguments.precision)))
     for precision in precisions:
         check_precision(precision)
@@ -155,8 +158,13 @@ def _candidates(
     for model, name in zip(arguments.models, names, strict=True):
         for asked, precision in product(_words(arguments.backend), precisions):
             artifact = found[model, graph_precision(precision)]
-            backend = open_backend(
-                asked, artifact, device=arguments.device, threads=threads, precision=precision
+            backend = open_as_asked(
+                asked,
+                artifact,
+                device=arguments.device,
+                threads=arguments.threads,
+                precision=precision,
+                cache=_cache(arguments),
             )
             segmenter = opened.enter_context(Segmenter(artifact, backend, chosen(artifact.model)))
             facts = backend.facts
@@ -169,9 +177,12 @@ def _find(model: str, precision: "GraphPrecision", arguments: argparse.Namespace
     from fastfcn_infer.hub.conversion import Conversion
     from fastfcn_infer.hub.models import find_model
 
-    cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
     conversion = Conversion(precision=precision)
-    return find_model(model, cache, conversion, local_files_only=arguments.offline)
+    return find_model(model, _cache(arguments), conversion, local_files_only=arguments.offline)
+
+
+def _cache(arguments: argparse.Namespace) -> Path | None:
+    return None if arguments.cache_dir is None else Path(arguments.cache_dir)
 
 
 def _images(arguments: argparse.Namespace) -> tuple[Path, ...]:
@@ -192,7 +203,9 @@ def _cases(arguments: argparse.Namespace, images: tuple[Path, ...]) -> list["Cas
 
     scenarios = [check_scenario(name) for name in _words(arguments.scenario)]
     sizes = (
-        [usual_size(images)] if images else list(map(_size, _words(arguments.size or "480x480")))
+        [usual_size(images)]
+        if images
+        else [read_size("--size", text) for text in _words(arguments.size or "480x480")]
     )
     batches = None if arguments.batch is None else list(map(_batch, _words(arguments.batch)))
     if batches is not None and not set(scenarios) & {"single", "batch"}:
@@ -204,15 +217,6 @@ def _cases(arguments: argparse.Namespace, images: tuple[Path, ...]) -> list["Cas
         counts = (batches or [default[scenario]]) if scenario in default else one_pass
         cases += [Case(size, count, scenario) for size in sizes for count in counts]
     return list(dict.fromkeys(cases))
-
-
-def _size(text: str) -> tuple[int, int]:
-    from fastfcn_infer.artifact.limits import LARGEST_VIEW
-
-    match = re.fullmatch(r"([1-9]\d{0,8})[xX]([1-9]\d{0,8})", text)
-    if match is None or int(match[1]) * int(match[2]) > LARGEST_VIEW:
-        raise ValueError(f"--size {text}: height x width was expected, such as 512x1024")
-    return int(match[1]), int(match[2])
 
 
 def _batch(text: str) -> int:

@@ -113,6 +113,9 @@ def _runtimes(found: "Diagnosis") -> Iterator[str]:
         yield "\nprecisions"
     for ability in found.precisions:
         yield from _ability(ability)
+    if found.tuned:
+        yield "\ntuned by fastfcn tune"
+    yield from (f"  {line}" for line in found.tuned)
 
 
 def _availability(backend: "Availability") -> str:

@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, describe_checkpoint
     from fastfcn_infer.hub.models import find_artifact, find_entry, refuse_checkpoint_options
+    from fastfcn_infer.runtime.opening import summary_of_profile
     from fastfcn_infer.system import record
 
     path = Path(arguments.model)
@@ -64,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_checkpoint_options(arguments.model, conversion)
     facts = artifact.manifest or artifact.model
     data = record.to_data(facts)
+    tuned = summary_of_profile(artifact, cache)
+    data |= {} if tuned is None else {"tuned": tuned}
     if not arguments.json:
         model = data.get("model", data)
         model["classes"] = _short([entry["name"] for entry in model["classes"]])
