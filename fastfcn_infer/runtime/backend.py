@@ -174,9 +174,9 @@ def profile_of(facts: RuntimeFacts) -> RuntimeProfile:
 
     Figures are of processors; other devices, and a runtime that states none, get the largest of all.
     """
-    found = RuntimeProfile()
-    if facts.device == "cpu" and facts.backend in registry.names(_PACKAGE):
-        found = getattr(_file(facts.backend), "PROFILE", found)
+    stated = facts.device == "cpu" and facts.backend in registry.names(_PACKAGE)
+    file = _file(facts.backend) if stated else None
+    found: RuntimeProfile = getattr(file, "PROFILE", RuntimeProfile())
     return found if facts.batch is None else replace(found, batch=facts.batch)
 
 
@@ -433,11 +433,9 @@ def _instead(artifact: Artifact, device: Device, tried: str) -> str:
     if present:
         return f"Installed here as well: {', '.join(present)}. Try --backend {present[0]}."
     ways = " or ".join(_install(_file(name)) for name in others)
-    return (
-        f"Another runtime may accept it: {ways}"
-        if ways
-        else "No other runtime can read this model."
-    )
+    if not ways:
+        return "No other runtime can read this model."
+    return f"Another runtime may accept it: {ways}"
 
 
 def _install(file: BackendFile) -> str:
