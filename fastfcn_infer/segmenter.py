@@ -57,7 +57,8 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
     ) -> None:
         """Combine a checked artifact and an opened graph; usually called by `from_pretrained`."""
         graph = graph_precision(backend.facts.precision)
-        if graph in artifact.precisions:  # of several graphs this is the one that was opened
+        # Of several graphs this is the one that was opened.
+        if graph in artifact.precisions and graph != artifact.model.precision:
             artifact = artifact.in_precision(graph)
         self.procedure: Procedure = choose_procedure(procedure, artifact.model)
         self._backend = backend
@@ -99,13 +100,14 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 chooses. The name of a backend is understood, too.
             backend: ``onnx_runtime``, ``open_vino``, ``paddle_inference``, in any spelling such as
                 ``openvino``, or ``auto``.
-            precision: ``auto``, what the model was made in, and never less unless ``fastfcn tune`` was allowed it; ``fp32``; ``bf16``, on processors
-                that have it, from ``fp32``; ``tf32``, on GPUs, from ``fp32`` with products rounded to 10 bits;
-                ``fp16``, for GPUs, for a checkpoint what it is converted to; ``int8``, if the artifact holds
-                a graph in it, which ``fastfcn-export --precision int8`` makes.
+            precision: ``auto``, what the model was made in, or the fastest that ``fastfcn tune`` was allowed;
+                ``fp32``; ``bf16``, on processors that have it, from ``fp32``; ``tf32``, on GPUs, from ``fp32``
+                with products rounded to 10 bits; ``fp16``, for GPUs, for a checkpoint what it is converted to;
+                ``int8``, if the artifact holds a graph in it, which ``fastfcn-export --precision int8`` makes.
             threads: to compute with; None: one for each processor that this process may use, or what
                 ``fastfcn tune`` measured, which also chooses for ``auto``.
-            cache_dir: where downloads, conversions and what ``fastfcn tune`` measured are kept; None: the user's cache folder.
+            cache_dir: where downloads, conversions and what ``fastfcn tune`` measured are kept; None: the
+                user's cache folder.
             local_files_only: download nothing; use what was downloaded before.
             classes: other names and colours of the classes, as many as the model has: name of a
                 class table or path of a JSON file; None: those of the model.
