@@ -4,7 +4,7 @@ import argparse
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,11 +15,12 @@ from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.cli import earlier_results, films
 from fastfcn_infer.cli.inputs import Job
 from fastfcn_infer.cli.job_record import JobRecord
-from fastfcn_infer.cli.output import KINDS, RASTER_KINDS, Output
+from fastfcn_infer.cli.output import ANNOTATIONS, FILM_KINDS, KINDS, RASTER_KINDS, Output
 from fastfcn_infer.errors import FastFCNError, ImageError, WriteError
 from fastfcn_infer.inference.probability.options import ResultOptions
 from fastfcn_infer.inference.raster.source import survey_tiff
 from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.picture import annotation
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system.atomic import has_content
 from fastfcn_infer.system.opencv import cv2, short_of_memory
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.picture.tiff import Survey
 
 LARGEST_PICTURE = 2048 * 2048  # pixels of a TIFF; larger ones are labelled as rasters
-_DRAWN = (*(suffix for suffix in KINDS["overlay"][1] if suffix != ".mp4"), ".json")
+_DRAWN = (*(suffix for suffix in KINDS["overlay"][1] if suffix != ".mp4"), ".json", ".geojson")
 Report = dict[str, Any]
 Turn = Callable[[], Report]  # completes a task, or waits until it is completed
 _ERRORS = (FastFCNError, MemoryError, OSError, cv2.error)
@@ -134,10 +135,11 @@ class Labelling:
 
     def _task(self, job: Job) -> Task:
         """Find out what is to be done; what cannot be is an error in the task."""
-        if self._record is not None and self._record.has(job.source):
+        if self._record is not None and self._record.has(job.source) and self._is_part(job):
             return Task(job)
         try:
             if films.is_film(job.source):
+                self._refuse(job, "a video", FILM_KINDS)
                 self._check_file(job, "a video", (".mp4", ".json"))
                 return self._missing(job, self._output.film_paths(job))
             found = None if self._windows is None else survey(job.source)
@@ -156,15 +158,45 @@ class Labelling:
         return Task(job, missing, [str(path) for path in kept.values()])
 
     def _raster_paths(self, job: Job) -> dict[str, Path]:
-        impossible = [kind for kind in self._output.kinds if kind not in RASTER_KINDS]
-        if impossible:
-            raise ImageError(
-                f"{job.shown} is labelled as a raster, and --save {','.join(impossible)} is for pictures "
-                f"only: of a raster, {' and '.join(RASTER_KINDS)} can be saved. The labels have their "
-                "colours; a program for maps shows them."
-            )
+        shown = " The labels have their colours; a program for maps shows them."
+        self._refuse(job, "a raster", RASTER_KINDS, shown)
         self._check_file(job, "a raster", (".tif",))
         return self._output.raster_paths(job)
+
+    def _refuse(self, job: Job, what: str, possible: Collection[str], more: str = "") -> None:
+        """Refuse kinds of results that what a job turned out to be does not have."""
+        impossible = [kind for kind in self._output.kinds if kind not in possible]
+        if impossible:
+            raise ImageError(
+                f"{job.shown} is labelled as {what}, and --save {','.join(impossible)} is for pictures "
+                f"only: of {what}, {', '.join(possible)} can be saved.{more}"
+            )
+
+    def _is_part(self, job: Job) -> bool:
+        """Tell whether a picture that is done has its part of each file over all pictures."""
+        paths = self._output.paths(job)
+        return films.is_film(job.source) or all(
+            has_content(path) for kind, path in paths.items() if kind in ANNOTATIONS
+        )
+
+    def collect(self, jobs: Sequence[Job]) -> list[Path]:
+        """Write the files over all pictures, from those of each that is done, also in earlier runs.
+
+        Returns:
+            What was written.
+
+        Raises:
+            ImageError: the files of the pictures are damaged, or do not fit together.
+            OSError: a file could not be written.
+        """
+        written = []
+        for kind in self._output.kinds:
+            if kind in ANNOTATIONS and self._output.file is None:
+                done = [job for job in jobs if has_content(self._output.paths(job)[kind])]
+                names = [self._output.entry(job).name for job in done]
+                if names:
+                    written += annotation.write_collection(kind, self._output.folder, names)
+        return written
 
     def _check_file(self, job: Job, what: str, suffixes: Sequence[str]) -> None:
         """Refuse a file, named by ``-o``, that cannot hold the result of what a job turned out to be."""
@@ -186,6 +218,9 @@ class Labelling:
         result = replace(found, provenance=made_by)
         for kind, path in task.targets.items():  # a JPEG cannot hold every picture
             make_folder(path.parent)
+            if kind in ANNOTATIONS and self._output.file is None:
+                annotation.write(kind, result, self._output.entry(task.job))
+                continue
             result.save(path, kind=kind)  # type: ignore[arg-type] # those of `KINDS`
         return {"areas": result.areas(), "seconds": sum(result.timings.values())}
 
@@ -229,6 +264,8 @@ class Labelling:
         )
         if "json" in task.targets:
             result.save_json(task.targets["json"])
+        if "geojson" in task.targets:
+            result.save_geojson(task.targets["geojson"])
         return {
             "areas": result.areas(),
             "seconds": sum(result.timings.values()),

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastfcn_infer.system import registry
 from fastfcn_infer.system.atomic import has_content
 from fastfcn_infer.system.writing import check_folder
 
 if TYPE_CHECKING:
     from fastfcn_infer.cli.inputs import Job
+    from fastfcn_infer.picture.annotation import Entry
 
 # Kind -> ending of its files in a folder, and the suffixes that a file named by -o may have.
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -24,7 +26,12 @@ KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "confidence": ("_confidence.png", (".png",)),
     "json": (".json", (".json",)),
 }
-RASTER_KINDS = {"labels": "_labels.tif", "json": ".json"}
+# Formats of annotations, whose files are where the format says: `picture/annotation.py`.
+ANNOTATIONS = tuple(
+    name.replace("_", "-") for name in registry.names("fastfcn_infer.picture.annotations")
+)
+ALL_KINDS = (*KINDS, *ANNOTATIONS)
+RASTER_KINDS = {"labels": "_labels.tif", "json": ".json", "geojson": ".geojson"}
 # Of a video: a video, a folder with a label map for each frame, or a file.
 FILM_KINDS = {
     "overlay": "_overlay.mp4",
@@ -34,7 +41,7 @@ FILM_KINDS = {
     "confidence": "_confidence",
     "json": ".json",
 }
-_SUFFIXES = {suffix for _, suffixes in KINDS.values() for suffix in suffixes}
+_SUFFIXES = {".geojson", *(suffix for _, suffixes in KINDS.values() for suffix in suffixes)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Output:
 
     Args:
         folder: of the results.
-        kinds: of `KINDS`.
+        kinds: of `ALL_KINDS`.
         file: of the only result of the only picture, if ``-o`` names one.
     """
 
@@ -77,7 +84,21 @@ class Output:
 
     def paths(self, job: "Job") -> dict[str, Path]:
         """Return kind -> path of the results of a picture."""
-        return self._paths(job, {kind: KINDS[kind][0] for kind in self.kinds})
+        from fastfcn_infer.picture import annotation
+
+        found = self._paths(job, {kind: KINDS[kind][0] for kind in self.kinds if kind in KINDS})
+        for kind in self.kinds:
+            if kind in ANNOTATIONS:
+                place = annotation.place(kind, self.folder, self.entry(job).name)
+                found[kind] = place if self.file is None else self.file
+        return found
+
+    def entry(self, job: "Job") -> "Entry":
+        """Return where the annotations of a picture are written, and what a data set calls it."""
+        from fastfcn_infer.picture.annotation import Entry
+
+        name = job.target.relative_to(self.folder)
+        return Entry(self.folder, name.as_posix(), (name.parent / job.source.name).as_posix())
 
     def raster_paths(self, job: "Job") -> dict[str, Path]:
         """Return kind -> path of the results of a raster, of which only some kinds can be saved."""
@@ -89,8 +110,9 @@ class Output:
         return self._paths(job, {"labels": RASTER_KINDS["labels"]})["labels"]
 
     def film_paths(self, job: "Job") -> dict[str, Path]:
-        """Return kind -> path of the results of a video."""
-        return self._paths(job, {kind: FILM_KINDS[kind] for kind in self.kinds})
+        """Return kind -> path of the results of a video, of which only some kinds can be saved."""
+        endings = {kind: FILM_KINDS[kind] for kind in self.kinds if kind in FILM_KINDS}
+        return self._paths(job, endings)
 
     def _paths(self, job: "Job", endings: Mapping[str, str]) -> dict[str, Path]:
         if self.file is not None:
@@ -112,10 +134,10 @@ def choose_output(output: str | None, save: str | None) -> Output:
         ValueError: a kind is unknown, a file is to hold several kinds, or its suffix cannot.
     """
     kinds = [] if save is None else [word.strip() for word in save.split(",")]
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    unknown = [kind for kind in kinds if kind not in ALL_KINDS]
     if unknown:
         raise ValueError(
-            f"--save {', '.join(unknown)}: expected one or more of {', '.join(KINDS)}"
+            f"--save {', '.join(unknown)}: expected one or more of {', '.join(ALL_KINDS)}"
         )
     if output == "-":
         raise ValueError(
@@ -126,17 +148,30 @@ def choose_output(output: str | None, save: str | None) -> Output:
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES or path.is_dir() or str(output).endswith(("/", os.sep)):
         return Output(path, tuple(kinds or ["labels"]))
-    kinds = kinds or [next(kind for kind in ("labels", "json", "overlay") if _holds(suffix, kind))]
+    kinds = kinds or [
+        next(kind for kind in ("labels", "json", "overlay", "geojson") if _holds(suffix, kind))
+    ]
     if len(kinds) > 1:
         raise ValueError(
             f"-o {path} is one file, and --save {save} are {len(kinds)} results; give a folder"
         )
+    if not _suffixes(kinds[0]):
+        raise ValueError(f"-o {path}: --save {kinds[0]} is a folder of files; give a folder")
     if not _holds(suffix, kinds[0]):
         raise ValueError(
-            f"-o {path}: --save {kinds[0]} is written to {' or '.join(KINDS[kinds[0]][1])} files"
+            f"-o {path}: --save {kinds[0]} is written to {' or '.join(_suffixes(kinds[0]))} files"
         )
     return Output(path.parent, tuple(kinds), path)
 
 
 def _holds(suffix: str, kind: str) -> bool:
-    return suffix in KINDS[kind][1]
+    return suffix in _suffixes(kind)
+
+
+def _suffixes(kind: str) -> tuple[str, ...]:
+    """Return the suffixes that a file, named by ``-o``, may have for one kind of result."""
+    if kind in KINDS:
+        return KINDS[kind][1]
+    from fastfcn_infer.picture import annotation
+
+    return annotation.load(kind).ALONE

@@ -9,11 +9,17 @@ _ENDINGS = (
     *("_labels.png", "_labels_raw.png", "_overlay.jpg", "_color.png", "_labels.tif"),
     *("_overlay.mp4", "_color.mp4"),
 )
+_FOLDERS = (
+    "panoptic",
+    "SegmentationClass",
+    "sheet",
+)  # of formats whose files are named as the pictures
 
 
 def is_result(path: Path) -> bool:
     """Tell whether a file is a result: by its name, and by what it says of itself."""
-    return path.name.lower().endswith(_ENDINGS) and read_any(path) is not None
+    named = path.name.lower().endswith(_ENDINGS) or any(part in _FOLDERS for part in path.parts)
+    return named and read_any(path) is not None
 
 
 def read_any(path: Path) -> dict[str, str] | None:

@@ -49,7 +49,7 @@ def read_provenance(path: Path) -> dict[str, str] | None:
             elif start.startswith(_JPEG):
                 file.seek(len(_JPEG))
                 texts = _comments(file)
-            elif path.suffix.lower() == ".json":
+            elif path.suffix.lower() in (".json", ".geojson"):
                 return _facts(_provenance_of(start + file.read(_LARGEST_JSON)))
             for text in texts:
                 if text.startswith(_KEY):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastfcn_infer.cli import command, exit_codes, films, result_options
-from fastfcn_infer.cli.output import KINDS, Output, choose_output
+from fastfcn_infer.cli.output import ALL_KINDS, Output, choose_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--save",
         metavar="KIND[,KIND]",
-        help=f"Results to write, of {', '.join(KINDS)} (default: labels, or what the suffix of FILE says)",
+        help=f"Results to write, of {', '.join(ALL_KINDS)} (default: labels, or what the suffix of FILE says)",
     )
     add("--recursive", action="store_true", help="Search sub-folders, too")
     add(
@@ -167,7 +167,7 @@ def _segment(
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         if arguments.dry_run:
             return _dry_run(segmenter, found, windows, bar, arguments)
-        for folder in {job.target.parent for job in found}:
+        for folder in {path.parent for job in found for path in output.paths(job).values()}:
             sweep(folder, ABANDONED)
         record = _record(segmenter, output, arguments, of_results, opened)
         if not arguments.force:
@@ -180,6 +180,7 @@ def _segment(
                 bar.clear()
                 _tell(report, arguments)
                 bar.advance()
+            collected = labelling.collect(found)
         except OSError:  # of the disk
             bar.clear()
             print(f"{len(reports)} of {len(found)} pictures are done", file=sys.stderr)
@@ -188,7 +189,7 @@ def _segment(
             more = error.args or ("the same command continues there",)  # a raster's rows are kept
             done = f"{len(reports)} of {len(found)} pictures are done"
             raise KeyboardInterrupt("; ".join((done, *more))) from error
-    _summarise(reports, skipped, arguments)
+    _summarise(reports, skipped, collected, arguments)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
 
@@ -314,7 +315,10 @@ def _tell(report: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 
 def _summarise(
-    reports: list[dict[str, Any]], skipped: "Skipped", arguments: argparse.Namespace
+    reports: list[dict[str, Any]],
+    skipped: "Skipped",
+    collected: list[Path],
+    arguments: argparse.Namespace,
 ) -> None:
     if arguments.json_list:
         print(json.dumps(reports, indent=2, ensure_ascii=False))
@@ -331,6 +335,8 @@ def _summarise(
             f"Results that existed already and were left alone: {kept}. Those that say what made them "
             "are those of this model, these pictures and these options; --force makes all again."
         )
+    if collected:
+        print(f"Over all pictures: {', '.join(map(str, collected))}")
     for line in skipped.lines():
         print(line)
     if count["failed"]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from fastfcn_infer.inference.raster.rows import Rows
 from fastfcn_infer.inference.raster.source import Opened, open_raster
 from fastfcn_infer.inference.raster.target import TILE, check_target, write_raster
 from fastfcn_infer.inference.views import Size, plan
+from fastfcn_infer.picture.annotation import to_json
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.progress import Progress as Bar
@@ -86,6 +88,35 @@ class RasterResult:
             "provenance": dict(self.provenance),
         }
         write_file(Path(path), (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def to_geojson(self, min_area: int = 0, simplify: float = 0.0) -> dict[str, Any]:
+        """Return the regions of the labels as GeoJSON, as `Segmentation.to_geojson` does.
+
+        Coordinates are longitude and latitude in WGS84 where the reference system is known. The labels
+        are read from `path`, all at once: about 20 bytes for a pixel are needed, and more for many regions.
+
+        Args:
+            min_area: pixels; smaller regions are left out, and their place stays empty.
+            simplify: pixels; how far outlines may move to become simpler.
+
+        Raises:
+            ValueError: `min_area` or `simplify` is negative.
+            ImageError: the raster has more than 100 million pixels, cannot be read, or says where it lies
+                in another way than by an affine transform.
+        """
+        from fastfcn_infer.inference.raster.outlines import raster_geojson
+
+        return raster_geojson(self.path, self.names, min_area, simplify)
+
+    def save_geojson(self, path: str | Path, min_area: int = 0, simplify: float = 0.0) -> None:
+        """Write `to_geojson`.
+
+        Raises:
+            ValueError: as `to_geojson`.
+            ImageError: as `to_geojson`.
+            OSError: the file could not be written; what was there before still is.
+        """
+        write_file(Path(path), to_json(self.to_geojson(min_area, simplify)))
 
 
 def can_be_labelled_in_parts(procedure: Procedure) -> bool:
