@@ -1,0 +1,158 @@
+"""``fastfcn predict --save`` with formats of annotations, one file over all pictures where it is so."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fastfcn_infer.cli.main import main
+from models import tiny_artifact
+
+FORMATS = "coco,coco-panoptic,geojson,labelme,cvat,label-studio"
+WHOLE = ("annotations.json", "panoptic.json", "label-studio.json")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    tiny_artifact(tmp_path / "tiny")
+    for index, name in enumerate(("a.png", "sub/a.png", "sub/b.jpg")):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        picture = np.random.default_rng(index).integers(0, 256, (40, 50, 3), np.uint8)
+        cv2.imwrite(str(path), picture)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def predict(*words: str) -> int:
+    return main(["predict", "-m", "tiny", "--threads", "1", "--quiet", *words])
+
+
+def read(path: str | Path) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_formats_have_a_file_for_each_picture_and_one_over_all(here: Path) -> None:
+    assert predict("in", "--recursive", "-o", "out", "--save", f"labels,{FORMATS}") == 0
+    coco = read("out/annotations.json")
+    assert [(one["id"], one["file_name"]) for one in coco["images"]] == [
+        (1, "a.png"),
+        (2, "sub/a.png"),
+        (3, "sub/b.jpg"),
+    ]
+    assert [one["id"] for one in coco["annotations"]] == [*range(1, len(coco["annotations"]) + 1)]
+    total = {1: 0, 2: 0, 3: 0}
+    for one in coco["annotations"]:
+        total[one["image_id"]] += one["area"]
+    assert total == dict.fromkeys((1, 2, 3), 40 * 50)
+    for one in read("out/panoptic.json")["annotations"]:
+        assert (here / "out" / "panoptic" / one["file_name"]).is_file()
+    tasks = read("out/label-studio.json")
+    assert [task["data"]["image"] for task in tasks] == ["a.png", "sub/a.png", "sub/b.jpg"]
+    listed = (here / "out/cvat/ImageSets/Segmentation/default.txt").read_text()
+    assert listed == "a\nsub/a\nsub/b\n"
+    labelme = here / "out" / "labelme" / "sub" / "b.json"
+    assert (labelme.parent / read(labelme)["imagePath"]).samefile(here / "in/sub/b.jpg")
+    assert read("out/sub/b.geojson")["units"] == "pixels"
+
+
+def test_a_second_run_makes_nothing_again_and_takes_no_result_for_a_picture(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["in", "--recursive", "-o", "in/out", "--save", FORMATS]
+    assert predict(*words) == 0
+    before = content(here / "in" / "out")
+    for name in WHOLE:
+        (here / "in" / "out" / name).unlink()
+    assert main(["predict", "-m", "tiny", "--threads", "1", *words]) == 0
+    assert content(here / "in" / "out") == before
+    said = capsys.readouterr().out
+    assert "0 of 3 pictures segmented" in said
+    assert "Over all pictures: in/out/annotations.json" in said
+
+
+def test_a_resumed_job_ends_with_whole_files(here: Path) -> None:
+    job = ["in", "--recursive", "--save", FORMATS]
+    assert predict(*job, "-o", "clean") == 0
+    # Stopped after the first picture, before the files over all pictures.
+    assert predict("in/a.png", "-o", "out", "--save", FORMATS, "--resume", "job.jsonl") == 0
+    for name in WHOLE:
+        (here / "out" / name).unlink()
+    assert predict(*job, "-o", "out", "--resume", "job.jsonl") == 0
+    whole = [read(f"{folder}/annotations.json") for folder in ("clean", "out")]
+    assert whole[0] == whole[1]
+    # A part that was lost is made again, though the record says that its picture is done.
+    (here / "out" / "coco" / "sub" / "a.json").unlink()
+    assert predict(*job, "-o", "out", "--resume", "job.jsonl") == 0
+    assert read("out/annotations.json") == whole[0]
+
+
+def test_a_picture_that_fails_is_in_no_file(here: Path) -> None:
+    (here / "in" / "bad.png").write_text("text")
+    assert predict("in", "-o", "out", "--save", "coco") == 3
+    assert [one["file_name"] for one in read("out/annotations.json")["images"]] == ["a.png"]
+
+
+def test_one_picture_is_written_to_one_file_where_the_format_is_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict("in/a.png", "-o", "a.geojson") == 0
+    assert read("a.geojson")["type"] == "FeatureCollection"
+    assert predict("in/a.png", "-o", "a.json", "--save", "coco") == 0
+    assert len(read("a.json")["images"]) == 1
+    assert not (here / "annotations.json").exists()
+    assert predict("in/a.png", "-o", "b.json", "--save", "cvat") == 2
+    assert "--save cvat is a folder of files; give a folder" in capsys.readouterr().err
+
+
+def test_a_damaged_part_is_an_error_that_says_what_to_do(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict("in", "-o", "out", "--save", "coco") == 0
+    (here / "out" / "coco" / "a.json").write_text("{")
+    assert predict("in", "-o", "out", "--save", "coco") != 0
+    assert "a.json is damaged" in capsys.readouterr().err
+
+
+def test_pictures_of_other_classes_are_not_joined(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["in", "--recursive", "-o", "out", "--save", "coco"]
+    assert predict(*words) == 0
+    part = here / "out" / "coco" / "sub" / "b.json"
+    other = read(part)
+    other["categories"][0]["name"] = "other"
+    part.write_text(json.dumps(other))
+    assert predict(*words) != 0
+    assert "has other classes than" in capsys.readouterr().err
+
+
+def test_a_georeferenced_raster_becomes_geojson_on_the_ground(here: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    transform = rasterio.transform.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    profile = {"width": 60, "height": 50, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    with rasterio.open("map.tif", "w", driver="GTiff", transform=transform, **profile) as file:
+        file.write(np.random.default_rng(0).integers(0, 256, (3, 50, 60), np.uint8))
+    assert predict("map.tif", "-o", "out", "--save", "geojson") == 0
+    found = read("out/map.geojson")
+    assert found["units"] == "degrees"
+    assert sum(one["properties"]["area"] for one in found["features"]) == 60 * 50
+    longitudes = [x for f in found["features"] for x, _ in f["geometry"]["coordinates"][0]]
+    assert min(longitudes) == pytest.approx(15)
+    assert predict("map.tif", "-o", "other", "--save", "coco") == 3  # of pictures only
+
+
+def test_a_video_has_no_annotations(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "film.mp4").write_bytes(b"any")
+    assert predict("film.mp4", "-o", "out", "--save", "coco") == 3
+    assert (
+        "is labelled as a video, and --save coco is for pictures only" in capsys.readouterr().err
+    )
