@@ -278,10 +278,15 @@ class Segmentation(WithScores, Exports):
         return self._npz() if kind == "npz" else f"{self.to_json()}\n".encode()
 
     def _npz(self) -> bytes:
+        arrays: dict[str, Any] = {
+            "labels": self.labels,
+            "names": np.array(self.names, np.str_),
+            "colors": self.colors,
+        }
+        if self.ignore_label is not None:
+            arrays["ignore_label"] = np.array(self.ignore_label)
         file = io.BytesIO()
-        np.savez_compressed(
-            file, labels=self.labels, names=np.array(self.names, np.str_), colors=self.colors
-        )
+        np.savez_compressed(file, **arrays)
         return file.getvalue()
 
     @cached_property

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.inference.class_names import Which, as_list, find_class
+from fastfcn_infer.system.excerpt import excerpt
 
 Groups: TypeAlias = Mapping[str, Which | Iterable[Which]]
 
@@ -42,9 +43,13 @@ def group(names: Sequence[str], colors: NDArray[np.uint8], groups: Groups) -> Gr
             share it.
 
     Raises:
-        ValueError: a class does not exist or is in two groups, a group is empty, or has the name of a class
+        ValueError: `groups` is no mapping, a class does not exist or is in two groups, a group is empty, or has the name of a class
             that is in no group; says all of them.
     """
+    if not isinstance(groups, Mapping):
+        raise ValueError(
+            f'groups is {excerpt(groups)}; a mapping such as {{"vehicle": ["car", "bus"]}} was expected'
+        )
     group_of: dict[int, str] = {}
     first: dict[int, str] = {}
     faults = []

@@ -1,5 +1,6 @@
 """The methods of `Segmentation` that need its scores."""
 
+import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Self
@@ -128,6 +129,7 @@ class WithScores:
             ValueError: `k` is out of range, or the scores were not kept.
         """
         kept = self._kept()
+        k = operator.index(k)
         if not 1 <= k <= len(self.names):
             raise ValueError(f"k is {excerpt(k)}; 1 to {len(self.names)} was expected")
         indices: Labels = np.empty((k, *kept.size), kept.labels.dtype)

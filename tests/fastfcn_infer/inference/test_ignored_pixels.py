@@ -45,6 +45,8 @@ def test_files_hold_the_ignore_label_and_say_it(tmp_path: Path) -> None:
     shown = cv2.imread(str(tmp_path / "a.png"))
     assert shown is not None
     assert shown[30, 30].tolist() == [192, 224, 224]
+    found.save(tmp_path / "d.npz")
+    assert np.load(tmp_path / "d.npz")["ignore_label"] == 255
     found.save(tmp_path / "c.json")
     facts = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     assert (facts["ignore_label"], facts["ignored"]) == (255, 0.5)

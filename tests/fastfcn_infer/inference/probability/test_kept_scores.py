@@ -335,6 +335,7 @@ def test_classes_that_share_a_name_are_added_up_by_name_and_apart_by_index() -> 
         (lambda r: r.relabel(groups={"a": ["class 9"]}), "group 'a': there is no class 'class 9'"),
         (lambda r: r.relabel(groups={"a": [1], "b": [1, 2]}), "in the groups 'a' and 'b'"),
         (lambda r: r.relabel(groups={"a": []}), "group 'a' has no classes"),
+        (lambda r: r.relabel(groups=["class 1"]), "a mapping such as"),
         (lambda r: r.relabel(groups={"class 0": [1, 2]}), "name of a class that is in no group"),
     ],
 )
