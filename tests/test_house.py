@@ -45,6 +45,26 @@ VAGUE = {
     "manager",
     "tools",
 }
+# Of the standard library since Python 3.11 or later; pyproject.toml allows 3.10.
+TOO_NEW = {
+    "asyncio.TaskGroup",
+    "contextlib.chdir",
+    "datetime.UTC",
+    "enum.StrEnum",
+    "hashlib.file_digest",
+    "itertools.batched",
+    "tomllib",
+    "typing.LiteralString",
+    "typing.NotRequired",
+    "typing.Required",
+    "typing.Self",
+    "typing.TypeVarTuple",
+    "typing.Unpack",
+    "typing.assert_never",
+    "typing.assert_type",
+    "typing.override",
+    "typing.reveal_type",
+}
 LONGEST_FILE = 450
 LONGEST_EXAMPLE = 40
 # The most files and folders at the root of a package: what a newcomer takes in at a glance.
@@ -217,3 +237,7 @@ def test_no_tracked_file_knows_the_machine_it_was_written_on() -> None:
         if match := pattern.search(text):
             found[name(path)] = match[0]
     assert found == {}
+
+
+def test_the_oldest_python_has_all_that_is_imported() -> None:
+    assert {name(path): found for path in SOURCES if (found := imports(path) & TOO_NEW)} == {}

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from fastfcn_infer.inference.probability.relabel import Relabelling, check_optio
 from fastfcn_infer.inference.probability.shares import Found
 from fastfcn_infer.inference.scores import first_largest
 from fastfcn_infer.system.excerpt import excerpt
+
+_Result = TypeVar("_Result", bound="WithScores")
 
 _TINY = np.finfo(np.float32).tiny
 
@@ -148,8 +150,8 @@ class WithScores:
         return indices, found
 
     def relabel(
-        self, *, groups: Groups | None = None, min_confidence: float | None = None
-    ) -> Self:
+        self: _Result, *, groups: Groups | None = None, min_confidence: float | None = None
+    ) -> _Result:
         """Label the picture again from its scores: by groups of classes, and only where it is sure.
 
         Args:
