@@ -31,6 +31,7 @@ from fastfcn_infer.inference.stream.streaming import Streaming
 from fastfcn_infer.inference.views import Size, check_size
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource
 from fastfcn_infer.runtime.backend import Backend, RuntimeFacts
+from fastfcn_infer.runtime.joined_calls import Caller, JoinedCalls, check_wait
 from fastfcn_infer.runtime.opening import open_as_asked
 from fastfcn_infer.runtime.pace import Planner
 from fastfcn_infer.runtime.parallel_calls import ParallelCalls
@@ -53,7 +54,12 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
     """
 
     def __init__(
-        self, artifact: Artifact, backend: Backend, procedure: str | Procedure | None = None
+        self,
+        artifact: Artifact,
+        backend: Backend,
+        procedure: str | Procedure | None = None,
+        *,
+        join_calls: float = 0.0,
     ) -> None:
         """Combine a checked artifact and an opened graph; usually called by `from_pretrained`."""
         graph = graph_precision(backend.facts.precision)
@@ -65,6 +71,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         self._planner = Planner(backend, artifact.model)
         self._at_once = self._planner.at_once
         self._parallel = ParallelCalls(backend, 4 * artifact.model.network.parameters)
+        self._joined = JoinedCalls(backend, join_calls) if join_calls else None
         self._names = tuple(c.name for c in artifact.model.classes)
         self._colors = np.array([c.color for c in artifact.model.classes], np.uint8)
         self._provenance = provenance(artifact, backend.facts)
@@ -87,6 +94,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         dialect: str | None = None,
         output_stride: int | None = None,
         procedure: str | Procedure | None = None,
+        join_calls: float = 0.0,
     ) -> "Segmenter":
         """Open a model.
 
@@ -117,10 +125,13 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             procedure: how pictures become labels: a `Procedure`, or the name of a preset, such as
                 ``tiles`` or ``fastfcn-ms``, or ``published``, what the checkpoint's authors publish
                 their scores with; None: as the model's manifest says.
+            join_calls: seconds, such as 0.005, that `predict` waits at most for `predict` in other threads,
+                so that pictures of one size share a call of the network; labels are the same but for
+                ties. A caller without others waits in vain. 0: every call is computed at once.
 
         Raises:
             ValueError: the procedure or the precision is unknown, or the model's output cannot give the one,
-                or it was not made in the other; `dialect` or
+                or it was not made in the other; `join_calls` is not from 0 to 1; `dialect` or
                 `output_stride` is given and the model is an artifact; or `classes` are not as many as
                 the model has.
             ArtifactError: no such model or class table, or its files are not those that its manifest lists.
@@ -134,6 +145,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         if isinstance(procedure, str):
             check_name(procedure)  # a wrong name is an error now, not after a conversion
         check_precision(precision)
+        check_wait(join_calls)
         conversion = Conversion(classes, dialect, output_stride, graph_precision(precision))
         cache = None if cache_dir is None else Path(cache_dir)
         artifact = find_model(model, cache, conversion, local_files_only=local_files_only)
@@ -141,7 +153,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             backend, artifact, device=device, threads=threads, precision=precision, cache=cache
         )
         try:
-            return cls(artifact, opened, procedure)
+            return cls(artifact, opened, procedure, join_calls=join_calls)
         except ValueError:
             opened.close()
             raise
@@ -218,7 +230,10 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         with timed(timings, "decode"):
             pixels = read_pixels(picture, self.model.input, color, depth, max_pixels)
         decoded = Decoded(item_of(picture), pixels, timings["decode"])
-        return self._label([decoded], chosen, depth, self._backend, options)[0]
+        network: Network = self._backend
+        if self._joined is not None and self.model.input.shape[0] is None:
+            network = Caller(self._joined, self._together(decoded.size, chosen))
+        return self._label([decoded], chosen, depth, network, options)[0]
 
     __call__ = predict
 
@@ -329,6 +344,8 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         """Release the runtime's memory and threads; calling it again is harmless."""
         self._backend.close()
         self._parallel.close()
+        if self._joined is not None:
+            self._joined.close()
 
     def __enter__(self) -> "Segmenter":
         """Use the segmenter in a ``with``."""
