@@ -14,7 +14,8 @@ from fastfcn_infer.system.version import __version__
 _EPILOG = """\
 exit codes: 0 fine, 1 a bug of ours, 2 usage, 3 some inputs failed, 4 verification failed,
 5 a runtime or device is missing, 6 a file is bad or was tampered with, 7 a comparison
-found something slower, 9 a result cannot be written (disk full, read-only folder).
+found something slower or labels that differ too much, 9 a result cannot be written
+(disk full, read-only folder).
 """
 
 
