@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fastfcn_infer.runtime.tensorrt_profile import Profile
 from fastfcn_infer.system.install import install
 
 PROVIDERS = {
@@ -24,6 +25,7 @@ def provider_chain(
     precision: str = "fp32",
     *,
     record: bool = False,
+    profile: Profile | None = None,
 ) -> list[Any]:
     """List providers with options; each later one takes the layers that those before it cannot.
 
@@ -33,6 +35,7 @@ def provider_chain(
         engines: folder for the engines that TensorRT compiles; None: they are not cached.
         precision: of the arithmetic, see `precision.PRECISIONS`.
         record: runs are to be recorded as CUDA graphs.
+        profile: the shapes that TensorRT compiles for when it opens the graph; None: each when it is met.
     """
     chain: list[Any] = [PROVIDERS["cpu"]]
     if kind in ("cuda", "tensorrt"):
@@ -54,6 +57,8 @@ def provider_chain(
         options: dict[str, Any] = {"device_id": index, "trt_fp16_enable": int(precision == "fp16")}
         if precision == "int8":
             options["trt_int8_enable"] = 1
+        if profile is not None:
+            options |= profile.options("trt")
         if engines is not None:
             options |= {
                 "trt_engine_cache_enable": 1,

@@ -17,6 +17,7 @@ from typing import Any
 
 from fastfcn_infer.runtime.gpu import Gpu, compute_capability
 from fastfcn_infer.runtime.loading import ONCE
+from fastfcn_infer.runtime.tensorrt_profile import Profile
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
 
@@ -35,15 +36,17 @@ class Plugin:
     version: str
     device: Any  # onnxruntime.OrtEpDevice
 
-    def add_to(self, options: Any, engines: Path | None) -> None:
+    def add_to(self, options: Any, engines: Path | None, profile: Profile | None = None) -> None:
         """Let a session use it, and no other device but the processor.
 
         Args:
             options: of the session.
             engines: folder for the engines that it compiles; None: they are not cached.
+            profile: the shapes that it compiles for when it opens the graph; None: each when it is met.
         """
-        cached = {} if engines is None else {"nv_runtime_cache_path": str(engines)}
-        options.add_provider_for_devices([self.device], cached)
+        given = {} if engines is None else {"nv_runtime_cache_path": str(engines)}
+        given |= {} if profile is None else profile.options("nv")
+        options.add_provider_for_devices([self.device], given)
 
 
 def find_plugin(onnxruntime: Any) -> Plugin | str:

@@ -6,7 +6,6 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.runtime.cuda_graphs import MOST_RECORDINGS, CudaGraphs
 from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
-from fastfcn_infer.runtime.loading import ONCE, importing
+from fastfcn_infer.runtime.loading import importing
 from fastfcn_infer.runtime.onnx_providers import (
     PROVIDERS,
     diagnose,
@@ -30,7 +29,9 @@ from fastfcn_infer.runtime.onnx_providers import (
     tensorrt_note,
     unwanted_fusions,
 )
+from fastfcn_infer.runtime.onnx_start import FATAL_ONLY, failures, load_libraries, quiet
 from fastfcn_infer.runtime.precision import no_bfloat16
+from fastfcn_infer.runtime.tensorrt_profile import Profile, planned_profile
 from fastfcn_infer.runtime.tensorrt_rtx import Plugin, find_plugin, missing
 from fastfcn_infer.system.cache import cache_folder
 from fastfcn_infer.system.excerpt import excerpt, printable
@@ -44,11 +45,6 @@ REQUIRES = ("onnxruntime",)
 PROFILE = RuntimeProfile(batch=8, activations=1.5, weights=0.0)
 
 _NAME = __name__.rpartition(".")[2]
-_WARNINGS, _FATAL_ONLY = (
-    2,
-    4,
-)  # log severities; errors arrive as exceptions, and are not printed, too
-
 _ARM_BFLOAT16 = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 
 # What a session says that cannot be recorded as a CUDA graph: some layer is not on the GPU.
@@ -109,8 +105,23 @@ class OnnxRuntime:
     """A session; ONNX Runtime lets several threads run one at the same time."""
 
     def __init__(
-        self, artifact: Artifact, device: Device, threads: int, chosen: tuple[str, ...]
+        self,
+        artifact: Artifact,
+        device: Device,
+        threads: int,
+        chosen: tuple[str, ...],
+        *,
+        planned: bool = True,
     ) -> None:
+        """Open the graph.
+
+        Args:
+            artifact: holds it.
+            device: to compute on.
+            threads: for computing.
+            chosen: see `RuntimeFacts`.
+            planned: let TensorRT compile for the shapes that the model's procedure feeds, and no others.
+        """
         onnxruntime = load()
         provider = PROVIDERS[device.kind]
         self._plugin, note = (
@@ -120,8 +131,13 @@ class OnnxRuntime:
             provider = self._plugin.provider
         elif provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
-        self._failures = _failures()
+        self._failures = failures()
         self._artifact, self._device = artifact, device
+        self._profile = planned_profile(artifact.model) if planned else None
+        if device.kind != "tensorrt":
+            self._profile = None
+        self._beyond: OnnxRuntime | None = None  # for shapes that the profile does not hold
+        self._opening = threading.Lock()
         precision = device.precision(artifact.model.precision)
         self._engines: Engines | None = None
         self._warned = False
@@ -133,21 +149,19 @@ class OnnxRuntime:
                 raise DeviceUnavailable(_diagnosis(device, found))
             if device.kind == "tensorrt":
                 self._engines, uncached = _engines(
-                    artifact, found, onnxruntime.__version__, precision, self._plugin
+                    artifact,
+                    found,
+                    onnxruntime.__version__,
+                    precision,
+                    self._plugin,
+                    self._profile,
                 )
                 rounding = tensorrt_note(precision, os.environ.get("NVIDIA_TF32_OVERRIDE"))
                 chosen += tuple(each for each in (note, uncached, rounding) if each is not None)
         self._graphs: CudaGraphs | None = None
-        record = device.kind == "cuda"
         with artifact.unchanged(artifact.graphs[FORMAT]):
-            try:
-                self._session = self._open(artifact, device, threads, record=record)
-            except GraphRefused as error:
-                if not record or _NOT_RECORDABLE not in str(error):
-                    raise
-                record = False
-                chosen += ("without CUDA graphs: a layer of this network runs on the processor",)
-                self._session = self._open(artifact, device, threads, record=False)
+            self._session, record, without = self._open_best(threads)
+        chosen += without
         if provider not in self._session.get_providers():
             # ONNX Runtime silently continues without the provider that was asked for.
             raise DeviceUnavailable(_did_not_start(device, self._plugin))
@@ -181,6 +195,8 @@ class OnnxRuntime:
         session, graphs = self._session, self._graphs
         if session is None:
             raise BackendError("This ONNX Runtime session was closed; open the model again.")
+        if self._profile is not None and not self._profile.holds(batch.shape):
+            return self._for_others(self._profile, batch.shape).run(batch)
         output: NDArray[Any]
         try:
             if graphs is not None:
@@ -199,12 +215,29 @@ class OnnxRuntime:
         self._session = None
         if self._graphs is not None:
             self._graphs.close()
+        with self._opening:
+            if self._beyond is not None:
+                self._beyond.close()
         with self._one_run:  # TensorRT may be compiling
             if self._plugin is not None:
                 self._keep()  # it writes what it compiled when a session ends
             if self._engines is not None:
                 self._engines.close()
                 self._engines = None
+
+    def _for_others(self, profile: Profile, shape: tuple[int, ...]) -> "OnnxRuntime":
+        """Open the graph once more, for shapes that the profile does not hold."""
+        with self._opening:
+            if self._beyond is None:
+                warn(
+                    f"TensorRT compiled this network for {profile}, which its procedure feeds; it compiles it again for "
+                    f"{'x'.join(map(str, shape))} and for others outside, which may take minutes each."
+                )
+                threads = self.facts.threads
+                self._beyond = OnnxRuntime(
+                    self._artifact, self._device, threads, (), planned=False
+                )
+            return self._beyond
 
     def _keep(self) -> None:
         # TensorRT compiles when it meets a shape, so there may be more after any run.
@@ -217,8 +250,28 @@ class OnnxRuntime:
                 self._warned = True
                 warn(f"The engines that TensorRT compiled are not cached: {error}")
 
-    def _open(self, artifact: Artifact, device: Device, threads: int, *, record: bool) -> Any:
-        onnxruntime = load()
+    def _open_best(self, threads: int) -> tuple[Any, bool, tuple[str, ...]]:
+        """Open a session with CUDA graphs, or with a profile, if the runtime takes them.
+
+        Returns:
+            The session, whether it records CUDA graphs, and notes of what it did not take.
+        """
+        record = self._device.kind == "cuda"
+        said = () if self._profile is None else (f"TensorRT: one engine for {self._profile}",)
+        try:
+            return self._open(threads, record=record), record, said
+        except (GraphRefused, DeviceUnavailable) as error:
+            if record and _NOT_RECORDABLE in str(error):
+                note = "without CUDA graphs: a layer of this network runs on the processor"
+            elif self._profile is not None:
+                self._profile = None
+                note = f"TensorRT compiles for each new shape, and not for all planned at once: {error}"
+            else:
+                raise
+        return self._open(threads, record=False), False, (note,)
+
+    def _open(self, threads: int, *, record: bool) -> Any:
+        onnxruntime, artifact, device = load(), self._artifact, self._device
         path = artifact.path(FORMAT)
         precision = device.precision(artifact.model.precision)
         options = onnxruntime.SessionOptions()
@@ -226,20 +279,20 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = _FATAL_ONLY
+        options.log_severity_level = FATAL_ONLY
         if precision == "bf16":
             options.add_session_config_entry(_ARM_BFLOAT16, "1")
         engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
-            _load_libraries(onnxruntime)
+            load_libraries(onnxruntime)
         chain: list[Any] | None = provider_chain(
-            device.kind, device.index, engines, precision, record=record
+            device.kind, device.index, engines, precision, record=record, profile=self._profile
         )
         if self._plugin is not None:
-            self._plugin.add_to(options, engines)
+            self._plugin.add_to(options, engines, self._profile)
             chain = None  # the session's options name the devices
         try:
-            with contextlib.nullcontext() if device.kind == "cpu" else _quiet(onnxruntime):
+            with contextlib.nullcontext() if device.kind == "cpu" else quiet(onnxruntime):
                 return onnxruntime.InferenceSession(
                     str(path),
                     options,
@@ -268,39 +321,6 @@ class OnnxRuntime:
             )
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """Exceptions of ONNX Runtime; they have no common ancestor of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = [kind for kind in vars(state).values() if isinstance(kind, type)]
-    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
-
-
-def _load_libraries(onnxruntime: Any) -> None:
-    """Find CUDA and cuDNN where pip put them; since ONNX Runtime 1.21."""
-    with ONCE:
-        if hasattr(onnxruntime, "preload_dlls") and "print" not in vars(onnxruntime):
-            # It prints what it does not find, and whether the provider starts is checked later.
-            # Only its own `print` is replaced: `redirect_stdout` would take other threads' output.
-            onnxruntime.print = lambda *_, **__: None
-            onnxruntime.preload_dlls()
-
-
-@contextlib.contextmanager
-def _quiet(onnxruntime: Any) -> Iterator[None]:
-    """Keep what ONNX Runtime logs apart from sessions off the terminal while one is opened.
-
-    Its binding warns about "plugin EP devices" whenever a GPU is named. The level is one of the process
-    and cannot be asked for; afterwards it is the one that ONNX Runtime starts with.
-    """
-    with ONCE:
-        onnxruntime.set_default_logger_severity(_FATAL_ONLY)
-        try:
-            yield
-        finally:
-            onnxruntime.set_default_logger_severity(_WARNINGS)
-
-
 def missing_devices() -> dict[str, str]:
     """Say why TensorRT cannot be used; see `backend.BackendFile`."""
     try:
@@ -323,7 +343,7 @@ def _form_of_tensorrt(device: Device) -> tuple[Plugin | None, str | None]:
     there, driver = (found, None) if isinstance(found, gpu.Gpu) else (None, found)
     built_in = PROVIDERS["tensorrt"] in providers()
     if there is not None and built_in:
-        _load_libraries(onnxruntime)
+        load_libraries(onnxruntime)
     library = _missing_library(device.kind) if built_in else None
     if there is not None and built_in and library is None:
         return None, None
@@ -371,6 +391,7 @@ def _engines(
     version: str,
     precision: str,
     plugin: Plugin | None = None,
+    profile: Profile | None = None,
 ) -> tuple[Engines | None, str | None]:
     """Open the engines that TensorRT compiled for this graph on this GPU, or say why not."""
     identity = {
@@ -382,7 +403,7 @@ def _engines(
         "gpu": found.name,
         "device": found.uuid,
         "driver": str(found.driver),
-        "options": str(provider_chain("tensorrt", 0, None, precision)),
+        "options": str(provider_chain("tensorrt", 0, None, precision, profile=profile)),
         "tf32": os.environ.get("NVIDIA_TF32_OVERRIDE", ""),
     }
     try:

@@ -1,6 +1,7 @@
 """Which form of TensorRT ONNX Runtime is opened with, and what is said if there is none."""
 
 import importlib.metadata
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
-from fastfcn_infer.errors import DeviceUnavailable
+from fastfcn_infer.artifact.procedure import Procedure, Windows
+from fastfcn_infer.errors import BackendError, DeviceUnavailable
 from fastfcn_infer.runtime import gpu, tensorrt_rtx
 from fastfcn_infer.runtime.backend import availability
 from fastfcn_infer.runtime.backends import onnx_runtime
@@ -33,8 +35,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "model.onnx"
 
 
-def lone(path: Path) -> Artifact:
-    return Artifact(None, tiny_model(), None, {FORMATS["onnx"]: path})
+def lone(path: Path, procedure: Procedure | None = None) -> Artifact:
+    model = tiny_model() if procedure is None else replace(tiny_model(), procedure=procedure)
+    return Artifact(None, model, None, {FORMATS["onnx"]: path})
 
 
 def machine(
@@ -74,7 +77,7 @@ class Plugged:
         monkeypatch.setattr(tensorrt_rtx.Plugin, "add_to", self._lend)
         monkeypatch.setattr(onnxruntime, "InferenceSession", self._open)
 
-    def _lend(self, options: Any, engines: Path) -> None:
+    def _lend(self, options: Any, engines: Path, profile: Any) -> None:
         self._folder = engines
         self.cached.append(sorted(path.name for path in engines.iterdir()))
 
@@ -141,6 +144,72 @@ def test_a_plugin_that_onnx_runtime_leaves_out_is_an_error(
     Plugged(monkeypatch).offered = CPU_ONLY
     with pytest.raises(DeviceUnavailable, match=r"TensorRT for RTX 0\.5\.0 .* did not start"):
         onnx_runtime.open(lone(path), device=TENSORRT, threads=1)
+
+
+class BuiltIn:
+    """Sessions of ONNX Runtime's own provider; `refused`: it takes no profile."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, refused: bool = False) -> None:
+        self.options: list[dict[str, Any]] = []
+        self.ran: list[int] = []  # which session
+        self._real, self._refused = onnxruntime.InferenceSession, refused
+        monkeypatch.setattr(onnxruntime, "InferenceSession", self._open)
+
+    def _open(self, path: str, options: Any, *, providers: Any, **others: Any) -> Any:
+        self.options.append(providers[0][1])
+        if self._refused and "trt_profile_min_shapes" in providers[0][1]:
+            raise RuntimeError("TensorRT EP: provide the shapes of all dynamic inputs")
+        real, number = self._real(path, options, providers=CPU_ONLY), len(self.options) - 1
+
+        def run(outputs: Any, feed: Any) -> Any:
+            self.ran.append(number)
+            return real.run(outputs, feed)
+
+        return SimpleNamespace(
+            run=run,
+            get_inputs=real.get_inputs,
+            get_outputs=real.get_outputs,
+            get_providers=lambda: BUILT_IN,
+        )
+
+
+WINDOWS = Procedure("custom", None, windows=Windows((40, 48), (40, 48), "pad"))
+
+
+def test_tensorrt_compiles_for_the_shapes_of_the_procedure_and_apart_for_others(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, RTX, BUILT_IN)
+    built = BuiltIn(monkeypatch)
+    opened = onnx_runtime.open(lone(path, WINDOWS), device=TENSORRT, threads=1)
+    assert built.options[0]["trt_profile_min_shapes"] == "image:1x3x40x48"
+    assert built.options[0]["trt_profile_max_shapes"] == "image:8x3x40x48"
+    assert any("1x3x40x48 to 8x3x40x48" in note for note in opened.facts.chosen)
+    planned, other = np.zeros((2, 3, 40, 48), np.float32), np.zeros((1, 3, 56, 48), np.float32)
+    np.testing.assert_allclose(opened.run(planned), tiny_output(planned, 3), rtol=1e-5)
+    with pytest.warns(RuntimeWarning, match="compiles it again for 1x3x56x48") as caught:
+        for _ in range(2):
+            np.testing.assert_allclose(opened.run(other), tiny_output(other, 3), rtol=1e-5)
+    opened.run(planned)
+    assert len(caught) == 1
+    assert built.ran == [0, 1, 1, 0]
+    assert not any("profile" in option for option in built.options[1])
+    opened.close()
+    with pytest.raises(BackendError, match="closed"):
+        opened.run(other)
+
+
+def test_a_graph_that_tensorrt_takes_only_without_planned_shapes_is_opened_so_and_that_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, RTX, BUILT_IN)
+    built = BuiltIn(monkeypatch, refused=True)
+    opened = onnx_runtime.open(lone(path, WINDOWS), device=TENSORRT, threads=1)
+    assert ["trt_profile_min_shapes" in each for each in built.options] == [True, False]
+    assert any("compiles for each new shape" in note for note in opened.facts.chosen)
+    opened.run(np.zeros((1, 3, 56, 48), np.float32))
+    assert len(built.options) == 2
+    opened.close()
 
 
 @pytest.mark.parametrize(
