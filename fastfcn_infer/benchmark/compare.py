@@ -32,7 +32,7 @@ def compare(report: Report, base: Report, name: str, max_regress: float) -> Comp
         raise ValueError(
             f"{name} has none of the rows that were measured, so there is nothing to compare. It "
             f"has {listing([row.title for row in base.rows], '; ') or 'no rows at all'}. Rows match "
-            "if model (or its classes), scenario, procedure, size, batch and threads are the same."
+            "if model (or its classes), scenario, procedure, pictures, size, batch and threads are the same."
         )
     regressed = [change for row, other in both for change in _slower(row, other, max_regress)]
     used = {other.key for _, other in both}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.benchmark.report import Agreed, Row
+from fastfcn_infer.benchmark.report import Agreed, Report, Row
 from fastfcn_infer.benchmark.workload import photograph
 from fastfcn_infer.evaluation.agreement import Agreement, agreement
 from fastfcn_infer.inference.predictor import Predictor
@@ -62,6 +62,21 @@ def unpack_labels(lines: Sequence[str], size: Size) -> NDArray[np.uint16]:
         raise ValueError(f"the label map of a row is damaged: it is not {size[0]} x {size[1]}")
     rows = np.frombuffer(data, "<u2").reshape(size)
     return np.bitwise_xor.accumulate(rows, axis=0, dtype=np.uint16)
+
+
+def check_labels(report: Report) -> Report:
+    """Refuse a report with a damaged label map.
+
+    Raises:
+        ValueError: one is; names its row.
+    """
+    for row in report.rows:
+        if row.labels:
+            try:
+                unpack_labels(row.labels, row.size)
+            except ValueError as error:
+                raise ValueError(f"{row.title}: {error}") from error
+    return report
 
 
 def hash_names(names: Sequence[str]) -> str:

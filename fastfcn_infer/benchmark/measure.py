@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
+from fastfcn_infer.artifact.manifest import RGB
 from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.benchmark.environment import Environment, environment
 from fastfcn_infer.benchmark.label_maps import Reference
@@ -30,11 +32,13 @@ from fastfcn_infer.benchmark.workload import (
     Workload,
     faster,
     files_of,
+    hash_images,
     label_batch,
     label_files,
     label_stream,
     network_alone,
     pictures_of,
+    sizes_of,
 )
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference.multiband import read_pixels
@@ -85,14 +89,20 @@ class Candidate:
         self._backend = backend
         self._starts: dict[tuple[Size, int], ColdStart] = {}  # by size and batch
 
-    def check(self, case: Case) -> None:
-        """Refuse a batch that a graph of a fixed shape does not take.
+    def check(self, case: Case, images: Sequence[Path] = ()) -> None:
+        """Refuse a batch that a graph of a fixed shape does not take, and files that the model does not.
 
         Raises:
-            ValueError: the graph takes another number of pictures.
+            ValueError: the graph takes another number of pictures, or other channels than JPEG files have.
         """
+        given = self.predictor.model.input
+        if case.scenario == "folder" and not images and given.channels != RGB:
+            raise ValueError(
+                f"{self.name} takes pictures of {given.channels} channels, and the demo picture has {RGB}: name a "
+                "folder of yours with --images for the scenario folder."
+            )
         count = self.predictor.model.input.shape[0]
-        if case.batch > 1 and count not in (None, case.batch):
+        if case.batch > 1 and not case.overlaps and count not in (None, case.batch):
             raise ValueError(
                 f"{self.name} was exported for batches of {count} pictures and cannot run a batch "
                 f"of {case.batch}. Use --batch 1 or --batch {count}, or export it again without "
@@ -231,7 +241,10 @@ def measure(
     check_seconds(seconds)
     for case in cases:
         for candidate in candidates:
-            candidate.check(case)
+            candidate.check(case, images)
+    of_images: dict[str, Any] = {"images": hash_images(images)}
+    if len(sizes_of(images)) > 1:  # what is counted is of one size
+        of_images |= {"multiply_adds": None, "share_of_matrix_product": None}
     threads = max(candidate.facts.threads for candidate in candidates)
     used = {each.facts.precision for each in candidates if each.facts.device == "cpu"}
     products = tuple(product(precision, threads) for precision in sorted(used - {"fp32"}))
@@ -241,7 +254,8 @@ def measure(
     references: dict[Size, Reference] = {}
     for case in cases:
         reference = references.setdefault(case.size, Reference(case.size, images))
-        rows += _measure_case(candidates, case, seconds, advance, rates, reference, images)
+        found = _measure_case(candidates, case, seconds, advance, rates, reference, images)
+        rows += [replace(row, **of_images) for row in found]
     return Report(1, stamp, seconds, tuple(rows), products=products)
 
 

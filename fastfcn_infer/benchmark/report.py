@@ -19,7 +19,7 @@ from fastfcn_infer.system import record
 
 FORMATS = ("table", "json", "csv", "md")
 
-Key: TypeAlias = tuple[str, str, str, str, str, tuple[int, int], int, int]
+Key: TypeAlias = tuple[str, str, str, str, str, str, tuple[int, int], int, int]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Row:
         default=None, metadata=record.OMITTED
     )  # ips of network_ips
     agreement: Agreed | None = field(default=None, metadata=record.OMITTED)
+    images: str = field(default="", metadata=record.OMITTED)  # hash of the user's pictures
     classes: str = field(default="", metadata=record.OMITTED)  # hash of their names
     # Seconds of a run that a share of them took at most, from none to all in equal steps.
     distribution: tuple[float, ...] = field(default=(), metadata=record.OMITTED)
@@ -83,9 +84,10 @@ class Row:
         return self.model, self.backend, self.precision, *self.work
 
     @property
-    def work(self) -> tuple[str, str, tuple[int, int], int, int]:
+    def work(self) -> tuple[str, str, str, tuple[int, int], int, int]:
         """What has to be equal for rows to be comparable."""
-        return self.scenario, self.procedure, self.size, self.batch, self.threads
+        pictures = self.images, self.size, self.batch
+        return self.scenario, self.procedure, *pictures, self.threads
 
     @property
     def title(self) -> str:
@@ -95,6 +97,7 @@ class Row:
         words += [] if self.precision == "fp32" else [self.precision]
         words += [] if self.scenario == "single" else [self.scenario]
         words += [] if self.procedure == "whole" else [self.procedure]
+        words += [f"pictures {self.images}"] if self.images else []
         words += [f"{height}x{width}", f"batch {self.batch}", f"{self.threads} threads"]
         return ", ".join(words)
 
@@ -236,11 +239,15 @@ def comparison_lines(found: Comparison) -> list[str]:
             f"{found.compared} rows compared with {found.base}: none is more than "
             f"{100 * found.max_regress:.3g}% slower"
         ]
-    lines += [_beside(pair) for pair in found.pairs if pair.differs]
+    lines += [_beside(pair) for pair in found.pairs if pair.differs or _relabels(pair)]
     lines += [f"not in {found.base}: {title}" for title in found.not_in_base]
     lines += [f"only in {found.base}: {title}" for title in found.only_in_base]
     lines += [f"note: {difference}" for difference in found.environment_differs]
     return lines
+
+
+def _relabels(pair: Pair) -> bool:
+    return pair.agreement is not None and pair.agreement.equal < pair.agreement.pixels
 
 
 def _beside(pair: Pair) -> str:
@@ -253,7 +260,7 @@ def _beside(pair: Pair) -> str:
         )
     return (
         f"{pair.row}: {pair.speed:.2f} x the speed of {pair.base_row} "
-        f"({'; '.join(pair.differs)}); {labels}"
+        f"({'; '.join(pair.differs) or 'then'}); {labels}"
     )
 
 

@@ -3,13 +3,11 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-
-from fastfcn_infer.system import record
 
 T = TypeVar("T")
 
@@ -38,7 +36,7 @@ class Timing:
     p90: float | None
     p99: float | None
     runs: int
-    p50: float | None = field(default=None, metadata=record.OMITTED)
+    p50: float | None = None  # the last, as older reports lack it
 
 
 def timing(taken: Sequence[float]) -> Timing:

@@ -1,5 +1,6 @@
 """What a benchmark times: single pictures, batches, streams of them, and folders from files to files."""
 
+import hashlib
 import itertools
 import time
 from collections import Counter, deque
@@ -21,7 +22,7 @@ from fastfcn_infer.inference.multiband import read_pixels, with_channels_of
 from fastfcn_infer.inference.pipeline import STAGES, Job, Network
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.inference.segmentation import Segmentation
-from fastfcn_infer.inference.stream.source import StreamSource, open_source
+from fastfcn_infer.inference.stream.source import StreamSource, is_video, open_source
 from fastfcn_infer.inference.stream.stream import Failed, Stream
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.picture.read import SUFFIXES, PictureSource, read_picture, read_upright_size
@@ -125,22 +126,31 @@ def find_images(source: Path, count: int) -> tuple[Path, ...]:
         FileNotFoundError: there is none.
         ValueError: it is not about picture files, but a video or a camera.
     """
-    found = open_source(source)
-    items = list(itertools.islice(found.items, count))
-    paths = [Path(str(item.source)) for item in items]
-    if not all(path.suffix.lower() in SUFFIXES for path in paths) or found.close is not None:
+    paths: tuple[Path, ...] = ()
+    if not is_video(source):
+        items = itertools.islice(open_source(source).items, count)
+        paths = tuple(Path(str(item.source)) for item in items)
+    if not paths or not all(path.suffix.lower() in SUFFIXES for path in paths):
         raise ValueError(f"{source} is not a folder of picture files, a glob or a list of them")
-    return tuple(paths)
+    return paths
 
 
-def usual_size(images: Sequence[Path]) -> Size:
-    """Return the most frequent height and width of the user's pictures, upright.
+def sizes_of(images: Sequence[Path]) -> list[Size]:
+    """Return the heights and widths of the user's pictures, upright, the most frequent first.
 
     Raises:
         ImageError: one cannot be read.
     """
     sizes = Counter(read_upright_size(path) for path in images)
-    return sizes.most_common(1)[0][0]
+    return [size for size, _ in sizes.most_common()]
+
+
+def hash_images(images: Sequence[Path]) -> str:
+    """Identify the user's pictures by the content of their files; empty if there are none."""
+    digest = hashlib.sha256()
+    for path in images:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16] if images else ""
 
 
 @contextmanager

@@ -139,9 +139,11 @@ def _candidates(
 ) -> list["Candidate"]:
     """Open every model in every backend and precision; one graph is never opened twice in the same."""
     from fastfcn_infer.benchmark.measure import Candidate
+    from fastfcn_infer.errors import ArtifactError, BackendError, UnknownName
     from fastfcn_infer.runtime.opening import open_as_asked
     from fastfcn_infer.runtime.precision import check_precision, graph_precision
     from fastfcn_infer.segmenter import Segmenter
+    from fastfcn_infer.system.warn import warn
 
     precisions = list(dict.fromkeys(_words(arguments.precision)))
     for precision in precisions:
@@ -155,21 +157,35 @@ def _candidates(
     if len(set(names)) < len(names):
         names = list(arguments.models)  # two exports of one checkpoint
     candidates: dict[tuple[str, str, str], Candidate] = {}
+    failed: dict[tuple[str, str, str], ArtifactError | BackendError] = {}
+    done = set[tuple[str, str]]()  # model with a backend, or with a precision, that was opened
     for model, name in zip(arguments.models, names, strict=True):
         for asked, precision in product(_words(arguments.backend), precisions):
             artifact = found[model, graph_precision(precision)]
-            backend = open_as_asked(
-                asked,
-                artifact,
-                device=arguments.device,
-                threads=arguments.threads,
-                precision=precision,
-                cache=_cache(arguments),
-            )
+            try:
+                backend = open_as_asked(
+                    asked,
+                    artifact,
+                    device=arguments.device,
+                    threads=arguments.threads,
+                    precision=precision,
+                    cache=_cache(arguments),
+                )
+            except UnknownName:
+                raise
+            except (ArtifactError, BackendError) as error:
+                failed[name, asked, precision] = error
+                continue
+            done.add((name, asked))
+            done.add((name, precision))
             segmenter = opened.enter_context(Segmenter(artifact, backend, chosen(artifact.model)))
             facts = backend.facts
             candidate = Candidate(name, segmenter, backend)
             candidates[name, facts.backend, facts.precision] = candidate
+    for (name, asked, precision), why in failed.items():
+        if not {(name, asked), (name, precision)} <= done:  # it is not measured in any other way
+            raise why
+        warn(f"{name} in {asked} and {precision} is left out: {why}")
     return list(candidates.values())
 
 
@@ -199,11 +215,11 @@ def _images(arguments: argparse.Namespace) -> tuple[Path, ...]:
 
 def _cases(arguments: argparse.Namespace, images: tuple[Path, ...]) -> list["Case"]:
     """Return what is measured: scenario by scenario, every size and batch of each."""
-    from fastfcn_infer.benchmark.workload import PASS, Case, check_scenario, usual_size
+    from fastfcn_infer.benchmark.workload import PASS, Case, check_scenario, sizes_of
 
     scenarios = [check_scenario(name) for name in _words(arguments.scenario)]
     sizes = (
-        [usual_size(images)]
+        sizes_of(images)[:1]
         if images
         else [read_size("--size", text) for text in _words(arguments.size or "480x480")]
     )
@@ -237,10 +253,11 @@ def _words(text: str) -> list[str]:
 
 
 def _base(path: str) -> "Report":
+    from fastfcn_infer.benchmark.label_maps import check_labels
     from fastfcn_infer.benchmark.report import read_report
 
     try:
-        return read_report(Path(path).read_bytes())
+        return check_labels(read_report(Path(path).read_bytes()))
     except ValueError as error:
         raise ValueError(
             f"--compare {path}: a report that `fastfcn benchmark --format json` wrote was "

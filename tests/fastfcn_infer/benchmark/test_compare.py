@@ -37,6 +37,7 @@ def test_rows_are_comparable_only_if_the_work_and_the_classes_are_the_same() -> 
         replace(one, model="three", classes="other"),
         replace(one, procedure="tiles"),
         replace(one, scenario="stream"),
+        replace(one, images="others"),
         replace(one, size=(640, 480)),
         replace(one, batch=2),
         replace(one, threads=1),
@@ -95,6 +96,17 @@ def test_another_backend_or_model_of_the_same_classes_is_compared_too() -> None:
         assert pair.differs == (differs,)
         assert pair.agreement is None
         assert "no labels" in pair.no_agreement
+
+
+def test_the_same_row_with_other_labels_is_said_and_with_the_same_labels_is_not() -> None:
+    seen = np.zeros((48, 64), np.uint8)
+    seen[:, 32:] = 1
+    one, other = labelled(row("m"), seen), labelled(row("m"), np.roll(seen, 8, axis=1))
+    base = report(one)
+    assert len(comparison_lines(compare(report(one), base, "base.json", 0.05))) == 1
+    lines = comparison_lines(compare(report(other), base, "base.json", 0.05))
+    assert "1.00 x the speed of m in onnx_runtime" in lines[1]
+    assert "75.00% of the labels of the photograph are equal" in lines[1]
 
 
 def test_labels_of_other_classes_are_not_compared() -> None:

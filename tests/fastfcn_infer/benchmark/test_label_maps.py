@@ -1,10 +1,18 @@
+from dataclasses import replace
+
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
 from hypothesis import given
 from numpy.typing import NDArray
 
-from fastfcn_infer.benchmark.label_maps import MOST_BYTES, pack_labels, unpack_labels
+from benchmark_reports import report, row
+from fastfcn_infer.benchmark.label_maps import (
+    MOST_BYTES,
+    check_labels,
+    pack_labels,
+    unpack_labels,
+)
 
 MAPS = arrays.arrays(np.uint16, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9))
 
@@ -42,6 +50,11 @@ def test_damaged_labels_are_refused_before_they_fill_the_memory(damage: str) -> 
     elif damage == "size":
         size = (8, 9)
     else:
-        lines = pack_labels(np.zeros((4000, 4000), np.uint8))
+        lines = pack_labels(np.zeros((2000, 2000), np.uint8))
     with pytest.raises(ValueError, match="the label map of a row is damaged"):
         unpack_labels(lines, size)
+    held = report(replace(row("m"), size=size, labels=lines))
+    with pytest.raises(
+        ValueError, match=r"m in onnx_runtime, .*: the label map of a row is damaged"
+    ):
+        check_labels(held)

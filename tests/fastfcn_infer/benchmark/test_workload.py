@@ -17,7 +17,7 @@ from fastfcn_infer.benchmark.workload import (
     network_alone,
     photograph,
     pictures_of,
-    usual_size,
+    sizes_of,
 )
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.pipeline import STAGES
@@ -111,7 +111,7 @@ def test_the_faster_of_two_is_taken_after_a_warm_up() -> None:
 def test_pictures_of_the_user_take_turns_and_keep_their_sizes(images: tuple[Path, ...]) -> None:
     given = tiny_model().input
     assert len(images) == 3
-    assert usual_size(images) == (40, 60)
+    assert sizes_of(images) == [(40, 60), (60, 40)]
     for scenario, batch, count in (("single", 1, 3), ("single", 2, 4), ("stream", 7, 7)):
         seen = pictures_of(Case((40, 60), batch, check_scenario(scenario)), images, given)
         assert len(seen) == count
@@ -124,5 +124,7 @@ def test_only_pictures_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("film.mp4\n")
     with pytest.raises(ValueError, match="not a folder of picture files"):
         find_images(tmp_path / "list.txt", 3)
+    with pytest.raises(ValueError, match="not a folder of picture files"):
+        find_images(Path("camera:0"), 3)
     with pytest.raises(ValueError, match="scenario 'burst' is unknown; known: single, batch"):
         check_scenario("burst")

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,15 @@ import pytest
 
 from benchmark_reports import STAMP, report, row, slower
 from command_line import EMBEDDED, fastfcn
+from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.benchmark import measure as module
 from fastfcn_infer.benchmark.measure import Candidate, ColdStart
 from fastfcn_infer.benchmark.report import Report, read_report, write_report
 from fastfcn_infer.benchmark.workload import Case
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.errors import DeviceUnavailable
+from fastfcn_infer.runtime import opening
+from fastfcn_infer.runtime.backend import Backend, Noted, open_backend
 from fastfcn_infer.system import record
 
 FOUND = report(row("one"), row("two", batch=4))
@@ -82,6 +87,29 @@ def test_scenarios_and_precisions_are_lists_and_have_counts_of_their_own(
         Case(size, 20, "folder"),
     ]
     assert len(seen["names"]) == 1  # fp32 is what auto is
+
+
+def test_a_precision_that_one_runtime_lacks_is_left_out_there_and_said(
+    capsys: pytest.CaptureFixture[str], seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_as_asked(name: str, artifact: Artifact, *, precision: str, **_: Any) -> Backend:
+        if (name, precision) in {("a", "bf16"), ("c", "fp32"), ("c", "bf16")}:
+            raise DeviceUnavailable(f"{name} has no {precision}")
+        found = open_backend("onnx_runtime", artifact, device="cpu", threads=1)
+        noted = Noted(found, ())
+        noted.facts = replace(found.facts, backend=name, precision=precision)
+        return noted
+
+    monkeypatch.setattr(opening, "open_as_asked", open_as_asked)
+    words: list[str | Path] = [EMBEDDED, "--precision", "fp32,bf16"]
+    said = "fastfcn-resnet18-camvid in a and bf16 is left out: a has no bf16"
+    with pytest.warns(RuntimeWarning, match=said):
+        assert run(capsys, *words, "--backend", "a,b")[0] == 0
+    assert [backend for _, backend in seen["names"]] == ["a", "b", "b"]
+    seen.clear()
+    for backends in ("a", "b,c"):  # what would not be measured at all
+        assert run(capsys, *words, "--backend", backends)[0] == 5
+    assert seen == {}
 
 
 def test_a_report_is_written_to_a_file_as_a_page_too(
