@@ -1,4 +1,4 @@
-"""What ONNX Runtime needs done around the opening of a session, and what it raises."""
+"""What ONNX Runtime needs done around the opening of a session; it is not imported here."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,14 +8,6 @@ from fastfcn_infer.runtime.loading import ONCE
 
 # Log severities; errors arrive as exceptions, and are not printed, too.
 _WARNINGS, FATAL_ONLY = 2, 4
-
-
-def failures() -> tuple[type[Exception], ...]:
-    """Exceptions of ONNX Runtime; they have no common ancestor of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = [kind for kind in vars(state).values() if isinstance(kind, type)]
-    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
 
 
 def load_libraries(onnxruntime: Any) -> None:

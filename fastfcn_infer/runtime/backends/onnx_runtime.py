@@ -29,7 +29,7 @@ from fastfcn_infer.runtime.onnx_providers import (
     tensorrt_note,
     unwanted_fusions,
 )
-from fastfcn_infer.runtime.onnx_start import FATAL_ONLY, failures, load_libraries, quiet
+from fastfcn_infer.runtime.onnx_start import FATAL_ONLY, load_libraries, quiet
 from fastfcn_infer.runtime.precision import no_bfloat16
 from fastfcn_infer.runtime.tensorrt_profile import Profile, planned_profile
 from fastfcn_infer.runtime.tensorrt_rtx import Plugin, find_plugin, missing
@@ -131,7 +131,7 @@ class OnnxRuntime:
             provider = self._plugin.provider
         elif provider not in providers():
             raise DeviceUnavailable(_diagnosis(device))
-        self._failures = failures()
+        self._failures = _failures()
         self._artifact, self._device = artifact, device
         self._profile = planned_profile(artifact.model) if planned else None
         if device.kind != "tensorrt":
@@ -319,6 +319,14 @@ class OnnxRuntime:
                 f"{path.name} has inputs {excerpt(inputs)} and outputs {excerpt(outputs)}; its description says "
                 f"{self._input!r} and {self._output!r}. Export the checkpoint again."
             )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Exceptions of ONNX Runtime; they have no common ancestor of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    return (RuntimeError, ValueError, *(kind for kind in own if issubclass(kind, Exception)))
 
 
 def missing_devices() -> dict[str, str]:
