@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from fastfcn_infer.inference.segmentation import Segmentation as Segmentation
     from fastfcn_infer.inference.stream.stream import Failed as Failed
     from fastfcn_infer.inference.stream.stream import Stream as Stream
+    from fastfcn_infer.picture.contact_sheet import contact_sheet as contact_sheet
+    from fastfcn_infer.picture.geometry.regions import Region as Region
     from fastfcn_infer.runtime.backend import RuntimeFacts as RuntimeFacts
     from fastfcn_infer.segmenter import Segmenter as Segmenter
 
@@ -54,9 +56,11 @@ _HOME = {
     "Stream": "inference.stream.stream",
     "Failed": "inference.stream.stream",
     "Procedure": "artifact.procedure",
+    "Region": "picture.geometry.regions",
     "Segmentation": "inference.segmentation",
     "Segmenter": "segmenter",
     "Windows": "artifact.procedure",
+    "contact_sheet": "picture.contact_sheet",
     "open_dataset": "data.dataset",
 }
 _ERRORS = (

@@ -11,6 +11,7 @@ import numpy as np
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.artifact.relabel import with_palette
 from fastfcn_infer.evaluation.scored import Scored
 from fastfcn_infer.hub.conversion import Conversion
 from fastfcn_infer.hub.models import find_model
@@ -29,6 +30,7 @@ from fastfcn_infer.inference.stream.source import item_of
 from fastfcn_infer.inference.stream.stream import Decoded
 from fastfcn_infer.inference.stream.streaming import Streaming
 from fastfcn_infer.inference.views import Size, check_size
+from fastfcn_infer.picture.palette import Palette
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS, PictureSource
 from fastfcn_infer.runtime.backend import Backend, RuntimeFacts
 from fastfcn_infer.runtime.joined_calls import Caller, JoinedCalls, check_wait
@@ -339,6 +341,17 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         cases = [Case(size, batch, scenario) for scenario, size, batch in asked]
         candidate = Candidate(self.model.name, self, self._backend)
         return measure([candidate], cases, seconds=seconds)
+
+    def with_palette(self, palette: Palette) -> "Segmenter":
+        """Return a segmenter of the same opened model that colours the classes in another way.
+
+        Args:
+            palette: "dataset", "paddleseg" or "distinct"; see `Segmentation.with_palette`.
+
+        Raises:
+            ValueError: there is no such palette.
+        """
+        return Segmenter(with_palette(self.artifact, palette), self._backend, self.procedure)
 
     def close(self) -> None:
         """Release the runtime's memory and threads; calling it again is harmless."""

@@ -4,10 +4,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.class_table import find_class_table, tables_of
 from fastfcn_infer.artifact.copy import copy
 from fastfcn_infer.artifact.manifest import ClassInfo
+from fastfcn_infer.picture.palette import Palette, palette
 
 
 def with_classes(artifact: Artifact, classes: str | os.PathLike[str]) -> Artifact:
@@ -24,6 +27,21 @@ def with_classes(artifact: Artifact, classes: str | os.PathLike[str]) -> Artifac
     expected, name = len(artifact.model.classes), artifact.model.name
     table = table_of_count(classes, expected, name)
     return replace(artifact, model=replace(artifact.model, classes=table))
+
+
+def with_palette(artifact: Artifact, name: Palette) -> Artifact:
+    """Return an opened artifact with the colours of a palette; its files are not changed.
+
+    Raises:
+        ValueError: there is no such palette.
+    """
+    classes = artifact.model.classes
+    colors = palette(name, np.array([one.color for one in classes], np.uint8)).tolist()
+    colored = tuple(
+        replace(one, color=(red, green, blue))
+        for one, (red, green, blue) in zip(classes, colors, strict=True)
+    )
+    return replace(artifact, model=replace(artifact.model, classes=colored))
 
 
 def table_of_count(

@@ -1,12 +1,20 @@
 """Which files are results of earlier runs, and what made them."""
 
+import re
 from pathlib import Path
 
 from fastfcn_infer.errors import FastFCNError
 from fastfcn_infer.picture.provenance import read_provenance
 
 _ENDINGS = (
-    *("_labels.png", "_labels_raw.png", "_overlay.jpg", "_color.png", "_labels.tif"),
+    *(
+        "_labels.png",
+        "_labels_raw.png",
+        "_overlay.jpg",
+        "_color.png",
+        "_confidence.png",
+        "_labels.tif",
+    ),
     *("_overlay.mp4", "_color.mp4"),
 )
 _FOLDERS = (
@@ -18,7 +26,12 @@ _FOLDERS = (
 
 def is_result(path: Path) -> bool:
     """Tell whether a file is a result: by its name, and by what it says of itself."""
-    named = path.name.lower().endswith(_ENDINGS) or any(part in _FOLDERS for part in path.parts)
+    name = path.name.lower()
+    named = (
+        name.endswith(_ENDINGS)
+        or re.fullmatch(r"sheet(_\d+)?\.jpg", name) is not None
+        or any(part in _FOLDERS for part in path.parts)
+    )
     return named and read_any(path) is not None
 
 

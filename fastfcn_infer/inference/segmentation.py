@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, SupportsIndex, TypeAlias, get_args
@@ -18,7 +18,10 @@ from fastfcn_infer.inference.probability.result import WithScores
 from fastfcn_infer.picture import annotation
 from fastfcn_infer.picture.drawing import blend, paint
 from fastfcn_infer.picture.label_map import encode_labels
-from fastfcn_infer.picture.legend import Entry, Place, add_legend, drawable
+from fastfcn_infer.picture.legend import Entry, Place, add_legend, drawable, percent
+from fastfcn_infer.picture.notebook import as_html
+from fastfcn_infer.picture.palette import Palette
+from fastfcn_infer.picture.palette import palette as choose_palette
 from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.system.atomic import write_file
@@ -135,9 +138,22 @@ class Segmentation(WithScores, Exports):
         """
         return areas.shares(self.names, self._counts.tolist())
 
-    def colorize(self) -> Picture:
-        """Paint every pixel in the colour of its class."""
-        return Picture(paint(self.labels, self._palette))
+    def with_palette(self, palette: Palette) -> "Segmentation":
+        """Return the same result with other colours of the classes.
+
+        Args:
+            palette: "dataset": the colours it has. "paddleseg": those of PaddleSeg's predict.py, the
+                colours of Pascal VOC shifted by one class. "distinct": colours that are as different as
+                possible, also for those who see red and green alike; for up to some twenty classes.
+
+        Raises:
+            ValueError: there is no such palette.
+        """
+        return replace(self, colors=choose_palette(palette, self.colors))
+
+    def colorize(self, palette: Palette = "dataset") -> Picture:
+        """Paint every pixel in the colour of its class, or in that of another palette; see `with_palette`."""
+        return Picture(paint(self.labels, self.with_palette(palette)._palette))
 
     def overlay(
         self,
@@ -147,6 +163,8 @@ class Segmentation(WithScores, Exports):
         classes: str | SupportsIndex | Sequence[str | SupportsIndex] | None = None,
         min_share: float | None = None,
         shade: Literal["confidence"] | None = None,
+        contours: bool = False,
+        palette: Palette = "dataset",
     ) -> Picture:
         """Lay the colours over the picture.
 
@@ -161,9 +179,12 @@ class Segmentation(WithScores, Exports):
                 legend; the last line, "others", counts these. None: 0.005, or 0 with `classes`.
             shade: "confidence": the colour of a pixel is as strong as its class is probable: `alpha` times
                 `confidence`. None: equally strong everywhere.
+            contours: draw the outline of every area as a line that scales with the picture; with
+                ``alpha=0``, outlines alone.
+            palette: other colours; see `with_palette`.
 
         Raises:
-            ValueError: `alpha` or `min_share` is not in 0..1, `legend` or `shade` is unknown, there is no
+            ValueError: `alpha` or `min_share` is not in 0..1, `legend`, `shade` or `palette` is unknown, there is no
                 such class, or the scores were not kept and are needed.
         """
         if isinstance(legend, bool):
@@ -177,9 +198,13 @@ class Segmentation(WithScores, Exports):
             raise ValueError(f"legend is {legend!r}; one of {', '.join(get_args(Place))} expected")
         if shade not in (None, "confidence"):
             raise ValueError(f'shade is {shade!r}; "confidence" or None was expected')
+        if palette != "dataset":
+            return self.with_palette(palette).overlay(
+                alpha, legend, classes=classes, min_share=min_share, shade=shade, contours=contours
+            )
         drawn = self._chosen(classes)
         strength = None if shade is None else self.confidence()
-        mixed = blend(self.picture, self.labels, self._palette, alpha, drawn, strength)
+        mixed = blend(self.picture, self.labels, self._palette, alpha, drawn, strength, contours)
         shown = [index for index in self._present if drawn is None or drawn[index]]
         large = [index for index in shown if self._share([index]) >= min_share]
         entries = [self._entry(index) for index in large]
@@ -217,6 +242,8 @@ class Segmentation(WithScores, Exports):
         classes: str | SupportsIndex | Sequence[str | SupportsIndex] | None = None,
         min_share: float | None = None,
         shade: Literal["confidence"] | None = None,
+        contours: bool = False,
+        palette: Palette = "dataset",
     ) -> None:
         """Write the overlay to a file of any suffix that `Picture.save` takes; see `overlay`.
 
@@ -224,8 +251,15 @@ class Segmentation(WithScores, Exports):
             ValueError: as `overlay` and `Picture.save` do.
             OSError: the file could not be written; what was there before still is.
         """
-        picture = self.overlay(alpha, legend, classes=classes, min_share=min_share, shade=shade)
-        picture.save(path)
+        self.overlay(
+            alpha,
+            legend,
+            classes=classes,
+            min_share=min_share,
+            shade=shade,
+            contours=contours,
+            palette=palette,
+        ).save(path)
 
     def save(self, path: str | Path, *, kind: Kind | None = None) -> None:
         """Write the result to a file; an older file is replaced in one step.
@@ -330,15 +364,15 @@ class Segmentation(WithScores, Exports):
     def _entry(self, index: int) -> Entry:
         red, green, blue = (int(value) for value in self.colors[index])
         name = drawable(self.names[index], instead=f"class {index}")
-        return Entry(name, _percent(self._share([index])), (red, green, blue))
+        return Entry(name, percent(self._share([index])), (red, green, blue))
 
     def _others(self, indices: Sequence[int]) -> Entry:
-        return Entry(f"others ({len(indices)})", _percent(self._share(indices)), None)
+        return Entry(f"others ({len(indices)})", percent(self._share(indices)), None)
 
     def __repr__(self) -> str:
         """State the size and the largest classes."""
         areas = self.areas()
-        largest = ", ".join(f"{name} {_percent(share)}" for name, share in [*areas.items()][:3])
+        largest = ", ".join(f"{name} {percent(share)}" for name, share in [*areas.items()][:3])
         more = ", ..." if len(areas) > 3 else ""
         height, width = self.size
         return (
@@ -350,6 +384,7 @@ class Segmentation(WithScores, Exports):
         """Show the overlay in a notebook."""
         return self.overlay()._repr_png_()
 
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %") if share >= 0.01 else "< 1 %"
+    def _repr_html_(self) -> str:
+        """Show the overlay in a notebook, and the legend beside it as a table."""
+        entries = [self._entry(index) for index in self._present]
+        return as_html(self.overlay(legend="none"), entries, repr(self))

@@ -13,6 +13,7 @@ def blend(
     alpha: float,
     drawn: NDArray[np.bool_] | None = None,
     strength: NDArray[np.float32] | None = None,
+    contours: bool = False,
 ) -> NDArray[np.uint8]:
     """Lay the colours of the labels over a picture, and draw the borders in full colour.
 
@@ -23,6 +24,7 @@ def blend(
         alpha: 0, the picture alone, to 1, the colours alone.
         drawn: (C,) the classes to draw; where others are, the picture stays as it is. None: all.
         strength: (H, W) 0 to 1, what `alpha` is multiplied by in each pixel; None: 1.
+        contours: draw the outlines as lines of about 1/80 of the shorter side, whatever `alpha` is.
 
     Returns:
         (H, W, 3) RGB, a new array.
@@ -36,12 +38,31 @@ def blend(
     inside = None if drawn is None else drawn[labels]
     if inside is not None:
         np.copyto(mixed, picture, where=~inside[:, :, None])
-    if 0 < alpha < 1:
-        border = borders(labels, thickness=max(1, round(min(labels.shape) / 400)))
+    side = min(labels.shape)
+    if contours:
+        _draw_contours(mixed, labels, painted, max(2, round(side / 160)), inside)
+    elif 0 < alpha < 1:
+        border = borders(labels, thickness=max(1, round(side / 400)))
         if inside is not None:
             border &= inside
         cv2.copyTo(painted, border.view(np.uint8), mixed)
     return mixed
+
+
+def _draw_contours(
+    mixed: NDArray[np.uint8],
+    labels: NDArray[np.uint8 | np.uint16],
+    painted: NDArray[np.uint8],
+    thickness: int,
+    inside: NDArray[np.bool_] | None,
+) -> None:
+    """Draw a line in the colour of each area along its inner side, and a thin dark one between two."""
+    for width, color in ((thickness, painted), (max(1, thickness // 3), np.zeros_like(painted))):
+        line = borders(labels, width)
+        line |= borders(labels[::-1, ::-1], width)[::-1, ::-1]  # on both sides
+        if inside is not None:
+            line &= inside
+        cv2.copyTo(color, line.view(np.uint8), mixed)
 
 
 def paint(labels: NDArray[np.uint8 | np.uint16], colors: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -141,6 +141,21 @@ def drawable(name: str, instead: str) -> str:
     return plain if plain and plain.isascii() else instead
 
 
+def percent(share: float) -> str:
+    """Write a share, 0 to 1, as it stands in a legend."""
+    return f"{share:.0%}".replace("%", " %") if share >= 0.01 else "< 1 %"
+
+
+def draw_title(text: str, width: int, line: int = 24) -> NDArray[np.uint8]:
+    """Draw a line of text, shortened if it is too long: (line + 2 margins, width, 3) RGB."""
+    style = _Style(line)
+    strip = _panel(line + style.margin, width)
+    shown = _shortened(text, width - 2 * style.margin, style)
+    at = style.margin, round(line * 1.05)
+    cv2.putText(strip, shown, at, _FONT, style.scale, _INK, style.stroke, cv2.LINE_AA)
+    return strip
+
+
 def _draw_inside(
     picture: NDArray[np.uint8],
     entries: Sequence[Entry],

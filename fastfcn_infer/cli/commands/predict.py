@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND[,KIND]",
         help=f"Results to write, of {', '.join(ALL_KINDS)} (default: labels, or what the suffix of FILE says)",
     )
+    add(
+        "--palette",
+        choices=("dataset", "paddleseg", "distinct"),
+        default="dataset",
+        help="Colours of the classes: those of the data set, those of PaddleSeg's predict.py, or such that all eyes "
+        "tell apart (default: dataset)",
+    )
     add("--recursive", action="store_true", help="Search sub-folders, too")
     add(
         "--max-pixels",
@@ -157,10 +164,11 @@ def _segment(
     of_results = result_options.result_options(arguments, output.kinds)
     chosen, of_rasters = command.choose(arguments), command.choose(arguments, "tiles")
     with (
-        Segmenter.from_pretrained(arguments.model, **options) as segmenter,
+        Segmenter.from_pretrained(arguments.model, **options) as opened_model,
         Progress("predict", total=len(found), unit="pictures") as bar,
         ExitStack() as opened,
     ):
+        segmenter = opened_model.with_palette(arguments.palette)
         segmenter.procedure = chosen(segmenter.model)
         films.check_model(segmenter.model, arguments)
         of_results.check(segmenter.model)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.picture.palette import distinct
+from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 
 FORMATS = "coco,coco-panoptic,geojson,labelme,cvat,label-studio"
@@ -156,3 +158,21 @@ def test_a_video_has_no_annotations(here: Path, capsys: pytest.CaptureFixture[st
     assert (
         "is labelled as a video, and --save coco is for pictures only" in capsys.readouterr().err
     )
+
+
+def test_a_folder_becomes_a_contact_sheet_and_colours_are_chosen(here: Path) -> None:
+    words = ["in", "--recursive", "--save", "labels,color,sheet"]
+    assert predict(*words, "-o", "out", "--palette", "distinct") == 0
+    sheet = cv2.imread("out/sheet.jpg")
+    assert sheet is not None
+    assert sheet.shape[0] > 3 * 240  # a row for each picture
+    # OpenCV shows a palette in its colours.
+    color, label = (
+        np.asarray(cv2.imread(f"out/a_{name}.png"))[:, :, ::-1] for name in ("color", "labels")
+    )
+    np.testing.assert_array_equal(color, label)
+    with Segmenter.from_pretrained("tiny", threads=1) as segmenter:
+        expected = segmenter.predict("in/a.png")
+    np.testing.assert_array_equal(color, distinct(len(expected.names))[expected.labels])
+    # Results in other colours are not passed off as this run's.
+    assert predict(*words, "-o", "out") == 2
