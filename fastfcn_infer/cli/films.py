@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from fastfcn_infer.artifact.manifest import Model
     from fastfcn_infer.inference.probability.options import ResultOptions
     from fastfcn_infer.inference.segmentation import Segmentation
+    from fastfcn_infer.inference.stream.stream import Outcome
     from fastfcn_infer.segmenter import Segmenter
+
+    Write: TypeAlias = Callable[[Segmentation, float | None], None]
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where neither the user nor the video says it
 _VIDEOS = ("overlay", "color")
@@ -34,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="RATE",
         help="Frames a second of the video that is written (default: as the frames were taken)",
+    )
+    group.add_argument(
+        "--seconds",
+        type=float,
+        metavar="N",
+        help="Stop a camera or an address after N seconds (default: at Ctrl-C, or where it ends)",
     )
     group.add_argument(
         "--smooth",
@@ -55,6 +65,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         faults.append(f"--every {arguments.every}: at least 1 was expected")
     if arguments.fps is not None and not 0 < arguments.fps <= 1000:
         faults.append(f"--fps {arguments.fps}: more than 0 and at most 1000 was expected")
+    if arguments.seconds is not None and not arguments.seconds > 0:
+        faults.append(f"--seconds {arguments.seconds}: more than 0 was expected")
     if not 0 <= arguments.smooth < 1:
         faults.append(f"--smooth {arguments.smooth}: from 0 to below 1 was expected")
     if faults:
@@ -131,44 +143,27 @@ def label_film(
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.system.atomic import write_file
 
-    limit = {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
     rate = Fraction(arguments.fps or (video.rate(source) or DEFAULT_RATE) / arguments.every)
-    areas: dict[str, float] = {}
-    seconds = 0.0
+    total = Total()
     with (
         segmenter.stream(
             source,
             every=arguments.every,
             smooth=arguments.smooth,
-            **limit,
+            **limit(arguments),
             **options.as_arguments(),
         ) as stream,
-        ExitStack() as opened,
+        writing_frames(targets, rate, facts) as write,
     ):
-        writers = [
-            _writer(kind, path, rate, facts, opened)
-            for kind, path in targets.items()
-            if kind != "json"
-        ]
-        for found in cast("Iterator[Segmentation]", stream):  # errors are raised
-            for write in writers:
-                write(found)
-            seconds += sum(found.timings.values())
-            for name, share in found.areas().items():
-                areas[name] = areas.get(name, 0.0) + share
+        for found in stream:
+            write(total.add(found), None)
         said = stream.count or 0
         if not stream.done or stream.done < said - _FRAMES_SHORT:
             raise ImageError(
                 f"{source} has {said or 'no'} frames by its header, and {stream.done} could be decoded: "
                 "it is cut off or damaged. A copy made by FFmpeg has the frames that are there."
             )
-    report = {
-        "frames": stream.done,
-        "fps": float(rate),
-        "areas": {name: total / stream.done for name, total in areas.items()},
-        "flicker": stream.flicker,
-        "seconds": seconds,
-    }
+    report = {**total.report(), "fps": float(rate), "flicker": stream.flicker}
     if "json" in targets:
         text = {"source": str(source), **report, "provenance": dict(facts)}
         data = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
@@ -176,19 +171,77 @@ def label_film(
     return report
 
 
+class Total:
+    """Sums over the frames of a video."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._areas: dict[str, float] = {}
+        self._seconds = 0.0
+
+    def add(self, found: "Outcome") -> "Segmentation":
+        """Count a frame; return it, as errors are raised."""
+        self.last = cast("Segmentation", found)
+        self.frames += 1
+        self._seconds += sum(self.last.timings.values())
+        for name, share in self.last.areas().items():
+            self._areas[name] = self._areas.get(name, 0.0) + share
+        return self.last
+
+    def report(self) -> dict[str, Any]:
+        """Return frames, mean areas, and seconds of work."""
+        areas = {name: total / self.frames for name, total in self._areas.items()}
+        return {"frames": self.frames, "areas": areas, "seconds": self._seconds}
+
+
+def limit(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the largest frame as an argument of `Segmenter.stream`."""
+    return {} if arguments.max_pixels is None else {"max_pixels": arguments.max_pixels}
+
+
+@contextmanager
+def writing_frames(
+    targets: Mapping[str, Path], rate: float | Fraction | None, facts: Mapping[str, str]
+) -> "Iterator[Write]":
+    """Open the results of a video, but for ``json``; they appear when the block ends without an error.
+
+    Args:
+        targets: as in `label_film`.
+        rate: frames a second; None: frames say when they are.
+        facts: what makes the results, written into each.
+
+    Yields:
+        What writes a frame, and the seconds since the first one, or None.
+    """
+    with ExitStack() as opened:
+        writers = [
+            _writer(kind, path, Fraction(rate or DEFAULT_RATE), facts, opened)
+            for kind, path in targets.items()
+            if kind != "json"
+        ]
+
+        def write(found: "Segmentation", at: float | None) -> None:
+            for each in writers:
+                each(found, at)
+
+        yield write
+
+
 def _writer(
     kind: str, path: Path, rate: Fraction, facts: Mapping[str, str], opened: ExitStack
-) -> "Callable[[Segmentation], None]":
+) -> "Write":
     """Open a result of a video; return what writes the next frame."""
     from fastfcn_infer.inference.stream.film import Film
     from fastfcn_infer.system.atomic import write_folder
 
     if kind in _VIDEOS:
         film = opened.enter_context(Film(path, rate, facts))
-        return lambda found: film.add(found.overlay() if kind == "overlay" else found.colorize())
+        return lambda found, at: film.add(
+            found.overlay() if kind == "overlay" else found.colorize(), at
+        )
     folder = opened.enter_context(write_folder(path, replace=_label_maps))
 
-    def save(found: "Segmentation") -> None:
+    def save(found: "Segmentation", _: float | None) -> None:
         named = replace(found, provenance=facts)
         named.save(folder / f"{found.frame:06}.png", kind=kind)  # type: ignore[arg-type]
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastfcn_infer.cli import command, exit_codes, films, result_options
+from fastfcn_infer.cli import command, exit_codes, films, live, result_options
 from fastfcn_infer.cli.output import ALL_KINDS, Output, choose_output
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SRC",
-        help="Picture, folder or glob; - reads one picture from standard input",
+        help="Picture, video, folder or glob; - reads one picture from standard input; camera:0, or an "
+        "address such as rtsp://HOST/PATH, is labelled until Ctrl-C",
     )
     add(
         "-o",
@@ -140,6 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     skipped = Skipped()
     overwrite = arguments.force or arguments.dry_run
+    if any(map(live.is_live, arguments.sources)):
+        live.check(output, arguments)
+        return _live(output, arguments)
     if arguments.sources == [STDIN]:
         output.check(1, force=overwrite)
         with standard_input(output.folder) as job:
@@ -147,6 +151,22 @@ def run(arguments: argparse.Namespace) -> int:
     found = jobs(arguments.sources, output.folder, recursive=arguments.recursive, skipped=skipped)
     output.check(len(found), force=overwrite)
     return _segment(found, output, skipped, arguments)
+
+
+def _live(output: Output, arguments: argparse.Namespace) -> int:
+    """Label a camera or an address."""
+    from fastfcn_infer.segmenter import Segmenter
+
+    options = command.open_options(arguments) | command.checkpoint_options(arguments)
+    of_results = result_options.result_options(arguments, output.kinds)
+    chosen = command.choose(arguments)
+    with Segmenter.from_pretrained(arguments.model, **options) as segmenter:
+        segmenter.procedure = chosen(segmenter.model)
+        films.check_model(segmenter.model, arguments)
+        of_results.check(segmenter.model)
+        report = live.label(segmenter, output, arguments, of_results)
+    _tell_live(report, arguments)
+    return exit_codes.SOME_FAILED if "error" in report else exit_codes.FINE
 
 
 def _segment(
@@ -320,6 +340,19 @@ def _tell(report: dict[str, Any], arguments: argparse.Namespace) -> None:
         print(json.dumps(report, ensure_ascii=False), flush=True)
     elif report["status"] == "failed":
         print(f"failed: {report['source']}: {report['error']}", file=sys.stderr)
+
+
+def _tell_live(report: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Print what became of the source."""
+    if arguments.json or arguments.json_list:
+        found = [report] if arguments.json_list else report
+        print(json.dumps(found, ensure_ascii=False), flush=True)
+    elif not arguments.quiet:
+        print(
+            f"{report['frames']} frames labelled, {report['dropped']} dropped while the network was busy"
+        )
+    if "error" in report and not arguments.json:
+        print(f"failed: {report['error']}", file=sys.stderr)
 
 
 def _summarise(

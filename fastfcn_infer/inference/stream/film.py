@@ -20,6 +20,7 @@ from fastfcn_infer.system.writing import writing
 _KEY = "fastfcn "  # the beginning of the comment
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
 _FINEST = 60_000  # steps of a second; MPEG-4 knows no more than 65,535
+_TICKS = 1000  # steps of a second, of frames that come when they come
 
 
 class Film:
@@ -43,6 +44,7 @@ class Film:
         self._path = path
         self._rate = Fraction(rate).limit_denominator(_FINEST)
         self._size: tuple[int, ...] | None = None
+        self._tick = -1  # of the last frame that said when it was
         with writing(path):
             self._temporary, descriptor = open_temporary(path.parent)
         self._held: int | None = descriptor
@@ -54,10 +56,14 @@ class Film:
         if made_by:
             self._container.metadata["comment"] = _KEY + json.dumps(dict(made_by))
 
-    def add(self, frame: NDArray[np.uint8]) -> None:
-        """Write the next frame, (H, W, 3) RGB; all have one size.
+    def add(self, frame: NDArray[np.uint8], at: float | None = None) -> None:
+        """Write the next frame.
 
         Odd sides grow by a pixel, since half of the pixels have a colour in the usual formats.
+
+        Args:
+            frame: (H, W, 3) RGB; all have one size.
+            at: seconds since the first frame, for all frames or for none; None: as the rate says.
 
         Raises:
             ImageError: the frame has another size than the first one, or cannot be encoded.
@@ -70,6 +76,8 @@ class Film:
             self._stream = self._container.add_stream(codec, rate=self._rate)
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
             self._stream.pix_fmt = "yuv420p"
+            if at is not None:
+                self._stream.codec_context.time_base = Fraction(1, _TICKS)
         elif (height, width) != self._size:
             raise ImageError(
                 f"{self._path}: a frame has {height} x {width} pixels (height x width), the first one "
@@ -77,6 +85,9 @@ class Film:
             )
         grown = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
         coded = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(grown), format="rgb24")
+        if at is not None:
+            self._tick = max(self._tick + 1, round(at * _TICKS))
+            coded.pts, coded.time_base = self._tick, Fraction(1, _TICKS)
         with writing(self._path), self._encoding():
             self._container.mux(self._stream.encode(coded))
 

@@ -106,7 +106,7 @@ class Camera:
             BackendMissing: PyAV is not installed.
         """
         self.dropped = 0
-        self._name = _without_password(name)
+        self._name = without_password(name)
         self._container = _open_live(name)
         self._changed = threading.Condition()
         self._newest: tuple[int, Any] | None = None
@@ -211,16 +211,15 @@ def _open_live(name: str) -> Any:
     try:
         container = av.open(where, format=chosen, timeout=_PATIENCE)
     except failures() as error:
-        raise ImageError(
-            f"{_without_password(name)} cannot be opened: {_reason(error)}"
-        ) from error
+        raise ImageError(f"{without_password(name)} cannot be opened: {_reason(error)}") from error
     if not container.streams.video:
         container.close()
-        raise ImageError(f"{_without_password(name)} has no video stream, only sound or data")
+        raise ImageError(f"{without_password(name)} has no video stream, only sound or data")
     return container
 
 
-def _without_password(name: str) -> str:
+def without_password(name: str) -> str:
+    """Return an address as messages may show it."""
     return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", name)
 
 
