@@ -297,6 +297,38 @@ def test_no_method_makes_an_array_of_all_classes_at_the_size_of_the_picture() ->
         assert peak < everything / 4, name
 
 
+def test_classes_that_are_left_out_of_a_tile_do_not_matter() -> None:
+    """Most of 150 classes cannot count where others are far above them."""
+    random = np.random.default_rng(7)
+    coarse = random.normal(size=(150, 3, 4)) * 15
+    logits = upsampled(coarse, (12, 14), align_corners=False).astype(np.float32)
+    result = one_view(np.zeros((96, 112)), logits, Output("logits", 8))
+    z = upsampled(logits, (96, 112), align_corners=False)
+    shares = softmax(z)
+    ordered = -np.sort(-shares, 0)
+    close(result.confidence(), ordered[0])
+    close(result.margin(), ordered[0] - ordered[1])
+    close(result.entropy() / 4, -(shares * np.log(shares + 1e-300)).sum(0) / 4)
+    for k in (3, 140):
+        indices, found = result.top(k)
+        close(found, ordered[:k])
+        # The order is that of the logits, also where the probabilities are next to 0.
+        chosen = np.take_along_axis(z, indices.astype(int), 0)
+        np.testing.assert_allclose(chosen, -np.sort(-z, 0)[:k], rtol=0, atol=1e-4)
+    assert (ordered[139] < 1e-20).any()
+    grouped = result.relabel(groups={"a": range(0, 75), "b": range(75, 150)})
+    close(grouped.confidence(), np.maximum(shares[:75].sum(0), shares[75:].sum(0)))
+
+
+def test_classes_whose_probability_is_0_in_float32_are_in_the_order_of_their_logits() -> None:
+    logits = np.broadcast_to(30.0 * np.arange(8)[:, None, None], (8, 5, 6))
+    result = one_view(np.zeros((40, 48)), logits, Output("logits", 8))
+    for k in (2, 5, 8):
+        indices, shares = result.top(k)
+        np.testing.assert_array_equal(indices[:, 3, 4], np.arange(7, 7 - k, -1))
+    assert not shares[-2:].any()
+
+
 def test_a_copy_keeps_the_scores_and_the_protection_of_the_arrays() -> None:
     result = result_of(model_of(), Procedure(mirror=MIRROR))
     confidence = result.confidence()
@@ -304,6 +336,19 @@ def test_a_copy_keeps_the_scores_and_the_protection_of_the_arrays() -> None:
         np.testing.assert_array_equal(twin.confidence(), confidence)
         for array in (twin.labels, twin.colors, twin.picture):
             assert not array.flags.writeable
+
+
+def test_a_shaded_overlay_is_as_strong_as_the_class_is_probable() -> None:
+    result = result_of(model_of(), Procedure())
+    shaded = np.asarray(result.overlay(0.8, legend=False, shade="confidence"), float)
+    share = 0.8 * result.confidence()[..., None]
+    expected = share * result.colors[result.labels] + (1 - share) * PICTURE
+    # Borders are drawn in full colour.
+    drawn = (np.abs(shaded - result.colors[result.labels]) < 1).all(-1)
+    assert 0 < drawn.mean() < 0.5
+    assert np.abs(shaded - expected)[~drawn].max() <= 1
+    with pytest.raises(ValueError, match="shade is 'margin'"):
+        result.overlay(shade="margin")  # type: ignore[arg-type]
 
 
 def test_outputs_of_one_call_are_not_kept_for_each_of_its_pictures() -> None:
