@@ -78,7 +78,7 @@ class Relabelling:
             found = shares.tile(down, across, wanted=np.unique(labels[place]))
             best[place], largest = _winners(found, labels[place], self.grouping.several)
             if ignored is not None:
-                shown[place] = np.where(largest >= least, best[place], ignored)
+                shown[place] = np.where(largest >= least, best[place], shown.dtype.type(ignored))
         return best, shown
 
 

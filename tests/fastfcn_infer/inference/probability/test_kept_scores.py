@@ -329,6 +329,21 @@ def test_classes_whose_probability_is_0_in_float32_are_in_the_order_of_their_log
     assert not shares[-2:].any()
 
 
+@pytest.mark.parametrize(("classes", "ignored"), [(255, 255), (256, 65535), (257, 65535)])
+def test_the_ignore_label_is_no_class_and_fits_into_the_labels(classes: int, ignored: int) -> None:
+    logits = np.zeros((classes, 5, 6))
+    logits[-1, :, 3:] = 20
+    result = one_view(np.zeros((40, 48)), logits, Output("logits", 8))
+    found = result.relabel(min_confidence=0.5)
+    assert found.ignore_label == ignored
+    assert found.labels.dtype == (np.uint8 if ignored == 255 else np.uint16)
+    assert set(np.unique(found.labels)) == {classes - 1, ignored}
+    # Fewer classes need fewer bits.
+    grouped = result.relabel(groups={"a": range(0, classes - 3)}, min_confidence=0.5)
+    assert grouped.labels.dtype == np.uint8
+    assert set(np.unique(grouped.labels)) == {0, 3}
+
+
 def test_a_copy_keeps_the_scores_and_the_protection_of_the_arrays() -> None:
     result = result_of(model_of(), Procedure(mirror=MIRROR))
     confidence = result.confidence()
