@@ -114,7 +114,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 ``fp32``; ``bf16``, on processors that have it, from ``fp32``; ``tf32``, on GPUs, from ``fp32``
                 with products rounded to 10 bits; ``fp16``, for GPUs, for a checkpoint what it is converted to;
                 ``int8``, if the artifact holds a graph in it, which ``fastfcn-export --precision int8`` makes.
-            threads: to compute with; None: one for each processor that this process may use, or what
+            threads: number of threads to compute with; None: one for each processor that this process may use, or what
                 ``fastfcn tune`` measured, which also chooses for ``auto``.
             cache_dir: where downloads, conversions and what ``fastfcn tune`` measured are kept; None: the
                 user's cache folder.
@@ -122,7 +122,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             classes: other names and colours of the classes, as many as the model has: name of a
                 class table or path of a JSON file; None: those of the model.
             dialect: only for a checkpoint; None: found from its keys.
-            output_stride: of the backbone, only for a checkpoint; None: its dialect's published
+            output_stride: stride of the backbone, only for a checkpoint; None: its dialect's published
                 default.
             procedure: how pictures become labels: a `Procedure`, or the name of a preset, such as
                 ``tiles`` or ``fastfcn-ms``, or ``published``, what the checkpoint's authors publish
@@ -328,7 +328,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             sizes: heights and widths of the picture.
             batches: how many pictures a run takes.
             scenarios: how they are labelled: "single", "batch", "stream" or "folder".
-            seconds: of timed runs for each size, batch and scenario.
+            seconds: how long to time each size, batch and scenario.
 
         Raises:
             ValueError: a scenario is unknown, or a graph of a fixed shape does not take a batch.

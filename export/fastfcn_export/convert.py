@@ -58,7 +58,7 @@ def export(
     Args:
         checkpoint: path of a .pdparams, .pth, .pth.tar or .safetensors file; or the folder (or the
             YAML in it) of a model that PaddleSeg or PaddleX exported.
-        folder: of the artifact.
+        folder: where the artifact is written.
         request: what to make; None: what `options` say, by default a verified ONNX graph that
             ends in logits.
         force: replace an existing artifact; other files in its folder are kept, and a warning names

@@ -42,11 +42,11 @@ class Description:
 
     Args:
         network: dialect, backbone, head and what was assumed.
-        classes: of the network.
+        classes: number of classes.
         stages: part of the network -> its cost for one picture of `size`.
         size: height and width, pixels.
-        weights_bytes: of the exported graph, float32.
-        activations_bytes: of the largest layer's input and output, float32, for that picture.
+        weights_bytes: size of the exported weights in float32.
+        activations_bytes: size of the largest layer's input and output in float32, for that picture.
         unused: reason why tensors of the checkpoint are left out -> how many.
         trained: data set and iterations, if the checkpoint says them; None: unknown.
         procedure: how an export would make labels of pictures; None: not asked.

@@ -49,31 +49,31 @@ class Request:
     """What an export makes of a checkpoint.
 
     Args:
-        formats: of the graph, as `--format` names them.
+        formats: formats of the graph, as `--format` names them.
         classes: name of a class table, path of a JSON file, or None: the classes that the checkpoint
             names, else numbered ones.
         dialect: None: found from the keys.
-        output_stride: of the backbone; None: what a checkpoint of fastfcn-train says, else the
+        output_stride: stride of the backbone; None: what a checkpoint of fastfcn-train says, else the
             dialect's published default.
-        output: of the graph.
+        output: what the graph computes.
         with_preprocess: the graph takes uint8 pixels and normalises them itself.
         options: fixed shape and precision of the graph.
         verify: prove the graph equal to the network before the artifact gets its name.
         via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
-        accept_own_size: of labels as the output: export even if the authors resize pictures, which
+        accept_own_size: with labels as the output, export even if the authors resize pictures, which
             such a graph cannot undo; it labels pictures at their own size, and differently.
-        weights_key: which of several sets of weights in the file, such as "ema_state_dict" or
+        weights_key: which set of weights to take where the file has several, such as "ema_state_dict" or
             "state_dict.student"; None: the only one that fits.
         use_ema: take the moving average of the weights.
-        threshold: of a network with one logit: pixels whose sigmoid is larger are of its class, all others
+        threshold: for a network with one logit: pixels whose sigmoid is larger are of its class, all others
             background; None: the network has a logit for every class.
-        bands: of the pictures, as the user knows them; None: as many as the first convolution takes.
-        mean: of the normalisation, in the order of the channels; None: the dialect's, for three channels.
-        std: of the normalisation, in the order of the channels; None: the dialect's, for three channels.
+        bands: number of bands of the pictures, as the user knows it; None: as many as the first convolution takes.
+        mean: mean of the normalisation, in the order of the channels; None: the dialect's, for three channels.
+        std: standard deviation of the normalisation, in the order of the channels; None: the dialect's, for three channels.
         pixel_range: unit of `mean` and `std`: 1 if pixels are divided by 255 first, else 255; None: 1.
         white: for other than three channels: the stored value that is divided to 1 before pixels are normalised;
             None: 255, 65535 or 1.0, by the type of the picture.
-        channel_order: that the network was trained with; None: RGB.
+        channel_order: order of the channels that the network was trained with; None: RGB.
         resize: how pictures are sized, such as "short_side:512" or "none"; None: as the dialect's authors do.
         from_config: a PaddleSeg YAML or an mmsegmentation configuration, from which the eight above are read
             where they are None; it is not run.

@@ -138,7 +138,7 @@ class Windows:
         stride: step from window to window, pixels; None: two thirds of the crop.
         border: what happens to a window that would reach beyond the picture: ``shift`` moves it back,
             and a picture smaller than the crop is one window; ``pad`` fills it up to the crop.
-        weight: of a window's pixels where windows overlap: all alike (``coverage``), or less
+        weight: how much a window's pixels count where windows overlap: all alike (``coverage``), or less
             towards its borders (``gaussian``, a deviation of an eighth of the crop, as in MONAI).
     """
 
@@ -200,7 +200,7 @@ class Procedure:
         canvas: what it is padded to afterwards.
         scales: factors of the size that `resize` makes, or with its rule ``scale`` of the picture's.
         windows: None: the whole picture is fed at once.
-        mirror: which mirror images are fed, too.
+        mirror: mirror images that the network sees as well.
         merge: ``logits``: their mean; ``probabilities``: the mean of the softmax of each scale and
             mirror image, of logits at the size of the picture;
             ``exp``: as the original code, exp of the sum over mirror images, the sum over scales.

@@ -63,13 +63,13 @@ class Dataset:
     """One part of a data set.
 
     Args:
-        name: of the data set, as users type it.
+        name: name of the data set, as users type it.
         split: name of the part.
         classes: names and colours, in the order of the labels.
         samples: the pictures, in the same order on every machine.
         values: value in a label file -> label, 0 to ``len(classes) - 1``, or `IGNORE`; any other
             value is an error.
-        label_orientation: of the label maps of pictures that EXIF turns: drawn on the ``upright``
+        label_orientation: how label maps of pictures that EXIF turns were drawn: on the ``upright``
             picture, or on the pixels as ``stored``, so that labels are turned with them; ``auto``:
             what the sizes say, and upright where they say nothing (180 degrees, mirrored, square).
     """
@@ -244,12 +244,12 @@ def open_dataset(
     """Open one part of a data set below `root`.
 
     Args:
-        name: of the data set, as `dataset_names` lists it.
+        name: name of the data set, as `dataset_names` lists it.
         root: folder of the data set.
         split: name of the part.
         map_labels: value in the label files -> label, 0 to the number of classes - 1, or `IGNORE`;
             for files that use other values than the data set's: ``{255: 1}`` for masks of 0 and 255.
-        label_orientation: of the label maps of pictures that EXIF turns; see `Dataset`.
+        label_orientation: how the label maps of pictures that EXIF turns were drawn; see `Dataset`.
 
     Raises:
         DatasetError: there is no such data set or part, or the files below `root` are not laid out

@@ -45,8 +45,8 @@ class Evaluation:
         model: its name.
         dataset: name of the data set.
         split: name of its part.
-        convention: of `scores`; `confusion` can be scored by others.
-        names: of the classes.
+        convention: the convention of `scores`; `confusion` can be scored by others.
+        names: names of the classes, in the order of the labels.
         confusion: pixels by true and predicted class.
         pictures: number of pictures that were counted.
         failed: names of the pictures that could not be counted -> why.
@@ -100,7 +100,7 @@ def evaluate(
         predictor: the model.
         dataset: pictures with labels.
         planned: what to do, and what was done already.
-        convention: of the scores; None: that of the checkpoint's training or authors.
+        convention: the convention of the scores; None: that of the checkpoint's training or authors.
         advance: called after every picture.
 
     Raises:

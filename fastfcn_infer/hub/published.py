@@ -28,7 +28,7 @@ class Published:
         `from_pretrained` opens the folder. The card may be edited: it is not one of the checked files.
 
         Args:
-            folder: of the copy.
+            folder: where the copy is written.
             scores: files that ``fastfcn evaluate --json`` wrote of this model.
             speeds: files that ``fastfcn benchmark --format json`` wrote of this model.
             license: the Hub's identifier, such as ``apache-2.0``; None: the card says that it is not
@@ -62,9 +62,9 @@ class Published:
 
         Args:
             repository: ``OWNER/NAME``; it is made if it does not exist.
-            private: of a repository that does not exist yet.
+            private: make the repository private, if it does not exist yet.
             revision: an existing branch; None: the default one.
-            message: of the commit; None: one that names the model.
+            message: the message of the commit; None: one that names the model.
             scores: as in `save_pretrained`.
             speeds: as in `save_pretrained`.
             license: as in `save_pretrained`.

@@ -58,7 +58,7 @@ class Exports:
 
         Args:
             image_id: number of the picture.
-            file_name: of the picture; None: the name of `source`.
+            file_name: the file name of the picture; None: the name of `source`.
         """
         return _describe("coco", self, image_id, file_name)
 
@@ -143,7 +143,7 @@ class Exports:
 
         Args:
             folder: made if it is missing.
-            name: of the picture, without a suffix; None: that of `source`.
+            name: the name of the picture without its suffix; None: that of `source`.
 
         Raises:
             ImageError: the name of a class cannot be written into CVAT's table.

@@ -66,10 +66,10 @@ class Plan:
         scales: its views.
         views: how many in all.
         batch: views in one call at most.
-        calls: of the network.
-        multiply_adds: of all calls; None if the model's manifest does not count them.
+        calls: the calls of the network.
+        multiply_adds: the sum over all calls; None if the model's manifest does not count them.
         memory: bytes beyond the opened model at the peak, estimated.
-        rate: of the network on this machine, measured.
+        rate: the speed of the network, measured on this machine.
         notes: what else to know, in sentences.
     """
 

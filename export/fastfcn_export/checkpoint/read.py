@@ -52,7 +52,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generi
     while its arrays are in use.
 
     Args:
-        path: of the file; its name does not matter, its first bytes say what it is.
+        path: the file; its name does not matter, as its first bytes say what it is.
 
     Returns:
         Name -> read-only array, in the file's order; a `module.` before every name is taken off.
@@ -75,7 +75,7 @@ class CheckpointFile:
         """Map a file.
 
         Args:
-            path: of the file; its name does not matter, its first bytes say what it is.
+            path: the file; its name does not matter, as its first bytes say what it is.
 
         Raises:
             CheckpointError: no such file, or not a checkpoint.

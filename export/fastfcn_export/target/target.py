@@ -32,7 +32,7 @@ class Options:
 
     Args:
         shape: N, H, W; None if free.
-        precision: of weights and arithmetic; input and output stay float32.
+        precision: precision of weights and arithmetic; input and output stay float32.
         opset: operator set of an ONNX file, one of `OPSETS`.
     """
 

@@ -39,9 +39,9 @@ class RasterResult:
     """What `Segmenter.predict_raster` wrote.
 
     Args:
-        path: of the labels.
+        path: the file of the labels.
         size: height and width, pixels.
-        names: of the C classes.
+        names: names of the C classes.
         pixels: how many each of the C classes has.
         nodata: the label of pixels without data, or that are not sure enough (`min_confidence`); None: there are
             none.
