@@ -158,7 +158,7 @@ def _anchor(title: str) -> str:
 def _text(text: str | None) -> str:
     """Return a help text as Markdown shows it: nothing in it is markup but its own backticks."""
     words = " ".join((text or "").replace("%%", "%").split())
-    return re.sub(r"([*_<|\[\]])", r"\\\1", words) if "`" not in words else words
+    return re.sub(r"`[^`]*`|[*_<|\[\]]", lambda m: m[0] if len(m[0]) > 1 else f"\\{m[0]}", words)
 
 
 # The manifest

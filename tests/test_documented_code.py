@@ -33,6 +33,7 @@ PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "fastfcn-export": fastfcn_export_main,
     "fastfcn-train": fastfcn_train_main,
 }
+FOREIGN = {"pip", "python", "mkdocs", "rio"}
 LANGUAGES = {"", "python", "sh", "text", "json", "yaml"}
 
 
@@ -117,6 +118,7 @@ def run(page: str, block: Block, command: str, capfd: pytest.CaptureFixture[str]
     words, _, target = command.partition(" > ")
     program, *arguments = shlex.split(words)
     if program not in PROGRAMS:
+        assert program in FOREIGN, f"{page}, line {block.line}: {program} is no known program"
         return ""
     capfd.readouterr()
     code = PROGRAMS[program](arguments)

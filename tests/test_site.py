@@ -142,3 +142,7 @@ def test_the_page_of_the_manifest_has_every_key_of_the_embedded_one() -> None:
 def test_bars_in_the_code_of_a_table_lose_the_escape_that_github_needs() -> None:
     text = "| `--a x\\|y` | b \\| c |\n`z\\|z`"
     assert GENERATOR.on_page_markdown(text) == "| `--a x|y` | b \\| c |\n`z\\|z`"
+
+
+def test_nothing_in_a_help_text_becomes_markup_but_its_code() -> None:
+    assert GENERATOR._text("x_y of `a_b|c`, [d] 100%%") == r"x\_y of `a_b|c`, \[d\] 100%"
