@@ -142,6 +142,7 @@ def label_film(
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.system.atomic import write_file
+    from fastfcn_infer.system.progress import Progress
 
     rate = Fraction(arguments.fps or (video.rate(source) or DEFAULT_RATE) / arguments.every)
     total = Total()
@@ -155,8 +156,15 @@ def label_film(
         ) as stream,
         writing_frames(targets, rate, facts) as write,
     ):
-        for found in stream:
-            write(total.add(found), None)
+        with Progress(source.name, total=stream.count, unit="frames") as bar:
+            try:
+                for found in stream:
+                    write(total.add(found), None)
+                    bar.advance()
+            except KeyboardInterrupt as stopped:
+                raise KeyboardInterrupt(
+                    f"the same command begins with the first frame of {source}"
+                ) from stopped
         said = stream.count or 0
         if not stream.done or stream.done < said - _FRAMES_SHORT:
             raise ImageError(

@@ -75,6 +75,7 @@ def label(
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.system.atomic import write_file
+    from fastfcn_infer.system.progress import Progress
     from fastfcn_infer.system.writing import make_folder
 
     source = arguments.sources[0]
@@ -101,8 +102,10 @@ def label(
             _interruptible() as stop,
         ):
             try:
-                for at in _frames(stream, stop, arguments, total):
-                    write(total.last, None if arguments.fps else at)
+                with Progress(shown, total=None, unit="frames") as bar:
+                    for at in _frames(stream, stop, arguments, total):
+                        write(total.last, None if arguments.fps else at)
+                        bar.advance()
             except ImageError as failed:  # what came before is kept
                 error = str(failed)
             stream.close()

@@ -1,4 +1,4 @@
-"""A progress bar on standard error for work that takes a while; drawn on terminals only."""
+"""A progress bar with rate and time left on standard error, for work that takes a while; on terminals only."""
 
 import sys
 import threading
@@ -50,7 +50,7 @@ class Progress:
         """
         self._label, self._total, self._unit = label, total, unit
         self._done: float = done
-        self._before = done
+        self._before = done  # by an earlier run
         self._began, self._drawn = time.monotonic(), 0.0
         self._lock = threading.Lock()
         self._visible = visible and shows_progress()
@@ -69,11 +69,7 @@ class Progress:
         """Leave the last state on its own line; let Ctrl-C say how much is done."""
         self._draw(end="\n")
         if isinstance(error, KeyboardInterrupt) and not error.args:
-            done = self._amount(self._done)
-            if self._total:
-                number = done if self._unit == "B" else done.removesuffix(f" {self._unit}")
-                done = f"{number} of {self._amount(self._total)}"
-            error.args = (f"{done} are done",)
+            error.args = (f"{self._progress()} are done",)
 
     def advance(self, count: float = 1) -> None:
         """Count `count` units as done."""
@@ -81,6 +77,12 @@ class Progress:
             self._done += count
             if time.monotonic() - self._drawn >= _PAUSE:
                 self._draw()
+
+    def skip(self) -> None:
+        """Count a unit that an earlier run did."""
+        with self._lock:
+            self._before += 1
+        self.advance()
 
     def clear(self) -> None:
         """Remove the bar, before something else is printed; `advance` draws it again."""
@@ -93,15 +95,28 @@ class Progress:
         if not self._visible:
             return
         self._drawn = time.monotonic()
-        speed = (self._done - self._before) / max(self._drawn - self._began, 1e-9)
-        bar, of = "", ""
+        seconds, done = self._drawn - self._began, self._done - self._before
+        bar = ""
         if self._total:
             share = min(self._done / self._total, 1.0)
             bar = f" [{'#' * int(share * _WIDTH):.<{_WIDTH}}] {share:4.0%}"
-            of = f" of {self._amount(self._total)}"
-        text = f"{self._label}{bar} {self._amount(self._done)}{of}, {self._amount(speed)}/s"
+        text = f"{self._label}{bar} {self._progress()}"
+        if self._unit != "s":
+            text += f", {self._amount(done / max(seconds, 1e-9))}/s"
+        if end:
+            text += f", {_clock(seconds)}"
+        elif self._total and done > 0:
+            text += f", {_clock(seconds * max(self._total - self._done, 0) / done)} left"
         sys.stderr.write(f"\r\x1b[K{text}{end}")
         sys.stderr.flush()
+
+    def _progress(self) -> str:
+        """Say how much is done, and of how much."""
+        done = self._amount(self._done)
+        if not self._total:
+            return done
+        number = done if self._unit == "B" else done.removesuffix(f" {self._unit}")
+        return f"{number} of {self._amount(self._total)}"
 
     def _amount(self, count: float) -> str:
         if self._unit != "B":
@@ -111,3 +126,10 @@ class Progress:
                 return f"{count:.3g} {unit}"
             count /= 1000
         return f"{count:.3g} GB"
+
+
+def _clock(seconds: float) -> str:
+    """Write a time as people read it: 0:09, 12:30, 1:00:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

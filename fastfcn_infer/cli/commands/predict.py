@@ -205,9 +205,7 @@ def _segment(
             labelling = Labelling(segmenter, output, windows, arguments, of_results, record)
             for report in labelling.reports(found):
                 reports.append(report)
-                bar.clear()
-                _tell(report, arguments)
-                bar.advance()
+                _tell(report, bar, arguments)
             collected = labelling.collect(found)
         except OSError:  # of the disk
             bar.clear()
@@ -332,14 +330,18 @@ def _made(path: Path) -> list[Path]:
     return [path] if has_content(path) else []
 
 
-def _tell(report: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Print what becomes of a picture as soon as it is known."""
-    if arguments.json_list:
-        return
-    if arguments.json:
+def _tell(report: dict[str, Any], bar: "Progress", arguments: argparse.Namespace) -> None:
+    """Print what becomes of a picture as soon as it is known, and count it."""
+    if arguments.json and not arguments.json_list:
+        bar.clear()
         print(json.dumps(report, ensure_ascii=False), flush=True)
-    elif report["status"] == "failed":
+    elif report["status"] == "failed" and not arguments.json_list:
+        bar.clear()
         print(f"failed: {report['source']}: {report['error']}", file=sys.stderr)
+    if report["status"] == "exists":
+        bar.skip()
+    else:
+        bar.advance()
 
 
 def _tell_live(report: dict[str, Any], arguments: argparse.Namespace) -> None:

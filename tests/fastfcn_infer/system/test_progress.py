@@ -126,7 +126,7 @@ def test_threads_lose_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    assert "8000 pictures of 8000 pictures" in last(terminal)
+    assert "8000 of 8000 pictures" in last(terminal)
 
 
 def test_what_an_earlier_run_did_counts_for_the_amount_and_not_for_the_speed(
@@ -138,5 +138,38 @@ def test_what_an_earlier_run_did_counts_for_the_amount_and_not_for_the_speed(
     with Progress("Download", total=1000, unit="B", done=900) as bar:
         bar.advance(100)
     assert "1 kB of 1 kB" in last(terminal)
-    speed = last(terminal).rpartition(", ")[2]
+    speed = last(terminal).split(", ")[1]
     assert float(speed.split()[0]) <= 200
+
+
+def ticking(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let so many seconds pass between two looks at the clock."""
+    clock = iter(range(100))
+    monkeypatch.setattr(time, "monotonic", lambda: seconds * next(clock))
+
+
+def test_the_time_that_is_left_follows_from_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = attach(monkeypatch)
+    ticking(monkeypatch, 4.0)
+    bar = Progress("Work", total=50, unit="pictures")  # looks once, a drawing twice
+    bar.advance(8)
+    assert (
+        last(terminal)
+        == "Work [###.....................]  16% 8 of 50 pictures, 1 pictures/s, 0:42 left"
+    )
+    bar.advance(0)
+    assert last(terminal).endswith(", 0.5 pictures/s, 1:24 left")
+
+
+def test_what_an_earlier_run_did_does_not_make_the_time_left_shorter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = attach(monkeypatch)
+    ticking(monkeypatch, 1800.0)
+    bar = Progress("Work", total=8, unit="pictures")
+    bar.skip()
+    assert "left" not in last(terminal)  # nobody knows
+    bar.advance()
+    assert last(terminal).endswith("2 of 8 pictures, 0 pictures/s, 12:00:00 left")
+    bar.__exit__(None, None, None)
+    assert last(terminal).endswith(", 2:30:00\n")

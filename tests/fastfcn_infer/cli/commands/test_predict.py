@@ -271,7 +271,7 @@ def test_on_a_terminal_a_bar_is_drawn_on_standard_error_and_the_result_stays_cle
     assert predict("in", "-o", "out", "--recursive", "--json-list") == 0
     out, err = capsys.readouterr()
     assert len(json.loads(out)) == 2
-    assert "2 pictures of 2 pictures" in err
+    assert "2 of 2 pictures" in err
 
 
 def test_from_a_shell_results_are_on_standard_output_and_failures_on_standard_error(
