@@ -8,6 +8,7 @@ from fastfcn_infer.inference.results import read_any
 from fastfcn_infer.system.excerpt import printable
 
 PICTURE = "picture_sha256"
+OUTLINES = "outlines"
 # What a result depends on, and how a message calls it. Runtimes, devices and versions give the same
 # labels but for rounding, so results of different ones may stand side by side.
 _COMPARED = {
@@ -22,6 +23,7 @@ _COMPARED = {
     "smooth": "smoothing",
     "min_confidence": "least confidence (--min-confidence)",
     "groups": "groups of classes",
+    OUTLINES: "outlines (--min-area, --simplify)",
     PICTURE: "picture",
 }
 _SHOWN = (
@@ -33,6 +35,7 @@ _SHOWN = (
     "smooth",
     "min_confidence",
 )  # by their values
+_OF_SOME = (PICTURE, OUTLINES)  # which not every result has
 _MOST = 5  # results that a message names
 
 
@@ -61,7 +64,7 @@ def compare(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
     asked = {
         key: (found.get(key), expected.get(key))
         for key in _COMPARED
-        if key != PICTURE or (key in found and key in expected)
+        if key not in _OF_SOME or (key in found and key in expected)
     }
     return [
         f"{_COMPARED[key]} {printable(str(then))}, now {printable(str(now))}"

@@ -218,7 +218,7 @@ class Labelling:
         result = replace(found, provenance=made_by)
         for kind, path in task.targets.items():  # a JPEG cannot hold every picture
             make_folder(path.parent)
-            if kind in ANNOTATIONS and self._output.file is None:
+            if kind in ANNOTATIONS:
                 annotation.write(kind, result, self._output.entry(task.job))
                 continue
             result.save(path, kind=kind)  # type: ignore[arg-type] # those of `KINDS`
@@ -265,7 +265,8 @@ class Labelling:
         if "json" in task.targets:
             result.save_json(task.targets["json"])
         if "geojson" in task.targets:
-            result.save_geojson(task.targets["geojson"])
+            output = self._output
+            result.save_geojson(task.targets["geojson"], output.min_area, output.simplify)
         return {
             "areas": result.areas(),
             "seconds": sum(result.timings.values()),

@@ -1,5 +1,6 @@
 """Which results ``fastfcn predict`` writes, and where: what ``-o`` and ``--save`` say together."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,11 +53,31 @@ class Output:
         folder: of the results.
         kinds: of `ALL_KINDS`.
         file: of the only result of the only picture, if ``-o`` names one.
+        min_area: pixels; smaller regions have no polygon.
+        simplify: pixels; how far outlines of polygons may move.
     """
 
     folder: Path
     kinds: tuple[str, ...]
     file: Path | None = None
+    min_area: int = 0
+    simplify: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense.
+
+        Raises:
+            ValueError: an option of polygons is negative or infinite.
+        """
+        for option, value in (("--min-area", self.min_area), ("--simplify", self.simplify)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{option} {value}: a number of at least 0 was expected")
+
+    def made_by(self) -> dict[str, str]:
+        """Return what polygons depend on, but for the labels."""
+        from fastfcn_infer.picture import annotation
+
+        return {annotation.OUTLINES: annotation.outlines(self.min_area, self.simplify)}
 
     def check(self, pictures: int, *, force: bool) -> None:
         """Refuse several pictures for one file, and a file that exists unless it may be replaced.
@@ -98,7 +119,14 @@ class Output:
         from fastfcn_infer.picture.annotation import Entry
 
         name = job.target.relative_to(self.folder)
-        return Entry(self.folder, name.as_posix(), (name.parent / job.source.name).as_posix())
+        return Entry(
+            self.folder,
+            name.as_posix(),
+            (name.parent / job.source.name).as_posix(),
+            self.file,
+            self.min_area,
+            self.simplify,
+        )
 
     def raster_paths(self, job: "Job") -> dict[str, Path]:
         """Return kind -> path of the results of a raster, of which only some kinds can be saved."""

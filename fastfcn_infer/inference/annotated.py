@@ -108,7 +108,12 @@ class Exports:
         else:
             project, units = ground.by_transform(transform, crs)
         return _describe(
-            "geojson", self, self.regions(min_area, simplify), project=project, units=units
+            "geojson",
+            self,
+            self.regions(min_area, simplify),
+            project=project,
+            units=units,
+            made=annotation.outlines(min_area, simplify),
         )
 
     def to_labelme(

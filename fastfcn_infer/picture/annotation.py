@@ -53,7 +53,7 @@ class Annotated(Protocol):
     def regions(self, min_area: int = 0, simplify: float = 0.0) -> list[Region]:
         """Return the connected regions of all classes, the largest first."""
 
-    def to_geojson(self) -> dict[str, Any]:
+    def to_geojson(self, *, min_area: int = 0, simplify: float = 0.0) -> dict[str, Any]:
         """Return the regions as GeoJSON."""
 
 
@@ -66,12 +66,16 @@ class Entry:
         name: of the results, with sub-folders, without an ending.
         picture: path of the picture in the data set, with its suffix.
         alone: the only file to write, if it was named; None: `AnnotationFile.PLACE` says where.
+        min_area: pixels; smaller regions are left out of formats of polygons.
+        simplify: pixels; how far outlines may move to become simpler.
     """
 
     folder: Path
     name: str
     picture: str
     alone: Path | None = None
+    min_area: int = 0
+    simplify: float = 0.0
 
     @classmethod
     def of_file(cls, found: "Annotated", path: Path) -> "Entry":
@@ -133,7 +137,12 @@ def write(kind: str, found: Annotated, entry: Entry) -> None:
         ImageError: the format cannot hold these classes.
         OSError: a file could not be written.
     """
-    for relative, data in load(kind).encode(found, entry).items():
+    module = load(kind)
+    files = module.encode(found, entry)
+    if entry.alone is not None:
+        write_file(entry.alone, files[module.PLACE.format(entry.name)])
+        return
+    for relative, data in files.items():
         path = entry.folder / relative
         if not _holds(path, data):  # what all pictures share is the same for each
             write_parts(path, (data,))
@@ -152,8 +161,7 @@ def write_alone(kind: str, found: Annotated, path: Path) -> None:
         raise ValueError(
             f"kind {kind!r} is written to {' or '.join(module.ALONE)} files, not to {path.suffix!r}"
         )
-    files = module.encode(found, Entry.of_file(found, path))
-    write_file(path, files[module.PLACE.format(path.stem)])
+    write(kind, found, Entry.of_file(found, path))
 
 
 def write_folder(kind: str, found: Annotated, folder: Path, name: str) -> None:
@@ -212,6 +220,15 @@ def categories(found: Annotated) -> list[dict[str, Any]]:
         {"id": label, "name": name, "supercategory": "", "isthing": 0, "color": color}
         for label, (name, color) in enumerate(zip(found.names, found.colors.tolist(), strict=True))
     ]
+
+
+OUTLINES = "outlines"
+"""The key in the provenance of polygons under which `outlines` stands."""
+
+
+def outlines(min_area: int, simplify: float) -> str:
+    """Say how polygons were made, for their provenance."""
+    return f"min_area {min_area}, simplify {float(simplify):g}"
 
 
 def to_json(content: object, *, indent: int | None = None) -> bytes:

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"Results to write, of {', '.join(ALL_KINDS)} (default: labels, or what the suffix of FILE says)",
     )
     add(
+        "--simplify",
+        type=float,
+        default=0.0,
+        metavar="PIXELS",
+        help="Let the outlines of polygons (geojson, labelme) move that far to become simpler; neighbours still share "
+        "them (default: 0)",
+    )
+    add(
+        "--min-area",
+        type=int,
+        default=0,
+        metavar="PIXELS",
+        help="Leave smaller regions out of the polygons (default: 0)",
+    )
+    add(
         "--palette",
         choices=("dataset", "paddleseg", "distinct"),
         default="dataset",
@@ -126,7 +142,11 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.cli.inputs import STDIN, Skipped, jobs, standard_input
     from fastfcn_infer.inference.raster.memory import parse_memory
 
-    output = choose_output(arguments.output, arguments.save)
+    output = replace(
+        choose_output(arguments.output, arguments.save),
+        min_area=arguments.min_area,
+        simplify=arguments.simplify,
+    )
     if arguments.max_pixels is not None and arguments.max_pixels < 1:
         raise ValueError(f"--max-pixels {arguments.max_pixels}: at least 1 was expected")
     if arguments.output is None and not arguments.dry_run:
@@ -232,6 +252,7 @@ def _record(
     if arguments.resume is None:
         return None
     made_by = segmenter.made_by(segmenter.procedure, arguments.depth) | options.made_by()
+    made_by |= output.made_by()
     return opened.enter_context(JobRecord(Path(arguments.resume), made_by, output.kinds))
 
 
@@ -303,7 +324,8 @@ def _refuse_others(
     def existing() -> "Iterator[tuple[Path, dict[str, str]]]":
         procedures = segmenter.procedure, windows or segmenter.procedure
         made_by, of_rasters = (
-            segmenter.made_by(one, arguments.depth) | options.made_by() for one in procedures
+            segmenter.made_by(one, arguments.depth) | options.made_by() | output.made_by()
+            for one in procedures
         )
         for job in found:
             film = films.is_film(job.source)

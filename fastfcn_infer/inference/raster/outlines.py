@@ -50,5 +50,6 @@ def raster_geojson(
         regions,
         project=project,
         units=units,
+        made=annotation.outlines(min_area, simplify),
     )
     return result

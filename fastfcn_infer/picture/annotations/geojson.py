@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.picture.annotation import Annotated, Entry, to_json
+from fastfcn_infer.picture.annotation import OUTLINES, Annotated, Entry, to_json
 from fastfcn_infer.picture.geometry.regions import Region
 
 READER = "QGIS, GDAL, geopandas, shapely, Leaflet"
@@ -22,6 +22,7 @@ def describe(
     regions: Sequence[Region],
     project: Callable[[Points], Points] | None,
     units: str,
+    made: str,
 ) -> dict[str, Any]:
     """Return a collection of features, one for each region; see `Segmentation.to_geojson`.
 
@@ -29,6 +30,7 @@ def describe(
         found: the picture.
         regions: of it.
         project: from pixels to the coordinates to write; None: pixels.
+        made: what `annotation.outlines` says.
         units: of the coordinates: "degrees" (WGS84), "pixels", or "transform".
 
     Source: RFC 7946, 3.1.6: exterior rings run counterclockwise, holes clockwise, the last point is the first.
@@ -49,7 +51,7 @@ def describe(
             }
             for region in regions
         ],
-        "provenance": dict(found.provenance),
+        "provenance": {**found.provenance, OUTLINES: made},
     }
 
 
@@ -72,7 +74,8 @@ def _area(points: NDArray[Any]) -> float:
 
 def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     """Write the regions of a picture."""
-    return {PLACE.format(entry.name): to_json(found.to_geojson())}
+    content = found.to_geojson(min_area=entry.min_area, simplify=entry.simplify)
+    return {PLACE.format(entry.name): to_json(content)}
 
 
 def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastfcn_infer.picture.annotation import Annotated, Entry, picture_name, to_json
+from fastfcn_infer.picture.annotation import (
+    OUTLINES,
+    Annotated,
+    Entry,
+    outlines,
+    picture_name,
+    to_json,
+)
 from fastfcn_infer.picture.geometry.outlines import signed_area
 
 READER = "labelme"
@@ -43,7 +50,7 @@ def describe(
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,
-        "provenance": dict(found.provenance),
+        "provenance": {**found.provenance, OUTLINES: outlines(min_area, simplify)},
     }
 
 
@@ -52,7 +59,8 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     relative = PLACE.format(entry.name)
     target = entry.folder / relative if entry.alone is None else entry.alone
     picture = entry.picture if found.source is None else _way(Path(found.source), target.parent)
-    return {relative: to_json(describe(found, picture), indent=1)}
+    content = describe(found, picture, min_area=entry.min_area, simplify=entry.simplify)
+    return {relative: to_json(content, indent=1)}
 
 
 def _way(picture: Path, folder: Path) -> str:

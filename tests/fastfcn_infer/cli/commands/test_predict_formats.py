@@ -176,3 +176,21 @@ def test_a_folder_becomes_a_contact_sheet_and_colours_are_chosen(here: Path) -> 
     np.testing.assert_array_equal(color, distinct(len(expected.names))[expected.labels])
     # Results in other colours are not passed off as this run's.
     assert predict(*words, "-o", "out") == 2
+
+
+def test_polygons_are_simplified_and_earlier_ones_are_not_passed_off_as_such(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["in/a.png", "-o", "out", "--save", "geojson,labelme", "--simplify", "1.5"]
+    assert predict(*words, "--min-area", "4") == 0
+    with Segmenter.from_pretrained("tiny", threads=1) as segmenter:
+        result = segmenter.predict("in/a.png")
+    expected = result.to_geojson(min_area=4, simplify=1.5)
+    assert read("out/a.geojson")["features"] == expected["features"]
+    shapes = result.to_labelme(min_area=4, simplify=1.5)["shapes"]
+    assert read("out/labelme/a.json")["shapes"] == shapes
+    assert predict(*words) == 2
+    said = capsys.readouterr().err
+    assert "other outlines (--min-area, --simplify)" in said
+    assert predict(*words[:-1], "-1") == 2
+    assert "--simplify -1.0: a number of at least 0 was expected" in capsys.readouterr().err
