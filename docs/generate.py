@@ -176,12 +176,14 @@ def manifest_page(kind: type) -> str:
     ]
     for record in _records(kind):
         title = "The whole file" if record is kind else record.__name__
-        lines += [f"## {title} {{ #{record.__name__.lower()} }}", "", *_docstring(record), ""]
+        body, described = _docstring(record)
+        lines += [f"## {title} {{ #{record.__name__.lower()} }}", "", *body, ""]
         lines += ["| field | type | default | |", "| --- | --- | --- | --- |"]
-        comments, hints = _comments(record), get_type_hints(record)
+        described |= _comments(record)
+        hints = get_type_hints(record)
         for field in dataclasses.fields(record):
             cells = (f"`{field.name}`", _type(hints[field.name]), _default(field))
-            lines += [f"| {' | '.join(cells)} | {comments.get(field.name, '')} |"]
+            lines += [f"| {' | '.join(cells)} | {described.get(field.name, '')} |"]
         lines += [""]
     return "\n".join(lines)
 
@@ -202,23 +204,13 @@ def _dataclasses(hint: Any) -> Iterator[type]:
         yield from _dataclasses(inner)
 
 
-def _docstring(record: type) -> list[str]:
-    """Return a docstring as Markdown: double backticks become single, ``Args:`` a list."""
-    text = inspect.getdoc(record) or ""
+def _docstring(record: type) -> tuple[list[str], dict[str, str]]:
+    """Return the lines of a docstring before ``Args:``, as Markdown, and what it says of each field."""
+    text = (inspect.getdoc(record) or "").replace("``", "`")
     body, _, arguments = text.partition("Args:\n")
-    lines = re.sub(r"``", "`", body).strip().splitlines()
-    if arguments:
-        entries = re.split(r"\n(?=\w+: )", textwrap.dedent(arguments).strip())
-        lines += ["", *(f"- `{name}`: {_joined(rest)}" for name, _, rest in _split(entries))]
-    return lines
-
-
-def _split(entries: list[str]) -> Iterator[tuple[str, str, str]]:
-    return (entry.partition(": ") for entry in entries)
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.replace("``", "`").split())
+    entries = re.split(r"\n(?=\w+: )", textwrap.dedent(arguments).strip())
+    parts = (entry.partition(": ") for entry in entries)
+    return body.strip().splitlines(), {name: _text(said) for name, _, said in parts if said}
 
 
 def _comments(record: type) -> dict[str, str]:
@@ -241,7 +233,8 @@ def _comments(record: type) -> dict[str, str]:
         lines = [alone[line] for line in range(above + 1, node.lineno)]
         last = node.end_lineno or node.lineno
         lines += [behind[line] for line in range(node.lineno, last + 1) if line in behind]
-        found[node.target.id] = _text(" ".join(lines))
+        if lines:
+            found[node.target.id] = _text(" ".join(lines))
     return found
 
 
