@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine_facts import environment
-
 GOLDEN = Path(__file__).parents[1] / "tests" / "data" / "golden"
 LOGITS = 1e-4  # of the largest logit, float32
 LABELS = {"fp32": 0.999, "fp16": 0.99}  # share of the pixels of the golden cases
@@ -50,6 +48,7 @@ PARTS = (
     Part("gpu_parts", "embedded", 30),
     Part("gpu_parts", "network", 80),
     Part("gpu_parts", "callers", 80),
+    Part("gpu_parts", "tensorrt", 100),
     Part("gpu_torch", "eager", 40),
     Part("gpu_torch", "compiled", 100),
 )
@@ -82,7 +81,7 @@ def run_part(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def measure(name: str, settings: str) -> int:
     """Run a part in this process; the last line of standard output is what it measured."""
-    from benchmarks.gpu_parts import Settings
+    from benchmarks.gpu_settings import Settings
 
     (part,) = [part for part in PARTS if part.name == name]
     function = getattr(importlib.import_module(f"benchmarks.{part.module}"), name)
@@ -102,6 +101,9 @@ def faults(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for row in parts.get("callers", {}).get("rows", ()):
         if not row["agreement"] >= TOGETHER:
             found.append(f"{row['form']}: {row['agreement']:.3%} of the labels of single calls")
+    for row in parts.get("tensorrt", {}).get("rows", ()):
+        if not row.get("agreement", 1.0) >= LABELS["fp16"]:
+            found.append(f"{row['form']}: {row['agreement']:.3%} of the processor's labels")
     for case in parts.get("embedded", {}).get("pictures", ()):
         if not case["agreement"] >= EMBEDDED:
             found.append(f"embedded, {case['picture']}: {case['agreement']:.4%} of the labels")
@@ -158,7 +160,7 @@ def table(results: Mapping[str, Any]) -> str:
     for name in ("golden", "embedded"):
         lines += _checks(name, parts.get(name, {}))
     lines += ["", f"{'network alone, pictures a second':44}" + _heads(results["batches"])]
-    for name in ("network", "eager", "compiled"):
+    for name in ("network", "tensorrt", "eager", "compiled"):
         lines += _speeds(parts.get(name, {}).get("rows", ()), results["batches"])
     lines += [
         "",
@@ -205,6 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda", help="cuda, cuda:N or cpu")
+    parser.add_argument("--network", help="of random_checkpoint.py (default: its MAIN)")
     parser.add_argument("--size", type=int, default=480, help="height and width of the pictures")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
@@ -217,10 +220,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.run is not None:
         return measure(*given.run)
-    names = ("device", "size", "batches", "seconds", "pictures", "forms")
+    # Here, as they take a second, and each part is a process.
+    from benchmarks.machine_facts import environment
+    from benchmarks.random_checkpoint import MAIN
+
+    given.network = given.network or MAIN
+    names = ("device", "network", "size", "batches", "seconds", "pictures", "forms")
     settings = {name: getattr(given, name) for name in names}
     began, parts = time.perf_counter(), dict[str, dict[str, Any]]()
     results: dict[str, Any] = {
+        "network": given.network,
         "environment": environment(),
         "size": given.size,
         "batches": given.batches,

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import statistics
 import sys
 import threading
 import time
@@ -11,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import random_checkpoint
+from benchmarks.gpu_settings import Form, Found, Settings, median_of, seconds_of
 from fastfcn_export import Request, export
 from fastfcn_export.description import model_of
 from fastfcn_export.dialect.dialect import recognise
@@ -26,6 +26,7 @@ from fastfcn_export.target.targets import onnx_graph
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact, open_artifact
 from fastfcn_infer.artifact.class_table import numbered_classes
+from fastfcn_infer.errors import DeviceUnavailable
 from fastfcn_infer.inference.labels import labels_from_logits
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.picture.read import read_picture
@@ -34,48 +35,6 @@ from fastfcn_infer.runtime.onnx_providers import provider_chain, unwanted_fusion
 from fastfcn_infer.system.machine import cpu_budget
 
 Array = NDArray[Any]
-Found = dict[str, Any]
-MAIN = random_checkpoint.NETWORKS[random_checkpoint.MAIN]
-
-
-class Form(NamedTuple):
-    """A form of the network: how it is exported and computed."""
-
-    precision: str  # asked of the runtime
-    made_in: str  # of the graph
-    pixels: bool = False  # bytes in
-    output: str = "logits"
-
-
-FORMS: Mapping[str, Form] = {
-    "float32": Form("fp32", "fp32"),
-    "TF32": Form("tf32", "fp32"),
-    "float16": Form("fp16", "fp16"),
-    "float16, bytes to logits": Form("fp16", "fp16", pixels=True),
-    "float16, bytes to labels": Form("fp16", "fp16", pixels=True, output="labels"),
-}
-
-
-class Settings:
-    """What the parts are told."""
-
-    def __init__(self, text: str) -> None:
-        given = json.loads(text)
-        self.device: str = given["device"]
-        self.size: int = given["size"]
-        self.batches: list[int] = given["batches"]
-        self.seconds: float = given["seconds"]
-        self.pictures: int = given["pictures"]
-        self.golden, self.folder = Path(given["golden"]), Path(given["folder"])
-        forms = given["forms"] or list(FORMS)
-        if self.device == "cpu":  # only GPUs round to TensorFloat-32
-            forms = [name for name in forms if FORMS[name].precision != "tf32"]
-        self.forms = {name: FORMS[name] for name in forms}
-
-    @property
-    def index(self) -> int:
-        """Number of the GPU."""
-        return int(self.device.partition(":")[2] or 0)
 
 
 def golden(settings: Settings) -> Found:
@@ -154,7 +113,10 @@ def embedded(settings: Settings) -> Found:
     labels: dict[str, list[Array]] = {}
     for device in ("cpu", settings.device):
         with Segmenter.from_pretrained(device=device, backend="onnx_runtime") as segmenter:
-            segmenter.predict_batch(pictures.values())
+            if (
+                device != "cpu"
+            ):  # the first batch of a shape is run as it is, those after it are replayed
+                segmenter.predict_batch(pictures.values())
             results = segmenter.predict_batch(pictures.values())
             labels[device] = [one.labels for one in results if isinstance(one, Segmentation)]
     rows = [
@@ -237,6 +199,41 @@ def callers(settings: Settings) -> Found:
     return {"rows": rows}
 
 
+def tensorrt(settings: Settings) -> Found:
+    """Time the network in TensorRT, from memory of the processor and back, and compare it with the processor."""
+    rows = []
+    for name, form in settings.forms.items():
+        if form.pixels or form.precision == "tf32":
+            continue
+        artifact, began = _exported(settings, form), time.perf_counter()
+        try:
+            opened = open_backend("onnx_runtime", artifact, device="tensorrt", threads=4)
+        except DeviceUnavailable as error:
+            return {"rows": [], "note": f"not run: {error}"}
+        opening = time.perf_counter() - began
+        for batch in settings.batches:
+            shape = (batch, 3, settings.size, settings.size)
+            given = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+            first = seconds_of(partial(opened.run, given))
+            seconds = median_of(partial(opened.run, given), settings.seconds)
+            rows.append(
+                {
+                    "form": f"TensorRT, {name}, copies included",
+                    "batch": batch,
+                    "per_second": batch / seconds,
+                    "opening_seconds": opening,
+                    "first_seconds": first,
+                }
+            )
+        reference = open_backend("onnx_runtime", artifact, device="cpu", threads=4)
+        one = given[:1]
+        same = opened.run(one).argmax(1) == reference.run(one).argmax(1)
+        rows[-1] |= {"agreement": float(same.mean()), "notes": list(opened.facts.chosen)}
+        opened.close()
+        print(json.dumps({"rows": rows}), flush=True)
+    return {"rows": rows}
+
+
 def _batch(segmenter: Segmenter, pictures: list[Array]) -> float:
     """Return the seconds of many pictures."""
     began = time.perf_counter()
@@ -273,12 +270,13 @@ def _exported(settings: Settings, form: Form) -> Artifact:
     if not folder.exists():
         checkpoint = settings.folder / "random.safetensors"
         if not checkpoint.exists():
-            random_checkpoint.write(random_checkpoint.MAIN, checkpoint)
+            random_checkpoint.write(settings.network, checkpoint)
+        network = random_checkpoint.NETWORKS[settings.network]
         options = Options(precision=form.made_in)  # type: ignore[arg-type]
         request = Request(
             classes="ade20k",
-            dialect=MAIN.dialect,
-            output_stride=MAIN.output_stride,
+            dialect=network.dialect,
+            output_stride=network.output_stride,
             with_preprocess=form.pixels,
             output=form.output,  # type: ignore[arg-type]
             accept_own_size=True,
@@ -353,20 +351,3 @@ def _crops(settings: Settings) -> list[Array]:
                 np.ascontiguousarray(large[top : top + size, left : left + size], np.uint8)
             )
     return found
-
-
-def seconds_of(function: Callable[[], object]) -> float:
-    """Time one call."""
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
-
-
-def median_of(function: Callable[[], object], seconds: float) -> float:
-    """Return the median of calls that take so many seconds together, after three that do not count."""
-    for _ in range(3):
-        function()
-    taken = [seconds_of(function) for _ in range(3)]
-    while sum(taken) < seconds:
-        taken.append(seconds_of(function))
-    return statistics.median(taken)

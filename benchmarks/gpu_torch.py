@@ -4,11 +4,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import random_checkpoint
-from benchmarks.gpu_parts import Found, Settings, median_of, seconds_of
+from benchmarks.gpu_settings import Found, Settings, median_of, seconds_of
 
 NOT_RUN = "not run: PyTorch is not installed"
-MAIN = random_checkpoint.NETWORKS[random_checkpoint.MAIN]
 
 
 def machine(settings: Settings) -> Found:
@@ -65,13 +63,15 @@ def _torch_rows(
     half: bool,
     prepared: Callable[[Callable[[Any], Any]], Callable[[Any], Any]],
 ) -> list[Found]:
+    from benchmarks.random_checkpoint import NETWORKS
     from benchmarks.torch_target import TorchNetwork
     from fastfcn_export.target.random_weights import random_weights
 
     dtype = torch.float16 if half else torch.float32
+    architecture = NETWORKS[settings.network].architecture
     made = TorchNetwork(
-        MAIN.architecture,
-        random_weights(MAIN.architecture),
+        architecture,
+        random_weights(architecture),
         align_corners=False,
         channels_last=half,
     )

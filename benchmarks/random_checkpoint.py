@@ -27,11 +27,13 @@ from fastfcn_export.network.architecture import (
     Jpu,
     Stage,
 )
+from fastfcn_export.network.choice import NetworkChoice, architecture
 from fastfcn_export.target.random_weights import random_weights
 
 Tensors = Mapping[str, NDArray[Any]]
 CLASSES = 150
 MAIN = "paddleseg_resnet50_vd_os32"  # what the comparisons run: every peer can run it too
+SMALL = "small_resnet18_vd"  # not published; for trying a benchmark
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,21 @@ _DILATED = _stages((1, 2, 1, 1), (1, 1, 2, 4), (1, 1, 2, 4))
 NETWORKS: Mapping[str, Network] = {
     MAIN: _network("paddleseg", (32, 32, 64), _stages(), "paddle"),
     "paddleseg_resnet50_vd_os8": _network("paddleseg", (32, 32, 64), _DILATED, "paddle"),
+    SMALL: Network(
+        "paddleseg",
+        architecture(
+            NetworkChoice(
+                backbone="resnet18",
+                form="vd",
+                backbone_width=16,
+                jpu_width=32,
+                head_width=32,
+                family="paddleseg",
+            ),
+            CLASSES,
+        ),
+        32,
+    ),
     "wuhuikai_resnet50": _network("wuhuikai", (64, 64, 128), _stages(), "torch"),
     "mmseg_resnet50": _network(
         "mmseg",

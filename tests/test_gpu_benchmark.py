@@ -7,10 +7,24 @@ from typing import Any
 import pytest
 
 from benchmarks import gpu
+from benchmarks.random_checkpoint import SMALL as SMALL_NETWORK
 
 pytest.importorskip("onnxruntime")
-SMALL = ["--device", "cpu", "--size", "64", "--batches", "1", "2", "--seconds", "0.01"]
-SMALL += ["--pictures", "32", "--forms", "float16, bytes to labels"]
+SMALL = [
+    "--device",
+    "cpu",
+    "--network",
+    SMALL_NETWORK,
+    "--size",
+    "64",
+    "--batches",
+    "1",
+    "2",
+    "--seconds",
+    "0.01",
+]
+SMALL += ["--pictures", "32", "--forms", "float32", "float16, bytes to labels"]
+FORMS = ("float32", "float16, bytes to labels")
 
 
 def run(folder: Path, *more: str) -> tuple[int, dict[str, Any]]:
@@ -25,10 +39,7 @@ def test_a_part_measures_and_a_part_that_fails_is_said(
     monkeypatch.setattr(gpu, "PARTS", (*gpu.PARTS[3:4], broken))
     code, found = run(tmp_path, "--golden", str(tmp_path / "no" / "such"))
     rows = found["parts"]["network"]["rows"]
-    assert [(row["form"], row["batch"]) for row in rows] == [
-        ("float16, bytes to labels", 1),
-        ("float16, bytes to labels", 2),
-    ]
+    assert [(row["form"], row["batch"]) for row in rows] == [(f, n) for f in FORMS for n in (1, 2)]
     assert all(row["per_second"] > 0 for row in rows)
     assert code == 1
     assert found["faults"] == ["golden: " + found["parts"]["golden"]["error"]]
@@ -39,7 +50,10 @@ def test_a_part_measures_and_a_part_that_fails_is_said(
 def test_all_parts_run_on_a_processor_and_find_us_exact(tmp_path: Path) -> None:
     golden = tmp_path / "data" / "golden"
     golden.mkdir(parents=True)
-    for path in [*gpu.GOLDEN.glob("wuhuikai_fcn_r50_jpu.*"), gpu.GOLDEN.parents[1] / "fill.py"]:
+    for path in [
+        *gpu.GOLDEN.glob("peer_paddleseg_r18vd_os16_lateral.*"),
+        gpu.GOLDEN.parents[1] / "fill.py",
+    ]:
         place = golden.parents[1] if path.suffix == ".py" else golden
         (place / path.name).write_bytes(path.read_bytes())
     code, found = run(tmp_path, "--golden", str(golden))
@@ -47,8 +61,11 @@ def test_all_parts_run_on_a_processor_and_find_us_exact(tmp_path: Path) -> None:
     assert code == 0
     assert [case["precision"] for case in found["parts"]["golden"]["cases"]] == ["fp32", "fp16"]
     assert len(found["parts"]["embedded"]["pictures"]) == 6
-    (row,) = found["parts"]["callers"]["rows"]
-    assert min(row["one"], row["eight"], row["stream"]) > 0
+    assert [row["form"] for row in found["parts"]["callers"]["rows"]] == list(FORMS)
+    for row in found["parts"]["callers"]["rows"]:
+        assert min(row["one"], row["eight"], row["stream"]) > 0
+    assert found["parts"]["tensorrt"]["rows"] == []
+    assert "not run: Device tensorrt is not available" in found["parts"]["tensorrt"]["note"]
 
 
 def test_what_differs_too_much_is_a_fault() -> None:
