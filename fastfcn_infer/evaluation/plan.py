@@ -106,9 +106,7 @@ def plan(
             "(accept_labels=True)"
         )
     pairs = check_pairs(dataset, samples, is_rgb=predictor.model.input.channels == RGB)
-    run = describe_run(
-        predictor.artifact, predictor.procedure, predictor.provenance["backend"], dataset
-    )
+    run = describe_run(predictor.artifact, predictor.procedure, predictor.provenance, dataset)
     if predictions is not None:
         state = predictions / STATE_NAME
     found = None

@@ -38,6 +38,7 @@ class Run:
     procedure: Procedure
     backend: str
     version: str  # of fastfcn-infer
+    precision: str = field(default="fp32", metadata=record.OMITTED)  # of the arithmetic
 
     @property
     def key(self) -> str:
@@ -99,8 +100,16 @@ class _State:
     counts: tuple[tuple[int, ...], ...]
 
 
-def describe_run(artifact: Artifact, procedure: Procedure, backend: str, dataset: Dataset) -> Run:
+def describe_run(
+    artifact: Artifact, procedure: Procedure, made_by: Mapping[str, str], dataset: Dataset
+) -> Run:
     """Describe what the counts of an evaluation depend on.
+
+    Args:
+        artifact: with the graph that is run.
+        procedure: how pictures become labels.
+        made_by: what runs it, at least its ``backend`` and ``precision``; see `Predictor.provenance`.
+        dataset: pictures with labels.
 
     Raises:
         OSError: a lone ``.onnx`` cannot be read.
@@ -117,8 +126,9 @@ def describe_run(artifact: Artifact, procedure: Procedure, backend: str, dataset
         _sha256(names),
         _sha256([str(sorted(dataset.values.items())), dataset.label_orientation]),
         procedure,
-        backend,
+        made_by["backend"],
         __version__,
+        made_by["precision"],
     )
 
 

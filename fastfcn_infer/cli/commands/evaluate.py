@@ -194,8 +194,6 @@ def _state_in_cache(
             file=sys.stderr,
         )
         return None
-    key = describe_run(
-        segmenter.artifact, segmenter.procedure, segmenter.runtime.backend, dataset
-    ).key
+    key = describe_run(segmenter.artifact, segmenter.procedure, segmenter.provenance, dataset).key
     part = f"{dataset.name}-{dataset.split}-{arguments.limit or 'all'}"
     return folder / f"{part}-{key}.json"

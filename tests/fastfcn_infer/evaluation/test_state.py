@@ -18,12 +18,14 @@ from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.evaluation.state import Run, Tally, describe_run, read_state, write_state
 from models import tiny_artifact, tiny_onnx
 
+MADE_BY = {"backend": "onnx_runtime", "precision": "fp32"}
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     dataset = open_dataset("camvid", camvid_tree(tmp_path / "camvid"), "test")
     artifact = open_artifact(camvid_artifact(tmp_path / "tiny"))
-    return describe_run(artifact, artifact.model.procedure, "onnx_runtime", dataset)
+    return describe_run(artifact, artifact.model.procedure, MADE_BY, dataset)
 
 
 def counts(seed: int) -> Confusion:
@@ -57,6 +59,7 @@ def test_where_there_is_no_file_nothing_was_counted(run: Run, tmp_path: Path) ->
         ("procedure", Procedure("whole", Resize("short_side", 480, align_corners=False))),
         ("backend", "open_vino"),
         ("version", "0"),
+        ("precision", "bf16"),
     ],
 )
 def test_a_state_of_another_run_is_refused_and_the_message_says_what_differs(
@@ -74,25 +77,25 @@ def test_the_same_model_as_a_folder_and_elsewhere_is_the_same_run(
 ) -> None:
     dataset = open_dataset("camvid", tmp_path / "camvid", "test")
     copied = open_artifact(camvid_artifact(tmp_path / "copy"))
-    assert describe_run(copied, copied.model.procedure, "onnx_runtime", dataset) == run
+    assert describe_run(copied, copied.model.procedure, MADE_BY, dataset) == run
 
 
 def test_another_procedure_is_another_run(run: Run, tmp_path: Path) -> None:
     dataset = open_dataset("camvid", tmp_path / "camvid", "test")
     copied = open_artifact(camvid_artifact(tmp_path / "copy"))
-    assert describe_run(copied, Procedure.preset("tiles"), "onnx_runtime", dataset) != run
+    assert describe_run(copied, Procedure.preset("tiles"), MADE_BY, dataset) != run
 
 
 def test_another_graph_is_another_run(run: Run, tmp_path: Path) -> None:
     dataset = open_dataset("camvid", tmp_path / "camvid", "test")
     tiny_artifact(tmp_path / "other", replace(camvid_model(), align_corners=True))
     procedure = camvid_model().procedure
-    other = describe_run(open_artifact(tmp_path / "other"), procedure, "onnx_runtime", dataset)
+    other = describe_run(open_artifact(tmp_path / "other"), procedure, MADE_BY, dataset)
     assert (other.model, other.model_sha256 != run.model_sha256) == (run.model, True)
     tiny_onnx(tmp_path / "one.onnx", camvid_model())
     tiny_onnx(tmp_path / "two.onnx", replace(camvid_model(), align_corners=True))
     one, two = (
-        describe_run(open_artifact(tmp_path / name), procedure, "onnx_runtime", dataset)
+        describe_run(open_artifact(tmp_path / name), procedure, MADE_BY, dataset)
         for name in ("one.onnx", "two.onnx")
     )
     assert one.model_sha256 != two.model_sha256
