@@ -1,7 +1,9 @@
 """Every test sees the same environment, whatever the user's shell or a build server has set."""
 
+import atexit
 import importlib.util
 import os
+import tempfile
 
 # Removed before anything is imported, because some are read once for the whole process.
 _REMOVED = (
@@ -17,6 +19,11 @@ _REMOVED = (
 for _name in list(os.environ):
     if _name in _REMOVED or _name.startswith("FASTFCN_"):
         del os.environ[_name]
+
+# What the user keeps in the cache, such as what `fastfcn tune` measured, changes no test.
+_CACHE = tempfile.TemporaryDirectory(prefix="fastfcn-tests-")
+atexit.register(_CACHE.cleanup)
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 if importlib.util.find_spec(
     "hypothesis"

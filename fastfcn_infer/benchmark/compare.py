@@ -96,6 +96,9 @@ def _differences(now: Environment, base: Environment) -> Iterator[str]:
         then, here = getattr(base, what), getattr(now, what)
         if then != here:
             yield f"{what} was {then}, is {here}"
+    if base.features and now.features and base.features != now.features:
+        then, here = ", ".join(base.features), ", ".join(now.features)
+        yield f"the processor had {then}, has {here}"
     for package in dict.fromkeys([*base.versions, *now.versions]):
         was, is_now = (stamp.versions.get(package, "not installed") for stamp in (base, now))
         if was != is_now:

@@ -314,13 +314,14 @@ def footnotes(report: Report) -> list[str]:
         (row.others_took for row in report.rows if row.others_took is not None), default=0
     )
     load = "unknown" if stamp.load_average_1_min is None else f"{stamp.load_average_1_min:.2f}"
+    features = f" ({', '.join(stamp.features)})" if stamp.features else ""
     return [
         "Milliseconds per run of `batch` pictures, from decoded picture to labels (a folder: from file to "
         f"files): median [quartiles] of runs in turn. p50 needs at least {ENOUGH_FOR_P50} runs, p90 "
         f"{ENOUGH_FOR_P90}, p99 {ENOUGH_FOR_P99}.",
         *_agreements(report),
         *_products(report),
-        f"{stamp.cpu}, {stamp.cores} processors, matrix product {stamp.matrix_product_gflops} "
+        f"{stamp.cpu}{features}, {stamp.cores} processors, matrix product {stamp.matrix_product_gflops} "
         f"GFLOP/s; load average {load} before; other processes used at most {others:.1%}.",
         f"{stamp.date}, {stamp.system}, Python {stamp.python}; {versions}.",
     ]

@@ -150,7 +150,7 @@ def _lines(profile: "TunedProfile") -> "Iterator[str]":
             each.precision,
             str(each.threads),
             str(each.batch),
-            f"{each.seconds * 1e3:.1f}",
+            f"{each.seconds * 1e3:.3g}",
             "" if each.agreement is None else f"{each.agreement:.2%}",
         )
         for each in profile.measured

@@ -127,10 +127,13 @@ def test_another_machine_or_version_is_said() -> None:
         cpu="another",
         matrix_product_gflops=100.0,
         versions={"numpy": "2.1.0", "torch": "2"},
+        features=("AVX2",),
     )
-    found = compare(replace(BASE, environment=other), BASE, "base.json", 0.05)
+    base = replace(BASE, environment=replace(STAMP, features=("AVX2", "AVX-512")))
+    found = compare(replace(BASE, environment=other), base, "base.json", 0.05)
     text = "\n".join(comparison_lines(found))
     assert "cpu was a processor, is another" in text
+    assert "the processor had AVX2, AVX-512, has AVX2" in text
     assert "numpy was 2.0.0, is 2.1.0" in text
     assert "onnxruntime was 1.20.0, is not installed" in text
     assert "torch was not installed, is 2" in text
