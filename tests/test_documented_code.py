@@ -33,7 +33,7 @@ PROGRAMS: dict[str, Callable[[Sequence[str]], int]] = {
     "fastfcn-export": fastfcn_export_main,
     "fastfcn-train": fastfcn_train_main,
 }
-FOREIGN = {"pip", "python", "mkdocs", "rio"}
+FOREIGN = {"mkdocs", "pip", "python", "rio"}
 LANGUAGES = {"", "python", "sh", "text", "json", "yaml"}
 
 
