@@ -256,6 +256,8 @@ def test_a_time_that_one_cannot_measure_for_is_refused(seconds: float) -> None:
 def test_the_segmenter_measures_itself_as_it_was_opened() -> None:
     with Segmenter.from_pretrained(backend="onnx_runtime", threads=1) as segmenter:
         report = segmenter.benchmark(sizes=[SMALL, (48, 48)], batches=[1, 2], seconds=0.001)
+        with pytest.raises(ValueError, match="scenario 'burst' is unknown"):
+            segmenter.benchmark(scenarios=["burst"])  # type: ignore[list-item]
     assert [(row.size, row.batch) for row in report.rows] == [
         (SMALL, 1),
         (SMALL, 2),

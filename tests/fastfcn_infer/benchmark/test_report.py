@@ -18,6 +18,18 @@ def test_json_reads_back_equal_with_its_comparison_too() -> None:
     assert read_report(write_report(compared, "json")) == compared
 
 
+def test_a_report_of_an_earlier_version_is_still_read_and_compared() -> None:
+    data = json.loads(write_report(FOUND, "json"))
+    assert set(data) == {"format_version", "environment", "seconds", "rows", "comparison"}
+    for each in data["rows"]:
+        assert not {"scenario", "images", "labels", "agreement", "distribution"} & set(each)
+        for measure in ("end_to_end", "network"):
+            del each[measure]["p50"]
+    earlier = read_report(json.dumps(data))
+    assert earlier.rows[0].end_to_end.p50 is None
+    assert compare(FOUND, earlier, "base.json", 0.05).compared == 2
+
+
 def test_csv_reads_back_with_every_number() -> None:
     first, second = csv.DictReader(io.StringIO(write_report(FOUND, "csv")))
     assert first["model"] == "one"
