@@ -205,7 +205,7 @@ def test_no_contract_of_the_layers_has_an_exception_for_the_conversion() -> None
 @pytest.mark.parametrize(
     ("module", "only"),
     [
-        ("yaml", ["export/fastfcn_export/safe_yaml.py"]),
+        ("yaml", ["export/fastfcn_export/checkpoint/safe_yaml.py"]),
         ("pickle", ["training/fastfcn_training/checkpoint/save_dialect.py"]),  # writes only
     ],
 )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fastfcn_export.convert import describe_checkpoint as describe_checkpoint
     from fastfcn_export.convert import export as export
     from fastfcn_export.description import Description as Description
+    from fastfcn_export.quantization.quantize import quantize as quantize
+    from fastfcn_export.quantization.settings import QuantizationSettings as QuantizationSettings
     from fastfcn_export.request import ExportOptions as ExportOptions
     from fastfcn_export.request import Request as Request
     from fastfcn_export.target.target import Options as Options
@@ -26,6 +28,8 @@ _HOME = {
     "Request": "fastfcn_export.request",
     "describe_checkpoint": "fastfcn_export.convert",
     "export": "fastfcn_export.convert",
+    "QuantizationSettings": "fastfcn_export.quantization.settings",
+    "quantize": "fastfcn_export.quantization.quantize",
     "read_checkpoint": "fastfcn_export.checkpoint.read",
 }
 __all__ = [
@@ -33,9 +37,11 @@ __all__ = [
     "ExportOptions",
     "Manifest",
     "Options",
+    "QuantizationSettings",
     "Request",
     "describe_checkpoint",
     "export",
+    "quantize",
     "read_checkpoint",
 ]
 

@@ -1,4 +1,4 @@
-"""The command ``fastfcn-export``: a checkpoint in, a verified artifact out."""
+"""The command ``fastfcn-export``: a checkpoint in, a verified artifact out; or a graph in int8 added to an artifact."""
 
 import argparse
 import math
@@ -7,27 +7,36 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from fastfcn_export.quantization import arguments
 from fastfcn_infer.cli import exit_codes, streams
 from fastfcn_infer.cli.parser import Parser
 from fastfcn_infer.system.version import __version__
 
+if TYPE_CHECKING:
+    from fastfcn_export.request import Request
+
 _EPILOG = """\
-exit codes: 0 fine, 1 a bug in fastfcn-export, 2 usage, 4 the graph does not compute what the network
-computes (nothing is written), 5 a runtime or package is missing, 6 the checkpoint is refused or damaged,
+exit codes: 0 fine, 1 a bug in fastfcn-export, 2 usage, 3 a picture to calibrate on cannot be read, 4 the graph does
+not compute what the network computes (nothing is written), 5 a runtime or package is missing, 6 the checkpoint is refused or damaged,
 9 the artifact cannot be written (disk full, read-only folder).
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(typed: Sequence[str] | None = None) -> int:
     """Parse the command line and run it; returns the exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if typed is None else typed)
 
     def work() -> int:
         parser = make_parser()
         given = parser.parse_args(words)
         given.typed = words
+        arguments.check(given)
+        if given.precision == "int8":
+            return _quantize(given)
         if not given.dry_run and given.folder is None:
             parser.error("-o FOLDER is missing (only --dry-run needs none)")
         return _run(given)
@@ -48,7 +57,7 @@ def make_parser() -> Parser:
         "checkpoint",
         metavar="CHECKPOINT",
         help="A .pdparams, .pth, .pth.tar or .safetensors file, or the folder of a model that "
-        "PaddleSeg or PaddleX exported (deploy.yaml, inference.yml)",
+        "PaddleSeg or PaddleX exported (deploy.yaml, inference.yml); for --precision int8 an artifact, too",
     )
     add(
         "-o",
@@ -122,9 +131,9 @@ def make_parser() -> Parser:
     add("--shape", type=_shape, metavar="NxHxW", help="Fix the shape of the input (default: free)")
     add(
         "--precision",
-        choices=("fp32", "fp16"),
+        choices=("fp32", "fp16", "int8"),
         default="fp32",
-        help="Precision of weights and arithmetic (default: fp32)",
+        help="Precision of weights and arithmetic; int8 is added to a graph in float32 (default: fp32)",
     )
     add(
         "--verify",
@@ -141,6 +150,7 @@ def make_parser() -> Parser:
         help="Operator set of the ONNX file (default: 17)",
     )
     _add_changes(parser)
+    arguments.add_arguments(parser)
     add("--dry-run", action="store_true", help="Describe the checkpoint; write nothing")
     add("--force", action="store_true", help="Replace an existing artifact")
     add("--quiet", action="store_true", help="Print no progress: the result and notes only")
@@ -232,20 +242,44 @@ def _threshold(text: str) -> float:
     return value
 
 
-def _run(given: argparse.Namespace) -> int:
-    # Imported late, so that --help and --version are quick.
-    from fastfcn_export import Options, Request, describe_checkpoint, export
-    from fastfcn_export.description import description_text, manifest_text
+def _quantize(given: argparse.Namespace) -> int:
+    """Add a graph in int8 to an artifact, or to that of a checkpoint."""
+    from fastfcn_export import quantize
+    from fastfcn_export.description import manifest_text
     from fastfcn_infer.system import record
+    from fastfcn_infer.system.progress import no_progress
 
-    request = Request(
+    stages = _Stages(quiet=given.json or given.quiet)
+    with no_progress() if given.json or given.quiet else nullcontext():
+        manifest = quantize(
+            given.checkpoint,
+            arguments.pictures(given),
+            given.folder,
+            settings=arguments.settings(given),
+            request=_request(given),
+            ignore_names=given.ignore_names,
+            force=given.force,
+            report=stages.begin,
+        )
+    place = given.checkpoint if given.folder is None else given.folder
+    print(record.to_json(manifest) if given.json else manifest_text(manifest, place))
+    _print_notes(manifest.model.notes)
+    return exit_codes.FINE
+
+
+def _request(given: argparse.Namespace) -> "Request":
+    """Return what is to be made of a checkpoint; of one that int8 is added to, in float32."""
+    from fastfcn_export import Options, Request
+
+    precision: Literal["fp32", "fp16"] = "fp16" if given.precision == "fp16" else "fp32"
+    return Request(
         formats=tuple(given.format.split(",")),
         classes=given.classes,
         dialect=given.dialect,
         output_stride=given.output_stride,
         output=given.output,
         with_preprocess=given.with_preprocess,
-        options=Options(given.shape or (None, None, None), given.precision, given.opset),
+        options=Options(given.shape or (None, None, None), precision, given.opset),
         verify=given.verify == "strict",
         via=given.via,
         accept_own_size=given.accept_own_size,
@@ -261,6 +295,15 @@ def _run(given: argparse.Namespace) -> int:
         resize=given.resize,
         from_config=given.from_config,
     )
+
+
+def _run(given: argparse.Namespace) -> int:
+    # Imported late, so that --help and --version are quick.
+    from fastfcn_export import describe_checkpoint, export
+    from fastfcn_export.description import description_text, manifest_text
+    from fastfcn_infer.system import record
+
+    request = _request(given)
     if given.dry_run:
         description = describe_checkpoint(given.checkpoint, request)
         print(record.to_json(description) if given.json else description_text(description))

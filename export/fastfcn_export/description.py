@@ -17,6 +17,7 @@ from fastfcn_export.target.targets import cost
 from fastfcn_infer.artifact.class_table import numbered_classes, tables_of
 from fastfcn_infer.artifact.manifest import RGB, ClassInfo, Input, Manifest, Model, Network, Output
 from fastfcn_infer.artifact.procedure import Procedure
+from fastfcn_infer.artifact.variant import Variant
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import listing, printable
 
@@ -221,7 +222,32 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
             f"{'' if model.output.name == 'labels' else worst}"
             f"{proof.label_agreement:.3%} of the labels agree"
         )
+    lines += [variant_text(each, variant) for each, variant in manifest.variants.items()]
     return "\n".join(lines)
+
+
+def variant_text(precision: str, variant: Variant) -> str:
+    """Format the record of a graph in another precision for people, after "int8"."""
+    found, lines = variant.agreement, []
+    inner = (
+        f" ({found.interior:.2%} of those more than {found.margin} pixels away from a boundary)"
+        if found.interior is not None
+        else ""
+    )
+    lines.append(
+        f"{found.overall:.2%} of the labels equal float32's{inner}, of {found.pictures} held-out pictures of "
+        f"{found.source} (required: {found.required:.2%}), on {variant.runtime}"
+    )
+    if variant.task is not None:
+        lines.append(
+            f"mean IoU {variant.task.mean_iou:.4f}, in float32 {variant.task.mean_iou_fp32:.4f}, of the classes that "
+            f"occur there (allowed: {100 * variant.task.allowed_loss:g} points less)"
+        )
+    if variant.calibration is not None:
+        lines.append(f"calibrated on {variant.calibration.pictures} other pictures of it")
+    if variant.kept:
+        lines.append(f"in float32 stay {', '.join(variant.kept)}")
+    return "\n".join(f"{precision:<9}{line}" for line in lines)
 
 
 def classes_text(names: Sequence[str]) -> str:

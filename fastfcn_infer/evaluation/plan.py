@@ -94,7 +94,7 @@ def plan(
         raise ValueError(
             "give predictions or state, not both: the state is kept beside the predictions"
         )
-    _check_classes(predictor.model.classes, dataset, ignore_names=ignore_names)
+    check_classes(predictor.model.classes, dataset, ignore_names=ignore_names)
     _check_samples(dataset)
     samples = dataset.samples[:limit]
     warnings = trained_warnings(predictor.model, dataset, samples, allowed=allow_trained)
@@ -132,7 +132,17 @@ def plan(
     )
 
 
-def _check_classes(model: Sequence[ClassInfo], dataset: Dataset, *, ignore_names: bool) -> None:
+def check_classes(model: Sequence[ClassInfo], dataset: Dataset, *, ignore_names: bool) -> None:
+    """Check that the labels of a data set are those of a model.
+
+    Args:
+        model: its classes.
+        dataset: any part of it.
+        ignore_names: accept classes of other names; their order has to be the same.
+
+    Raises:
+        EvaluationError: there are more or fewer classes, or they have other names.
+    """
     ours, theirs = [info.name for info in model], [info.name for info in dataset.classes]
     if len(ours) != len(theirs):
         raise EvaluationError(

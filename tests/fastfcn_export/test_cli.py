@@ -235,7 +235,7 @@ def test_a_dry_run_says_how_pictures_are_sized_and_what_an_export_would_note(
         (["-o", "x", "--shape", "1x20x64"], "H, W from 33"),
         (["-o", "x", "--shape", "0x64x64"], "N from 1"),
         (["-o", "x", "--shape", "64x64"], "NxHxW"),
-        (["-o", "x", "--precision", "int8"], "invalid choice"),
+        (["-o", "x", "--precision", "int4"], "invalid choice"),
         (["-o", "x", "--no-such-option"], "unrecognized arguments"),
     ],
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fastfcn_export.safe_yaml import read_yaml
+from fastfcn_export.checkpoint.safe_yaml import read_yaml
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt, listing, printable
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fastfcn_export.checkpoint.safe_yaml import read_yaml
 from fastfcn_export.dialect.changes import PIXELS, Changes
 from fastfcn_export.dialect.config.python_literals import values
 from fastfcn_export.dialect.transforms import preprocessing
-from fastfcn_export.safe_yaml import read_yaml
 from fastfcn_infer.artifact.manifest import MOST_CHANNELS, RGB
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system.excerpt import excerpt

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastfcn_export.safe_yaml import read_yaml
+from fastfcn_export.checkpoint.safe_yaml import read_yaml
 from fastfcn_infer.system.excerpt import excerpt
 
 Config = dict[str, Any]

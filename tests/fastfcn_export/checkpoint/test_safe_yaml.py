@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fastfcn_export.safe_yaml import read_yaml
+from fastfcn_export.checkpoint.safe_yaml import read_yaml
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
