@@ -215,7 +215,9 @@ class Labelling:
                 f"{task.job.source} cannot be read any more: {error.strerror}"
             ) from error
         made_by = {**found.provenance, earlier_results.PICTURE: digest}
-        result = replace(found, provenance=made_by)
+        # The file in which standard input was kept is gone soon.
+        source = found.source if task.job.name is None else None
+        result = replace(found, provenance=made_by, source=source)
         for kind, path in task.targets.items():  # a JPEG cannot hold every picture
             make_folder(path.parent)
             if kind in ANNOTATIONS:

@@ -16,6 +16,7 @@ Project = Callable[[Points], Points]
 
 _DECIMALS = 9  # of degrees; a tenth of a millimetre
 _WGS84 = "EPSG:4326"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, in both byte orders
 
 
 def by_transform(transform: Sequence[float], crs: Any = None) -> tuple[Project, str]:
@@ -67,7 +68,7 @@ def of_picture(source: str | None, size: tuple[int, int]) -> tuple[Project | Non
         size: height and width of its labels, pixels.
 
     Returns:
-        As `by_transform`; None and "pixels" if the file is not georeferenced, or is no file any more.
+        As `by_transform`; None and "pixels" if the file is no georeferenced TIFF, or is gone.
 
     Raises:
         BackendMissing: it is georeferenced, and rasterio is not installed.
@@ -76,7 +77,9 @@ def of_picture(source: str | None, size: tuple[int, int]) -> tuple[Project | Non
     path = None if source is None else Path(source)
     if path is None or not path.is_file():
         return None, "pixels"
-    survey = survey_tiff(path)
+    with path.open("rb") as file:
+        is_tiff = file.read(4) in _TIFF
+    survey = survey_tiff(path) if is_tiff else None
     if survey is None or not survey.georeferenced:
         return None, "pixels"
     package = geo.rasterio(f"The place of {path}")

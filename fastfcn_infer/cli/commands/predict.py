@@ -208,7 +208,9 @@ def _segment(
         Progress("predict", total=len(found), unit="pictures") as bar,
         ExitStack() as opened,
     ):
-        segmenter = opened_model.with_palette(arguments.palette)
+        segmenter = opened_model
+        if arguments.palette != "dataset":
+            segmenter = opened_model.with_palette(arguments.palette)
         segmenter.procedure = chosen(segmenter.model)
         films.check_model(segmenter.model, arguments)
         of_results.check(segmenter.model)

@@ -29,7 +29,7 @@ def color_table(names: Sequence[str], colors: NDArray[np.uint8]) -> dict[str, Co
     Raises:
         ImageError: a name cannot be written into the table.
     """
-    table: dict[str, Color] = {} if _BACKGROUND in names else {_BACKGROUND: (0, 0, 0)}
+    table: dict[str, Color] = {_BACKGROUND: (0, 0, 0)}
     own = {tuple(color) for color in colors.tolist()}
     free = (
         color
@@ -42,9 +42,9 @@ def color_table(names: Sequence[str], colors: NDArray[np.uint8]) -> dict[str, Co
                 f"CVAT's table of labels cannot hold the name {name!r}: colons, a # in the beginning and "
                 "spaces at the ends mean something there. Give the class another name (fastfcn relabel)."
             )
-        if name in table and name != _BACKGROUND:
+        if name in table:
             continue
-        wanted = (0, 0, 0) if name == _BACKGROUND else tuple(color)
+        wanted = tuple(color)
         while wanted in table.values():
             wanted = next(free)
         table[name] = wanted

@@ -164,3 +164,10 @@ def test_without_supervision_the_error_says_what_to_install(
     monkeypatch.setattr(builtins, "__import__", no_supervision)
     with pytest.raises(BackendMissing, match="pip install supervision"):
         segmentation(4, 4).to_sv()
+
+
+def test_a_file_that_is_no_tiff_says_nothing_of_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"any")  # a frame of a video has its file as source
+    for source in (str(path), str(tmp_path / "gone.tif"), "https://example.com/a.tif", None):
+        assert segmentation(4, 4, source=source).to_geojson()["units"] == "pixels"

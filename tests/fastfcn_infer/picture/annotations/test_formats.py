@@ -200,3 +200,19 @@ def test_pixels_of_no_class_are_in_no_annotation() -> None:
     assert found.to_coco_panoptic()[0].max(axis=(1, 2)).tolist() == [0, 0, 3, 21, 7, 7]
     assert sum(region.area for region in found.regions()) == 24
     assert len(found.to_label_studio()["predictions"][0]["result"]) == 3
+
+
+def test_black_is_the_background_alone_in_cvats_table(tmp_path: Path) -> None:
+    names = ("void", "background", "car", "bus")
+    colors = np.array([(0, 0, 0), (0, 0, 0), (9, 9, 9), (9, 9, 9)], np.uint8)
+    labels = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    found = segmentation(2, 2, names=names, colors=colors, labels=labels)
+    found.save_cvat(tmp_path, "a")
+    lines = (tmp_path / "labelmap.txt").read_text().splitlines()[1:]
+    table = {line.split(":")[0]: line.split(":")[1] for line in lines}
+    assert (table["background"], table["car"]) == ("0,0,0", "9,9,9")
+    assert len(set(table.values())) == 4
+    read = cv2.imread(str(tmp_path / "SegmentationClass" / "a.png"))
+    assert read is not None
+    painted = [",".join(map(str, color)) for color in read[:, :, ::-1].reshape(-1, 3).tolist()]
+    assert painted == [table[name] for name in names]
