@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastfcn_infer.errors import UploadError as UploadError
     from fastfcn_infer.errors import VerificationError as VerificationError
     from fastfcn_infer.errors import WriteError as WriteError
+    from fastfcn_infer.errors import WrongLabels as WrongLabels
     from fastfcn_infer.evaluation.evaluate import Evaluation as Evaluation
     from fastfcn_infer.inference.forecast import Plan as Plan
     from fastfcn_infer.inference.raster.predict import RasterResult as RasterResult
@@ -84,6 +85,7 @@ _ERRORS = (
     "UploadError",
     "VerificationError",
     "WriteError",
+    "WrongLabels",
 )
 __all__ = sorted([*_HOME, *_ERRORS, "__version__"])
 

@@ -12,6 +12,7 @@
     |- BackendError(RuntimeError)        the runtime failed
     |  |- BackendMissing                 a runtime or another package is not installed; names the extra
     |  |- GraphRefused                   the runtime cannot run the graph; names others that may
+    |  |  `- WrongLabels                 it runs it, and too few labels of the golden picture are right
     |  `- DeviceUnavailable              the requested device is not available
     |- DatasetError(ValueError)          the layout is wrong: which file was expected where
     |- WriteError(OSError)               a result cannot be written: disk full, read-only, a file in the way

@@ -45,7 +45,12 @@ REQUIRES = ("onnxruntime",)
 PROFILE = RuntimeProfile(batch=8, activations=1.5, weights=0.0)
 
 _NAME = __name__.rpartition(".")[2]
-_ARM_BFLOAT16 = "mlas.enable_gemm_fastmath_arm64_bfloat16"
+# Options of a session for some precisions on processors. Without VNNI products of int8 are summed up in 16 bits,
+# which overflow, unless the second is set; with VNNI it changes nothing. Source: onnxruntime_session_options_config_keys.h.
+_SESSION_OPTIONS = {
+    "bf16": "mlas.enable_gemm_fastmath_arm64_bfloat16",
+    "int8": "session.x64quantprecision",
+}
 
 # What a session says that cannot be recorded as a CUDA graph: some layer is not on the GPU.
 _NOT_RECORDABLE = "graph capture"
@@ -280,8 +285,8 @@ class OnnxRuntime:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = FATAL_ONLY
-        if precision == "bf16":
-            options.add_session_config_entry(_ARM_BFLOAT16, "1")
+        if precision in _SESSION_OPTIONS:
+            options.add_session_config_entry(_SESSION_OPTIONS[precision], "1")
         engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
             load_libraries(onnxruntime)

@@ -227,6 +227,21 @@ def test_onnx_runtime_has_bfloat16_on_arm_under_linux_only(
     assert onnx_runtime.refusal("fp32") is None and onnx_runtime.refusal("int8") is None
 
 
+def test_onnx_runtime_sums_up_int8_without_overflow_on_every_processor(folder: Path) -> None:
+    pytest.importorskip("onnxruntime")
+
+    def value(asked: str) -> str:
+        opened: Any = backend.open_backend(
+            "onnx_runtime", open_artifact(folder), device="cpu", threads=1, precision=asked
+        )
+        options = opened._session.get_session_options()
+        return str(options.get_session_config_entry("session.x64quantprecision"))
+
+    assert value("int8") == "1"
+    with pytest.raises(RuntimeError, match="x64quantprecision"):  # not set
+        value("fp32")
+
+
 def test_bfloat16_is_chosen_by_its_name_only_and_stays_close() -> None:
     pytest.importorskip("openvino")
     if open_vino.refusal("bf16") is not None:
