@@ -9,15 +9,19 @@ it; the pictures one by one, `predict` and `save`; and through `Segmenter.stream
 pictures of a batch, and with two calls at a time, saving while the next ones are computed. Labels and
 overlays are written in all cases. The script fails unless all write the same files with labels that are
 equal on 99.9 % of the pixels: runtimes may round batches of other sizes differently. Shares are of the
-faster of the two networks with one call, and of the fastest of all three.
+faster of the two networks with one call, and of the fastest of all three. What a picture takes of
+processors in each step, in milliseconds, says what share can be reached: where all processors are busy with
+the network, every other step takes its time from it.
 """
 
 import argparse
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +29,21 @@ import cv2
 import numpy as np
 
 from benchmarks.machine_facts import environment, laps, ratio, timing
-from benchmarks.memory import THREADS, export_all
+from benchmarks.memory import EMBEDDED_NAME, THREADS, export_all
 from fastfcn_infer.benchmark.timing import OtherLoad
-from fastfcn_infer.hub.models import find_artifact
+from fastfcn_infer.hub.models import EMBEDDED, find_artifact
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.source import open_source
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import open_backend, profile_of
 from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system.atomic import write_file
 
 NETWORKS = ("embedded_resnet18", "resnet50_stride32")
 RUNTIMES = ("open_vino", "onnx_runtime")
 EQUAL = 0.999
+STEPS_OF = 32  # pictures whose steps are timed one by one
 TARGET = 0.95  # of the network's own throughput
 PAUSE = 0.05  # seconds; the threads of the last call go to sleep
 
@@ -99,6 +105,33 @@ def network_in_parallel(segmenter: Segmenter, path: Path, count: int) -> Callabl
     return run
 
 
+def processor_milliseconds(segmenter: Segmenter, paths: Sequence[Path]) -> dict[str, float]:
+    """Return what each step of a picture takes of the processors, all threads together: the median."""
+    taken: dict[str, list[float]] = {}
+
+    def timed(name: str, step: Callable[[], Any]) -> Any:
+        before = time.process_time()
+        found = step()
+        taken.setdefault(name, []).append(1000 * (time.process_time() - before))
+        return found
+
+    backend = segmenter._backend
+    with tempfile.TemporaryDirectory() as folder:
+        for path in paths:
+            pixels = timed("read", partial(read_picture, path))
+            job = Job([pixels], segmenter.model)
+            fed = timed("prepare", partial(job.batch, job.calls[0]))
+            output = timed("network", partial(backend.run, fed))
+            timed("labels", partial(job.label, 0, {0: output[0]}))
+            found = segmenter.predict(pixels)
+            encoded = timed("encode labels", partial(found._encode, "labels", ".png"))
+            overlay = timed("overlay", found.overlay)
+            drawn = timed("encode overlay", partial(overlay.encode, ".jpg"))
+            timed("write labels", partial(write_file, Path(folder, "labels.png"), encoded))
+            timed("write overlay", partial(write_file, Path(folder, "overlay.jpg"), drawn))
+    return {name: float(np.median(values)) for name, values in taken.items()}
+
+
 def agreement(folder: Path, other: Path, count: int) -> float:
     """Return the share of equal labels; fail if files are missing or it is low."""
     names = sorted(path.name for path in folder.iterdir())
@@ -133,6 +166,7 @@ def measure(model: str, runtime: str, paths: Sequence[Path], rounds: int) -> dic
             "stream": lambda: streamed(segmenter, paths, folders[2]),
         }
         taken = laps(candidates, repeats=rounds, pause=PAUSE)
+        steps = processor_milliseconds(segmenter, paths[:STEPS_OF])
         equal = min(agreement(folders[0], each, 2 * len(paths)) for each in folders[1:])
     alone, fastest = (
         [min(turn) for turn in zip(*[*taken.values()][:count], strict=True)] for count in (2, 3)
@@ -142,6 +176,7 @@ def measure(model: str, runtime: str, paths: Sequence[Path], rounds: int) -> dic
         "best_batch": best,
         "pictures": len(paths),
         "equal_labels": equal,
+        "processor_milliseconds": steps,
         "size": list(read_picture(paths[0]).shape[:2]),
         "pictures_per_second": {
             name: len(paths) / timing(seconds).median for name, seconds in taken.items()
@@ -167,7 +202,8 @@ def main() -> int:
     paths = [Path(str(item.source)) for item in found][: arguments.count]
     stamp, load, rows = environment(), OtherLoad(), []
     with tempfile.TemporaryDirectory() as folder:
-        models = export_all(Path(folder))
+        only_embedded = [*arguments.networks] == [EMBEDDED_NAME]
+        models = {EMBEDDED_NAME: EMBEDDED} if only_embedded else export_all(Path(folder))
         for name in arguments.networks:
             for runtime in arguments.runtimes:
                 row = measure(models[name], runtime, paths, arguments.rounds)

@@ -43,6 +43,10 @@ def check(output: Output, arguments: argparse.Namespace) -> None:
             raise ValueError(
                 f"--{option.replace('_', '-')} is for files; a live source has no length and no past"
             )
+    if output.file is not None and output.file.suffix.lower() not in (".mp4", ".json"):
+        raise ValueError(
+            f"-o {output.file}: a live source is written to a folder, or to a file that ends in .mp4 or .json"
+        )
     impossible = [kind for kind in output.kinds if kind not in FILM_KINDS]
     if impossible:
         raise ValueError(
@@ -82,8 +86,6 @@ def label(
     shown = video.without_password(source)
     targets = output.film_paths(Job(Path(source), output.folder / _name(source), shown))
     _refuse_existing(targets, arguments)
-    for path in targets.values():
-        make_folder(path.parent)
     facts = films.made_by(segmenter, arguments, options)
     with ExitStack() as opened:
         stream = opened.enter_context(
@@ -95,6 +97,8 @@ def label(
                 **options.as_arguments(),
             )
         )
+        for path in targets.values():
+            make_folder(path.parent)
         total = films.Total()
         error = None
         with (

@@ -211,7 +211,10 @@ def _open_live(name: str) -> Any:
     try:
         container = av.open(where, format=chosen, timeout=_PATIENCE)
     except failures() as error:
-        raise ImageError(f"{without_password(name)} cannot be opened: {_reason(error)}") from error
+        device = "" if where == name else f" as {where}"
+        raise ImageError(
+            f"{without_password(name)} cannot be opened{device}: {_reason(error)}"
+        ) from error
     if not container.streams.video:
         container.close()
         raise ImageError(f"{without_password(name)} has no video stream, only sound or data")

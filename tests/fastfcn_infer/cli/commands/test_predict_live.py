@@ -171,6 +171,7 @@ def test_a_stream_on_the_network_ends_where_it_ends(here: Path) -> None:
         (("camera:0", "-o", "out", "--resume", "job.jsonl"), "--resume is for files"),
         (("camera:0", "-o", "out", "--dry-run"), "--dry-run is for files"),
         (("camera:0", "-o", "out", "--save", "coco"), "--save coco is for pictures"),
+        (("camera:0", "-o", "out.png"), "a file that ends in .mp4 or .json"),
         (("camera:0", "-o", "out", "--seconds", "nan"), "--seconds nan: more than 0 was expected"),
     ],
 )
