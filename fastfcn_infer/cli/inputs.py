@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastfcn_infer.inference.results import is_result
+from fastfcn_infer.inference.stream.source import LIST, listed
 from fastfcn_infer.picture.read import SUFFIXES
 from fastfcn_infer.system.excerpt import listing
 
@@ -94,7 +95,7 @@ def jobs(
 ) -> list[Job]:
     """List the pictures, each once, in a stable order.
 
-    Of a folder, and of a glob that names no ending, the files with the suffix of a picture are taken; files
+    A list (``.txt``), which is the only source, gives the files that it names. Of a folder, and of a glob that names no ending, the files with the suffix of a picture are taken; files
     that are named are taken whatever their suffix. Results of earlier runs, which are known by what
     they say of themselves, are never taken. Results keep the sub-folders of a folder.
     Where two pictures have one name, the names of their results get the suffix, and if that does
@@ -108,6 +109,7 @@ def jobs(
 
     Raises:
         FileNotFoundError: a source does not exist, or no picture was found.
+        ImageError: a list is no text.
         ValueError: the results of two pictures would still have one name, or one of several sources
             is standard input.
     """
@@ -119,7 +121,10 @@ def jobs(
     found: dict[str, tuple[Path, Path]] = {}
     left = Skipped() if skipped is None else skipped
     for source in sources:
-        for path, relative in _expand(source, left, recursive=recursive):
+        pictures = _expand(source, left, recursive=recursive)
+        if len(sources) == 1 and Path(source).suffix.lower() == LIST and Path(source).is_file():
+            pictures = ((path, Path(path.name)) for path in listed(Path(source)))
+        for path, relative in pictures:
             # One picture, however its path is spelled; links are pictures of their own.
             found.setdefault(os.path.abspath(path), (path, relative))  # noqa: PTH100 - keeps links
     left.forget(found)

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SRC",
-        help="Picture, video, folder or glob; - reads one picture from standard input; camera:0, or an "
+        help="Picture, video, folder, glob or list (.txt); - reads a picture from standard input; camera:0, or an "
         "address such as rtsp://HOST/PATH, is labelled until Ctrl-C",
     )
     add(

@@ -17,7 +17,7 @@ from fastfcn_infer.system.excerpt import excerpt
 
 StreamSource: TypeAlias = PictureSource | Iterable[PictureSource]
 
-_LIST = ".txt"
+LIST = ".txt"
 _LONGEST_LIST = 64 << 20  # bytes
 
 
@@ -119,8 +119,8 @@ def _named(name: str, every: int) -> Source:
             raise FileNotFoundError(f"{name} has no picture; searched for {', '.join(SUFFIXES)}")
         return _paths(found)
     if path.is_file():
-        if path.suffix.lower() == _LIST:
-            return _paths(_listed(path))
+        if path.suffix.lower() == LIST:
+            return _paths(listed(path))
         if path.suffix.lower() in video.SUFFIXES:
             frames = _frames(name, video.frames(path, every))
             return Source(frames, video.count(path, every), close=frames.close)
@@ -151,8 +151,16 @@ def _is_input(path: Path) -> bool:
     return known and path.is_file() and not is_result(path)
 
 
-def _listed(path: Path) -> list[Path]:
-    """Read a list of paths; blank lines and those that begin with # are skipped."""
+def listed(path: Path) -> list[Path]:
+    """Read a list of paths; blank lines and those that begin with # are skipped.
+
+    Args:
+        path: of the list, which its paths are relative to.
+
+    Raises:
+        FileNotFoundError: it lists nothing.
+        ImageError: it is too large, or no text.
+    """
     if path.stat().st_size > _LONGEST_LIST:
         raise ImageError(f"{path} is larger than a list of {_LONGEST_LIST >> 20} MiB may be")
     try:

@@ -50,6 +50,16 @@ def test_sub_folders_are_entered_only_if_asked_and_kept_in_the_output(here: Path
     assert listed("in", recursive=True) == {"in/a.jpg": "a", "in/deep/er/b.jpg": "deep/er/b"}
 
 
+def test_a_list_that_is_the_only_source_gives_the_files_that_it_names(here: Path) -> None:
+    touch("in/a.jpg", "in/deep/b.png", "c.jpg")
+    Path("in/list.txt").write_text("# some\n\ndeep/b.png\n../c.jpg\ngone.jpg\n")
+    assert list(listed("in/list.txt").values()) == ["b", "c", "gone"]  # which fails in its turn
+    assert listed("in/list.txt", "c.jpg") == {
+        "in/list.txt": "list",
+        "c.jpg": "c",
+    }  # of a shell's glob
+
+
 def test_globs_are_expanded_for_shells_that_do_not(here: Path) -> None:
     touch("in/a.jpg", "in/b.png", "in/c.jpg", "in/deep/d.jpg")
     assert listed("in/*.jpg") == {"in/a.jpg": "a", "in/c.jpg": "c"}
