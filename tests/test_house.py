@@ -106,6 +106,7 @@ def tracked() -> list[Path]:
 def test_there_are_sources_to_look_at() -> None:
     assert len(SOURCES) > 50
     assert {path.name for path in REGISTRIES} >= {
+        "annotations",
         "backends",
         "commands",
         "containers",
@@ -146,7 +147,7 @@ def test_a_registry_is_its_folder_and_its_init_names_none_of_its_files() -> None
 
 
 @pytest.mark.parametrize(
-    "registry", ["backends", "commands", "containers", "datasets", "dialects"]
+    "registry", ["annotations", "backends", "commands", "containers", "datasets", "dialects"]
 )
 def test_nothing_outside_a_registry_imports_one_of_its_files(registry: str) -> None:
     (folder,) = [path for path in REGISTRIES if path.name == registry]

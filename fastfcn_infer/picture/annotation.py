@@ -255,29 +255,41 @@ def read_json(path: Path) -> dict[str, Any]:
 def join_coco(paths: Sequence[Path]) -> Iterator[bytes]:
     """Join files in COCO's format, each of one picture, into one; pictures are numbered from 1.
 
+    Args:
+        paths: at least one.
+
     Raises:
         ImageError: a file is damaged, or has other categories than the first.
     """
-    first = read_json(paths[0]) if paths else {"info": {}, "categories": []}
+    first = _coco(paths[0])
     images = []
     for path in paths:
-        found = read_json(path)
-        if found.get("categories") != first["categories"]:
+        found = _coco(path)
+        if found["categories"] != first["categories"]:
             raise ImageError(
                 f"{path} has other classes than {paths[0]}; --force makes all of them again"
             )
         images.append(found["images"][0])
     for number, image in enumerate(images, 1):
         image["id"] = number
-    head = {"info": first["info"], "categories": first["categories"], "images": images}
+    head = {"info": first.get("info", {}), "categories": first["categories"], "images": images}
     yield to_json(head)[:-2] + b', "annotations": ['
     count = 0
     for number, path in enumerate(paths, 1):
-        for one in read_json(path)["annotations"]:
+        for one in _coco(path)["annotations"]:
             count += 1
             numbered = {**one, "image_id": number} | ({"id": count} if "id" in one else {})
             yield (b",\n" if count > 1 else b"\n") + to_json(numbered)[:-1]
     yield b"\n]}\n"
+
+
+def _coco(path: Path) -> dict[str, Any]:
+    """Read what `coco` or `coco_panoptic` wrote for one picture."""
+    found = read_json(path)
+    lists = (found.get("categories"), found.get("images"), found.get("annotations"))
+    if not all(isinstance(one, list) for one in lists) or len(found["images"]) != 1:
+        raise ImageError(f"{path} holds no annotations of one picture; make it again with --force")
+    return found
 
 
 def _holds(path: Path, data: bytes) -> bool:

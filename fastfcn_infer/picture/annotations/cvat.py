@@ -74,4 +74,6 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
 def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make the list of pictures."""
     listed = "".join(f"{name}\n" for name in names)
-    yield "cvat/ImageSets/Segmentation/default.txt", [listed.encode()]
+    # As the file system has them: not every name is UTF-8.
+    data = listed.encode("utf-8", "surrogateescape")
+    yield "cvat/ImageSets/Segmentation/default.txt", [data]

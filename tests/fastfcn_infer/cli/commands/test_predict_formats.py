@@ -119,9 +119,10 @@ def test_a_damaged_part_is_an_error_that_says_what_to_do(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict("in", "-o", "out", "--save", "coco") == 0
-    (here / "out" / "coco" / "a.json").write_text("{")
-    assert predict("in", "-o", "out", "--save", "coco") != 0
-    assert "a.json is damaged" in capsys.readouterr().err
+    for text, why in (("{", "is damaged"), ("[]", "no annotations"), ("{}", "of one picture")):
+        (here / "out" / "coco" / "a.json").write_text(text)
+        assert predict("in", "-o", "out", "--save", "coco") != 0
+        assert why in capsys.readouterr().err
 
 
 def test_pictures_of_other_classes_are_not_joined(
