@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -87,20 +87,17 @@ def label(
     targets = output.film_paths(Job(Path(source), output.folder / _name(source), shown))
     _refuse_existing(targets, arguments)
     facts = films.made_by(segmenter, arguments, options)
-    with ExitStack() as opened:
-        stream = opened.enter_context(
-            segmenter.stream(
-                source,
-                every=arguments.every,
-                smooth=arguments.smooth,
-                **films.limit(arguments),
-                **options.as_arguments(),
-            )
-        )
+    total = films.Total()
+    error = None
+    with segmenter.stream(
+        source,
+        every=arguments.every,
+        smooth=arguments.smooth,
+        **films.limit(arguments),
+        **options.as_arguments(),
+    ) as stream:
         for path in targets.values():
             make_folder(path.parent)
-        total = films.Total()
-        error = None
         with (
             films.writing_frames(targets, arguments.fps, facts) as write,
             _interruptible() as stop,
@@ -135,10 +132,11 @@ class _Stop:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle the signal."""
-        if self.asked or self.waiting:
-            self.asked = True
-            raise KeyboardInterrupt
+        if self.asked:
+            raise KeyboardInterrupt("stopped at once, so no file was kept")
         self.asked = True
+        if self.waiting:
+            raise KeyboardInterrupt
 
 
 @contextmanager

@@ -342,6 +342,8 @@ class _Work:
                 if labelling:
                     for found in labelling.popleft().result():
                         self._outcomes.put(found)
+            for waiting in labelling:  # of a stream that was closed
+                waiting.cancel()
         self._outcomes.put(self._ending)
 
     def _gather(self, *, wait: bool) -> list[Decoded | Failed]:
