@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from fastfcn_export.quantization.concatenations import requantise_concatenations
 from fastfcn_export.quantization.parts import Part, Shapes, measured, parts, with_shapes
 from fastfcn_infer.errors import BackendError, BackendMissing
 from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code
@@ -50,7 +51,8 @@ def quantised(
     """Return a copy of a graph whose convolutions and matrix products take bytes (QDQ).
 
     Weights have a scale for every output channel, activations one for all; those that may be negative have a
-    zero point (NNCF's preset ``mixed``). Biases are corrected for the mean error of each layer.
+    zero point (NNCF's preset ``mixed``). By default NNCF would give the inputs of depthwise convolutions a scale
+    for every channel, which ONNX Runtime computes in float32. Biases are corrected for the mean error of each layer.
 
     Args:
         model: in float32; its nodes have names of their own.
@@ -66,16 +68,19 @@ def quantised(
     """
     nncf = _nncf()
     name = model.graph.input[0].name
+    one_scale = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=False)
     fix = nncf.OverflowFix.ENABLE if reduce_range else nncf.OverflowFix.DISABLE
     with _silence():
         try:
-            return nncf.quantize(
+            found = nncf.quantize(
                 model,
                 nncf.Dataset(batches, lambda batch: {name: batch}),
                 preset=nncf.QuantizationPreset.MIXED,
                 subset_size=count,
                 ignored_scope=nncf.IgnoredScope(names=list(float32)),
-                advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=fix),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(
+                    overflow_fix=fix, activations_quantization_params=one_scale
+                ),
             )
         except (OSError, MemoryError, BackendError):
             raise
@@ -84,6 +89,8 @@ def quantised(
             raise BackendError(
                 f"NNCF {version('nncf')} could not quantise the graph ({type(error).__name__}: {reason})"
             ) from error
+    requantise_concatenations(found)
+    return found
 
 
 def parts_of(model: ModelProto, batch: NDArray[Any]) -> tuple[Part, ...]:
