@@ -277,9 +277,20 @@ def _jpu_parts(row: dict[str, Any]) -> str:
         ]
         work = cell([counts["dilated"], counts["jpu"]], part, 1e9, 1)
         lines.append((name, work, *times))
+    sums = [
+        ((counts["dilated"], counts["jpu"]), 1e9, 1),
+        *(((seconds[f"dilated {r}"], seconds[f"jpu {r}"]), 1e-3, 0) for r in runtimes),
+    ]
+    lines.append(("all", *(_jpu_sum(*each) for each in sums)))
     names = {"open_vino": "OpenVINO, ms", "torch": "eager PyTorch, ms"}
     title = f"{_JPU_NAMES[row['network']]}, part by part"
     return _table((title, "multiply-adds, G", *(names[each] for each in runtimes)), lines)
+
+
+def _jpu_sum(parts: Sequence[dict[str, float]], unit: float, digits: int) -> str:
+    """Add up the parts of both forms, and divide."""
+    one, other = (sum(each.values()) / unit for each in parts)
+    return f"{one:.{digits}f} -> {other:.{digits}f} ({one / other:.2f} x)"
 
 
 def _ratio(results: dict[str, Any], name: str, of: str) -> tuple[str, str]:
