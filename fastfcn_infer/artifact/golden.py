@@ -22,7 +22,7 @@ from fastfcn_infer.system.opencv import cv2
 
 # Share of the pixels that have to get the exact label in a precision that there is no file of, and so no
 # record of a proof.
-_REQUIRED = {"tf32": 0.995, "bf16": 0.995}
+_REQUIRED = {"bf16": 0.995}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from fastfcn_infer.system.warn import warn
 _SIDE = 97  # pixels of the random picture: odd at every stride, where settings go wrong
 # Difference of outputs by the precision of the arithmetic, as a fraction of the largest.
 _ALLOWED = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 4e-2, "bf16": 1e-1, "int8": 2e-1}
+_WRONG = "wrong: "  # begins a fault of what was computed; others are the runtime's own words
 _PROVEN = ("bf16", "int8")  # whose labels are checked in every runtime, whatever its settings
 _AGREEMENT = 0.99  # of labels, if the graph outputs labels; random pixels have many near ties
 
@@ -51,18 +52,20 @@ def proven(runtime: str, artifact: Artifact, precision: str, start: Callable[[],
         start: opens the graph, or raises BackendError.
 
     Raises:
-        WrongLabels: too few labels are right.
+        WrongLabels: too few labels are right, or the output makes no sense.
+        GraphRefused: the runtime failed on the picture.
         BackendError: the graph was not opened.
     """
     if precision not in _PROVEN:
         return start()
-    opened = start()
     check = _check(artifact, {precision: start}, precision, None)
+    opened = start()
     fault = _fault(check, opened)
     if fault is None:
         return opened
     opened.close()
-    raise WrongLabels(f"{runtime} does not compute this network right in {precision}: {fault}.")
+    kind = WrongLabels if fault.startswith(_WRONG) else GraphRefused
+    raise kind(f"{runtime} does not compute this network right in {precision}: {fault}.")
 
 
 def first_right(
@@ -88,16 +91,16 @@ def first_right(
         which the user was also warned.
 
     Raises:
-        GraphRefused: all of them fail or are wrong; says how for each. `WrongLabels` if each one runs.
+        GraphRefused: all of them fail or are wrong; says how for each. `WrongLabels` if none fails.
     """
     check = _check(artifact, settings, precision or artifact.model.precision, safest)
-    ran = True
+    kind: type[GraphRefused] = WrongLabels
     faults: list[str] = []
     for name, start in settings.items():
         try:
             opened = start()
         except BackendError as error:
-            ran = False
+            kind = GraphRefused
             faults.append(f"{name}: {error}")
             continue
         fault = _fault(check, opened)
@@ -106,9 +109,9 @@ def first_right(
             _warn(runtime, name, notes)
             return name, opened, notes
         opened.close()
+        kind = kind if fault.startswith(_WRONG) else GraphRefused
         faults.append(f"{name}: {fault}")
     lines = "".join(f"\n- {fault}" for fault in faults)
-    kind = WrongLabels if ran else GraphRefused
     raise kind(f"{runtime} computes this network correctly with none of its settings:{lines}")
 
 
@@ -162,7 +165,7 @@ def _golden(artifact: Artifact, precision: str) -> Callable[[Runnable], str | No
         if replay.passed:
             return None
         return (
-            f"wrong: {replay.agreement:.2%} of the golden picture's pixels get the right label, "
+            f"{_WRONG}{replay.agreement:.2%} of the golden picture's pixels get the right label, "
             f"{replay.required:.2%} were expected"
         )
 
@@ -196,9 +199,9 @@ def _nonsense(output: NDArray[Any], batch: NDArray[Any], model: Model) -> str | 
     elif model.output.name == "logits":
         shape = (*shape[:2], *(-(-side // model.output.stride) for side in (height, width)))
     if output.shape != shape:
-        return f"wrong: its output has the shape {output.shape}; {shape} was expected"
+        return f"{_WRONG}its output has the shape {output.shape}; {shape} was expected"
     if not np.isfinite(output).all():
-        return "wrong: its output has values that are not finite"
+        return f"{_WRONG}its output has values that are not finite"
     return None
 
 
@@ -217,13 +220,13 @@ def _difference(
         agreement = float((output == expected).mean())
         if agreement >= _AGREEMENT:
             return None
-        return f"wrong: {agreement:.2%} of the labels equal those of the safest setting"
+        return f"{_WRONG}{agreement:.2%} of the labels equal those of the safest setting"
     largest = max(float(np.abs(expected).max()), 1e-30)
     difference = float(np.abs(output - expected).max()) / largest
     if difference <= allowed:
         return None
     return (
-        f"wrong: its output is {difference:.2g} of the largest logit away from the safest "
+        f"{_WRONG}its output is {difference:.2g} of the largest logit away from the safest "
         f"setting's, {allowed:.2g} is allowed"
     )
 

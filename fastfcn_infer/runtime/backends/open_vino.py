@@ -72,8 +72,11 @@ def refusal(precision: str) -> str | None:
     openvino, emulated = load(), no_bfloat16()
     if emulated is not None:
         return emulated
-    with ONCE:
-        able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    try:
+        with ONCE:
+            able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as error:
+        return f"OpenVINO {_version()} does not say what the processor can: {_reason(error)}"
     if "BF16" in able:
         return None
     return f"OpenVINO {_version()} says that this processor can {', '.join(able)}, and not BF16"

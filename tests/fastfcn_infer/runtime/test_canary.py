@@ -12,7 +12,7 @@ from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact, seal
 from fastfcn_infer.artifact.manifest import Output, Source, Verification
 from fastfcn_infer.artifact.procedure import PRESETS, Procedure, Windows
-from fastfcn_infer.errors import BackendError, WrongLabels
+from fastfcn_infer.errors import BackendError, GraphRefused, WrongLabels
 from fastfcn_infer.inference.labels import labels_from_logits
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.inference.preprocess import prepare
@@ -278,6 +278,10 @@ def test_a_graph_in_less_precision_is_opened_only_if_its_labels_are_right(
     with pytest.raises(WrongLabels, match=rf"right in {precision}: wrong: [0-9.]+% of the golden"):
         proven("E", with_golden, precision, wrong["only"])
     assert wrong.opened[0][1].closed
+    broken = Settings(only=fails)
+    with pytest.raises(GraphRefused, match="not supported by this kernel") as caught:
+        proven("E", with_golden, precision, broken["only"])
+    assert not isinstance(caught.value, WrongLabels)
     fine = Settings(only=rounding)
     assert not proven("E", with_golden, precision, fine["only"]).closed
 
