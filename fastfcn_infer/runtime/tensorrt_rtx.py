@@ -95,7 +95,8 @@ def missing(onnxruntime: Any, found: Gpu | None) -> str | None:
     if old or not hasattr(onnxruntime, "register_execution_provider_library"):
         oldest = ".".join(map(str, OLDEST))
         faults.append(
-            f'ONNX Runtime {version} is too old for it: pip install "onnxruntime>={oldest}"'
+            f'ONNX Runtime {version} is too old for it: pip install "onnxruntime>={oldest}", or '
+            f'"onnxruntime-gpu>={oldest}", whichever is installed'
         )
     capability = None if found is None else compute_capability(0)
     if found is not None and capability is not None and not _served(capability):

@@ -138,9 +138,8 @@ class OnnxRuntime:
             raise DeviceUnavailable(_diagnosis(device))
         self._failures = _failures()
         self._artifact, self._device = artifact, device
+        planned = planned and device.kind == "tensorrt"
         self._profile = planned_profile(artifact.model) if planned else None
-        if device.kind != "tensorrt":
-            self._profile = None
         self._beyond: OnnxRuntime | None = None  # for shapes that the profile does not hold
         self._opening = threading.Lock()
         precision = device.precision(artifact.model.precision)
@@ -355,7 +354,7 @@ def _form_of_tensorrt(device: Device) -> tuple[Plugin | None, str | None]:
     onnxruntime, found = load(), gpu.find_gpu(device.index)
     there, driver = (found, None) if isinstance(found, gpu.Gpu) else (None, found)
     built_in = PROVIDERS["tensorrt"] in providers()
-    if there is not None and built_in:
+    if built_in:
         load_libraries(onnxruntime)
     library = _missing_library(device.kind) if built_in else None
     if there is not None and built_in and library is None:
