@@ -53,8 +53,8 @@ class Exports:
     def to_coco(self, image_id: int = 1, file_name: str | None = None) -> dict[str, Any]:
         """Return a COCO data set of this picture: an annotation for each class that is present.
 
-        Masks are run lengths as pycocotools makes them. A category's id is the label of the class, so
-        class 0 has the id 0; annotations are numbered from 1.
+        Masks are run lengths as pycocotools makes them. A category's id is the label of the class
+        + 1, because some readers take 0 for no category; annotations are numbered from 1.
 
         Args:
             image_id: number of the picture.

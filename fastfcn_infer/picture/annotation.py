@@ -215,9 +215,20 @@ def picture_name(found: Annotated) -> str:
 
 
 def categories(found: Annotated) -> list[dict[str, Any]]:
-    """Return all classes as COCO lists categories; the id of each is its label."""
+    """Return all classes as COCO lists categories; the id of each is its label + 1.
+
+    Ids begin with 1 as COCO's do: readers such as datumaro, which CVAT uses, take 0 for no category. A name that an earlier class has is followed by the label, as in "screen (130)": readers such as datumaro
+    refuse a name that is there twice.
+    """
+    first = {name: label for label, name in reversed([*enumerate(found.names)])}
     return [
-        {"id": label, "name": name, "supercategory": "", "isthing": 0, "color": color}
+        {
+            "id": label + 1,
+            "name": name if first[name] == label else f"{name} ({label})",
+            "supercategory": "",
+            "isthing": 0,
+            "color": color,
+        }
         for label, (name, color) in enumerate(zip(found.names, found.colors.tolist(), strict=True))
     ]
 

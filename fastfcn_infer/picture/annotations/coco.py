@@ -31,7 +31,7 @@ def describe(found: Annotated, image_id: int = 1, file_name: str | None = None) 
             {
                 "id": len(annotations) + 1,
                 "image_id": image_id,
-                "category_id": label,
+                "category_id": label + 1,
                 "segmentation": coco_rle(mask),
                 "area": int(mask.sum()),
                 "bbox": list(cv2.boundingRect(mask.view("uint8"))),

@@ -37,7 +37,7 @@ def describe(
         segments.append(
             {
                 "id": label + 1,
-                "category_id": label,
+                "category_id": label + 1,
                 "area": int(mask.sum()),
                 "bbox": list(cv2.boundingRect(mask.view("uint8"))),
                 "iscrowd": 0,

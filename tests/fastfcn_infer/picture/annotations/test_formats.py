@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -55,9 +56,9 @@ def test_pycocotools_reads_the_labels_of_all_pictures_back(
             mask = read.annToMask(item).astype(bool)
             assert (labels[mask] == 999).all()
             assert (item["area"], item["iscrowd"]) == (mask.sum(), 0)
-            labels[mask] = item["category_id"]
+            labels[mask] = item["category_id"] - 1
         np.testing.assert_array_equal(labels, one.labels)
-    assert read.cats[0]["name"] == found[0].names[0]
+    assert read.cats[1]["name"] == found[0].names[0]
 
 
 def test_supervision_reads_the_coco_file_and_takes_a_result_as_detections(
@@ -70,7 +71,11 @@ def test_supervision_reads_the_coco_file_and_takes_a_result_as_detections(
     )
     by_name = {Path(path).name: detections for path, _, detections in read}
     own = first.to_sv()
-    assert read.classes == list(first.names)
+    assert len(set(read.classes)) == len(first.names)  # also of ADE20K's two screens
+    numbers = [label for label, name in enumerate(first.names) if first.names.index(name) < label]
+    assert numbers
+    for label, name in enumerate(first.names):
+        assert read.classes[label] == (f"{name} ({label})" if label in numbers else name)
     np.testing.assert_array_equal(by_name["0.png"].class_id, own.class_id)
     np.testing.assert_array_equal(by_name["0.png"].mask, own.mask)
     assert own.class_id.tolist() == np.unique(first.labels).tolist()
@@ -94,7 +99,31 @@ def test_panoptic_pictures_and_descriptions_fit(folder: tuple[Path, list[Segment
         np.testing.assert_array_equal(numbers, one.labels.astype(int) + 1)
         segments = {s["id"]: (s["category_id"], s["area"]) for s in item["segments_info"]}
         ids, areas = np.unique(numbers, return_counts=True)
-        assert segments == {int(i): (int(i) - 1, int(a)) for i, a in zip(ids, areas, strict=True)}
+        assert segments == {int(i): (int(i), int(a)) for i, a in zip(ids, areas, strict=True)}
+
+
+@pytest.mark.parametrize("kind", ["coco_instances", "coco_panoptic"])
+def test_datumaro_reads_coco_and_loses_no_class(
+    folder: tuple[Path, list[Segmentation]], tmp_path: Path, kind: str
+) -> None:
+    datumaro = pytest.importorskip("datumaro")
+    out, found = folder
+    (tmp_path / "set" / "annotations").mkdir(parents=True)  # as COCO names its files
+    (tmp_path / "set" / "images").mkdir()
+    annotations = tmp_path / "set" / "annotations"
+    if kind == "coco_panoptic":
+        shutil.copy(out / "panoptic.json", annotations / "panoptic_default.json")
+        shutil.copytree(out / "panoptic", annotations / "panoptic_default")
+    else:
+        shutil.copy(out / "annotations.json", annotations / "instances_default.json")
+    read = datumaro.Dataset.import_from(str(tmp_path / "set"), kind)
+    names = [label.name for label in read.categories()[datumaro.AnnotationType.label]]
+    for index, one in enumerate(found):
+        every = read.get(str(index), subset="default").annotations
+        masks = [one for one in every if one.type is datumaro.AnnotationType.mask]
+        assert {names[mask.label] for mask in masks} == set(one.areas())
+        for mask in masks:
+            np.testing.assert_array_equal(mask.image, one.mask(names[mask.label]))
 
 
 def test_labelme_reads_the_polygons_and_paints_the_labels(
