@@ -23,13 +23,7 @@ from fastfcn_export.request import PathLike, Request
 from fastfcn_export.target.target import Options, Writer, writers
 from fastfcn_export.verify import prove
 from fastfcn_infer.artifact.artifact import seal, write_artifact
-from fastfcn_infer.artifact.class_table import (
-    class_table,
-    class_table_names,
-    numbered_classes,
-    read_class_table,
-    tables_of,
-)
+from fastfcn_infer.artifact.class_table import find_class_table, numbered_classes, tables_of
 from fastfcn_infer.artifact.golden import write_golden
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source, Verification
 from fastfcn_infer.errors import BackendMissing, CheckpointError
@@ -290,10 +284,7 @@ def _classes(request: Request, count: int) -> tuple[ClassInfo, ...]:
     asked = request.classes
     if asked is None:
         return numbered_classes(count) if request.threshold is None else binary_classes(())
-    if asked in class_table_names():
-        found = class_table(str(asked))
-    else:
-        found = read_class_table(os.fspath(asked))
+    found = find_class_table(asked)
     if request.threshold is not None and len(found) == 1:
         return binary_classes(found)
     if len(found) != count:

@@ -65,7 +65,9 @@ def read_class_table(path: str | Path) -> tuple[ClassInfo, ...]:
     try:
         text = Path(path).read_bytes()
     except OSError as error:
-        raise ArtifactError(f"the class table {path} cannot be opened: {error}") from error
+        raise ArtifactError(
+            f"the class table {path} cannot be opened: {error.strerror}"
+        ) from error
     return _read(text, str(path))
 
 

@@ -15,7 +15,7 @@ from typing import Literal, Protocol, cast
 
 from fastfcn_infer.artifact import artifact
 from fastfcn_infer.artifact.checked_file import hash_file
-from fastfcn_infer.artifact.class_table import class_table_names, read_class_table
+from fastfcn_infer.artifact.class_table import class_table_names, find_class_table
 from fastfcn_infer.artifact.manifest import ClassInfo, Network
 from fastfcn_infer.artifact.variant import GraphPrecision
 from fastfcn_infer.errors import ArtifactError, BackendError, BackendMissing
@@ -265,7 +265,7 @@ def _converter() -> Converter:
 def _table(conversion: Conversion) -> tuple[ClassInfo, ...] | None:
     if conversion.classes is None or conversion.classes in class_table_names():
         return None
-    return read_class_table(os.fspath(conversion.classes))
+    return find_class_table(conversion.classes)
 
 
 def _stem(checkpoint: Path) -> str:

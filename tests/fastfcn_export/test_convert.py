@@ -18,6 +18,7 @@ from fastfcn_infer.errors import (
     ArtifactError,
     BackendMissing,
     CheckpointError,
+    UnknownClassTable,
     VerificationError,
 )
 from fastfcn_infer.inference.replay import replay
@@ -255,8 +256,12 @@ def test_a_table_of_the_wrong_length_is_refused_with_the_tables_that_fit(tmp_pat
 
 
 def test_a_class_table_that_is_not_there_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"nowhere\.json cannot be opened"):
+    with pytest.raises(
+        UnknownClassTable, match=r"no class table 'nowhere\.json'; expected one of ade20k"
+    ):
         export(checkpoint, tmp_path / "out", Request(classes="nowhere.json", verify=False))
+    with pytest.raises(ArtifactError, match=r"nowhere\.json cannot be opened: No such file"):
+        export(checkpoint, tmp_path / "out", Request(classes=Path("nowhere.json"), verify=False))
 
 
 def test_a_fault_of_the_checkpoint_names_its_file_once(tmp_path: Path) -> None:
