@@ -74,7 +74,10 @@ def _how_to_quantise(artifact: Artifact) -> str:
     if artifact.folder is None:
         return "Give the folder of an artifact that does, or its model.int8.onnx."
     folder = shlex.quote(str(artifact.folder))
-    return f"To make one: fastfcn-export {folder} --precision int8 --calibrate PICTURES"
+    return (
+        f"To make one: fastfcn-export {folder} --precision int8 --calibrate PICTURES (with -o FOLDER in "
+        "a copy)."
+    )
 
 
 def no_bfloat16() -> str | None:
