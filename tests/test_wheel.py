@@ -131,7 +131,7 @@ def test_the_source_distribution_holds_the_packages_their_tests_and_how_to_build
         f"{folder.as_posix()}/{name}" for folder in folders for name in files(source / folder)
     }
     inside -= {name for name in inside if name.startswith("fastfcn_infer/yesterday")}
-    build = {"pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in"}
+    build = {"pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in", "mkdocs.yml"}
     about = {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "PKG-INFO"}
     assert held == inside | build | about
     assert {"tests/test_wheel.py", "docs/demo_overlay.jpg", "benchmarks/README.md"} <= held
