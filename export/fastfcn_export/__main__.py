@@ -281,6 +281,7 @@ def _request(given: argparse.Namespace) -> "Request":
         with_preprocess=given.with_preprocess,
         options=Options(given.shape or (None, None, None), precision, given.opset),
         verify=given.verify == "strict",
+        min_agreement=given.min_agreement if precision == "fp16" else None,
         via=given.via,
         accept_own_size=given.accept_own_size,
         weights_key=given.weights_key,

@@ -105,7 +105,7 @@ def _make(
         writer.write(architecture, weights, model, partial, request.options)
     if not request.verify:
         return None
-    proof = prove(partial, tuple(makers), model, recognised, report)
+    proof = prove(partial, tuple(makers), model, recognised, report, request.min_agreement)
     write_golden(partial, proof.picture, proof.labels)
     return proof.record
 

@@ -28,6 +28,7 @@ class ExportOptions(TypedDict, total=False):
     shape: tuple[int | None, int | None, int | None]
     precision: Literal["fp32", "fp16"]
     verify: bool
+    min_agreement: float | None
     via: Literal["direct", "paddle2onnx"]
     accept_own_size: bool
     weights_key: str | None
@@ -59,6 +60,8 @@ class Request:
         with_preprocess: the graph takes uint8 pixels and normalises them itself.
         options: fixed shape and precision of the graph.
         verify: prove the graph equal to the network before the artifact gets its name.
+        min_agreement: in half precision: share of the pixels of the verification's picture, 0..1, whose label has to
+            equal float32's; None: 0.995.
         via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
         accept_own_size: with labels as the output, export even if the authors resize pictures, which
             such a graph cannot undo; it labels pictures at their own size, and differently.
@@ -80,7 +83,8 @@ class Request:
         source: who says these, for the manifest.
 
     Raises:
-        ValueError: the threshold is not between 0 and 1, or its output cannot be probabilities.
+        ValueError: the threshold is not between 0 and 1, or its output cannot be probabilities; or the agreement is not
+            in 0..1, or is for float32.
     """
 
     formats: Sequence[str] = ("onnx",)
@@ -91,6 +95,7 @@ class Request:
     with_preprocess: bool = False
     options: Options = field(default_factory=Options)
     verify: bool = True
+    min_agreement: float | None = None
     via: Literal["direct", "paddle2onnx"] = "direct"
     accept_own_size: bool = False
     weights_key: str | None = None
@@ -107,9 +112,20 @@ class Request:
     source: str = "the user"
 
     def __post_init__(self) -> None:
-        """Check the threshold, which nothing else does before the checkpoint is read."""
+        """Check the threshold and the agreement, which nothing else does before the checkpoint is read."""
         Output(self.output, 1, self.threshold)
         _ = self.changes
+        if self.min_agreement is None:
+            return
+        if self.options.precision != "fp16":
+            raise ValueError(
+                "min_agreement (--min-agreement) is for half precision and for int8; a graph in float32 has to compute "
+                "what the network does"
+            )
+        if not 0 <= self.min_agreement <= 1:
+            raise ValueError(
+                f"min_agreement {self.min_agreement} (--min-agreement): a share from 0 to 1 was expected"
+            )
 
     @property
     def changes(self) -> Changes:

@@ -1,7 +1,8 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -80,6 +81,35 @@ def test_an_artifact_made_with_other_options_passes_its_self_test_too(
     export(checkpoint, tmp_path / "out", request_)
     with Segmenter.from_pretrained(tmp_path / "out", device="cpu") as segmenter:
         assert replay(segmenter).passed
+
+
+def test_half_precision_has_to_label_the_picture_as_float32_does(tmp_path: Path) -> None:
+    checkpoint = save_checkpoint(tmp_path, "wuhuikai", tensors_of("wuhuikai_encnet"))
+    half = Request(options=Options(precision="fp16"))
+    refused = r"required: 100\.00%.*accept less: --min-agreement"
+    with pytest.raises(VerificationError, match=refused):
+        export(checkpoint, tmp_path / "out", replace(half, min_agreement=1.0))
+    assert not (tmp_path / "out").exists()
+
+    proof = export(checkpoint, tmp_path / "out", half).verification
+
+    assert proof is not None
+    assert 0.995 <= proof.label_agreement < 1
+    assert proof.required_agreement == 0.98  # of fastfcn verify, on any GPU
+
+
+@pytest.mark.parametrize(
+    ("precision", "share", "message"),
+    [
+        ("fp32", 0.9, "is for half precision and for int8"),
+        ("fp16", 95, r"95.*a share from 0 to 1"),
+    ],
+)
+def test_an_agreement_that_cannot_be_required_is_refused(
+    precision: Literal["fp32", "fp16"], share: float, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Request.of(precision=precision, min_agreement=share)
 
 
 def test_the_manifest_says_where_everything_came_from(checkpoint: Path, tmp_path: Path) -> None:
