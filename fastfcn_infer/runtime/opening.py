@@ -4,16 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
-from fastfcn_infer.errors import BackendError, DownloadError
+from fastfcn_infer.errors import BackendError
 from fastfcn_infer.runtime import gpu
 from fastfcn_infer.runtime.backend import Backend, Noted, open_backend
 from fastfcn_infer.runtime.tuned_profile import (
     Choice,
     TunedProfile,
     UnusableProfileError,
-    read_profile,
+    find_profile,
 )
-from fastfcn_infer.system.cache import cache_folder
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.warn import warn
@@ -68,26 +67,9 @@ def open_as_asked(
     return Noted(opened, (*opened.facts.chosen, f"threads {budget.threads}: {budget.reason}"))
 
 
-def summary_of_profile(artifact: Artifact, cache: Path | None) -> str | None:
-    """Say for people what a profile lets `auto` choose, or why it is not used; None if there is none."""
-    try:
-        found = _find(artifact, cache)
-    except (UnusableProfileError, OSError) as error:
-        return f"not used: {error}"
-    return None if found is None else found.summary
-
-
-def _find(artifact: Artifact, cache: Path | None) -> TunedProfile | None:
-    try:
-        folder = cache_folder() if cache is None else cache
-    except DownloadError:  # no home, so nothing was ever kept
-        return None
-    return read_profile(folder, artifact.fingerprint)
-
-
 def _profile(artifact: Artifact, cache: Path | None) -> TunedProfile | None:
     try:
-        return _find(artifact, cache)
+        return find_profile(artifact, cache)
     except (UnusableProfileError, OSError) as error:
         _ignore(str(error))
     return None

@@ -14,7 +14,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.errors import DownloadError
 from fastfcn_infer.system import atomic, record
+from fastfcn_infer.system.cache import cache_folder
 from fastfcn_infer.system.machine import cpu_budget, cpu_features, cpu_model
 from fastfcn_infer.system.version import __version__
 from fastfcn_infer.system.writing import make_folder, writing
@@ -260,3 +263,26 @@ def _read(path: Path) -> bytes | None:
     if len(text) > _MOST_BYTES:
         raise ValueError(f"it is larger than {_MOST_BYTES >> 10} KiB")
     return text
+
+
+def summary_of_profile(artifact: Artifact, cache: Path | None) -> str | None:
+    """Say for people what a profile lets `auto` choose, or why it is not used; None if there is none."""
+    try:
+        found = find_profile(artifact, cache)
+    except (UnusableProfileError, OSError) as error:
+        return f"not used: {error}"
+    return None if found is None else found.summary
+
+
+def find_profile(artifact: Artifact, cache: Path | None) -> TunedProfile | None:
+    """Read the profile of a model on this machine; see `read_profile`.
+
+    Args:
+        artifact: the model.
+        cache: folder of profiles; None: the user's.
+    """
+    try:
+        folder = cache_folder() if cache is None else cache
+    except DownloadError:  # no home, so nothing was ever kept
+        return None
+    return read_profile(folder, artifact.fingerprint)

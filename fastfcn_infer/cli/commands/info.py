@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fastfcn_infer.hub.conversion import SUFFIXES, Conversion, describe_checkpoint
     from fastfcn_infer.hub.models import find_artifact, find_entry, refuse_checkpoint_options
-    from fastfcn_infer.runtime.opening import summary_of_profile
+    from fastfcn_infer.runtime.tuned_profile import summary_of_profile
     from fastfcn_infer.system import record
 
     path = Path(arguments.model)

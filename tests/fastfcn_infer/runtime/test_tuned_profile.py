@@ -9,7 +9,6 @@ import pytest
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.runtime import backend, gpu, opening, tuned_profile
-from fastfcn_infer.runtime.opening import summary_of_profile
 from fastfcn_infer.runtime.tuned_profile import (
     Choice,
     Measured,
@@ -19,6 +18,7 @@ from fastfcn_infer.runtime.tuned_profile import (
     installed_versions,
     profile_path,
     read_profile,
+    summary_of_profile,
     this_machine,
     tuned_here,
     write_profile,
