@@ -132,7 +132,10 @@ class JoinedCalls:
         ends = np.cumsum([len(batch) for batch in batches])
         if len(output) < ends[-1]:
             return []
-        return [output[end - len(batch) : end] for end, batch in zip(ends, batches, strict=True)]
+        # Copies: who keeps the scores of a picture does not keep those of the others.
+        return [
+            output[end - len(batch) : end].copy() for end, batch in zip(ends, batches, strict=True)
+        ]
 
 
 class Caller:

@@ -82,6 +82,7 @@ def test_eight_callers_of_one_shape_share_a_call_and_get_their_own(
     found = in_threads([partial(calls.run, one, 8) for one in given])
     for one, output in zip(given, found, strict=True):
         np.testing.assert_array_equal(output, 2 * one)
+        assert output.base is None  # nobody holds the others' memory
     assert network.views == [8]
 
 
