@@ -90,19 +90,24 @@ def network_alone(segmenter: Segmenter, path: Path, batch: int, count: int) -> C
     return run
 
 
-def network_in_parallel(segmenter: Segmenter, path: Path, count: int) -> Callable[[], None]:
-    """Return what runs the network on as many pictures as there are, in as many threads as it has calls."""
+def network_in_parallel(
+    segmenter: Segmenter, path: Path, count: int
+) -> dict[str, Callable[[], None]]:
+    """Return what runs the network on as many pictures, in as many threads as it has calls, by name.
+
+    Where the pictures are too few for several calls there is nothing to run.
+    """
     job = Job([read_picture(path)], segmenter.model)
     fed = job.batch(job.calls[0])
     several = segmenter._parallel.network(count)
     if several is None:
-        raise SystemExit(f"{count} pictures are too few for several calls at a time")
+        return {}
 
     def run() -> None:
         with ThreadPoolExecutor(several.calls) as threads:
             list(threads.map(lambda _: several.run(fed), range(count)))
 
-    return run
+    return {f"network, {several.calls} calls": run}
 
 
 def processor_milliseconds(segmenter: Segmenter, paths: Sequence[Path]) -> dict[str, float]:
@@ -157,21 +162,24 @@ def measure(model: str, runtime: str, paths: Sequence[Path], rounds: int) -> dic
         folders = [Path(scratch) / name for name in ("serial", "batches", "stream")]
         for folder in folders:
             folder.mkdir()
-        candidates = {
+        networks = {
             "network, one at a time": network_alone(segmenter, paths[0], 1, len(paths)),
             f"network, batches of {best}": network_alone(segmenter, paths[0], best, len(paths)),
-            "network, two calls": network_in_parallel(segmenter, paths[0], len(paths)),
+            **network_in_parallel(segmenter, paths[0], len(paths)),
+        }
+        written = {
             "one by one": lambda: one_by_one(segmenter, paths, folders[0]),
             "stream of batches": lambda: streamed(segmenter, iter(paths), folders[1]),
             "stream": lambda: streamed(segmenter, paths, folders[2]),
         }
+        candidates = {**networks, **written}
         taken = laps(candidates, repeats=rounds, pause=PAUSE)
         steps = processor_milliseconds(segmenter, paths[:STEPS_OF])
         equal = min(agreement(folders[0], each, 2 * len(paths)) for each in folders[1:])
     alone, fastest = (
-        [min(turn) for turn in zip(*[*taken.values()][:count], strict=True)] for count in (2, 3)
+        [min(turn) for turn in zip(*[*taken.values()][:count], strict=True)]
+        for count in (2, len(networks))
     )
-    written = ("one by one", "stream of batches", "stream")
     return {
         "best_batch": best,
         "pictures": len(paths),

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from fastfcn_infer.runtime.backend import Backend
 from fastfcn_infer.system.machine import available_memory
 
-MANY = 64  # pictures; to open the graph again takes as long as several
+MANY = 64  # pictures, at least; to open the graph again takes as long as several
+_LARGE = (
+    1 << 20
+)  # bytes of weights that ask for another picture: a large graph takes longer to open
 _MOST_CALLS = 4
 _MOST_VALUES = 8 * 512 * 512 * 3  # of all calls together, as of the batches that they replace
 _COPIES = 4  # of the weights, that a second graph takes at most, with what it computes
@@ -40,6 +43,7 @@ class ParallelCalls:
             getattr(backend, "in_parallel", None) if on_processor else None
         )
         self.calls = min(_MOST_CALLS, backend.facts.threads)
+        self._many = max(MANY, weights // _LARGE)
         self._lock = threading.Lock()
         self._several: Backend | None = None
         self._closed = False
@@ -53,7 +57,7 @@ class ParallelCalls:
         Raises:
             BackendError: the runtime failed.
         """
-        if pictures is None or pictures < MANY or self._open is None or self.calls < 2:
+        if pictures is None or pictures < self._many or self._open is None or self.calls < 2:
             return None
         with self._lock:
             if self._closed:

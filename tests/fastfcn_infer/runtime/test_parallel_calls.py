@@ -14,7 +14,7 @@ from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.runtime import parallel_calls
 from fastfcn_infer.runtime.backend import Backend, Noted, open_backend
-from fastfcn_infer.runtime.parallel_calls import MANY, SeveralCalls
+from fastfcn_infer.runtime.parallel_calls import MANY, ParallelCalls, SeveralCalls
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact, tiny_model
 
@@ -100,6 +100,14 @@ def test_the_graph_is_opened_again_once_and_for_many_pictures_of_one_view_only(
     for _ in range(2):
         segmenter.predict_batch(pictures(MANY), procedure)
     assert len(backend.again) == (1 if procedure is None else 0)
+
+
+def test_a_large_graph_is_opened_again_for_more_pictures_only(backend: Counted) -> None:
+    large = ParallelCalls(backend, 100 << 20)
+    assert large.network(99) is None
+    assert large.network(None) is None
+    assert large.network(100) is not None
+    assert len(backend.again) == 1
 
 
 def test_large_batches_take_turns_with_all_threads(backend: Counted) -> None:
