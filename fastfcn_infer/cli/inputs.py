@@ -113,6 +113,36 @@ def jobs(
         ValueError: the results of two pictures would still have one name, or one of several sources
             is standard input.
     """
+    pairs = pictures_of(sources, recursive=recursive, skipped=skipped)
+    names = [relative.with_suffix("") for relative in pairs.values()]
+    for longer in (_with_suffix, _with_folder):
+        clashing = _clashes(names)
+        names = [
+            longer(path, relative) if str(name).lower() in clashing else name
+            for (path, relative), name in zip(pairs.items(), names, strict=True)
+        ]
+    clashing = _clashes(names)
+    if clashing:
+        raise ValueError(
+            f"the results of several pictures would have one name ({', '.join(sorted(clashing))}); "
+            "run the command once for each folder, with different -o"
+        )
+    return [Job(path, output / name) for path, name in zip(pairs, names, strict=True)]
+
+
+def pictures_of(
+    sources: Sequence[str], *, recursive: bool, skipped: Skipped | None = None
+) -> dict[Path, Path]:
+    """List the pictures, each once, in a stable order, as `jobs` does.
+
+    Returns:
+        Files, and their paths below the folders that were searched.
+
+    Raises:
+        FileNotFoundError: a source does not exist, or no picture was found.
+        ImageError: a list is no text.
+        ValueError: one of the sources is standard input.
+    """
     if STDIN in sources:
         raise ValueError(
             f"{STDIN} is standard input, the only picture of a run; give it alone (./{STDIN} is a file "
@@ -134,20 +164,7 @@ def jobs(
             f"no picture in {', '.join(sources)}{_without(left)}; searched for {', '.join(SUFFIXES)}"
             + ("" if recursive else " (--recursive looks into sub-folders)")
         )
-    names = [relative.with_suffix("") for relative in pairs.values()]
-    for longer in (_with_suffix, _with_folder):
-        clashing = _clashes(names)
-        names = [
-            longer(path, relative) if str(name).lower() in clashing else name
-            for (path, relative), name in zip(pairs.items(), names, strict=True)
-        ]
-    clashing = _clashes(names)
-    if clashing:
-        raise ValueError(
-            f"the results of several pictures would have one name ({', '.join(sorted(clashing))}); "
-            "run the command once for each folder, with different -o"
-        )
-    return [Job(path, output / name) for path, name in zip(pairs, names, strict=True)]
+    return pairs
 
 
 def _without(left: Skipped) -> str:

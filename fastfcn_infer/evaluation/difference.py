@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import RGB
-from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample
+from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample, with_label_rules
+from fastfcn_infer.data.learnable import nothing_to_score
 from fastfcn_infer.data.pairs import check_pairs, with_orientation
 from fastfcn_infer.errors import BackendError, DatasetError, EvaluationError, ImageError
 from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
 from fastfcn_infer.evaluation.metrics import Confusion, scores
-from fastfcn_infer.inference.multiband import read_pixels
+from fastfcn_infer.inference.multiband import read_oriented
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.system.excerpt import listing
 
@@ -104,7 +105,11 @@ def check_comparable(a: Predictor, b: Predictor, *, ignore_names: bool = False) 
 
 
 def labelled(
-    samples: Sequence[Sample], classes: Predictor, rules: Mapping[str, Any]
+    samples: Sequence[Sample],
+    classes: Predictor,
+    rules: Mapping[str, Any],
+    *,
+    accept_labels: bool = False,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Return pictures with the label maps of a folder as a data set, and what was assumed of them.
 
@@ -114,48 +119,58 @@ def labelled(
         samples: pictures with their label maps.
         classes: a model whose classes the labels are of.
         rules: `map_labels` and `label_orientation`, as `open_dataset` takes them.
+        accept_labels: compare even if no pixel is labelled, or all are of one class.
 
     Raises:
-        DatasetError: label maps do not fit their pictures; lists all.
+        DatasetError: no pixel is labelled, or all are of one class, and `accept_labels` is false.
+        ValueError: `rules` have values or labels that cannot be.
     """
     model = classes.model
     values = {label: label for label in range(len(model.classes))} | {IGNORE: IGNORE}
-    dataset = Dataset(
-        "labels",
-        "all",
-        model.classes,
-        tuple(samples),
-        values | dict(rules["map_labels"]),
-        rules["label_orientation"],
-    )
+    dataset = Dataset("labels", "all", model.classes, tuple(samples), values)
+    dataset = with_label_rules(dataset, rules["map_labels"], rules["label_orientation"])
+    shortage = nothing_to_score(dataset, samples).sentences
+    if shortage and not accept_labels:
+        raise DatasetError(
+            f"{'. '.join(shortage)}. To compare all the same, give --accept-labels (accept_labels=True)"
+        )
+    # A pair that does not fit fails alone, when its turn comes.
     pairs = check_pairs(dataset, is_rgb=model.input.channels == RGB)
-    if pairs.faults:
-        raise DatasetError("\n- ".join(["label maps do not fit their pictures:", *pairs.faults]))
-    return with_orientation(dataset, pairs), pairs.notes
+    return with_orientation(dataset, pairs), (*shortage, *pairs.notes)
 
 
-def samples_of(pictures: Sequence[Path], labels: Path | None) -> list[Sample]:
+def samples_of(pictures: Mapping[Path, Path], labels: Path | None) -> list[Sample]:
     """Name pictures, by their paths if two have one name, and find their label maps.
 
     Args:
-        pictures: files.
-        labels: folder with a PNG of the same name for each picture; None: without label maps.
+        pictures: files, and their paths below the folders that were searched.
+        labels: folder with a PNG of the same name, in the same sub-folder, for each picture; None: without
+            label maps.
 
     Raises:
-        DatasetError: some label maps are missing; names them.
+        DatasetError: some label maps are missing, or are those of two pictures; names them.
     """
     names = [path.name for path in pictures]
     if len(set(names)) < len(names):
         names = [str(path) for path in pictures]
     if labels is None:
         return [Sample(name, path, None) for name, path in zip(names, pictures, strict=True)]
-    files = [labels / path.with_suffix(".png").name for path in pictures]
-    missing = [name for name, file in zip(names, files, strict=True) if not file.is_file()]
+    files = [labels / below.with_suffix(".png") for below in pictures.values()]
+    missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise DatasetError(
-            f"{len(missing)} of {len(pictures)} pictures have no label map in {labels}, such as "
-            f"{listing(missing, most=5)}: a PNG of the same name was expected."
+            f"{len(missing)} of {len(pictures)} pictures have no label map: for each picture a PNG of the same "
+            f"name was expected in {labels}, in the same sub-folder. Not found: {listing(missing, most=5)}"
         )
+    owners: dict[Path, str] = {}
+    for name, file in zip(names, files, strict=True):
+        if file in owners:
+            raise DatasetError(
+                f"{owners[file]} and {name} have one label map, {file}, and which of them it is of is unknown. "
+                "Give their common folder with --recursive, and label maps in the same sub-folders; or "
+                "compare them one after the other."
+            )
+        owners[file] = name
     return [Sample(*parts) for parts in zip(names, pictures, files, strict=True)]
 
 
@@ -220,7 +235,7 @@ def compare(
 def _read(
     sample: Sample, a: Predictor, dataset: Dataset | None
 ) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
-    """Read a picture as both models see it, and its labels if there are any."""
+    """Read the values that a picture holds, which each model scales for itself, and its labels if there are any."""
     if dataset is None:
-        return read_pixels(sample.picture, a.model.input), None
+        return read_oriented(sample.picture, a.model.input)[0], None
     return dataset.read(sample, a.model.input)

@@ -94,6 +94,9 @@ def to_html(found: Difference, sheet: Picture | None) -> str:
         ]
     parts += ["<h2>Classes</h2>", _html(_classes(found))]
     parts += ["<h2>Pictures, the worst first</h2>", _html(_pictures(found, len(found.pictures)))]
+    if found.failed:
+        rows = [(printable(name, 60), printable(why, 1000)) for name, why in found.failed.items()]
+        parts += ["<h2>Pictures that failed</h2>", _html([("picture", "why"), *rows])]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>fastfcn diff</title><style>{_STYLE}</style></head><body>\n"
@@ -116,7 +119,7 @@ def _summary(found: Difference) -> list[str]:
     if means is not None:
         lines.append(
             f"mean IoU on the label maps: A {_percent(means[0])} %, B {_percent(means[1])} %, "
-            f"difference {100 * (means[1] - means[0]):+.2f} points, over the classes that occur"
+            f"difference {_points(means[1] - means[0])} points, over the classes that occur"
         )
     if found.failed:
         lines.append(f"Pictures that failed and are not counted: {len(found.failed)}")
@@ -178,6 +181,10 @@ def _html(rows: Rows) -> str:
 
 def _percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.3f}"
+
+
+def _points(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:+.2f}"
 
 
 def _number(share: float) -> float | None:

@@ -1,6 +1,7 @@
 """``fastfcn diff``: compare the labels of two models, precisions, devices, runtimes or procedures."""
 
 import argparse
+import errno
 import json
 import sys
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels",
         type=Path,
         metavar="DIR",
-        help="Folder with a label map, NAME.png, of each picture",
+        help="Folder with a label map, NAME.png, of each picture, in the same sub-folders",
     )
     add("--recursive", action="store_true", help="Look into sub-folders")
     add("--limit", type=int, metavar="N", help="Compare only the first N pictures")
@@ -62,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare picture by picture; a bad one is reported and left out (exit 3)."""
-    from fastfcn_infer.cli.inputs import jobs
+    from itertools import islice
+
+    from fastfcn_infer.cli.inputs import pictures_of
     from fastfcn_infer.evaluation import difference
     from fastfcn_infer.evaluation.difference_report import table, to_data
     from fastfcn_infer.system.progress import Progress
@@ -70,9 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     rules = command.label_rules(arguments)
     first, second = _sides(arguments)
-    pictures = [
-        job.source for job in jobs(arguments.images, Path(), recursive=arguments.recursive)
-    ][: arguments.limit]
+    found_files = pictures_of(arguments.images, recursive=arguments.recursive)
+    pictures = dict(islice(found_files.items(), arguments.limit))
     samples = difference.samples_of(pictures, arguments.labels)
     with ExitStack() as opened:
         a, b = (opened.enter_context(_open(side)) for side in (first, second))
@@ -80,7 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
         dataset: Dataset | None = None
         notes: tuple[str, ...] = ()
         if arguments.labels is not None:
-            dataset, notes = difference.labelled(samples, a, rules)
+            dataset, notes = difference.labelled(
+                samples, a, rules, accept_labels=arguments.accept_labels
+            )
         with Progress("compare", total=len(samples), unit="pictures") as bar:
             found = difference.compare(
                 a,
@@ -122,6 +126,10 @@ def _check(arguments: argparse.Namespace) -> None:
             continue
         if path.suffix.lower() not in endings:
             raise ValueError(f"{path}: the name has to end in {' or '.join(endings)}")
+        if path.is_dir():
+            raise IsADirectoryError(
+                errno.EISDIR, "a folder has this name; choose another", str(path)
+            )
         check_folder(path.parent)
 
 
@@ -172,17 +180,20 @@ def _draw(
     from fastfcn_infer.evaluation.difference_report import to_html
     from fastfcn_infer.evaluation.difference_sheet import sheet
     from fastfcn_infer.system.atomic import write_file
+    from fastfcn_infer.system.writing import make_folder
 
     if arguments.sheet is None and arguments.html is None:
         return
     worst = [
-        (paths[picture.name], f"{picture.name} {100 * picture.agreement.overall:.2f} % agree")
+        (paths[picture.name], picture.name, picture.agreement.overall)
         for picture in found.worst[:_SHOWN]
     ]
     drawn = sheet(a, b, worst) if worst else None
     if arguments.sheet is not None and drawn is not None:
+        make_folder(arguments.sheet.parent)
         drawn.save(arguments.sheet)
     if arguments.html is not None:
+        make_folder(arguments.html.parent)
         write_file(arguments.html, to_html(found, drawn).encode())
 
 

@@ -15,8 +15,9 @@ from fastfcn_infer.data.dataset import Sample
 from fastfcn_infer.errors import DatasetError, EvaluationError
 from fastfcn_infer.evaluation.difference import Difference, compare, labelled, samples_of
 from fastfcn_infer.evaluation.difference_report import table, to_data, to_html
+from fastfcn_infer.evaluation.difference_sheet import sheet
 from fastfcn_infer.segmenter import Segmenter
-from models import tiny_artifact, tiny_model
+from models import add_tiny_variant, tiny_artifact, tiny_model
 
 SIZES = {"a.png": (16, 24), "b.png": (24, 16), "c.png": (8, 8)}
 
@@ -36,6 +37,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def found_in(folder: Path, *names: str) -> dict[Path, Path]:
+    return {folder / name: Path(name) for name in names}
+
+
 def opened(folder: Path, procedure: str | None = None) -> Segmenter:
     return Segmenter.from_pretrained(
         folder / "tiny", backend="onnx_runtime", threads=1, procedure=procedure
@@ -45,7 +50,7 @@ def opened(folder: Path, procedure: str | None = None) -> Segmenter:
 def differing(folder: Path) -> tuple[Difference, list[tuple[NDArray[np.uint8], ...]]]:
     """Compare ``whole`` with ``mmseg``; return the labels of both and the truth as well."""
     pictures = [folder / "pictures" / name for name in SIZES]
-    samples = samples_of(pictures, folder / "labels")
+    samples = samples_of(found_in(folder / "pictures", *SIZES), folder / "labels")
     rules = {"map_labels": {}, "label_orientation": "auto"}
     with opened(folder) as a, opened(folder, "mmseg") as b:
         dataset, _ = labelled(samples, a, rules)
@@ -83,7 +88,7 @@ def test_counts_are_those_of_other_programs(folder: Path) -> None:
 
 def test_a_picture_that_cannot_be_read_is_named_and_left_out(folder: Path) -> None:
     (folder / "pictures" / "bad.png").write_bytes(b"no picture")
-    samples = samples_of([folder / "pictures" / name for name in (*SIZES, "bad.png")], None)
+    samples = samples_of(found_in(folder / "pictures", *SIZES, "bad.png"), None)
     with opened(folder) as a, opened(folder, "mmseg") as b:
         found = compare(a, b, samples)
     assert list(found.failed) == ["bad.png"]
@@ -103,25 +108,68 @@ def test_models_of_other_classes_are_refused(folder: Path, tmp_path: Path) -> No
         compare(a, b, [])
 
 
-def test_missing_label_maps_are_named(folder: Path) -> None:
+def test_each_picture_needs_a_label_map_of_its_own(folder: Path) -> None:
     (folder / "labels" / "b.png").unlink()
-    with pytest.raises(
-        DatasetError, match=r"1 of 3 pictures have no label map in .*: b\.png|such as b"
-    ):
-        samples_of([folder / "pictures" / name for name in SIZES], folder / "labels")
+    with pytest.raises(DatasetError, match=r"1 of 3 pictures have no label map: .*labels/b\.png"):
+        samples_of(found_in(folder / "pictures", *SIZES), folder / "labels")
+    twins = {folder / "x" / "a.png": Path("a.png"), folder / "y" / "a.jpg": Path("a.jpg")}
+    with pytest.raises(DatasetError, match=r"a\.png and a\.jpg have one label map, .*a\.png"):
+        samples_of(twins, folder / "labels")
+    for place in ("x", "y"):
+        (folder / "labels" / place).mkdir()
+        (folder / "labels" / place / "a.png").touch()
+    samples = samples_of(found_in(folder, "x/a.png", "y/a.jpg"), folder / "labels")
+    assert [sample.label for sample in samples] == [
+        folder / "labels" / place / "a.png" for place in ("x", "y")
+    ]
 
 
 def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    paths = [tmp_path / "x" / "a.png", tmp_path / "y" / "a.png"]
+    paths = found_in(tmp_path, "x/a.png", "y/a.png")
     assert [sample.name for sample in samples_of(paths, None)] == [str(path) for path in paths]
-    assert samples_of(paths[:1], None) == [Sample("a.png", paths[0], None)]
+    single = found_in(tmp_path, "x/a.png")
+    assert samples_of(single, None) == [Sample("a.png", tmp_path / "x" / "a.png", None)]
+
+
+@pytest.mark.parametrize("white", [None, 10000.0])
+def test_pictures_of_bands_are_scaled_once(tmp_path: Path, white: float | None) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    tiny_artifact(tmp_path / "bands", tiny_model(3, channels=4, white=white))
+    values = np.random.default_rng(0).integers(0, 10000, (4, 40, 48)).astype(np.uint16)
+    values[:, 0, 0] = 65535
+    path = tmp_path / "bands.tif"
+    profile = {"driver": "GTiff", "height": 40, "width": 48, "count": 4, "dtype": "uint16"}
+    with rasterio.open(
+        path, "w", transform=rasterio.Affine(1, 0, 0, 0, -1, 40), **profile
+    ) as file:
+        file.write(values)
+    model = Segmenter.from_pretrained(tmp_path / "bands", backend="onnx_runtime", threads=1)
+    with model as a:
+        found = compare(a, a, samples_of({path: Path("bands.tif")}, None))
+        labels = a.predict(path).labels
+    assert found.failed == {}
+    assert np.array_equal(found.between.counts.sum(0), np.bincount(labels.ravel(), minlength=3))
+
+
+def test_the_sheet_has_one_width_for_pictures_of_every_shape(folder: Path) -> None:
+    shapes = {"wide.png": (8, 4000), "tall.png": (4000, 8), "a.png": SIZES["a.png"]}
+    for name, size in shapes.items():
+        cv2.imwrite(str(folder / "pictures" / name), np.full((*size, 3), 90, np.uint8))
+    with opened(folder) as a, opened(folder, "mmseg") as b:
+        drawn = {
+            name: sheet(a, b, [(folder / "pictures" / name, name, 1.0)]).array.shape
+            for name in shapes
+        }
+    assert len({width for _, width, _ in drawn.values()}) == 1
+    assert max(height for height, *_ in drawn.values()) < 400
 
 
 def test_the_page_is_whole_and_shows_no_markup_of_names(folder: Path) -> None:
     odd = folder / "pictures" / "<b>&.png"
     (folder / "pictures" / "a.png").rename(odd)
     with opened(folder) as a, opened(folder, "mmseg") as b:
-        found = compare(a, b, samples_of([odd], None))
+        (odd.parent / "<i>.png").write_bytes(b"no picture")
+        found = compare(a, b, samples_of(found_in(odd.parent, odd.name, "<i>.png"), None))
     open_tags: list[str] = []
     texts: list[str] = []
 
@@ -140,12 +188,12 @@ def test_the_page_is_whole_and_shows_no_markup_of_names(folder: Path) -> None:
     reader.feed(to_html(found, None))
     reader.close()
     assert open_tags == []
-    assert "<b>&.png" in texts
+    assert {"<b>&.png", "<i>.png", "Pictures that failed"} <= set(texts)
 
 
 def test_the_command_compares_runtimes_and_judges_the_agreement(folder: Path) -> None:
     words = ("diff", folder / "tiny", "--images", folder / "pictures")
-    drawn = ("--sheet", folder / "sheet.png", "--html", folder / "page.html")
+    drawn = ("--sheet", folder / "new" / "sheet.png", "--html", folder / "new" / "page.html")
     labels = ("--labels", folder / "labels", "--min-agreement", "1", "--json")
     ended = fastfcn(*words, "--backend", "openvino,onnx_runtime", *drawn, *labels)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -153,11 +201,51 @@ def test_the_command_compares_runtimes_and_judges_the_agreement(folder: Path) ->
     assert (data["a"]["backend"], data["b"]["backend"]) == ("open_vino", "onnx_runtime")
     assert data["agreement"] == 1
     assert data["mean_iou"]["a"] == data["mean_iou"]["b"]
-    assert cv2.imread(str(folder / "sheet.png")) is not None
-    assert "data:image/jpeg;base64" in (folder / "page.html").read_text()
+    assert cv2.imread(str(folder / "new" / "sheet.png")) is not None
+    assert "data:image/jpeg;base64" in (folder / "new" / "page.html").read_text()
     ended = fastfcn(*words, "--procedure", "whole,mmseg", "--min-agreement", "0.9999")
     assert ended.returncode == 7
     assert "at least 0.9999 was asked for" in ended.stderr
+
+
+def test_the_command_compares_precisions_of_one_artifact(folder: Path) -> None:
+    add_tiny_variant(folder / "tiny")
+    words = ("diff", folder / "tiny", "--images", folder / "pictures", "--json", "--limit", "2")
+    for second, backend in (("int8", "onnx_runtime"), ("bf16", "open_vino")):
+        ended = fastfcn(*words, "--precision", f"fp32,{second}", "--backend", backend)
+        data = json.loads(ended.stdout)
+        if second == "bf16" and ended.returncode == 5:
+            pytest.skip(data["message"])  # the machine has no arithmetic for it
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert [data[side]["precision"] for side in "ab"] == ["fp32", second]
+        assert [len(data["pictures"]), data["failed"]] == [2, []]
+        assert data["agreement"] > 0.9
+
+
+def test_a_bad_picture_or_label_map_does_not_end_the_comparison(folder: Path) -> None:
+    (folder / "pictures" / "bad.png").write_bytes(b"no picture")
+    (folder / "labels" / "bad.png").write_bytes((folder / "labels" / "a.png").read_bytes())
+    cv2.imwrite(str(folder / "labels" / "b.png"), np.zeros((5, 5), np.uint8))
+    cv2.imwrite(str(folder / "labels" / "c.png"), np.full((8, 8), 300, np.uint16))
+    words = ("--procedure", "whole,mmseg", "--backend", "onnx_runtime", "--json")
+    options = ("--images", folder / "pictures", "--labels", folder / "labels", *words)
+    ended = fastfcn("diff", folder / "tiny", *options)
+    assert ended.returncode == 3
+    data = json.loads(ended.stdout)
+    assert [each["name"] for each in data["failed"]] == ["b.png", "bad.png", "c.png"]
+    assert [each["name"] for each in data["pictures"]] == ["a.png"]
+
+
+def test_labels_that_score_nothing_have_to_be_accepted(folder: Path) -> None:
+    words = ("--procedure", "whole,mmseg", "--backend", "onnx_runtime", "--limit", "1")
+    nothing = ("--labels", folder / "labels", "--map-labels", "0=ignore,1=ignore,2=ignore")
+    command = ("diff", folder / "tiny", "--images", folder / "pictures", *words, *nothing)
+    ended = fastfcn(*command)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "--accept-labels" in ended.stderr
+    ended = fastfcn(*command, "--accept-labels")
+    assert ended.returncode == 0
+    assert "mean IoU on the label maps: A - %, B - %, difference - points" in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -169,12 +257,16 @@ def test_the_command_compares_runtimes_and_judges_the_agreement(folder: Path) ->
         (("--procedure", "whole,mmseg", "--min-agreement", "99"), "a share from 0 to 1"),
         (("--procedure", "whole,mmseg", "--labels", "nowhere"), "a folder was expected"),
         (("--procedure", "whole,mmseg", "--html", "page.txt"), "has to end in .html"),
+        (("--procedure", "whole,mmseg", "--sheet", "."), "has to end in .png"),
+        (("--procedure", "whole,mmseg", "--sheet", "FOLDER.png"), "a folder has this name"),
         (("--procedure", "whole,tilez"), "tilez"),
     ],
 )
 def test_wrong_command_lines_are_one_sentence(
     folder: Path, more: tuple[str, ...], said: str
 ) -> None:
+    (folder / "FOLDER.png").mkdir()
+    more = tuple(str(folder / word) if word == "FOLDER.png" else word for word in more)
     ended = fastfcn("diff", folder / "tiny", "--images", folder / "pictures", *more)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert said in ended.stderr
