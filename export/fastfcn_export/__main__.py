@@ -250,18 +250,21 @@ def _quantize(given: argparse.Namespace) -> int:
     from fastfcn_infer.system.progress import no_progress
 
     stages = _Stages(quiet=given.json or given.quiet)
-    with no_progress() if given.json or given.quiet else nullcontext():
-        manifest = quantize(
-            given.checkpoint,
-            arguments.pictures(given),
-            given.folder,
-            settings=arguments.settings(given),
-            request=_request(given),
-            ignore_names=given.ignore_names,
-            force=given.force,
-            report=stages.begin,
-        )
     place = given.checkpoint if given.folder is None else given.folder
+    try:
+        with no_progress() if given.json or given.quiet else nullcontext():
+            manifest = quantize(
+                given.checkpoint,
+                arguments.pictures(given),
+                given.folder,
+                settings=arguments.settings(given),
+                request=_request(given),
+                ignore_names=given.ignore_names,
+                force=given.force,
+                report=stages.begin,
+            )
+    except KeyboardInterrupt as error:
+        raise _stopped(stages, place) from error
     print(record.to_json(manifest) if given.json else manifest_text(manifest, place))
     _print_notes(manifest.model.notes)
     return exit_codes.FINE
@@ -318,13 +321,16 @@ def _run(given: argparse.Namespace) -> int:
             given.checkpoint, given.folder, request, force=given.force, report=stages.begin
         )
     except KeyboardInterrupt as error:
-        kept = "is what it was before" if Path(given.folder).exists() else "was not written"
-        raise KeyboardInterrupt(
-            f"stopped at the stage '{stages.name}'; {given.folder} {kept}"
-        ) from error
+        raise _stopped(stages, given.folder) from error
     print(record.to_json(manifest) if given.json else manifest_text(manifest, given.folder))
     _print_notes(manifest.model.notes)
     return exit_codes.FINE
+
+
+def _stopped(stages: "_Stages", folder: str) -> KeyboardInterrupt:
+    """Say where Ctrl-C stopped an export, and what became of its folder."""
+    kept = "is what it was before" if Path(folder).exists() else "was not written"
+    return KeyboardInterrupt(f"stopped at the stage '{stages.name}'; {folder} {kept}")
 
 
 def _next_command(given: argparse.Namespace, class_names: Sequence[str]) -> str:

@@ -18,12 +18,10 @@ from fastfcn_infer.picture.read import SUFFIXES
 FEWEST = 8  # pictures
 MOST = 60  # to calibrate on, by default
 _HELD = 3  # every third picture is held out
-_LARGEST = (
-    640 * 640
-)  # pixels of an input to calibrate on: ONNX Runtime keeps the values of all layers
+# Pixels of an input to calibrate on; ONNX Runtime keeps the values of all layers of it.
+_LARGEST = 480 * 480
 
 
-@dataclass(frozen=True)
 class Pictures:
     """Some pictures, with labels or without.
 

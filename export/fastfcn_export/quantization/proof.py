@@ -71,8 +71,11 @@ class Judged:
     @property
     def holds(self) -> bool:
         """Tell whether the graph is good enough."""
-        enough = self.agreement.overall >= self.settings.min_agreement
-        return enough and (self.loss is None or self.loss <= self.settings.max_loss)
+        if self.agreement.overall < self.settings.min_agreement:
+            return False
+        if self.mean_iou is None:
+            return True
+        return self.mean_iou[1] - self.mean_iou[0] <= self.settings.max_loss / 100
 
     def __str__(self) -> str:
         """Say the figures."""

@@ -10,6 +10,7 @@ from typing import Literal
 import onnx
 from onnx import ModelProto
 
+import fastfcn_infer
 from fastfcn_export.convert import export
 from fastfcn_export.deployed.graph import describe
 from fastfcn_export.quantization import pictures as of_pictures
@@ -40,6 +41,7 @@ from fastfcn_infer.hub.models import EMBEDDED, find_artifact
 from fastfcn_infer.system.excerpt import name_of
 from fastfcn_infer.system.writing import check_folder
 
+_PACKAGE = Path(fastfcn_infer.__file__).resolve().parent
 PRECISION: Literal["int8"] = "int8"
 
 
@@ -154,17 +156,17 @@ def _checked_artifact(
             f"{model} is an artifact, in which the network is frozen as it was exported: leave out the options that "
             "say how a checkpoint is exported"
         )
-    if target is None and not Path(model).exists():
-        raise ValueError(
-            f"{model} belongs to the package or to the cache of downloads, where nothing is added: give the folder "
-            "of a copy (-o FOLDER)"
-        )
     artifact = find_artifact(model, None, local_files_only=False)
     place = artifact.folder
     if place is None:
         raise ArtifactError(
             f"{artifact.path('onnx')} is a lone .onnx file, and a graph in {PRECISION} is a part of an artifact. "
             "Give the folder that fastfcn-export wrote."
+        )
+    if target is None and (not Path(model).exists() or _PACKAGE in place.resolve().parents):
+        raise ValueError(
+            f"{model} belongs to the package or to the cache of downloads, where nothing is added: give the folder "
+            "of a copy (-o FOLDER)"
         )
     _check_graph(artifact)
     if target is not None and target.resolve() != place.resolve():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from command_line import EMBEDDED
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import QuantizationSettings, Request, quantize
 from fastfcn_export.__main__ import main
@@ -258,11 +259,10 @@ def test_a_lone_graph_and_one_in_half_precision_are_refused(
     assert not (tmp_path / "half").exists()
 
 
-def test_the_embedded_model_is_never_changed_in_its_place(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"belongs to the package .* the folder of a copy \(-o FOLDER\)"
-    ):
-        quantize("fastfcn-resnet18-camvid", tmp_path)
+@pytest.mark.parametrize("model", ["fastfcn-resnet18-camvid", str(EMBEDDED)])
+def test_the_embedded_model_is_never_changed_in_its_place(model: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"belongs to the package .* copy \(-o FOLDER\)"):
+        quantize(model, tmp_path)
 
 
 def test_without_nncf_the_error_names_the_extra(
