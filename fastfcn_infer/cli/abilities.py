@@ -4,9 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fastfcn_infer.runtime.backend import Availability, refusal
-from fastfcn_infer.runtime.precision import PRECISIONS
-
-_PRODUCTS_OF_BYTES = ("AVX-VNNI", "AVX512-VNNI", "AMX-INT8", "Arm DotProd")
+from fastfcn_infer.runtime.precision import PRECISIONS, PRODUCTS_OF_BYTES
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,7 @@ def _refusal(backend: Availability, precision: str, no_gpu: str | None) -> str |
 def _note(precision: str, features: tuple[str, ...] | None, no_gpu: str | None) -> str | None:
     if precision == "fp16" and no_gpu is not None:
         return "no faster than fp32 on a processor"
-    if (
-        precision == "int8"
-        and features is not None
-        and not set(features) & set(_PRODUCTS_OF_BYTES)
-    ):
-        known = ", ".join(_PRODUCTS_OF_BYTES)
+    if precision == "int8" and features is not None and not set(features) & set(PRODUCTS_OF_BYTES):
+        known = ", ".join(PRODUCTS_OF_BYTES)
         return f"this processor has none of {known}: not much faster than fp32, and less exact"
     return None

@@ -19,6 +19,9 @@ PRECISIONS: Mapping[Precision, str] = {
     "int8": "8-bit integers, from a graph that was quantised and proven; on processors and TensorRT",
 }
 
+# Of `machine.cpu_features`, those that sum up products of bytes in 32 bits.
+PRODUCTS_OF_BYTES = ("AVX-VNNI", "AVX512-VNNI", "AMX-INT8", "Arm DotProd")
+
 _GRAPHS: Mapping[str, GraphPrecision] = {"fp16": "fp16", "int8": "int8"}
 _BFLOAT16 = ("AVX512-BF16", "AMX-BF16", "Arm BF16")  # of `machine.cpu_features`
 
@@ -78,6 +81,12 @@ def _how_to_quantise(artifact: Artifact) -> str:
         f"To make one: fastfcn-export {folder} --precision int8 --calibrate PICTURES (with -o FOLDER in "
         "a copy)."
     )
+
+
+def no_products_of_bytes() -> bool:
+    """Tell whether this processor has no instructions for int8; false where the system cannot tell."""
+    found = cpu_features()
+    return found is not None and not set(found) & set(PRODUCTS_OF_BYTES)
 
 
 def no_bfloat16() -> str | None:

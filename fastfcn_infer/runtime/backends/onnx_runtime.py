@@ -30,7 +30,7 @@ from fastfcn_infer.runtime.onnx_providers import (
     unwanted_fusions,
 )
 from fastfcn_infer.runtime.onnx_start import FATAL_ONLY, load_libraries, quiet
-from fastfcn_infer.runtime.precision import no_bfloat16
+from fastfcn_infer.runtime.precision import no_bfloat16, no_products_of_bytes
 from fastfcn_infer.runtime.tensorrt_profile import Profile, planned_profile
 from fastfcn_infer.runtime.tensorrt_rtx import Plugin, find_plugin, missing
 from fastfcn_infer.system.cache import cache_folder
@@ -45,12 +45,10 @@ REQUIRES = ("onnxruntime",)
 PROFILE = RuntimeProfile(batch=8, activations=1.5, weights=0.0)
 
 _NAME = __name__.rpartition(".")[2]
-# Options of a session for some precisions on processors. Without VNNI products of int8 are summed up in 16 bits,
-# which overflow, unless the second is set; with VNNI it changes nothing. Source: onnxruntime_session_options_config_keys.h.
-_SESSION_OPTIONS = {
-    "bf16": "mlas.enable_gemm_fastmath_arm64_bfloat16",
-    "int8": "session.x64quantprecision",
-}
+_ARM_BFLOAT16 = "mlas.enable_gemm_fastmath_arm64_bfloat16"
+# Without VNNI products of int8 are summed up in 16 bits, which overflow, unless this is set; with VNNI it
+# takes twice the time for nothing. Source: onnxruntime_session_options_config_keys.h; measured.
+_NO_OVERFLOW = "session.x64quantprecision"
 
 # What a session says that cannot be recorded as a CUDA graph: some layer is not on the GPU.
 _NOT_RECORDABLE = "graph capture"
@@ -284,8 +282,10 @@ class OnnxRuntime:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.log_severity_level = FATAL_ONLY
-        if precision in _SESSION_OPTIONS:
-            options.add_session_config_entry(_SESSION_OPTIONS[precision], "1")
+        if precision == "bf16":
+            options.add_session_config_entry(_ARM_BFLOAT16, "1")
+        elif precision == "int8" and no_products_of_bytes():
+            options.add_session_config_entry(_NO_OVERFLOW, "1")
         engines = None if self._engines is None else self._engines.folder
         if device.kind != "cpu":
             load_libraries(onnxruntime)
