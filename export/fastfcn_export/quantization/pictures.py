@@ -22,6 +22,7 @@ _HELD = 3  # every third picture is held out
 _LARGEST = 480 * 480
 
 
+@dataclass(frozen=True)
 class Pictures:
     """Some pictures, with labels or without.
 
