@@ -8,12 +8,13 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.variant import GraphPrecision
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import excerpt, printable
 
@@ -21,6 +22,7 @@ NAME = "README.md"
 
 _T = TypeVar("_T")
 _SHOWN_CLASSES = 200
+_LEAST = 1e-4  # of a score; Python writes smaller numbers as 1e-05, which readers of YAML 1.1 take as text
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,16 @@ def check_measured(artifact: Artifact, facts: CardFacts) -> None:
     Raises:
         ValueError: a score or a speed is not of `artifact`.
     """
+    ours = {
+        artifact.in_precision(cast("GraphPrecision", precision)).fingerprint
+        for precision in artifact.precisions
+    }
     wrong = [
         f"the score on {score.dataset}, part {score.split}, is of "
         f"{excerpt(score.provenance.get('model', 'an unknown model'))} with the files "
         f"{score.provenance.get('model_sha256', 'unknown')[:12]}"
         for score in facts.scores
-        if score.provenance.get("model_sha256") != artifact.fingerprint
+        if score.provenance.get("model_sha256") not in ours
     ]
     wrong += [
         f"the speed in {speed.backend} is of {excerpt(speed.model)}"
@@ -164,6 +170,8 @@ def write_card(artifact: Artifact, facts: CardFacts, repository: str | None = No
         Markdown, with metadata that `huggingface_hub.ModelCard` reads.
     """
     model = artifact.model
+    if artifact.manifest is not None:  # opened in any precision, it is published whole
+        model = replace(model, precision=artifact.manifest.model.precision)
     parts = [
         f"# {printable(model.name)}",
         _about(model),
@@ -172,7 +180,7 @@ def write_card(artifact: Artifact, facts: CardFacts, repository: str | None = No
         "## Scores\n\n" + _scores(facts.scores),
         "## Speed\n\n" + _speeds(facts.speeds),
         "## Training data\n\n" + _trained(model),
-        "## Verification\n\n" + _verified(artifact),
+        "## Verification\n\n" + "\n\n".join([_verified(artifact), *_variants(artifact)]),
         "## Limits\n\n" + _limits(model, facts),
         "## Licence\n\n" + (facts.licence or "Not stated: ask who published this model."),
     ]
@@ -180,7 +188,7 @@ def write_card(artifact: Artifact, facts: CardFacts, repository: str | None = No
 
 
 def _metadata(model: Model, facts: CardFacts) -> str:
-    """Write the metadata; a value in JSON is one in YAML, too."""
+    """Write the metadata; a value in JSON is one in YAML, too, but for numbers such as 1e-05."""
     name = printable(model.name)
     values: dict[str, Any] = {} if facts.licence is None else {"license": facts.licence}
     values |= {
@@ -214,7 +222,7 @@ def _result(score: Score) -> dict[str, Any]:
             {
                 "type": kind,
                 "name": f"{kind.replace('_', ' ')}, {score.procedure}, {score.precision}",
-                "value": value,
+                "value": value if value >= _LEAST else round(value, 4),
                 "args": settings,
             }
             for kind, value in metrics.items()
@@ -307,6 +315,28 @@ def _verified(artifact: Artifact) -> str:
         f"{found.worst_difference:.2g} of the largest ({found.allowed_difference:.2g} allowed), "
         f"{100 * found.label_agreement:.3f} % of the labels equal. `fastfcn verify` repeats the self-test."
     )
+
+
+def _variants(artifact: Artifact) -> list[str]:
+    """Say what is known of the graphs in other precisions, a paragraph for each."""
+    found = {} if artifact.manifest is None else artifact.manifest.variants
+    texts = []
+    for precision, variant in found.items():
+        agreed, task = variant.agreement, variant.task
+        text = (
+            f'`{variant.file}` is the graph in {precision} (`precision="{precision}"`). On {agreed.pictures} '
+            f"pictures ({printable(agreed.source)}) {100 * agreed.overall:.2f} % of its labels are those of the "
+            f"graph above"
+        )
+        if agreed.interior is not None:
+            text += f", and {100 * agreed.interior:.2f} % more than {agreed.margin} pixels away from boundaries"
+        if task is not None:
+            text += (
+                f"; mean IoU on {task.pictures} pictures ({printable(task.dataset)}) {_percent(task.mean_iou)} %, "
+                f"and in fp32 {_percent(task.mean_iou_fp32)} %"
+            )
+        texts.append(f"{text}. Measured in {printable(variant.runtime)}.")
+    return texts
 
 
 def _limits(model: Model, facts: CardFacts) -> str:

@@ -5,6 +5,8 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import SupportsIndex, TypeAlias
 
+from fastfcn_infer.system.excerpt import excerpt
+
 Which: TypeAlias = str | SupportsIndex  # a name or an index
 
 
@@ -16,14 +18,19 @@ def find_class(names: Sequence[str], which: Which) -> list[int]:
         which: a name, of all the classes that share it, or an index.
 
     Raises:
-        ValueError: there is no such class; suggests similar names.
+        ValueError: there is no such class; suggests similar names. Or `which` is neither name nor index.
     """
     if isinstance(which, str):
         indices = [index for index, name in enumerate(names) if name == which]
         if not indices:
             raise ValueError(f"there is no class {which!r}{_alike(names, which)}")
         return indices
-    index = operator.index(which)
+    try:
+        index = operator.index(which)
+    except TypeError as error:
+        raise ValueError(
+            f"{excerpt(which)} is no class; a name or an index was expected"
+        ) from error
     if not 0 <= index < len(names):
         raise ValueError(f"there is no class {index}; expected 0 to {len(names) - 1}")
     return [index]

@@ -4,6 +4,7 @@ import json
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -114,7 +115,9 @@ def check_options(
         ValueError: `min_confidence` is no probability, or the labels are decided by a threshold that is
             none of groups.
     """
-    if min_confidence is not None and not 0 <= min_confidence <= 1:
+    if min_confidence is not None and not (
+        isinstance(min_confidence, Real) and 0 <= float(min_confidence) <= 1
+    ):
         raise ValueError(f"min_confidence is {excerpt(min_confidence)}; 0 to 1 was expected")
     if groups and not output.is_balanced:
         raise ValueError(

@@ -17,7 +17,7 @@ from fastfcn_infer.hub.models import find_artifact
 from fastfcn_infer.hub.upload import check_repository, push, save
 from fastfcn_infer.system.record import to_json
 from hub_server import HubServer
-from models import tiny_artifact, tiny_model
+from models import add_tiny_variant, tiny_artifact, tiny_model
 
 
 @pytest.fixture
@@ -107,6 +107,32 @@ def test_no_name_breaks_the_metadata_or_the_tables(tmp_path: Path, name: str) ->
     assert len(card.data.eval_results) == 2
     assert "<b>" not in card.text.partition("## Classes")[2]
     assert len([line for line in card.text.splitlines() if line.startswith("| 0 |")]) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 4e-5, 6e-5, 1e-4, 0.1234567890123, 1.0])
+def test_scores_of_every_size_are_numbers_of_the_metadata(tiny: Artifact, share: float) -> None:
+    card = ModelCard(write_card(tiny, CardFacts((measured(tiny, mean_iou=share),))))
+    value = card.data.eval_results[0].metric_value
+    assert isinstance(value, float)
+    assert value == (share if share >= 1e-4 else pytest.approx(share, abs=5e-5))
+
+
+def test_a_graph_in_another_precision_has_its_scores_and_its_proof_in_the_card(
+    tiny: Artifact, tmp_path: Path
+) -> None:
+    assert "model.int8.onnx" not in write_card(tiny, CardFacts())
+    add_tiny_variant(tmp_path / "tiny")
+    both = open_artifact(tmp_path / "tiny")
+    assert both.fingerprint == tiny.fingerprint != both.in_precision("int8").fingerprint
+    scores = (measured(both), measured(both.in_precision("int8")))
+    for opened in (both, both.in_precision("int8")):  # either is published whole
+        save(opened, tmp_path / opened.model.precision, CardFacts(scores))
+        text = (tmp_path / opened.model.precision / "README.md").read_text()
+        assert "The graph is in fp32" in text
+        assert "On 8 pictures (camvid, part val) 97.00 % of its labels are those of" in text
+        assert "55.90 %, and in fp32 56.10 %" in text
+        copied = open_artifact(tmp_path / opened.model.precision)
+        assert copied.in_precision("int8").fingerprint == both.in_precision("int8").fingerprint
 
 
 def test_a_card_without_measurements_says_so(tiny: Artifact) -> None:

@@ -392,6 +392,13 @@ def test_classes_that_share_a_name_are_added_up_by_name_and_apart_by_index() -> 
         (lambda r: r.top(7), "1 to 6"),
         (lambda r: r.relabel(min_confidence=1.5), "min_confidence is 1.5; 0 to 1"),
         (lambda r: r.relabel(min_confidence=float("nan")), "min_confidence is nan"),
+        (lambda r: r.relabel(min_confidence="0.5"), "min_confidence is '0.5'; 0 to 1"),
+        (
+            lambda r: r.relabel(groups={"a": [1.5]}),
+            "group 'a': 1.5 is no class; a name or an index",
+        ),
+        (lambda r: r.relabel(groups={"a": None}), "group 'a': None is no class"),
+        (lambda r: r.probabilities([[0, 1]]), "is no class; a name or an index was expected"),
         (lambda r: r.relabel(groups={"a": ["class 9"]}), "group 'a': there is no class 'class 9'"),
         (lambda r: r.relabel(groups={"a": [1], "b": [1, 2]}), "in the groups 'a' and 'b'"),
         (lambda r: r.relabel(groups={"a": []}), "group 'a' has no classes"),
