@@ -115,15 +115,17 @@ def check_options(
         ValueError: `min_confidence` is no probability, or the labels are decided by a threshold that is
             none of groups.
     """
-    if min_confidence is not None and not (
-        isinstance(min_confidence, Real) and 0 <= float(min_confidence) <= 1
-    ):
+    if min_confidence is not None and not _is_share(min_confidence):
         raise ValueError(f"min_confidence is {excerpt(min_confidence)}; 0 to 1 was expected")
     if groups and not output.is_balanced:
         raise ValueError(
             f"{model} has one logit, and its labels are decided by a threshold of {output.threshold}, which says "
             "nothing about groups of classes. Export it with --threshold 0.5, or leave the groups out."
         )
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) <= 1
 
 
 def made_by(groups: Groups | None, min_confidence: float | None) -> dict[str, str]:
