@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, get_args
 
 from fastfcn_infer.artifact.artifact import Artifact
@@ -22,6 +23,7 @@ PRECISIONS: Mapping[Precision, str] = {
 # Of `machine.cpu_features`, those that sum up products of bytes in 32 bits.
 PRODUCTS_OF_BYTES = ("AVX-VNNI", "AVX512-VNNI", "AMX-INT8", "Arm DotProd")
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 _GRAPHS: Mapping[str, GraphPrecision] = {"fp16": "fp16", "int8": "int8"}
 _BFLOAT16 = ("AVX512-BF16", "AMX-BF16", "Arm BF16")  # of `machine.cpu_features`
 
@@ -76,11 +78,12 @@ def graph_precision(wanted: str) -> GraphPrecision:
 def _how_to_quantise(artifact: Artifact) -> str:
     if artifact.folder is None:
         return "Give the folder of an artifact that does, or its model.int8.onnx."
-    folder = shlex.quote(str(artifact.folder))
-    return (
-        f"To make one: fastfcn-export {folder} --precision int8 --calibrate PICTURES (with -o FOLDER in "
-        "a copy)."
-    )
+    folder, name = artifact.folder, artifact.model.name
+    words = ["fastfcn-export", str(folder), "--precision", "int8"]
+    if _PACKAGE in folder.resolve().parents or folder.parent.name == "snapshots":
+        # To the package's model, and to one that was downloaded, nothing is added.
+        words += ["-o", f"{name}-int8"]
+    return f"To make one: {printable(shlex.join(words))} --calibrate PICTURES"
 
 
 def no_products_of_bytes() -> bool:

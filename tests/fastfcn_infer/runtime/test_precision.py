@@ -96,6 +96,14 @@ def test_no_precision_is_replaced_by_another(
         choose_precision(wanted, holding(*held))
 
 
+def test_the_package_s_own_model_is_quantised_in_a_copy() -> None:
+    command = (
+        r"fastfcn-export \S+ --precision int8 -o fastfcn-resnet18-camvid-int8 --calibrate PICTURES"
+    )
+    with pytest.raises(ValueError, match=command):
+        Segmenter.from_pretrained(precision="int8")
+
+
 def test_a_checkpoint_is_converted_to_half_precision_only_if_that_was_asked_for() -> None:
     found = {each: graph_precision(each) for each in ("auto", "fp32", "tf32", "bf16", "fp16")}
     assert found == {**dict.fromkeys(("auto", "fp32", "tf32", "bf16"), "fp32"), "fp16": "fp16"}
