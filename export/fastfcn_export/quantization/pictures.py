@@ -73,7 +73,8 @@ def of_files(source: str) -> Pictures:
         for file in sorted(files)
         if file.suffix.lower() in SUFFIXES and file.is_file() and not is_result(file)
     ]
-    return Pictures(path.name or source, tuple(Sample(str(f), f, None) for f in taken))
+    name = path.name if path.exists() else "/".join(path.parts[-2:])  # of a glob with its folder
+    return Pictures(name or source, tuple(Sample(str(f), f, None) for f in taken))
 
 
 def _listed(path: Path) -> Pictures:

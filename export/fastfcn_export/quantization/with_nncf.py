@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 from fastfcn_export.quantization.concatenations import requantise_concatenations
 from fastfcn_export.quantization.parts import Part, Shapes, measured, parts, with_shapes
-from fastfcn_infer.errors import BackendError, BackendMissing
+from fastfcn_infer.errors import BackendError, BackendMissing, FastFCNError
 from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
@@ -82,7 +82,7 @@ def quantised(
                     overflow_fix=fix, activations_quantization_params=one_scale
                 ),
             )
-        except (OSError, MemoryError, BackendError):
+        except (FastFCNError, OSError, MemoryError):  # of a picture
             raise
         except Exception as error:
             reason = printable(str(error).strip() or repr(error), 1000)

@@ -46,10 +46,12 @@ def test_a_folder_a_glob_and_a_list_find_the_same_pictures(tmp_path: Path) -> No
     listed = tmp_path / "list.txt"
     listed.write_text("a/00.png\na/01.png\n\na/02.png\n")
 
-    found = [of_files(str(source)).samples for source in (tmp_path, folder / "*.png", listed)]
+    pictures = [of_files(str(source)) for source in (folder, folder / "*.png", listed)]
+    found = [each.samples for each in pictures]
 
     names = sorted(map(str, folder.glob("*.png")))
     assert all([str(sample.picture) for sample in samples] == names for samples in found)
+    assert [each.source for each in pictures] == ["a", "a/*.png", "list.txt"]
 
 
 def test_a_large_input_is_cut_to_its_middle(

@@ -20,6 +20,7 @@ from fastfcn_infer.errors import (
     ArtifactError,
     BackendMissing,
     EvaluationError,
+    ImageError,
     VerificationError,
 )
 from fastfcn_infer.runtime.precision import Precision
@@ -257,6 +258,18 @@ def test_a_lone_graph_and_one_in_half_precision_are_refused(
     ):
         quantize(checkpoint, pictures, tmp_path / "half", request=request)
     assert not (tmp_path / "half").exists()
+
+
+def test_a_picture_to_calibrate_on_that_is_damaged_is_named(
+    artifact: Path, tmp_path: Path
+) -> None:
+    pictures = write_pictures(tmp_path / "pictures")
+    (pictures / "11.png").write_text("no picture")
+
+    with pytest.raises(ImageError, match=r"11.png is not a picture"):
+        quantize(artifact, pictures, tmp_path / "out", settings=QUICK)
+
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("model", ["fastfcn-resnet18-camvid", str(EMBEDDED)])
