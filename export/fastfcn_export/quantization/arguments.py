@@ -149,7 +149,7 @@ def _option(name: str) -> str:
 def _command(given: argparse.Namespace, calibrate: str | None = None) -> str:
     words = ["fastfcn-export", given.checkpoint, "--precision", "int8", "--calibrate"]
     words.append(calibrate or given.calibrate)
-    if given.folder is not None:
-        words += ["-o", given.folder]
+    for name, said in (("--root", given.root), ("--split", given.split), ("-o", given.folder)):
+        words += [] if said is None else [name, str(said)]
     text = shlex.join(words)
     return text if calibrate else f". The command is: {text}"

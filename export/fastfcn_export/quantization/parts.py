@@ -85,7 +85,7 @@ def measured(graph: GraphProto) -> tuple[str, ...]:
         name
         for node in graph.node
         if node.op_type in _PRODUCTS
-        for name in (node.output[0], node.input[0])
+        for name in (node.output[0], *node.input[:2])
         if name not in weights
     ]
     return tuple(dict.fromkeys(needed))
