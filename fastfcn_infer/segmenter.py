@@ -271,7 +271,10 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
             self.model,
             network,
             procedure=chosen,
-            batch=min(self._planner.batch(picture.size, chosen) for picture in pictures),
+            batch=min(
+                self._planner.batch(picture.size, chosen, keep=options.need_scores)
+                for picture in pictures
+            ),
             timings=taken,
             kept=kept if options.need_scores else None,
         )
@@ -294,7 +297,13 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         ]
         return [options.finish(result) for result in results]
 
-    def plan(self, size: Size, procedure: str | Procedure | None = None) -> Plan:
+    def plan(
+        self,
+        size: Size,
+        procedure: str | Procedure | None = None,
+        *,
+        keep: Keep | None = None,
+    ) -> Plan:
         """Say what labelling a picture would take: views, calls, multiply-adds, memory, time.
 
         No picture is read. The network is timed with an empty batch of the most frequent size of views,
@@ -304,15 +313,18 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         Args:
             size: height and width of the picture, pixels.
             procedure: as in `predict`.
+            keep: as in `predict`; "scores" counts the memory of the scores that the result keeps.
 
         Raises:
-            ValueError: `size` is not two positive whole numbers, or the procedure is unknown, or the
+            ValueError: `size` is not two positive whole numbers, `keep` is unknown, or the procedure is unknown, or the
                 model's output cannot give it.
             ImageError: a picture of this size does not fit the model or the procedure.
             BackendError: the runtime failed, or this segmenter was closed.
         """
         size = check_size(size)
-        return self._planner.plan(size, self._chosen(procedure))
+        options = ResultOptions(keep)
+        options.check(self.model)
+        return self._planner.plan(size, self._chosen(procedure), keep=options.need_scores)
 
     def benchmark(
         self,

@@ -78,7 +78,8 @@ class Memory:
         resized: the largest scale of a picture.
         batch: the largest input of a call.
         network: what the runtime takes for the largest call.
-        outputs: of the network, which are held until the rows that depend on them are labelled.
+        outputs: of the network, which are held until the rows that depend on them are labelled, or all of
+            them where results keep their scores.
         labels: the result, and what it is made with.
     """
 
@@ -120,6 +121,7 @@ def cost(
     profile: RuntimeProfile = RuntimeProfile(),
     batch: int | None = None,
     strip: int | None = None,
+    keep: bool = False,
 ) -> Cost:
     """Say what it costs to label some pictures together.
 
@@ -130,6 +132,7 @@ def cost(
         profile: of the runtime.
         batch: views in one call at most; None: the runtime's best.
         strip: columns of the pictures that are labelled together; None: all.
+        keep: the results keep the scores of their pictures.
 
     Raises:
         ValueError: the model's output does not allow the procedure.
@@ -141,7 +144,8 @@ def cost(
     views = [plan(chosen, model.input.shape[1:], size) for size in sizes]
     parts = [_parts(planned, size, strip) for planned, size in zip(views, sizes, strict=True)]
     held = [
-        _held(model, chosen, one[0], size) for one, size in zip(parts, sizes, strict=True)
+        _held(model, chosen, one[0], size, keep=keep)
+        for one, size in zip(parts, sizes, strict=True)
     ]  # strips are labelled one after the other, and the first stands for all
     groups = Counter(view.canvas for one in parts for part in one for view in part)
     calls = tuple(
@@ -230,12 +234,17 @@ def _resized(model: Model, procedure: Procedure, views: Sequence[View]) -> int:
     return 2 * channels * (4 if floats else 1) * max(largest, default=0)
 
 
-def _held(model: Model, procedure: Procedure, views: Sequence[View], size: Size) -> int:
+def _held(
+    model: Model, procedure: Procedure, views: Sequence[View], size: Size, *, keep: bool
+) -> int:
     """Return the size of the outputs that are held for a picture; mirror images are joined anew."""
     rows = bands(views, size, TILE[0])
     check_views(views, rows, size, model)
     held = held_bytes(model, views, rows)
-    return held if procedure.mirror == "none" else 2 * held
+    joined = 0 if procedure.mirror == "none" else held
+    if keep:
+        held = sum(output_bytes(model, view.canvas) for view in views)
+    return held + joined
 
 
 def _labels(model: Model, size: Size) -> int:

@@ -106,23 +106,34 @@ class Planner:
         of = functools.partial(_cost_of, model, self.profile)
         self._cost = functools.lru_cache(_SIZES_KNOWN)(of)
 
-    def _needed(self, size: Size, procedure: Procedure, batch: int, count: int = 1) -> int:
-        return self._cost(size, procedure, batch, count).memory.total
+    def _needed(
+        self, size: Size, procedure: Procedure, batch: int, count: int = 1, *, keep: bool = False
+    ) -> int:
+        return self._cost(size, procedure, batch, count, keep).memory.total
 
-    def batch(self, size: Size, procedure: Procedure) -> int:
+    def batch(self, size: Size, procedure: Procedure, *, keep: bool = False) -> int:
         """Return how many views of a picture to compute at a time.
 
         It is the best number for the runtime, or less where the available memory does not allow it.
+
+        Args:
+            size: height and width of the picture, pixels.
+            procedure: how it becomes labels.
+            keep: the result keeps the scores of the picture.
 
         Raises:
             ImageError: the picture does not fit the model, or needs more memory, with one view at a
                 time, than this machine or container has at all.
         """
         if self._device.startswith("cpu"):  # the estimate is of processors
-            self._refuse_too_large(size, procedure)
+            self._refuse_too_large(size, procedure, keep=keep)
         free = None if procedure.is_one_view else available_memory()
         batch = self.profile.batch
-        while free is not None and batch > 1 and self._needed(size, procedure, batch) > free:
+        while (
+            free is not None
+            and batch > 1
+            and self._needed(size, procedure, batch, keep=keep) > free
+        ):
             batch //= 2
         return batch
 
@@ -171,9 +182,16 @@ class Planner:
             '(procedure="tiles"; on the command line --procedure tiles). This is said once.'
         )
 
-    def _refuse_too_large(self, size: Size, procedure: Procedure) -> None:
-        needed, budget = self._needed(size, procedure, 1), self._budget
+    def _refuse_too_large(self, size: Size, procedure: Procedure, *, keep: bool) -> None:
+        needed, budget = self._needed(size, procedure, 1, keep=keep), self._budget
         if budget is not None and needed > budget.bytes:
+            if keep and self._needed(size, procedure, 1) <= budget.bytes:
+                raise ImageError(
+                    f"a picture of {size[0]} x {size[1]} pixels (height x width) needs about "
+                    f"{needed / 2**30:.1f} GiB with its scores, more than {budget.reason}, "
+                    f"{budget.bytes / 2**30:.1f} GiB. Without them (keep, groups, min_confidence) it needs less; "
+                    "predict_raster takes groups and min_confidence, and keeps no scores."
+                )
             raise ImageError(
                 f"a picture of {size[0]} x {size[1]} pixels (height x width) needs about "
                 f"{needed / 2**30:.1f} GiB with the procedure {procedure.kind}, more than "
@@ -186,6 +204,8 @@ class Planner:
         size: Size,
         procedure: Procedure,
         layout: Layout | None = None,
+        *,
+        keep: bool = False,
     ) -> Plan:
         """Say what labelling a picture takes.
 
@@ -193,14 +213,23 @@ class Planner:
             size: height and width of the picture, pixels.
             procedure: how it becomes labels.
             layout: of a raster; None: a picture is labelled as a whole, in batches as `batch` chooses.
+            keep: the result keeps the scores of the picture.
 
         Raises:
             ImageError: the picture does not fit the model.
             BackendError: the runtime failed, or was closed.
         """
-        most = self.batch(size, procedure) if layout is None else layout.batch
+        most = self.batch(size, procedure, keep=keep) if layout is None else layout.batch
         strip = None if layout is None else layout.strip
-        found = cost(self._model, [size], procedure, profile=self.profile, batch=most, strip=strip)
+        found = cost(
+            self._model,
+            [size],
+            procedure,
+            profile=self.profile,
+            batch=most,
+            strip=strip,
+            keep=keep,
+        )
         usual = most_frequent(found.calls)
         notes: tuple[str, ...] = ()
         if self._device != "cpu":
@@ -229,5 +258,6 @@ def _cost_of(
     procedure: Procedure,
     batch: int,
     count: int = 1,
+    keep: bool = False,
 ) -> Cost:
-    return cost(model, [size] * count, procedure, profile=profile, batch=batch)
+    return cost(model, [size] * count, procedure, profile=profile, batch=batch, keep=keep)

@@ -14,6 +14,7 @@ from fastfcn_infer.errors import BackendError, ImageError
 from fastfcn_infer.runtime import pace
 from fastfcn_infer.runtime.backend import Backend, open_backend
 from fastfcn_infer.segmenter import Segmenter
+from fastfcn_infer.system.machine import MemoryBudget
 from models import tiny_artifact, tiny_model
 
 WINDOWS = Procedure(windows=Windows(64, 48), scales=(1, 1.5), mirror="horizontal")
@@ -105,6 +106,28 @@ def test_the_network_is_timed_once_for_a_size(spied: tuple[Segmenter, Spy]) -> N
     assert segmenter.plan((100, 100)) == first
     assert segmenter.plan((101, 99)).rate == first.rate
     assert spy.shapes == []
+
+
+def test_scores_that_are_kept_count_and_are_refused_before_the_network_runs(
+    spied: tuple[Segmenter, Spy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter, spy = spied
+    size, tiles = (2000, 200), Procedure(windows=Windows(64, 48))  # bands hold few of the windows
+    without, kept = (segmenter.plan(size, tiles, keep=keep) for keep in (None, "scores"))
+    scores = segmenter.predict(picture(size), tiles, keep="scores").scores
+    assert scores is not None
+    assert scores.nbytes / 2 < kept.memory - without.memory <= scores.nbytes
+    with pytest.raises(ValueError, match="keep is 'labels'"):
+        segmenter.plan(size, tiles, keep="labels")  # type: ignore[arg-type]
+    planner = segmenter._planner
+    budget = MemoryBudget(planner._needed(size, tiles, 1, keep=True) - 1, "this machine has")
+    monkeypatch.setattr(planner, "_budget", budget)
+    spy.shapes.clear()
+    for options in ({"keep": "scores"}, {"min_confidence": 0.5}):
+        with pytest.raises(ImageError, match="with its scores, more than this machine has"):
+            segmenter.predict(picture(size), tiles, **options)
+    assert spy.shapes == []
+    segmenter.predict(picture(size), tiles)
 
 
 def test_a_closed_segmenter_plans_nothing(spied: tuple[Segmenter, Spy]) -> None:

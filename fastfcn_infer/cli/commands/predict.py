@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastfcn_infer.cli import command, exit_codes, films, live, result_options
 from fastfcn_infer.cli.output import ALL_KINDS, Output, choose_output
@@ -216,7 +216,7 @@ def _segment(
         of_results.check(segmenter.model)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         if arguments.dry_run:
-            return _dry_run(segmenter, found, windows, bar, arguments)
+            return _dry_run(segmenter, found, windows, bar, arguments, of_results)
         for folder in {path.parent for job in found for path in output.paths(job).values()}:
             sweep(folder, ABANDONED)
         record = _record(segmenter, output, arguments, of_results, opened)
@@ -264,6 +264,7 @@ def _dry_run(
     windows: "Procedure | None",
     bar: "Progress",
     arguments: argparse.Namespace,
+    options: "ResultOptions",
 ) -> int:
     """Print what labelling the pictures would take."""
     from fastfcn_infer.artifact.manifest import RGB
@@ -280,12 +281,14 @@ def _dry_run(
         raster = windows is not None and survey(path) is not None
         return path if raster else read_upright_size(path, is_rgb=is_rgb, **limit)
 
+    keep: Literal["scores"] | None = "scores" if options.need_scores else None
+
     def plan(kind: "Path | tuple[int, int]") -> "Plan":
         if isinstance(kind, Path) and windows is not None:
             return segmenter.plan_raster(
                 kind, windows, max_memory=arguments.max_memory, depth=arguments.depth, **limit
             )
-        return segmenter.plan(kind)  # type: ignore[arg-type] # only rasters have a plan by path
+        return segmenter.plan(kind, keep=keep)  # type: ignore[arg-type] # only rasters have a plan by path
 
     forecasts = Forecasts(kind, plan)
     for job in found:
