@@ -257,7 +257,7 @@ def test_one_changed_byte_of_any_file_is_found_before_a_runtime_opens_it(
         raise AssertionError("a runtime was opened")
 
     tiny_artifact(tmp_path / "a")
-    monkeypatch.setattr(module, "open_backend", refuse)
+    monkeypatch.setattr(module, "open_as_asked", refuse)
     data = bytearray((tmp_path / "a" / name).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "a" / name).write_bytes(data)
