@@ -38,6 +38,13 @@ class Score:
     provenance: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check that shares are shares, and not percentages."""
+        for name in ("mean_iou", "pixel_accuracy"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} is {share}; 0 to 1 was expected")
+
     @property
     def procedure(self) -> str:
         """The kind of the procedure that it was measured with."""

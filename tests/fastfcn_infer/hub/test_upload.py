@@ -199,6 +199,14 @@ def test_files_that_are_no_reports_are_named(tmp_path: Path, text: str) -> None:
         read_speeds(path)
 
 
+@pytest.mark.parametrize("share", [56.04, -0.1])
+def test_percentages_are_no_shares(tiny: Artifact, tmp_path: Path, share: float) -> None:
+    report = json.loads(to_json(measured(tiny))) | {"mean_iou": share}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    with pytest.raises(ValueError, match=rf"report.json: .*mean_iou is {share}; 0 to 1"):
+        read_score(tmp_path / "report.json")
+
+
 def test_reports_of_the_commands_are_read(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     row = {"model": "m", "backend": "b", "device": "cpu", "precision": "fp32", "threads": 2}
