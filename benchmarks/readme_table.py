@@ -7,53 +7,39 @@ Tests compare both documents with these tables, so no figure in a table is enter
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import jpu_table
+from benchmarks.markdown import table
+
 AT_MOST = ("network_over_floor", "predict_over_network", "open_vino_over_floor")
 RESULTS = Path(__file__).with_name("results")
-_JPU_NAMES = {
-    "encnet_resnet50": "EncNet, ResNet-50",
-    "psp_resnet50": "PSP, ResNet-50",
-    "deeplab_resnet50": "DeepLabV3, ResNet-50",
-    "encnet_resnet101": "EncNet, ResNet-101",
-    "psp_resnet101": "PSP, ResNet-101",
-    "deeplab_resnet101": "DeepLabV3, ResNet-101",
-    "mmseg_encnet_resnet50": "mmsegmentation's EncNet, ResNet-50",
-}
-_JPU_PARTS = {
-    "backbone.stem": "stem",
-    "backbone.stage1": "stage 1, stride 4",
-    "backbone.stage2": "stage 2, stride 8",
-    "backbone.stage3": "stage 3, stride 8 -> 16",
-    "backbone.stage4": "stage 4, stride 8 -> 32",
-    "jpu": "JPU: three 3x3 convolutions",
-    "jpu.branch": "JPU: four separable branches",
-    "head": "head",
-}
 
 
 def tables(folder: Path = RESULTS) -> str:
     """Format the README's tables.
 
     Args:
-        folder: holds network.json, paddleseg_peer.json and gpu.json, and runtimes.json once that was run.
+        folder: holds network.json, paddleseg_peer.json and gpu.json, and runtimes.json, precision.json and
+            jpu.json once they were run.
 
     Raises:
         FileNotFoundError: one of them is missing.
     """
-    file = folder / "runtimes.json"
-    runtimes = json.loads(file.read_text()) if file.is_file() else None
+    runtimes, precision, jpu = (_found(folder, name) for name in ("runtimes", "precision", "jpu"))
     network, peer = _results(folder, "network"), _results(folder, "paddleseg_peer")
     parts = [
         _caption(network),
-        _table(
+        table(
             ("what", "seconds", "ratio", "target"),
             [*_speed(network, peer), *_same_runtime(peer), *_open_vino(runtimes)],
         ),
         *([] if runtimes is None else [_runtimes(runtimes)]),
+        *([] if precision is None else [_precision(precision)]),
         _gpu(_results(folder, "gpu")),
+        *([] if jpu is None else [jpu_table.short(jpu)]),
     ]
     return "\n\n".join(parts)
 
@@ -69,8 +55,8 @@ def further_tables(folder: Path = RESULTS) -> str:
     """
     start_up, cost = _results(folder, "start_up"), _results(folder, "export_cost")
     parts = [
-        _table(("what", "seconds", "target"), _start_up(start_up)),
-        _table(("converting a checkpoint", "seconds", "peak memory / weights"), _export(cost)),
+        table(("what", "seconds", "target"), _start_up(start_up)),
+        table(("converting a checkpoint", "seconds", "peak memory / weights"), _export(cost)),
     ]
     return "\n\n".join(parts)
 
@@ -81,15 +67,12 @@ def jpu_tables(folder: Path = RESULTS) -> str:
     Args:
         folder: holds jpu.json once that was run.
     """
-    if not (folder / "jpu.json").is_file():
-        return "Not measured yet."
-    results = _results(folder, "jpu")
-    parts = [
-        _jpu_caption(results),
-        _jpu_gain(results["rows"]),
-        *(_jpu_parts(row) for row in results["rows"] if "seconds_by_part" in row),
-    ]
-    return "\n\n".join(parts)
+    results = _found(folder, "jpu")
+    return "Not measured yet." if results is None else jpu_table.whole(results)
+
+
+def _found(folder: Path, name: str) -> dict[str, Any] | None:
+    return _results(folder, name) if (folder / f"{name}.json").is_file() else None
 
 
 def _results(folder: Path, name: str) -> dict[str, Any]:
@@ -183,7 +166,41 @@ def _runtimes(results: dict[str, Any]) -> str:
         for backend, found in rows.items()
     ]
     head = ("pictures a second (network alone)", *cases, "cold start, s", "peak MB")
-    return _table(head, lines)
+    return table(head, lines)
+
+
+def _precision(results: dict[str, Any]) -> str:
+    """Compare the precisions of a processor: speed of two networks, and what the labels lose."""
+    speed, accuracy = results["speed"], results["accuracy"]
+    stamp, (height, width) = speed["environment"], speed["size"]
+    networks = list(dict.fromkeys(name.split(", ")[0] for name in speed["seconds"]))
+    lines = []
+    for way in dict.fromkeys(name.partition(", ")[2] for name in speed["seconds"]):
+        cells = []
+        for network in networks:
+            name = f"{network}, {way}"
+            faster = speed["times_faster_than_fp32"].get(name)
+            shown = "" if faster is None else f" ({faster['median']:.2f} x)"
+            cells.append(f"{1 / speed['seconds'][name]['median']:.2f}{shown}")
+        row = accuracy["rows"][way]
+        lines.append(
+            (
+                f"`{way.replace(', ', '`, ')}",
+                *cells,
+                f"{100 * row['mean_iou']:.2f}",
+                f"{100 * row['labels_of_fp32']:.2f} "
+                f"({100 * row['labels_of_fp32_away_from_boundaries']:.2f})",
+            )
+        )
+    features = ", ".join(each for each in stamp["features"] if each not in ("AVX2", "FMA"))
+    head = (
+        f"{height} x {width}, {speed['threads']} threads of {stamp['cpu']} with {features}: pictures a second, "
+        "network alone",
+        *("ResNet-50 as above", "the embedded model"),
+        f"its mean IoU, {accuracy['pictures']} pictures",
+        "labels as in float32, % (away from boundaries)",
+    )
+    return table(head, lines)
 
 
 def _gpu(results: dict[str, Any]) -> str:
@@ -214,83 +231,7 @@ def _gpu(results: dict[str, Any]) -> str:
         f"{card}, {size} x {size}, pictures a second: ONNX Runtime {runtime}, PyTorch {versions['torch']}",
         *("network, batch 1", "batch 8", "`predict`", "`predict_batch`"),
     )
-    return _table(head, lines)
-
-
-def _jpu_caption(results: dict[str, Any]) -> str:
-    stamp, size = results["environment"], results["size"]
-    versions = stamp["versions"]
-    return (
-        f"One picture of {size} x {size}, float32, {results['threads']} threads of {stamp['cpu']}, OpenVINO "
-        f"{versions['openvino']}, ONNX Runtime {versions['onnxruntime']}; medians, ratios with quartiles from calls "
-        "in turn. Each cell: dilated backbone without JPU -> JPU."
-    )
-
-
-def _jpu_gain(rows: Sequence[dict[str, Any]]) -> str:
-    """Compare the pairs; a published ratio is that of the codes' own tables."""
-    lines = []
-    for row in rows:
-        counts, published = row["multiply_adds"], row["published"]
-        memory = [row["memory"][f"{form} open_vino"]["peak"] / 1e6 for form in ("dilated", "jpu")]
-        theirs = "" if published is None else f"{published[0]} -> {published[1]}"
-        lines.append(
-            (
-                _JPU_NAMES[row["network"]],
-                f"{counts['dilated'] / 1e9:.1f} -> {counts['jpu'] / 1e9:.1f}",
-                f"{row['multiply_adds_ratio']:.2f} x",
-                *_jpu_speed(row, "open_vino"),
-                *_jpu_speed(row, "onnx_runtime"),
-                f"{memory[0]:.0f} -> {memory[1]:.0f}",
-                theirs,
-                "" if published is None else f"{published[1] / published[0]:.2f} x",
-            )
-        )
-    head = (
-        *("network", "multiply-adds, G", "fewer by"),
-        *("OpenVINO, pictures a second", "faster by", "ONNX Runtime", "faster by"),
-        *("peak MB, OpenVINO", "published, pictures a second", "faster by"),
-    )
-    return _table(head, lines)
-
-
-def _jpu_speed(row: dict[str, Any], runtime: str) -> tuple[str, str]:
-    speeds = [1 / row["seconds"][f"{form} {runtime}"]["median"] for form in ("dilated", "jpu")]
-    found = row["ratios"][runtime]
-    quartiles = f"{found['lower_quartile']:.2f} to {found['upper_quartile']:.2f}"
-    return f"{speeds[0]:.2f} -> {speeds[1]:.2f}", f"{found['median']:.2f} x ({quartiles})"
-
-
-def _jpu_parts(row: dict[str, Any]) -> str:
-    """Say how much each part of a pair computes, and how long it takes."""
-    counts, seconds = row["multiply_adds_by_part"], row["seconds_by_part"]
-    runtimes = [name for name in ("open_vino", "torch") if f"jpu {name}" in seconds]
-
-    def cell(found: Sequence[dict[str, float]], part: str, unit: float, digits: int) -> str:
-        return " -> ".join(f"{each.get(part, 0) / unit:.{digits}f}" for each in found)
-
-    lines = []
-    for part, name in _JPU_PARTS.items():
-        times = [
-            cell([seconds[f"{form} {runtime}"] for form in ("dilated", "jpu")], part, 1e-3, 0)
-            for runtime in runtimes
-        ]
-        work = cell([counts["dilated"], counts["jpu"]], part, 1e9, 1)
-        lines.append((name, work, *times))
-    sums = [
-        ((counts["dilated"], counts["jpu"]), 1e9, 1),
-        *(((seconds[f"dilated {r}"], seconds[f"jpu {r}"]), 1e-3, 0) for r in runtimes),
-    ]
-    lines.append(("all", *(_jpu_sum(*each) for each in sums)))
-    names = {"open_vino": "OpenVINO, ms", "torch": "eager PyTorch, ms"}
-    title = f"{_JPU_NAMES[row['network']]}, part by part"
-    return _table((title, "multiply-adds, G", *(names[each] for each in runtimes)), lines)
-
-
-def _jpu_sum(parts: Sequence[dict[str, float]], unit: float, digits: int) -> str:
-    """Add up the parts of both forms, and divide."""
-    one, other = (sum(each.values()) / unit for each in parts)
-    return f"{one:.{digits}f} -> {other:.{digits}f} ({one / other:.2f} x)"
+    return table(head, lines)
 
 
 def _ratio(results: dict[str, Any], name: str, of: str) -> tuple[str, str]:
@@ -313,11 +254,6 @@ def _export(results: dict[str, Any]) -> Iterator[Sequence[str]]:
     for row in results["jobs"]:
         if row["file"].endswith(".pdparams") and row["job"] != "read, every tensor copied":
             yield row["job"], f"{row['median']:.1f}", f"{row['peak_over_weights']:.1f}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def main() -> int:
