@@ -294,7 +294,7 @@ def test_force_leaves_a_browser_extension_alone_and_is_code_6(
         (["--dialect", "caffe"], 2, "UnknownDialect", "unknown dialect 'caffe'"),
         (["--dialect", "mmseg"], 6, "CheckpointError", "missing: backbone."),
         (["--classes", "ade20k"], 6, "CheckpointError", "6 classes, but ade20k has 150"),
-        (["--classes", "none.json"], 6, "ArtifactError", "none.json"),
+        (["--classes", "none.json"], 2, "UnknownClassTable", "none.json"),
     ],
 )
 def test_errors_have_their_codes_and_are_objects_in_json(
