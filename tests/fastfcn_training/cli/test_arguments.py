@@ -1,5 +1,6 @@
 """The options of ``fastfcn-train``, and the parts of the program that they are for."""
 
+import re
 import shlex
 from dataclasses import fields
 from itertools import combinations
@@ -35,10 +36,10 @@ def names(kind: type[Any]) -> set[str]:
 
 def documented() -> list[str]:
     """Find every command line of ``fastfcn-train`` in the documents, comments left out."""
-    texts = [
-        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/training.md")
-    ]
-    lines = [line.split("#")[0] for text in texts for line in text.splitlines()]
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    texts = [path.read_text(encoding="utf-8") for path in documents]
+    # Without what the shell does with the output.
+    lines = [re.split("#| > ", line)[0] for text in texts for line in text.splitlines()]
     found = [line[line.index("fastfcn-train ") :] for line in lines if "fastfcn-train --" in line]
     return [line.strip() for line in found if "`" not in line]
 
