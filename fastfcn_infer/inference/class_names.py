@@ -5,9 +5,11 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import SupportsIndex, TypeAlias
 
-from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.excerpt import excerpt, printable
 
 Which: TypeAlias = str | SupportsIndex  # a name or an index
+
+_SHOWN = 20  # names in a message
 
 
 def find_class(names: Sequence[str], which: Which) -> list[int]:
@@ -47,4 +49,6 @@ def _alike(names: Sequence[str], name: str) -> str:
     close = difflib.get_close_matches(name, dict.fromkeys(names), cutoff=0.5)
     if close:
         return f"; did you mean {' or '.join(map(repr, close))}?"
-    return f"; there are {len(names)}, listed in `.names`"
+    if len(names) <= _SHOWN:
+        return f"; the classes are {', '.join(map(printable, names))}"
+    return f"; there are {len(names)}, listed in `.names` and by `fastfcn info`"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastfcn_infer.inference.class_names import find_class
 from fastfcn_infer.inference.segmentation import Segmentation
 from segmentations import COLORS, NAMES, segmentation, wide
 
@@ -57,6 +58,11 @@ def test_a_mask_is_true_where_the_class_is_by_name_or_index() -> None:
 def test_an_unknown_class_is_refused_with_those_spelled_alike(which: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         segmentation().mask(which)
+
+
+def test_where_classes_are_few_a_message_lists_them() -> None:
+    with pytest.raises(ValueError, match=r"no class 'xyzzy'; the classes are sky, road\\n$"):
+        find_class(("sky", "road\n"), "xyzzy")
 
 
 # Protecting
