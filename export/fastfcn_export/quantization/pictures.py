@@ -13,6 +13,7 @@ from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.preprocess import Batch
 from fastfcn_infer.inference.results import is_result
+from fastfcn_infer.inference.stream.source import LIST, listed
 from fastfcn_infer.picture.read import SUFFIXES
 
 FEWEST = 8  # pictures
@@ -53,13 +54,14 @@ def of_files(source: str) -> Pictures:
 
     Raises:
         FileNotFoundError: there is no such folder or file, and nothing matches it as a glob.
-        ValueError: the list is not text.
+        ImageError: the list is not text.
     """
     path = Path(source)
     if path.is_dir():
         files = [file for file in path.rglob("*") if not file.name.startswith(".")]
-    elif path.suffix.lower() == ".txt" and path.is_file():
-        return _listed(path)
+    elif path.suffix.lower() == LIST and path.is_file():
+        files = listed(path)
+        return Pictures(path.name, tuple(Sample(str(f), f, None) for f in files))
     elif path.is_file():
         files = [path]
     else:
@@ -75,15 +77,6 @@ def of_files(source: str) -> Pictures:
     ]
     name = path.name if path.exists() else "/".join(path.parts[-2:])  # of a glob with its folder
     return Pictures(name or source, tuple(Sample(str(f), f, None) for f in taken))
-
-
-def _listed(path: Path) -> Pictures:
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a list of pictures in UTF-8 text: {error}") from error
-    files = [path.parent / line.strip() for line in lines if line.strip()]
-    return Pictures(path.name, tuple(Sample(str(f), f, None) for f in files))
 
 
 def divided(pictures: Pictures, most: int) -> tuple[Pictures, Pictures]:

@@ -10,6 +10,7 @@ after the other.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -136,18 +137,15 @@ class Search:
     def _rank(self, graph: ModelProto, kept: Sequence[Part], end: float) -> list[Ranked]:
         """Measure what each part gains beside those that are kept already, until the time is up."""
         self._report("measure the error of each part")
-        looked_at = list(islice(self._batches, _LOOKED_AT))
-        parts = parts_of(self._original, looked_at[0])
-        everything = sum(part.multiply_adds for part in parts)
-        expected = self._outputs(self._original, looked_at)
+        everything = sum(part.multiply_adds for part in self._parts)
 
         def error(more: Sequence[Part]) -> float:
             nodes = [name for part in (*kept, *more) for name in part.nodes]
             without = in_float32(graph, self._original, nodes)
-            return _error(self._outputs(without, looked_at), expected)
+            return _error(self._outputs(without), self._expected)
 
         whole, ranked = error(()), []
-        left = [part for part in parts if part not in kept]
+        left = [part for part in self._parts if part not in kept]
         with Progress("search", total=len(left), unit="parts") as bar:
             for part in left:
                 if not whole or time.monotonic() >= end:
@@ -157,10 +155,22 @@ class Search:
                 bar.advance()
         return ranked
 
-    def _outputs(self, graph: ModelProto, batches: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    @cached_property
+    def _looked_at(self) -> list[NDArray[Any]]:
+        return list(islice(self._batches, _LOOKED_AT))
+
+    @cached_property
+    def _parts(self) -> tuple[Part, ...]:
+        return parts_of(self._original, self._looked_at[0])
+
+    @cached_property
+    def _expected(self) -> list[NDArray[Any]]:
+        return self._outputs(self._original)
+
+    def _outputs(self, graph: ModelProto) -> list[NDArray[Any]]:
         onnx.save(graph, self._file)
         with opened(self._file, self._model) as backend:
-            return [backend.run(batch) for batch in batches]
+            return [backend.run(batch) for batch in self._looked_at]
 
 
 def _error(found: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> float:

@@ -44,7 +44,7 @@ def test_a_folder_a_glob_and_a_list_find_the_same_pictures(tmp_path: Path) -> No
     folder = write_pictures(tmp_path / "a", 3)
     (folder / "notes.txt").write_text("no picture")
     listed = tmp_path / "list.txt"
-    listed.write_text("a/00.png\na/01.png\n\na/02.png\n")
+    listed.write_text("# a comment\na/00.png\na/01.png\n\na/02.png\n")
 
     pictures = [of_files(str(source)) for source in (folder, folder / "*.png", listed)]
     found = [each.samples for each in pictures]
