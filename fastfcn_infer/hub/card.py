@@ -263,44 +263,55 @@ def _use(name: str) -> str:
 
 def _classes(model: Model) -> str:
     rows = [
-        f"| {label} | {_cell(each.name)} | #{''.join(f'{value:02x}' for value in each.color)} |"
+        (str(label), _cell(each.name), f"#{''.join(f'{value:02x}' for value in each.color)}")
         for label, each in enumerate(model.classes[:_SHOWN_CLASSES])
     ]
     hidden = len(model.classes) - len(rows)
-    more = [] if not hidden else ["", f"and {hidden} more, in `manifest.json`."]
-    return "\n".join(["| label | class | colour |", "| --- | --- | --- |", *rows, *more])
+    more = f"and {hidden} more, in `manifest.json`." if hidden else ""
+    return _table("label, class, colour", rows, more)
 
 
 def _scores(scores: Sequence[Score]) -> str:
-    if not scores:
-        return "Not measured."
     rows = [
-        f"| {_cell(score.dataset)} | {_cell(score.split)} | {score.pictures} | {score.procedure} | "
-        f"{score.precision} | {score.convention} | {_percent(score.mean_iou)} | "
-        f"{_percent(score.pixel_accuracy)} |"
+        (
+            *(_cell(score.dataset), _cell(score.split), str(score.pictures)),
+            *(score.procedure, score.precision, score.convention),
+            *map(_percent, (score.mean_iou, score.pixel_accuracy)),
+        )
         for score in scores
     ]
     head = (
-        "| data set | part | pictures | procedure | precision | convention | mean IoU % | pixel accuracy % |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- |"
+        "data set, part, pictures, procedure, precision, convention, mean IoU %, pixel accuracy %"
     )
-    return "\n".join([head, *rows, "", "Measured with `fastfcn evaluate`."])
+    return _table(head, rows, "Measured with `fastfcn evaluate`.") if rows else "Not measured."
 
 
 def _speeds(speeds: Sequence[Speed]) -> str:
-    if not speeds:
-        return "Not measured."
     rows = [
-        f"| {speed.backend} | {speed.device} | {speed.precision} | {speed.procedure} | "
-        f"{speed.size[0]} x {speed.size[1]} | {speed.batch} | {speed.threads} | {speed.ips:.2f} | "
-        f"{_cell(speed.cpu)}, {speed.date[:10]} |"
+        (
+            *(speed.backend, speed.device, speed.precision, speed.procedure),
+            *(f"{speed.size[0]} x {speed.size[1]}", str(speed.batch), str(speed.threads)),
+            *(f"{speed.ips:.2f}", f"{_cell(speed.cpu)}, {speed.date[:10]}"),
+        )
         for speed in speeds
     ]
     head = (
-        "| runtime | device | precision | procedure | size | batch | threads | pictures a second | machine |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "runtime, device, precision, procedure, size, batch, threads, pictures a second, machine"
     )
-    return "\n".join([head, *rows, "", "Measured with `fastfcn benchmark`."])
+    return _table(head, rows, "Measured with `fastfcn benchmark`.") if rows else "Not measured."
+
+
+def _table(head: str, rows: Sequence[Sequence[str]], below: str) -> str:
+    """Write a table in Markdown, and a sentence below it.
+
+    Args:
+        head: names of the columns, separated by commas.
+        rows: a text for each column.
+        below: the sentence; empty: none.
+    """
+    names = head.split(", ")
+    lines = ["| " + " | ".join(row) + " |" for row in (names, ["---"] * len(names), *rows)]
+    return "\n".join([*lines, "", below] if below else lines)
 
 
 def _trained(model: Model) -> str:

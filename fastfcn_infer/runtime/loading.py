@@ -6,6 +6,7 @@ work.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from fastfcn_infer.system.install import install
 # Primitives that oneDNN keeps compiled, the least recently used are dropped. A network has 40 (ResNet-18)
 # to 100 of them for each size of picture, so the last few sizes stay compiled, in about 25 MB.
 KEPT_PRIMITIVES = 256
+
+OPENVINO_TELEMETRY = "openvino_telemetry"  # reports the use of OpenVINO and of NNCF
 
 # Held while anything is done that is done once per process, and while a graph is opened where the
 # runtime cannot bear two at a time. Reentrant; never wait for another thread while holding it.
@@ -46,6 +49,23 @@ def importing(backend: str, extra: str) -> Iterator[None]:
             raise
         except BaseException as error:  # some packages exit, or raise what is no Exception
             raise broken(backend, extra, error) from error
+
+
+@contextmanager
+def blocked(module: str) -> Iterator[None]:
+    """Let an import of a module fail, of which a package can do without; the caller holds `ONCE`.
+
+    Args:
+        module: its full name.
+    """
+    before = sys.modules.get(module)
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop(module, None)
+        if before is not None:
+            sys.modules[module] = before
 
 
 def bound_compiled_code() -> None:

@@ -10,7 +10,6 @@ import platform
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,7 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.errors import DownloadError
 from fastfcn_infer.system import atomic, record
 from fastfcn_infer.system.cache import cache_folder
-from fastfcn_infer.system.machine import cpu_budget, cpu_features, cpu_model
+from fastfcn_infer.system.machine import cpu_budget, cpu_features, cpu_model, versions
 from fastfcn_infer.system.version import __version__
 from fastfcn_infer.system.writing import make_folder, writing
 
@@ -156,13 +155,7 @@ def this_machine() -> dict[str, str]:
 
 def installed_versions() -> dict[str, str]:
     """List what is installed of all that decides which runtime is the fastest."""
-    found = {"fastfcn-infer": __version__}
-    for name in _RUNTIMES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"fastfcn-infer": __version__, **versions(_RUNTIMES)}
 
 
 def profile_path(cache: Path, fingerprint: str) -> Path:

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -15,7 +14,12 @@ from onnx import ModelProto
 from fastfcn_export.quantization.concatenations import requantise_concatenations
 from fastfcn_export.quantization.parts import Part, Shapes, measured, parts, with_shapes
 from fastfcn_infer.errors import BackendError, BackendMissing, FastFCNError
-from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code
+from fastfcn_infer.runtime.loading import (
+    ONCE,
+    OPENVINO_TELEMETRY,
+    blocked,
+    bound_compiled_code,
+)
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
 from fastfcn_infer.system.missing_package import missing_package
@@ -23,7 +27,6 @@ from fastfcn_infer.system.missing_package import missing_package
 EXTRA = "quantize"
 
 _PACKAGES = ("nncf", "onnx", "onnxruntime")
-_TELEMETRY = "openvino_telemetry"
 _ERRORS_ONLY = 3  # of ONNX Runtime's levels
 
 
@@ -116,10 +119,8 @@ def parts_of(model: ModelProto, batch: NDArray[Any]) -> tuple[Part, ...]:
 def _nncf() -> Any:
     """Import NNCF, without the package that it reports its use with; that is on by default."""
     with ONCE:
-        before = sys.modules.get(_TELEMETRY)
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
         try:
-            with _silence():
+            with blocked(OPENVINO_TELEMETRY), _silence():
                 bound_compiled_code()  # NNCF imports OpenVINO, if it is installed
                 import nncf
                 import onnxruntime
@@ -127,10 +128,6 @@ def _nncf() -> Any:
             raise BackendMissing(
                 f"Quantising needs {missing_package(error)}. Run: {install(EXTRA)}"
             ) from error
-        finally:
-            sys.modules.pop(_TELEMETRY, None)
-            if before is not None:
-                sys.modules[_TELEMETRY] = before
         nncf.set_log_level(logging.ERROR)
         onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
         return nncf

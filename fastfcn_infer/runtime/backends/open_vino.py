@@ -19,7 +19,13 @@ from fastfcn_infer.inference.cost import RuntimeProfile
 from fastfcn_infer.runtime import canary
 from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.runtime.device import Device
-from fastfcn_infer.runtime.loading import ONCE, bound_compiled_code, importing
+from fastfcn_infer.runtime.loading import (
+    ONCE,
+    OPENVINO_TELEMETRY,
+    blocked,
+    bound_compiled_code,
+    importing,
+)
 from fastfcn_infer.runtime.precision import no_bfloat16
 from fastfcn_infer.runtime.signal_stack import kept_signal_stack
 from fastfcn_infer.system.excerpt import excerpt, printable
@@ -34,7 +40,6 @@ REQUIRES = ("openvino",)
 PROFILE = RuntimeProfile(batch=8, activations=1.45, weights=1.2)
 
 _NAME = __name__.rpartition(".")[2]
-_TELEMETRY = "openvino_telemetry"
 
 
 def open(artifact: Artifact, *, device: Device, threads: int) -> "OpenVino":
@@ -247,14 +252,8 @@ def _no_telemetry() -> Iterator[None]:
     if "openvino" in sys.modules:
         yield  # imported by the user's own code, which decides about reporting
         return
-    before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
+    with blocked(OPENVINO_TELEMETRY):
         yield
-    finally:
-        sys.modules.pop(_TELEMETRY, None)
-        if before is not None:
-            sys.modules[_TELEMETRY] = before
 
 
 def _reason(error: Exception) -> str:
