@@ -9,7 +9,6 @@ turn, over batches of one. The best batch of a runtime is stated in its file as 
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine_facts import environment, laps, ratio, timing
+from benchmarks.machine_facts import environment, laps, ratio, timing, write_results
 from benchmarks.memory import THREADS, export_all
 from fastfcn_infer.benchmark.timing import OtherLoad
 from fastfcn_infer.hub.models import find_artifact
@@ -85,9 +84,7 @@ def main() -> int:
                     )
     results = {"environment": stamp, "others_took": load.share(), "threads": THREADS, "rows": rows}
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return 0
 
 

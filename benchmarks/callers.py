@@ -10,7 +10,6 @@ are of pictures a second with joined calls and without: above 1, joining is fast
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.machine_facts import environment, laps, ratio, timing
+from benchmarks.machine_facts import environment, laps, ratio, timing, write_results
 from benchmarks.memory import THREADS
 from fastfcn_infer.benchmark.timing import OtherLoad
 from fastfcn_infer.segmenter import Segmenter
@@ -121,9 +120,7 @@ def main() -> int:
         "rows": rows,
     }
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return 0
 
 

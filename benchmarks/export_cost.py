@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine_facts import environment, timing
+from benchmarks.machine_facts import environment, timing, write_results
 from benchmarks.random_checkpoint import MAIN, NETWORKS
 from fastfcn_export.target.targets import cost
 from fastfcn_infer.benchmark.timing import OtherLoad
@@ -120,9 +120,7 @@ def main() -> int:
         "jobs": rows,
     }
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return 0
 
 

@@ -221,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.run is not None:
         return measure(*given.run)
     # Here, as they take a second, and each part is a process.
-    from benchmarks.machine_facts import environment
+    from benchmarks.machine_facts import environment, write_results
     from benchmarks.random_checkpoint import MAIN
 
     given.network = given.network or MAIN
@@ -248,9 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "faults": faults(parts),
             }
             print(f"{part.name}: {json.dumps(parts[part.name])[:200]}", flush=True)
-            if given.output:  # at once: what was measured is not lost
-                given.output.parent.mkdir(parents=True, exist_ok=True)
-                given.output.write_text(json.dumps(results, indent=2) + "\n")
+            write_results(results, given.output)  # at once: what was measured is not lost
     print(table(results))
     return int(bool(results["faults"]))
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.jpu_stages import by_part, medians, openvino_seconds, torch_runs, torch_seconds
-from benchmarks.machine_facts import environment, laps, ratio, timing
+from benchmarks.machine_facts import environment, laps, ratio, timing, write_results
 from benchmarks.network import PAUSE, THREADS
 from benchmarks.random_checkpoint import Network, write_safetensors
 from fastfcn_export import Request, export
@@ -253,9 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "took": round(time.perf_counter() - began),
         "rows": rows,
     }
-    if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, given.output)
     return int(any(max(row["differences"].values()) > DIFFERENCE for row in rows))
 
 

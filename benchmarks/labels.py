@@ -8,7 +8,6 @@ compared in the same run: the script fails if one differs where the two best cla
 """
 
 import argparse
-import json
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -23,7 +22,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from benchmarks.machine_facts import environment, median_seconds, race
+from benchmarks.machine_facts import environment, median_seconds, race, write_results
 from fastfcn_infer.inference.labels import labels_from_logits
 
 Array = NDArray[Any]
@@ -249,10 +248,8 @@ def main() -> int:
         f"\n{large['logits']} -> {large['size']}, {large['mixed_share']:.1%} mixed: "
         f"{seconds.median * 1e3:.0f} ms, {memory / 1e6:.0f} MB beside the logits"
     )
-    if arguments.output:
-        results = {"environment": stamp, "threads": THREADS, "cases": cases, "large": large}
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    results = {"environment": stamp, "threads": THREADS, "cases": cases, "large": large}
+    write_results(results, arguments.output)
     return int(any(r["of_these_no_near_tie"] for case in cases for r in case["ways"].values()))
 
 

@@ -6,8 +6,10 @@ two is wanted. What `fastfcn benchmark` needs as well is in `fastfcn_infer.bench
 `OtherLoad` for whether the machine was quiet.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,3 +121,15 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Return median, lower and upper quartile."""
     median, lower, upper = np.quantile(values, [0.5, 0.25, 0.75]).tolist()
     return median, lower, upper
+
+
+def write_results(results: Mapping[str, Any], path: Path | None) -> None:
+    """Write the JSON of a run.
+
+    Args:
+        results: all of it.
+        path: as ``--output`` names it; None: nothing is written.
+    """
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(results, indent=2) + "\n")

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import environment
+from benchmarks.machine_facts import environment, write_results
 from fastfcn_export.convert import export
 from fastfcn_infer.artifact.artifact import FORMATS
 from fastfcn_infer.hub.models import EMBEDDED, find_artifact
@@ -159,9 +159,7 @@ def main() -> int:
         "threads": THREADS,
         "rows": [asdict(row) for row in rows],
     }
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return int(any(row.peak > row.predicted for row in rows))
 
 

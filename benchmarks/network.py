@@ -12,7 +12,6 @@ in the same turns, several in a row, since a first product after a pause is slow
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks import random_checkpoint
 from benchmarks.labels import mixed_share
-from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
+from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing, write_results
 from fastfcn_export import Request, export
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_export.target.targets import cost
@@ -261,9 +260,7 @@ def main() -> int:
         "compared": compared,
     }
     show(results)
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return int(disagree(compared))
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing
+from benchmarks.machine_facts import Ratio, environment, laps, ratio, timing, write_results
 from benchmarks.network import PAUSE, PREDICT, SIZE, THREADS, Call, Subject
 from fastfcn_export.target.targets import reference
 from fastfcn_infer import Segmenter
@@ -192,9 +192,7 @@ def main() -> int:
 
     results = measure(arguments.paddle_python, arguments.rounds)
     show(results)
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     compared = results["compared"]
     names = [name for name in (*AS_IT_COMES, OURS) if f"label_agreement, {name}" in compared]
     agreement = min(compared[f"label_agreement, {name}"] for name in names)

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import environment
+from benchmarks.machine_facts import environment, write_results
 from fastfcn_export import Request, export
 from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.network.architecture import (
@@ -201,9 +201,7 @@ def main() -> int:
         print(f"{row['difference']:.1e} {row['label_agreement']:.5f}", *settings.values())
     print(f"worst difference {results['worst_difference']:.2e}")
     print(f"least label agreement {results['least_label_agreement']:.5f}")
-    if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, given.output)
     return int(results["worst_difference"] > SCORES or results["least_label_agreement"] < LABELS)
 
 

@@ -9,7 +9,6 @@ differs by more than 1e-4 (OpenCV rounds the weights of its interpolation).
 """
 
 import argparse
-import json
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.labels import logits_with_share
-from benchmarks.machine_facts import environment, laps, timing
+from benchmarks.machine_facts import environment, laps, timing, write_results
 from fastfcn_infer import Segmentation
 from fastfcn_infer.artifact.class_table import class_table
 from fastfcn_infer.artifact.manifest import Output
@@ -104,9 +103,7 @@ def main() -> int:
     facts = {"size": size, "classes": len(logits), "kept_bytes": logits.nbytes, "worst": worst}
     results = {"environment": stamp, "others_took": load.share(), **facts, "rows": rows}
     print(f"largest difference {worst:.1e}; other processes took {results['others_took']}")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return 0 if worst <= CLOSE else 1
 
 

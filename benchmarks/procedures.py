@@ -15,7 +15,6 @@ weights, in turns. Their scores and labels are compared, and the script fails if
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import environment, laps, ratio, timing
+from benchmarks.machine_facts import environment, laps, ratio, timing, write_results
 from fastfcn_export import Request, export
 from fastfcn_export.target.random_weights import random_weights
 from fastfcn_infer import Segmenter
@@ -345,9 +344,7 @@ def main() -> int:
         **found,
     }
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     agreement = found.get("torch", {}).get("agreement", {}).values()
     return int(
         any(a["worst_difference"] > SCORES or a["equal_labels"] < AGREEMENT for a in agreement)

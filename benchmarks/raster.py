@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine_facts import environment
+from benchmarks.machine_facts import environment, write_results
 from benchmarks.random_checkpoint import CLASSES, MAIN, Network, write, write_safetensors
 from fastfcn_export.convert import export
 from fastfcn_export.dialect.dialect import to_dialect
@@ -169,9 +169,7 @@ def main() -> int:
         "rasters": rows,
     }
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return int(any(row["peak"] > MOST for row in rows))
 
 

@@ -9,7 +9,6 @@ at 480 x 480; then comes what ``fastfcn benchmark`` measures at two sizes and tw
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from typing import Any
 import cv2
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import environment, laps, ratio, timing
+from benchmarks.machine_facts import environment, laps, ratio, timing, write_results
 from benchmarks.network import (
     IN_A_ROW,
     PAUSE,
@@ -164,9 +163,7 @@ def main() -> int:
         "rows": record.to_data(report.rows),
     }
     show(results, report)
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return int(min(agreement.values()) < AGREEMENT)
 
 

@@ -32,7 +32,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.accuracy import IGNORED, files, read
-from benchmarks.machine_facts import environment
+from benchmarks.machine_facts import environment, write_results
 from benchmarks.receptive_field import radius
 from fastfcn_export.description import model_of
 from fastfcn_export.dialect.dialect import recognise, to_dialect
@@ -343,9 +343,7 @@ def main() -> int:
         else measure(given.root, given.pictures)
     )
     show(results)
-    if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, given.output)
     if given.plot:
         plot(results, given.plot)
     return 0

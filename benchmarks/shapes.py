@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import environment
+from benchmarks.machine_facts import environment, write_results
 from fastfcn_export import Request, export
 from fastfcn_export.dialect.dialect import to_dialect
 from fastfcn_export.network.choice import NetworkChoice, architecture
@@ -203,9 +203,7 @@ def main() -> int:
         "networks": found,
     }
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return int(any(row["growth"] >= GROWTH for row in found[SMALL].values()))
 
 

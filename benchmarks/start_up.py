@@ -8,7 +8,6 @@ or OpenCV.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine_facts import environment, laps, timing
+from benchmarks.machine_facts import environment, laps, timing, write_results
 from fastfcn_infer.benchmark.timing import OtherLoad
 
 FORBIDDEN = ("onnx", "onnxruntime", "openvino", "paddle", "torch", "cv2")
@@ -109,9 +108,7 @@ def main() -> int:
     for name, modules in found.items():
         print(f"{name} loads {', '.join(modules) or 'none'} of {', '.join(FORBIDDEN)}")
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return int(any(found.values()))
 
 

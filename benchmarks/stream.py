@@ -15,7 +15,6 @@ the network, every other step takes its time from it.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.machine_facts import environment, laps, ratio, timing
+from benchmarks.machine_facts import environment, laps, ratio, timing, write_results
 from benchmarks.memory import EMBEDDED_NAME, THREADS, export_all
 from fastfcn_infer.benchmark.timing import OtherLoad
 from fastfcn_infer.hub.models import EMBEDDED, find_artifact
@@ -232,9 +231,7 @@ def main() -> int:
         "rows": rows,
     }
     print(f"other processes took {results['others_took']} of the processors' time")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, arguments.output)
     return 0
 
 

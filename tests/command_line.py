@@ -1,9 +1,10 @@
-"""The commands as a shell runs them: a process of its own, two streams and an exit code."""
+"""The commands as a shell runs them: a process of its own, two streams and an exit code; their options, and what they wrote."""
 
+import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,3 +37,18 @@ def fastfcn(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command ``fastfcn``."""
     return python("-m", "fastfcn_infer", *words, cwd=cwd, env=env)
+
+
+def options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """List the options of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from options(below)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Read all files of a folder: path in it, with forward slashes -> bytes."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

@@ -1,6 +1,5 @@
 """The commands in README and docs: each one parses as it is written, and each option exists."""
 
-import argparse
 import re
 import shlex
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import options
 from fastfcn_export.__main__ import make_parser as make_export_parser
 from fastfcn_infer.cli.main import make_parser as make_fastfcn_parser
 from fastfcn_infer.cli.parser import UsageError
@@ -88,14 +88,6 @@ def test_commands_were_found_in_all_that_have_some() -> None:
         "training.md",
     }
     assert len(FOUND) > 40
-
-
-def options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        yield from action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from options(below)
 
 
 def test_every_option_that_is_named_exists() -> None:

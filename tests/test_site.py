@@ -1,6 +1,5 @@
 """The documentation site: `mkdocs build --strict` in .ci/run finds broken links; this is the rest."""
 
-import argparse
 import importlib.util
 import re
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import yaml
 
 import fastfcn_export
 import fastfcn_infer
-from command_line import ROOT
+from command_line import ROOT, options
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.errors import FastFCNError
 
@@ -44,14 +43,6 @@ def listed(nav: Any) -> Iterator[str]:
 
 def text_of(page: str) -> str:
     return PAGES[page] if page in PAGES else (DOCS / page).read_text(encoding="utf-8")
-
-
-def options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        yield from action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for below in action.choices.values():
-                yield from options(below)
 
 
 def test_every_page_is_in_the_navigation_once() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from command_line import content
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Options, Request, convert, export
 from fastfcn_export.target import fusion
@@ -39,11 +40,6 @@ def checkpoint(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     folder.mkdir()
     return save_checkpoint(folder, "paddleseg", tensors_of(QUICK))
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("case", ["wuhuikai_encnet", QUICK, "ncpaddle_fcn", "mmseg_psp"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from command_line import EMBEDDED, python
+from command_line import EMBEDDED, content, python
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import QuantizationSettings, Request, quantize
 from fastfcn_infer import Segmenter
@@ -57,11 +57,6 @@ def int8(artifact: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactor
     settings = QuantizationSettings(min_agreement=0.9, max_loss=10, search_seconds=0)
     quantize(artifact, open_dataset("listed", labelled, "train"), folder, settings=settings)
     return folder
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def manifest_of(folder: Path) -> Manifest:

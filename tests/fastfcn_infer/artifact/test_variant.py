@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from command_line import content
 from fastfcn_infer.artifact import golden
 from fastfcn_infer.artifact.add_variant import add_variant
 from fastfcn_infer.artifact.artifact import open_artifact, seal
@@ -24,23 +25,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "tiny"
 
 
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 def rewrite(folder: Path, **changes: Any) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def test_a_graph_that_is_added_leaves_all_others_as_they_were(folder: Path) -> None:
-    before, old = snapshot(folder), open_artifact(folder)
+    before, old = content(folder), open_artifact(folder)
     record = add_tiny_variant(folder)
-    after, new = snapshot(folder), open_artifact(folder)
+    after, new = content(folder), open_artifact(folder)
     assert set(after) == {*before, "model.int8.onnx"}
     assert {name for name in before if after[name] != before[name]} == {"manifest.json"}
     assert new.model == old.model
@@ -123,12 +116,12 @@ def test_a_record_that_proves_nothing_is_refused(
 def test_a_graph_that_describes_another_model_is_not_added(
     folder: Path, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    before = snapshot(folder)
+    before = content(folder)
     graph = tmp_path / "graph.onnx"
     tiny_onnx(graph, replace(replace(tiny_model(), precision="int8"), **other))
     with pytest.raises(ArtifactError, match=r"model\.int8\.onnx: the description inside it"):
         add_variant(open_artifact(folder), "int8", graph, VARIANT)
-    assert snapshot(folder) == before
+    assert content(folder) == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -150,11 +143,11 @@ def test_two_processes_that_add_to_the_same_artifact_do_not_undo_each_other(
 def test_a_copy_with_another_graph_leaves_the_first_artifact_alone(
     folder: Path, tmp_path: Path
 ) -> None:
-    before = snapshot(folder)
+    before = content(folder)
     graph = tmp_path / "graph.onnx"
     tiny_onnx(graph, replace(tiny_model(), precision="int8"))
     add_variant(open_artifact(folder), "int8", graph, VARIANT, target=tmp_path / "new")
-    assert snapshot(folder) == before
+    assert content(folder) == before
     assert open_artifact(tmp_path / "new").precisions == ("fp32", "int8")
     with pytest.raises(ArtifactError, match=r"lone \.onnx file.*Give the folder"):
         add_variant(open_artifact(folder / "model.onnx"), "int8", graph, VARIANT)

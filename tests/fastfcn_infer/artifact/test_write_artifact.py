@@ -9,17 +9,13 @@ from typing import Any
 
 import pytest
 
+from command_line import content
 from fastfcn_infer.artifact.artifact import open_artifact, write_artifact
 from fastfcn_infer.errors import ArtifactError
 from models import tiny_artifact, tiny_model
 
 EXTENSION = {"manifest_version": 3, "name": "A browser extension", "version": "1.0"}
 MINE = {"notes.txt": b"1", ".hidden": b"2", "golden/my.png": b"3", "sub/deep/file": b"4"}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def replace(folder: Path) -> None:

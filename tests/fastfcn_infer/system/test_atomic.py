@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from command_line import content
 from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system import atomic
 
@@ -30,14 +31,6 @@ def ours(folder: Path) -> set[str]:
     if not (folder / "manifest.json").exists():
         raise ArtifactError(f"{sorted(path.name for path in folder.iterdir())}: not ours")
     return {name for files in FILES.values() for name in files}
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 class FailNth:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from command_line import content
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.picture.palette import distinct
 from fastfcn_infer.segmenter import Segmenter
@@ -35,11 +36,6 @@ def predict(*words: str) -> int:
 
 def read(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_formats_have_a_file_for_each_picture_and_one_over_all(here: Path) -> None:

@@ -1,7 +1,6 @@
 """Groups of classes and certain pixels in rasters: as in pictures, band by band and strip by strip."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,10 @@ import numpy as np
 import pytest
 
 from fastfcn_infer import Procedure, Segmenter, Windows
-from models import tiny_artifact, tiny_model
 from rasters import labels_of, open_dataset, photograph, write_tiff
 
 OPTIONS: dict[str, Any] = {"groups": {"odd": ["class 1", 3, 5]}, "min_confidence": 0.35}
 WINDOWS = Windows(64, 40)
-
-
-@pytest.fixture(scope="module")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segmenter]:
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_artifact(folder, tiny_model(7))
-    with Segmenter.from_pretrained(folder, threads=1, backend="onnx_runtime") as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

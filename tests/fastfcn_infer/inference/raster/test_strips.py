@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,6 @@ from models import tiny_artifact, tiny_model
 from rasters import PLACE, labels_of, names_in, open_dataset, photograph, write_tiff
 
 SMALL = Procedure(windows=Windows(64, 40), mirror="horizontal")
-
-
-@pytest.fixture(scope="module")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segmenter]:
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_artifact(folder, tiny_model(7))
-    with Segmenter.from_pretrained(folder, threads=1, backend="onnx_runtime") as opened:
-        yield opened
 
 
 @pytest.fixture
