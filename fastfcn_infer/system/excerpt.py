@@ -90,9 +90,14 @@ def _json(value: object) -> str:
 def _written(value: object, limit: int, depth: int, leaf: _Leaf) -> str:
     """Write a value; of a long one at least `limit` characters, and not many more."""
     if isinstance(value, str):
-        return leaf(value[: limit + 1])
+        if len(value) > limit:  # Python chooses the quotes by all of a text: repeat those of the rest
+            value = value[: limit + 1] + "".join(quote for quote in "'\"" if quote in value)
+        return leaf(value)
     if isinstance(value, bytes | bytearray | memoryview):
-        return repr(bytes(value[: limit + 1]))
+        beginning = bytes(value[: limit + 1])
+        if len(value) > limit:
+            beginning += bytes(quote for quote in b"'\"" if quote in value)
+        return repr(beginning)
     if isinstance(value, Mapping | tuple | list | Set):
         return _container(value, limit, depth, leaf)
     if isinstance(value, os.PathLike):

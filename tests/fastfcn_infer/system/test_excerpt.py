@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastfcn_infer.system.excerpt import excerpt, json_excerpt, listing, printable
@@ -49,6 +49,10 @@ def test_a_short_value_is_written_as_json_writes_it(value: object) -> None:
 
 
 @given(PLAIN, st.integers(10, 300))
+@example("0000000000'\"", 10)
+@example("'" + "0" * 10 + '"', 10)
+@example([b"0000000000'"], 10)
+@example({"'" + "0" * 300: '"'}, 300)
 def test_what_is_cut_is_a_beginning_and_fits_the_limit(value: object, limit: int) -> None:
     text = excerpt(value, limit)
     assert len(text) <= limit
