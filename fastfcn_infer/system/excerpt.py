@@ -90,7 +90,9 @@ def _json(value: object) -> str:
 def _written(value: object, limit: int, depth: int, leaf: _Leaf) -> str:
     """Write a value; of a long one at least `limit` characters, and not many more."""
     if isinstance(value, str):
-        if len(value) > limit:  # Python chooses the quotes by all of a text: repeat those of the rest
+        if (
+            len(value) > limit
+        ):  # Python chooses the quotes by all of a text: repeat those of the rest
             value = value[: limit + 1] + "".join(quote for quote in "'\"" if quote in value)
         return leaf(value)
     if isinstance(value, bytes | bytearray | memoryview):

@@ -144,7 +144,7 @@ def test_nothing_is_overwritten_without_force(
     assert names(here / "out") == ["a_labels.png", "a_overlay.jpg"]
 
 
-SETS = [kinds for count in range(1, 5) for kinds in itertools.combinations(KINDS, count)]
+SETS = [kinds for count in (1, len(KINDS) - 1) for kinds in itertools.combinations(KINDS, count)]
 
 
 def test_whatever_an_earlier_run_saved_the_next_one_makes_what_is_missing(
