@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastfcn_infer.artifact import manifest
 from fastfcn_infer.artifact.artifact import Artifact, seal, write_artifact
+from fastfcn_infer.artifact.copy import copy_files, folder_and_manifest
 from fastfcn_infer.artifact.manifest import Manifest
 from fastfcn_infer.artifact.variant import VARIANTS, GraphPrecision, Variant
 from fastfcn_infer.errors import ArtifactError
@@ -41,19 +42,10 @@ def add_variant(
         FileExistsError: `target` exists, and `force` is false.
         OSError: a file cannot be read or written.
     """
-    found, place = artifact.manifest, artifact.folder
-    if found is None or place is None:
-        raise ArtifactError(
-            f"{artifact.path('onnx')} is a lone .onnx file, and a graph in {precision} is a part of an "
-            "artifact. Give the folder that fastfcn-export wrote."
-        )
+    place, found = folder_and_manifest(artifact)
     target = target or place
     with write_artifact(target, replace=force) as folder, artifact.unchanged(*artifact.files):
-        for name, path in artifact.files.items():
-            if name != VARIANTS[precision]:
-                copy = folder / name
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy)
+        copy_files(artifact, folder, artifact.files.keys() - {VARIANTS[precision]})
         shutil.copyfile(graph, folder / VARIANTS[precision])
         sealed = seal(
             folder,

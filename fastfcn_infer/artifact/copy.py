@@ -1,6 +1,7 @@
 """Copy an artifact: its files as they are, with the description that it was given in memory."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,27 +36,52 @@ def copy(artifact: Artifact, target: Path, *, force: bool) -> None:
         FileExistsError: `target` exists, and `force` is false.
         OSError: a file cannot be read or written.
     """
-    found = artifact.manifest
-    if found is None:
-        raise ArtifactError(
-            f"{artifact.files[FORMATS['onnx']]} is a lone .onnx file, without the record of what it "
-            "was made from. Give the folder that fastfcn-export wrote."
-        )
+    _, found = folder_and_manifest(artifact)
     # In another precision the graph is another file; what is copied is the whole artifact.
     model = replace(artifact.model, precision=found.model.precision)
     described = descriptions(model)
     with write_artifact(target, replace=force) as folder, artifact.unchanged(*artifact.files):
-        for name, path in artifact.files.items():
-            written = folder / name
-            written.parent.mkdir(parents=True, exist_ok=True)
-            if name in described:
-                with path.open("rb") as source, written.open("wb") as target_file:
-                    onnx_metadata.copy_described(source, target_file, described[name])
-            elif name == _PADDLE_DESCRIPTION:
-                written.write_text(_with_names(path.read_text("utf-8"), model), encoding="utf-8")
-            else:
-                shutil.copyfile(path, written)
+        copy_files(artifact, folder, artifact.files.keys() - described.keys())
+        for name in artifact.files.keys() & described.keys():
+            with artifact.files[name].open("rb") as source, (folder / name).open("wb") as written:
+                onnx_metadata.copy_described(source, written, described[name])
+        of_paddle = folder / _PADDLE_DESCRIPTION
+        if of_paddle.exists():
+            of_paddle.write_text(
+                _with_names(of_paddle.read_text("utf-8"), model), encoding="utf-8"
+            )
         seal(folder, model, found.source, found.verification, found.producer, found.variants)
+
+
+def copy_files(artifact: Artifact, folder: Path, names: Iterable[str]) -> None:
+    """Copy some files of an artifact to the same places in another folder.
+
+    Args:
+        artifact: holds them.
+        folder: exists.
+        names: of `artifact.files`.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    for name in names:
+        written = folder / name
+        written.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(artifact.files[name], written)
+
+
+def folder_and_manifest(artifact: Artifact) -> tuple[Path, manifest.Manifest]:
+    """Return the folder of an artifact, and its manifest.
+
+    Raises:
+        ArtifactError: it is a lone ``.onnx``, which has neither.
+    """
+    if artifact.folder is None or artifact.manifest is None:
+        raise ArtifactError(
+            f"{artifact.files[FORMATS['onnx']]} is a lone .onnx file, without the manifest that says what it "
+            "was made from. Give the folder that fastfcn-export wrote."
+        )
+    return artifact.folder, artifact.manifest
 
 
 def _with_names(text: str, model: manifest.Model) -> str:

@@ -30,6 +30,7 @@ from fastfcn_export.request import PathLike, Request
 from fastfcn_infer.artifact import manifest
 from fastfcn_infer.artifact.add_variant import add_variant
 from fastfcn_infer.artifact.artifact import Artifact, listed_files, open_artifact
+from fastfcn_infer.artifact.copy import folder_and_manifest
 from fastfcn_infer.artifact.manifest import Manifest
 from fastfcn_infer.artifact.variant import VARIANTS, Calibration, Variant
 from fastfcn_infer.data.dataset import Dataset
@@ -157,12 +158,7 @@ def _checked_artifact(
             "say how a checkpoint is exported"
         )
     artifact = find_artifact(model, None, local_files_only=False)
-    place = artifact.folder
-    if place is None:
-        raise ArtifactError(
-            f"{artifact.path('onnx')} is a lone .onnx file, and a graph in {PRECISION} is a part of an artifact. "
-            "Give the folder that fastfcn-export wrote."
-        )
+    place, _ = folder_and_manifest(artifact)
     if target is None and (not Path(model).exists() or _PACKAGE in place.resolve().parents):
         raise ValueError(
             f"{model} belongs to the package or to the cache of downloads, where nothing is added: give the folder "
