@@ -68,6 +68,14 @@ def blocked(module: str) -> Iterator[None]:
             sys.modules[module] = before
 
 
+def forbid_onnx_runtime_telemetry() -> None:
+    """Keep ONNX Runtime, before it is imported, from sending usage data to its vendor.
+
+    It would also print where it cannot keep its identifier. A value that the user set stays.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
 def bound_compiled_code() -> None:
     """Bound the memory in which oneDNN keeps what it compiled for the sizes it has met.
 

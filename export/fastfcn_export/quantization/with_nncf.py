@@ -19,6 +19,7 @@ from fastfcn_infer.runtime.loading import (
     OPENVINO_TELEMETRY,
     blocked,
     bound_compiled_code,
+    forbid_onnx_runtime_telemetry,
 )
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
@@ -117,10 +118,11 @@ def parts_of(model: ModelProto, batch: NDArray[Any]) -> tuple[Part, ...]:
 
 
 def _nncf() -> Any:
-    """Import NNCF, without the package that it reports its use with; that is on by default."""
+    """Import NNCF and ONNX Runtime, which NNCF runs; neither may report its use, which both do by default."""
     with ONCE:
         try:
             with blocked(OPENVINO_TELEMETRY), _silence():
+                forbid_onnx_runtime_telemetry()
                 bound_compiled_code()  # NNCF imports OpenVINO, if it is installed
                 import nncf
                 import onnxruntime

@@ -20,7 +20,7 @@ from fastfcn_infer.runtime.backend import RuntimeFacts
 from fastfcn_infer.runtime.cuda_graphs import MOST_RECORDINGS, CudaGraphs
 from fastfcn_infer.runtime.device import Device
 from fastfcn_infer.runtime.engine_cache import Engines, UnsafeCacheError
-from fastfcn_infer.runtime.loading import importing
+from fastfcn_infer.runtime.loading import forbid_onnx_runtime_telemetry, importing
 from fastfcn_infer.runtime.onnx_providers import (
     PROVIDERS,
     diagnose,
@@ -80,8 +80,7 @@ def open(artifact: Artifact, *, device: Device, threads: int) -> "OnnxRuntime":
 def load() -> Any:
     """Import ONNX Runtime; see `backend.BackendFile.load`."""
     with importing(_NAME, EXTRA):
-        # Else it sends usage data to its vendor, and prints where it cannot keep its identifier.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        forbid_onnx_runtime_telemetry()
         import onnxruntime
         import onnxruntime.capi.onnxruntime_pybind11_state
     return onnxruntime
