@@ -86,14 +86,11 @@ def divided(pictures: Pictures, most: int) -> tuple[Pictures, Pictures]:
 
     Args:
         pictures: at least `FEWEST`.
-        most: pictures to calibrate on.
+        most: pictures to calibrate on, at least `FEWEST`; see `QuantizationSettings`.
 
     Raises:
-        ValueError: there are fewer pictures, or `most` allows no more.
+        DatasetError: there are fewer pictures; says how many are good.
     """
-    if most * _HELD // 2 < FEWEST:
-        least = -(-FEWEST * 2 // _HELD)
-        raise ValueError(f"{most} pictures to calibrate on; at least {least} were expected")
     found = len(pictures.samples)
     if found < FEWEST:
         raise DatasetError(

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from fastfcn_export.quantization.pictures import Pictures
 from fastfcn_export.quantization.settings import QuantizationSettings
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact
-from fastfcn_infer.artifact.golden import carries_golden, read_golden
+from fastfcn_infer.artifact.golden import carries_golden, compare, read_golden
 from fastfcn_infer.artifact.manifest import Model
-from fastfcn_infer.artifact.variant import GoldenAgreement, LabelAgreement, TaskLoss
+from fastfcn_infer.artifact.variant import (
+    GoldenAgreement,
+    GraphPrecision,
+    LabelAgreement,
+    TaskLoss,
+)
 from fastfcn_infer.errors import VerificationError
 from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
 from fastfcn_infer.evaluation.metrics import Confusion, scores
@@ -31,14 +36,20 @@ _ROOM = 0.02  # of the golden picture's agreement, for other processors and runt
 
 
 @contextmanager
-def opened(graph: Path, model: Model) -> Iterator[Backend]:
-    """Open a graph that is in no artifact yet, in the runtime that a user would get.
+def opened(graph: Path, model: Model, precision: GraphPrecision) -> Iterator[Backend]:
+    """Open a graph that is in no artifact yet, in the runtime and with the settings that a user would get.
+
+    Args:
+        graph: an ``.onnx`` file.
+        model: describes the network.
+        precision: of the graph; runtimes have settings for it.
 
     Raises:
         BackendMissing: no runtime is installed.
         GraphRefused: none takes the graph.
     """
-    artifact = Artifact(None, model, None, {FORMATS["onnx"]: graph})
+    described = replace(model, precision=precision)
+    artifact = Artifact(None, described, None, {FORMATS["onnx"]: graph})
     backend = open_backend("auto", artifact, device="cpu", threads=cpu_budget().threads)
     try:
         yield backend
@@ -106,27 +117,29 @@ class Judge:
         self, original: Path, model: Model, held: Pictures, settings: QuantizationSettings
     ) -> None:
         self._model, self._held, self._settings = model, held, settings
-        self._expected = list(self._labels(original, "float32")[0])
+        self._expected, _ = self._labels(original, "fp32")
 
     def judge(self, graph: Path) -> Judged:
-        """Compare a graph.
+        """Compare a graph in int8.
 
         Raises:
             ImageError, DatasetError: a picture or its labels cannot be read.
             BackendError: the runtime failed.
         """
-        found, facts = self._labels(graph, "compare")
+        found, facts = self._labels(graph, "int8")
         total = Agreement()
         for labels, expected in zip(found, self._expected, strict=True):
             total += agreement(labels, expected)
         return Judged(total, self._mean_ious(found), facts, self._settings)
 
-    def _labels(self, graph: Path, what: str) -> tuple[list[Labels], RuntimeFacts]:
+    def _labels(self, graph: Path, precision: GraphPrecision) -> tuple[list[Labels], RuntimeFacts]:
         """Label all pictures by the model's procedure."""
         found = []
         with (
-            opened(graph, self._model) as backend,
-            Progress(what, total=len(self._held.samples), unit="pictures") as bar,
+            opened(graph, self._model, precision) as backend,
+            Progress(
+                f"label in {precision}", total=len(self._held.samples), unit="pictures"
+            ) as bar,
         ):
             for sample in self._held.samples:
                 picture = read_pixels(sample.picture, self._model.input)
@@ -207,9 +220,9 @@ def golden_record(artifact: Artifact, graph: Path) -> GoldenAgreement | None:
     """Label the artifact's golden picture with a graph in int8; None if the artifact carries none."""
     if not carries_golden(artifact):
         return None
-    golden, model = read_golden(artifact), replace(artifact.model, precision="int8")
-    with opened(graph, model) as backend:
+    golden, model = read_golden(artifact), artifact.model
+    with opened(graph, model, "int8") as backend:
         picture = read_pixels(golden.picture, model.input)
         (labels,) = segment([picture], model, backend)
-    found = float((labels == golden.labels).mean()) if labels.shape == golden.labels.shape else 0.0
+    found = compare(golden, labels, "int8").agreement
     return GoldenAgreement(found, max(0, math.floor(100 * (found - _ROOM))) / 100)

@@ -211,7 +211,7 @@ def _add(artifact: Artifact, target: Path | None, work: _Work, *, force: bool) -
         check_classes(artifact.model.classes, work.held.dataset, ignore_names=work.ignore_names)
     with tempfile.TemporaryDirectory(prefix="fastfcn-") as scratch:
         graph = Path(scratch, VARIANTS[PRECISION])
-        with artifact.unchanged("model.onnx"):
+        with artifact.unchanged(artifact.graphs["onnx"]):
             found = _searched(artifact, work, Path(scratch))
         require(found.judged, work.held)
         model = replace(artifact.model, precision=PRECISION)

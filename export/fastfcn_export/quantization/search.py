@@ -26,6 +26,7 @@ from fastfcn_export.quantization.proof import Judge, Judged, opened
 from fastfcn_export.quantization.settings import QuantizationSettings
 from fastfcn_export.quantization.with_nncf import parts_of, quantised
 from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.variant import GraphPrecision
 from fastfcn_infer.system.progress import Progress
 
 _WORTH = (
@@ -142,7 +143,7 @@ class Search:
         def error(more: Sequence[Part]) -> float:
             nodes = [name for part in (*kept, *more) for name in part.nodes]
             without = in_float32(graph, self._original, nodes)
-            return _error(self._outputs(without), self._expected)
+            return _error(self._outputs(without, "int8"), self._expected)
 
         whole, ranked = error(()), []
         left = [part for part in self._parts if part not in kept]
@@ -165,11 +166,11 @@ class Search:
 
     @cached_property
     def _expected(self) -> list[NDArray[Any]]:
-        return self._outputs(self._original)
+        return self._outputs(self._original, "fp32")
 
-    def _outputs(self, graph: ModelProto) -> list[NDArray[Any]]:
+    def _outputs(self, graph: ModelProto, precision: GraphPrecision) -> list[NDArray[Any]]:
         onnx.save(graph, self._file)
-        with opened(self._file, self._model) as backend:
+        with opened(self._file, self._model, precision) as backend:
             return [backend.run(batch) for batch in self._looked_at]
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from command_line import EMBEDDED, content, python
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import QuantizationSettings, Request, quantize
+from fastfcn_export.quantization.pictures import of_files
+from fastfcn_export.quantization.proof import Judge
 from fastfcn_infer import Segmenter
 from fastfcn_infer.artifact.artifact import open_artifact
 from fastfcn_infer.artifact.manifest import Manifest
@@ -192,8 +194,10 @@ def test_the_command_prints_the_record_and_nothing_of_nncf(int8: Path, tmp_path:
 
     # In a process of its own: what other tests have imported of OpenVINO says nothing here.
     script = (
-        "import sys; from fastfcn_export.__main__ import main; code = main(sys.argv[1:]); "
-        "print('openvino_telemetry' in sys.modules); sys.exit(code)"
+        "import os, sys; from fastfcn_export.quantization.with_nncf import ready; ready(); "
+        "forbidden = os.environ['ORT_DISABLE_TELEMETRY']; "  # before the runtime that proves the graph sets it
+        "from fastfcn_export.__main__ import main; code = main(sys.argv[1:]); "
+        "print(forbidden, 'openvino_telemetry' in sys.modules); sys.exit(code)"
     )
     ended = python("-c", script, *words)
 
@@ -201,7 +205,7 @@ def test_the_command_prints_the_record_and_nothing_of_nncf(int8: Path, tmp_path:
     assert "of 4 held-out pictures of pictures (required: 30.00%)" in ended.stdout
     assert "calibrated on 8 other pictures" in ended.stdout
     assert all(line.split()[1] == "s" for line in ended.stderr.splitlines())
-    assert ended.stdout.splitlines()[-1] == "False"
+    assert ended.stdout.splitlines()[-1] == "1 False"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +257,19 @@ def test_a_lone_graph_and_one_in_half_precision_are_refused(
     ):
         quantize(checkpoint, pictures, tmp_path / "half", request=request)
     assert not (tmp_path / "half").exists()
+
+
+def test_a_graph_is_compared_with_the_settings_that_runtimes_have_for_int8(
+    artifact: Path, tmp_path: Path
+) -> None:
+    found = open_artifact(artifact)
+    held = of_files(str(write_pictures(tmp_path / "pictures", 1)))
+    judge = Judge(found.path("onnx"), found.model, held, QUICK)
+
+    judged = judge.judge(found.path("onnx"))
+
+    assert judged.facts.precision == "int8"
+    assert judged.agreement.overall == 1.0
 
 
 def test_a_picture_to_calibrate_on_that_is_damaged_is_named(

@@ -51,7 +51,7 @@ def searched(
         )
         return copy
 
-    def outputs(_: Search, model: ModelProto) -> list[NDArray[np.float64]]:
+    def outputs(_: Search, model: ModelProto, precision: str) -> list[NDArray[np.float64]]:
         return [np.array([float(model.doc_string or 0)])]
 
     monkeypatch.setattr(search, "quantised", quantised)
