@@ -8,7 +8,6 @@ product was computed in the precision asked for.
 """
 
 import importlib
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fastfcn_infer.benchmark.own_process import last_line, run_module
 from fastfcn_infer.errors import BackendMissing
 from fastfcn_infer.system import record, registry
 from fastfcn_infer.system.excerpt import printable
@@ -55,22 +55,12 @@ def product(precision: str, threads: int) -> Product:
     """
     if precision not in _COMPUTED_IN:
         return Product(precision, None, "no library here multiplies matrices in it on a processor")
-    path = os.pathsep.join(entry or os.curdir for entry in sys.path)
     try:
-        ended = subprocess.run(
-            [sys.executable, "-m", __name__, precision, str(threads)],
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIME_LIMIT,
-            check=False,
-        )
+        ended = run_module(__name__, precision, str(threads), seconds=_TIME_LIMIT)
     except subprocess.TimeoutExpired:
         return Product(precision, None, f"no result within {_TIME_LIMIT} s")
-    last = ended.stdout.rstrip().rpartition("\n")[2]  # runtimes may write there, too
     try:
-        return record.from_json(Product, last)
+        return record.from_json(Product, last_line(ended.stdout))
     except ValueError:
         said = ended.stderr.strip()[-300:]
         return Product(precision, None, f"exit code {ended.returncode}: {printable(said, 300)}")

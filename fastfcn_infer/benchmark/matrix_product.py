@@ -9,7 +9,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
+from fastfcn_infer.benchmark.own_process import last_line, run_module
+from fastfcn_infer.errors import BackendError
 from fastfcn_infer.system.machine import cpu_fact
 
 SIZES = (1536, 1792, 2048)  # rows and columns
@@ -17,6 +20,7 @@ REPEATS = 4  # of each size
 
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _KERNEL = "OPENBLAS_CORETYPE"
+_TIME_LIMIT = 120  # seconds
 _NEEDED_FOR_SKYLAKE = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
 
 
@@ -31,7 +35,7 @@ def matrix_product_gflops(threads: int | None = None) -> float:
         threads: to compute with; None: as many as NumPy starts.
 
     Raises:
-        CalledProcessError: NumPy failed in a process of its own.
+        BackendError: NumPy failed in a process of its own, or gave no result in time.
     """
     set_threads = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
     best = _in_a_process(set_threads)
@@ -56,16 +60,18 @@ def numpy_gflops() -> float:
     return best
 
 
-def _in_a_process(variables: dict[str, str]) -> float:
-    path = os.pathsep.join(entry or os.curdir for entry in sys.path)
-    ended = subprocess.run(
-        [sys.executable, "-m", __name__],
-        env={**os.environ, "PYTHONPATH": path, **variables},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(ended.stdout)
+def _in_a_process(variables: Mapping[str, str]) -> float:
+    failed = "cannot measure the machine's matrix product: the process that runs NumPy"
+    try:
+        ended = run_module(__name__, seconds=_TIME_LIMIT, variables=variables)
+    except subprocess.TimeoutExpired as error:
+        raise BackendError(f"{failed} gave no result within {_TIME_LIMIT} s") from error
+    try:
+        return float(last_line(ended.stdout))
+    except ValueError as error:
+        raise BackendError(
+            f"{failed} ended with exit code {ended.returncode}. {ended.stderr.strip()[-1000:]}".strip()
+        ) from error
 
 
 if __name__ == "__main__":

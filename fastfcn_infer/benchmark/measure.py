@@ -5,9 +5,7 @@ start and the peak memory of each row are measured in a process of their own. Wh
 """
 
 import itertools
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +20,7 @@ from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.benchmark.environment import Environment, environment
 from fastfcn_infer.benchmark.label_maps import Reference
 from fastfcn_infer.benchmark.low_precision_product import Product, product
+from fastfcn_infer.benchmark.own_process import last_line, run_module
 from fastfcn_infer.benchmark.report import Report, Row
 from fastfcn_infer.benchmark.timing import FEWEST_RUNS, OtherLoad, distribution, take_turns, timing
 from fastfcn_infer.benchmark.workload import (
@@ -271,31 +270,16 @@ def cold_start(request: Request) -> ColdStart:
     Raises:
         BackendError: it failed, took too long, or did not report.
     """
-    path = os.pathsep.join(entry or os.curdir for entry in sys.path)
-    command = [
-        sys.executable,
-        "-m",
-        "fastfcn_infer.cli.cold_start",
-        record.to_json(request, indent=None),
-    ]
+    words = record.to_json(request, indent=None)
     try:
-        ended = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=STARTING_LIMIT,
-            check=False,
-        )
+        ended = run_module("fastfcn_infer.cli.cold_start", words, seconds=STARTING_LIMIT)
     except subprocess.TimeoutExpired as error:
         raise _failed(
             request, f"gave no result within {STARTING_LIMIT} s", error.stderr
         ) from error
     if ended.returncode:
         raise _failed(request, f"ended with exit code {ended.returncode}", ended.stderr)
-    # Runtimes may write to standard output, too: the report is the last line.
-    last = ended.stdout.rstrip().rpartition("\n")[2]
+    last = last_line(ended.stdout)
     try:
         return record.from_json(ColdStart, last)
     except ValueError as error:

@@ -8,6 +8,7 @@ import pytest
 from command_line import python
 from fastfcn_infer.benchmark import environment, matrix_product
 from fastfcn_infer.benchmark.matrix_product import matrix_product_gflops, numpy_gflops
+from fastfcn_infer.errors import BackendError
 from fastfcn_infer.system import machine
 
 
@@ -62,6 +63,17 @@ def test_kernels_for_avx_512_are_tried_where_the_processor_has_it_and_the_best_c
     monkeypatch.setattr(subprocess, "run", run)
     assert matrix_product_gflops(3) == 10.0 * len(kernels)
     assert asked == kernels
+
+
+@pytest.mark.parametrize("printed", ["", "no number"])
+def test_a_process_of_numpy_without_a_result_says_why(
+    printed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.CompletedProcess([], 1, printed, "ImportError: no numpy here")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+
+    with pytest.raises(BackendError, match=r"exit code 1\. ImportError: no numpy here"):
+        matrix_product_gflops(1)
 
 
 def test_the_rate_is_operations_over_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
