@@ -6,6 +6,7 @@ from typing import Any
 
 from fastfcn_infer.benchmark.report import Row
 from fastfcn_infer.errors import BackendMissing
+from fastfcn_infer.inference.pipeline import STAGES
 from fastfcn_infer.system.install import install
 from fastfcn_infer.system.missing_package import missing_package
 
@@ -13,7 +14,6 @@ _WIDTH = 9.0  # inches
 _DOTS = 144  # an inch
 # Of Okabe and Ito, which people who confuse red and green tell apart.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
-_STAGES = ("preprocess", "network", "labels")
 _INK = "#333333"
 
 
@@ -60,26 +60,23 @@ def figures(rows: Sequence[Row]) -> dict[str, bytes]:
 def short_titles(rows: Sequence[Row]) -> list[str]:
     """Name rows by what they differ in, in the order of the rows."""
     parts = [
-        [
-            row.model,
-            row.backend,
-            row.precision,
-            row.device,
-            row.scenario,
-            row.procedure,
-            f"{row.size[0]}x{row.size[1]}",
-            f"batch {row.batch}",
-            f"{row.threads} threads",
-        ]
+        {
+            "model": row.model,
+            "backend": row.backend,
+            "precision": row.precision,
+            "device": row.device,
+            "scenario": row.scenario,
+            "procedure": row.procedure,
+            "size": f"{row.size[0]}x{row.size[1]}",
+            "batch": f"batch {row.batch}",
+            "threads": f"{row.threads} threads",
+        }
         for row in rows
     ]
-    differing = [len(set(column)) > 1 for column in zip(*parts, strict=True)]
-    if not any(differing):
-        differing = [True, True, True] + [False] * 6
-    return [
-        ", ".join(part for part, shown in zip(each, differing, strict=True) if shown)
-        for each in parts
-    ]
+    known = parts[0] if parts else {}
+    differing = [what for what in known if len({each[what] for each in parts}) > 1]
+    shown = differing or ["model", "backend", "precision"]
+    return [", ".join(each[what] for what in shown) for each in parts]
 
 
 def _png(matplotlib: Any, draw: Callable[[Any], None], bars: int, *, wide: bool) -> bytes:
@@ -128,7 +125,7 @@ def _throughput(axes: Any, rows: Sequence[Row], names: Sequence[str]) -> None:
 def _stages(axes: Any, rows: Sequence[Row], names: Sequence[str]) -> None:
     for at, row in enumerate(rows):
         left = 0.0
-        for color, stage in zip(_COLORS, _STAGES, strict=False):
+        for color, stage in zip(_COLORS, STAGES, strict=False):
             width = row.stages.get(stage, 0.0) * 1e3 / row.batch
             label = stage if at == 0 else None
             axes.barh(at, width, left=left, color=color, height=0.62, label=label)

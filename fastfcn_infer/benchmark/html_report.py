@@ -1,7 +1,6 @@
 """A benchmark's report as one HTML file: tables and figures inside it, no scripts, nothing from the network."""
 
 import base64
-import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -12,8 +11,8 @@ from fastfcn_infer.benchmark.report import (
     cells,
     columns,
     comparison_lines,
-    footnotes,
     is_number,
+    notes,
 )
 
 _STYLE = """\
@@ -58,7 +57,7 @@ def html_report(report: Report) -> str:
         *_figures(report),
         "<h2>Figures in numbers</h2>",
         *_table(report),
-        *(f'<p class="note">{escape(note)}</p>' for note in _notes(report)),
+        *(f'<p class="note">{escape(note.replace("`", ""))}</p>' for note in notes(report)),
         "<h2>Machine and versions</h2>",
         *_facts(report.environment),
         "</body>",
@@ -106,11 +105,6 @@ def _line(tag: str, names: Sequence[str], texts: Sequence[str]) -> str:
 
 def _class(name: str) -> str:
     return ' class="number"' if is_number(name) else ""
-
-
-def _notes(report: Report) -> list[str]:
-    """Return the notes of the table without the machine, which has a table of its own."""
-    return [re.sub("`", "", note) for note in footnotes(report)[:-2]]
 
 
 def _facts(stamp: Environment) -> Iterator[str]:

@@ -308,6 +308,22 @@ def _markdown(report: Report) -> list[str]:
 
 def footnotes(report: Report) -> list[str]:
     """Say what the columns mean, and what was measured on what."""
+    return [*notes(report), *_machine(report)]
+
+
+def notes(report: Report) -> list[str]:
+    """Say what the columns mean."""
+    return [
+        "Milliseconds per run of `batch` pictures, from decoded picture to labels (a folder: from file to "
+        f"files): median [quartiles] of runs in turn. p50 needs at least {ENOUGH_FOR_P50} runs, p90 "
+        f"{ENOUGH_FOR_P90}, p99 {ENOUGH_FOR_P99}.",
+        *_agreements(report),
+        *_products(report),
+    ]
+
+
+def _machine(report: Report) -> list[str]:
+    """Say what was measured on what."""
     stamp = report.environment
     versions = ", ".join(f"{name} {version}" for name, version in stamp.versions.items())
     others = max(
@@ -316,11 +332,6 @@ def footnotes(report: Report) -> list[str]:
     load = "unknown" if stamp.load_average_1_min is None else f"{stamp.load_average_1_min:.2f}"
     features = f" ({', '.join(stamp.features)})" if stamp.features else ""
     return [
-        "Milliseconds per run of `batch` pictures, from decoded picture to labels (a folder: from file to "
-        f"files): median [quartiles] of runs in turn. p50 needs at least {ENOUGH_FOR_P50} runs, p90 "
-        f"{ENOUGH_FOR_P90}, p99 {ENOUGH_FOR_P99}.",
-        *_agreements(report),
-        *_products(report),
         f"{stamp.cpu}{features}, {stamp.cores} processors, matrix product {stamp.matrix_product_gflops} "
         f"GFLOP/s; load average {load} before; other processes used at most {others:.1%}.",
         f"{stamp.date}, {stamp.system}, Python {stamp.python}; {versions}.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,9 +97,9 @@ def check_scenario(name: str) -> Scenario:
     Raises:
         ValueError: the name is unknown.
     """
-    for known in get_args(Scenario):
+    for known in SCENARIOS:
         if name == known:
-            return known  # type: ignore[no-any-return]
+            return known
     raise ValueError(f"scenario {name!r} is unknown; known: {', '.join(SCENARIOS)}")
 
 
