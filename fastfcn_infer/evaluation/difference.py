@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import RGB
+from fastfcn_infer.artifact.manifest import RGB, Model
 from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample, with_label_rules
 from fastfcn_infer.data.learnable import nothing_to_score
 from fastfcn_infer.data.pairs import check_pairs, with_orientation
-from fastfcn_infer.errors import BackendError, DatasetError, EvaluationError, ImageError
+from fastfcn_infer.errors import DatasetError, EvaluationError, ImageError
 from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
 from fastfcn_infer.evaluation.metrics import Confusion, scores
 from fastfcn_infer.inference.multiband import read_oriented
@@ -106,7 +106,7 @@ def check_comparable(a: Predictor, b: Predictor, *, ignore_names: bool = False) 
 
 def labelled(
     samples: Sequence[Sample],
-    classes: Predictor,
+    model: Model,
     rules: Mapping[str, Any],
     *,
     accept_labels: bool = False,
@@ -117,7 +117,7 @@ def labelled(
 
     Args:
         samples: pictures with their label maps.
-        classes: a model whose classes the labels are of.
+        model: whose classes the labels are of.
         rules: `map_labels` and `label_orientation`, as `open_dataset` takes them.
         accept_labels: compare even if no pixel is labelled, or all are of one class.
 
@@ -125,7 +125,6 @@ def labelled(
         DatasetError: no pixel is labelled, or all are of one class, and `accept_labels` is false.
         ValueError: `rules` have values or labels that cannot be.
     """
-    model = classes.model
     values = {label: label for label in range(len(model.classes))} | {IGNORE: IGNORE}
     dataset = Dataset("labels", "all", model.classes, tuple(samples), values)
     dataset = with_label_rules(dataset, rules["map_labels"], rules["label_orientation"])
@@ -210,8 +209,6 @@ def compare(
         try:
             picture, truth = _read(sample, a, dataset)
             first, second = (each.predict(picture).labels for each in (a, b))
-        except BackendError:
-            raise
         except _OF_ONE_PICTURE as error:
             failed[sample.name] = str(error)
         else:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -20,7 +20,6 @@ from fastfcn_infer.system.excerpt import excerpt, printable
 
 NAME = "README.md"
 
-_T = TypeVar("_T")
 _SHOWN_CLASSES = 200
 _LEAST = 1e-4  # of a score; Python writes smaller numbers as 1e-05, which readers of YAML 1.1 take as text
 
@@ -115,7 +114,8 @@ def read_score(path: str | os.PathLike[str]) -> Score:
         ValueError: it is something else.
         OSError: the file cannot be read.
     """
-    return _known(Score, _read(path, "fastfcn evaluate --json"), path, "fastfcn evaluate --json")
+    command = "fastfcn evaluate --json"
+    return _known(Score, _read(path, command), path, command)
 
 
 def read_speeds(path: str | os.PathLike[str]) -> tuple[Speed, ...]:
@@ -360,7 +360,7 @@ def _variants(artifact: Artifact) -> list[str]:
 def _limits(model: Model, facts: CardFacts) -> str:
     lines = [printable(limit) for limit in facts.limits]
     lines += [printable(warning) for score in facts.scores for warning in score.warnings]
-    lines += [f"{printable(note)}" for note in model.notes]
+    lines += map(printable, model.notes)
     lines += [
         f"Assumed, as the checkpoint does not say: {printable(each)}"
         for each in model.network.assumed
@@ -391,11 +391,14 @@ def _read(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
     return data
 
 
+_Read = TypeVar("_Read", Score, Speed)
+
+
 def _known(
-    kind: type[_T], data: Mapping[str, Any], path: str | os.PathLike[str], command: str
-) -> _T:
+    kind: type[_Read], data: Mapping[str, Any], path: str | os.PathLike[str], command: str
+) -> _Read:
     """Read the fields that are known of what has more of them."""
-    known = {name: data[name] for name in kind.__dataclass_fields__ if name in data}  # type: ignore[attr-defined]
+    known = {each.name: data[each.name] for each in fields(kind) if each.name in data}
     try:
         return record.from_data(kind, known)
     except record.RecordError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.copy import copy
-from fastfcn_infer.errors import FastFCNError, UploadError
+from fastfcn_infer.errors import UploadError
 from fastfcn_infer.hub.card import NAME, CardFacts, check_measured, write_card
 from fastfcn_infer.hub.client import OFFLINE, hub_errors, offline, package, quiet
 from fastfcn_infer.hub.download import HUB
@@ -113,8 +113,6 @@ def push(
                     revision=revision,
                     commit_message=message or f"Upload {printable(artifact.model.name, 60)}",
                 )
-        except FastFCNError:
-            raise
         except hub_errors(hub) as error:
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise UploadError(

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         notes: tuple[str, ...] = ()
         if arguments.labels is not None:
             dataset, notes = difference.labelled(
-                samples, a, rules, accept_labels=arguments.accept_labels
+                samples, a.model, rules, accept_labels=arguments.accept_labels
             )
         with Progress("compare", total=len(samples), unit="pictures") as bar:
             found = difference.compare(

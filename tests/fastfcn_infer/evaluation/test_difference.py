@@ -54,7 +54,7 @@ def differing(folder: Path) -> tuple[Difference, list[tuple[NDArray[np.uint8], .
     samples = samples_of(found_in(folder / "pictures", *SIZES), folder / "labels")
     rules = {"map_labels": {}, "label_orientation": "auto"}
     with opened(folder) as a, opened(folder, "mmseg") as b:
-        dataset, _ = labelled(samples, a, rules)
+        dataset, _ = labelled(samples, a.model, rules)
         found = compare(a, b, samples, dataset)
         maps = [
             (
