@@ -148,10 +148,13 @@ class Exports:
 
         Args:
             folder: made if it is missing.
-            name: the name of the picture without its suffix; None: that of `source`.
+            name: the name of the picture without its suffix; None: that of `source`. An older mask of that name is
+                replaced.
 
         Raises:
-            ImageError: the name of a class cannot be written into CVAT's table.
+            ValueError: `name` is no name of a file.
+            ImageError: the name of a class cannot be written into CVAT's table, or the folder has masks of other
+                classes.
             OSError: a file could not be written.
         """
         name = name or Path(annotation.picture_name(self) or "picture").stem

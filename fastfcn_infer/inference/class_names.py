@@ -28,6 +28,8 @@ def find_class(names: Sequence[str], which: Which) -> list[int]:
             raise ValueError(f"there is no class {which!r}{_alike(names, which)}")
         return indices
     try:
+        if isinstance(which, bool):  # of a mask over the classes, perhaps
+            raise TypeError
         index = operator.index(which)
     except TypeError as error:
         raise ValueError(
@@ -42,6 +44,8 @@ def as_list(classes: Which | Iterable[Which]) -> list[Which]:
     """Return one class, or several, as a list."""
     if isinstance(classes, str) or not isinstance(classes, Iterable):
         return [classes]
+    if isinstance(classes, bytes):  # a name, perhaps, and not the indices that its bytes are
+        raise ValueError(f"{excerpt(classes)} is no class; a name or an index was expected")
     return list(classes)
 
 

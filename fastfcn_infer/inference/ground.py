@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.raster import geo
 from fastfcn_infer.inference.raster.source import survey_tiff
+from fastfcn_infer.system.excerpt import excerpt
 
 Points = NDArray[np.float64]  # (N, 2), x and y
 Project = Callable[[Points], Points]
 
 _DECIMALS = 9  # of degrees; a tenth of a millimetre
+_MOST_DEGREES = (360.0, 90.0 + 1e-9)  # longitude, from -180 or from 0 eastwards, and latitude
 _WGS84 = "EPSG:4326"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF, in both byte orders
 
@@ -31,12 +33,18 @@ def by_transform(transform: Sequence[float], crs: Any = None) -> tuple[Project, 
         The function, and "degrees" (longitude and latitude in WGS84) with `crs`, else "transform".
 
     Raises:
-        ValueError: there are no six finite numbers, they map a picture onto a line, or `crs` is unknown.
+        ValueError: there are no six finite numbers, they map a picture onto a line, or `crs` is unknown. The function
+            raises it for points that have no longitude and latitude.
         BackendMissing: `crs` is given, and rasterio is not installed.
     """
-    numbers = np.array([*transform][:6], np.float64)
+    try:
+        numbers = np.array([*transform][:6], np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
     if numbers.shape != (6,) or not np.isfinite(numbers).all():
-        raise ValueError(f"transform is {transform!r}; six numbers a, b, c, d, e, f were expected")
+        raise ValueError(
+            f"transform is {excerpt(transform)}; six finite numbers a, b, c, d, e, f were expected"
+        )
     matrix = numbers.reshape(2, 3)
     if matrix[0, 0] * matrix[1, 1] == matrix[0, 1] * matrix[1, 0]:
         raise ValueError(f"transform {numbers.tolist()} maps all pixels onto a line")
@@ -48,14 +56,26 @@ def by_transform(transform: Sequence[float], crs: Any = None) -> tuple[Project, 
         return plane, "transform"
     package = geo.rasterio("Longitude and latitude")
     try:
-        system = package.crs.CRS.from_user_input(crs)
+        with package.Env():  # lest GDAL prints what is raised
+            system = package.crs.CRS.from_user_input(crs)
     except package.errors.CRSError as error:
-        raise ValueError(f"crs {crs!r} is not known: {geo.reason(error)}") from error
+        raise ValueError(f"crs {excerpt(crs)} is not known: {geo.reason(error)}") from error
     from_system = _warp(package)
 
     def sphere(points: Points) -> Points:
         x, y = plane(points).T
-        return np.round(np.stack(from_system(system, _WGS84, x, y), axis=1), _DECIMALS)
+        beyond = (
+            f"coordinates such as {x[0]:.10g}, {y[0]:.10g} have no longitude and latitude in "
+            f"{excerpt(str(system))}: check the transform and its reference system"
+        )
+        try:
+            with package.Env():
+                found = np.stack(from_system(system, _WGS84, x, y), axis=1)
+        except package._err.CPLE_BaseError as error:  # of no public class
+            raise ValueError(beyond) from error
+        if not (np.abs(found) <= _MOST_DEGREES).all():
+            raise ValueError(beyond)
+        return np.asarray(np.round(found, _DECIMALS))
 
     return sphere, "degrees"
 

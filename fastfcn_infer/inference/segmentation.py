@@ -25,6 +25,8 @@ from fastfcn_infer.picture.palette import palette as choose_palette
 from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.system.atomic import write_file
+from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.number_range import check_number
 
 Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
 Kind: TypeAlias = Literal[
@@ -184,21 +186,25 @@ class Segmentation(WithScores, Exports):
             palette: other colours; see `with_palette`.
 
         Raises:
-            ValueError: `alpha` or `min_share` is not in 0..1, `legend`, `shade` or `palette` is unknown, there is no
-                such class, or the scores were not kept and are needed.
+            ValueError: `alpha` or `min_share` is not in 0..1, `legend`, `shade` or `palette` is unknown, `contours`
+                is neither True nor False, there is no such class, or the scores were not kept and are needed.
         """
         if isinstance(legend, bool):
             legend = "auto" if legend else "none"
         if min_share is None:
             min_share = _MIN_SHARE if classes is None else 0.0
-        for name, value in (("alpha", alpha), ("min_share", min_share)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}; 0 to 1 was expected")
+        alpha = check_number("alpha", alpha, most=1)
+        min_share = check_number("min_share", min_share, most=1)
         if legend not in get_args(Place):
-            raise ValueError(f"legend is {legend!r}; one of {', '.join(get_args(Place))} expected")
+            raise ValueError(
+                f"legend is {excerpt(legend)}; one of {', '.join(get_args(Place))} was expected"
+            )
         if shade not in (None, "confidence"):
-            raise ValueError(f'shade is {shade!r}; "confidence" or None was expected')
-        if palette != "dataset":
+            raise ValueError(f'shade is {excerpt(shade)}; "confidence" or None was expected')
+        if not isinstance(contours, bool):
+            raise ValueError(f"contours is {excerpt(contours)}; True or False was expected")
+        given: object = palette  # an array, perhaps, which cannot be compared with a text
+        if not (isinstance(given, str) and given == "dataset"):
             return self.with_palette(palette).overlay(
                 alpha, legend, classes=classes, min_share=min_share, shade=shade, contours=contours
             )
@@ -373,11 +379,12 @@ class Segmentation(WithScores, Exports):
         """State the size and the largest classes."""
         areas = self.areas()
         largest = ", ".join(f"{name} {percent(share)}" for name, share in [*areas.items()][:3])
+        largest = f": {largest}" if largest else ""
         more = ", ..." if len(areas) > 3 else ""
         height, width = self.size
         return (
             f"Segmentation({height} x {width}, "
-            f"{len(areas)} of {len(self.names)} classes: {largest}{more})"
+            f"{len(areas)} of {len(self.names)} classes{largest}{more})"
         )
 
     def _repr_png_(self) -> bytes | None:

@@ -17,6 +17,7 @@ from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture.geometry.regions import Region
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.atomic import write_file, write_parts
+from fastfcn_infer.system.excerpt import excerpt
 
 _PACKAGE = "fastfcn_infer.picture.annotations"
 
@@ -168,13 +169,23 @@ def write_folder(kind: str, found: Annotated, folder: Path, name: str) -> None:
     """Write the annotations of a picture into a folder of their format, beside those of other pictures.
 
     Raises:
-        ImageError: the format cannot hold these classes.
+        ValueError: `name` is no name of a file.
+        ImageError: the format cannot hold these classes, or the folder has pictures of other classes.
         OSError: a file could not be written.
     """
+    if name in (".", "..") or Path(name).name != name:
+        raise ValueError(f"{excerpt(name)} is no name of a file without folders and suffix")
     module = load(kind)
     below = module.PLACE.split("/")[0]
-    for relative, data in module.encode(found, Entry(folder, name, name)).items():
-        write_parts(folder / relative.removeprefix(f"{below}/"), (data,))
+    files = {
+        folder / relative.removeprefix(f"{below}/"): data
+        for relative, data in module.encode(found, Entry(folder, name, name)).items()
+    }
+    for path in [*files][:-1]:  # what all pictures share
+        if path.exists() and not _holds(path, files[path]):
+            raise ImageError(f"{path} is of other classes than this picture; give another folder")
+    for path, data in files.items():
+        write_parts(path, (data,))
     pattern = module.PLACE.removeprefix(f"{below}/")
     names = sorted(path.stem for path in folder.glob(pattern.format("*")))
     for relative, parts in module.collect(folder.parent, names):

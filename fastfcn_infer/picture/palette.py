@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastfcn_infer.system.excerpt import excerpt
 
 Palette: TypeAlias = Literal["dataset", "paddleseg", "distinct"]
 
@@ -48,13 +50,15 @@ def palette(name: Palette, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Raises:
         ValueError: there is no palette of that name.
     """
+    given: object = name  # an array of colours, perhaps, which cannot be compared with a text
+    if not (isinstance(given, str) and given in get_args(Palette)):
+        raise ValueError(
+            f'palette is {excerpt(name)}; "dataset", "paddleseg" or "distinct" was expected. Colours of your '
+            "own belong to the classes: fastfcn relabel MODEL --classes TABLE."
+        )
     if name == "dataset":
         return colors
-    if name == "paddleseg":
-        return paddleseg(len(colors))
-    if name == "distinct":
-        return distinct(len(colors))
-    raise ValueError(f'palette is {name!r}; "dataset", "paddleseg" or "distinct" was expected')
+    return paddleseg(len(colors)) if name == "paddleseg" else distinct(len(colors))
 
 
 def paddleseg(count: int) -> NDArray[np.uint8]:

@@ -1,12 +1,13 @@
 """Groups of classes: what a user writes, checked against the classes of a model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact.manifest import LONGEST_NAME
 from fastfcn_infer.inference.class_names import Which, as_list, find_class
 from fastfcn_infer.system.excerpt import excerpt
 
@@ -30,6 +31,31 @@ class Grouping:
     several: tuple[int, ...]
 
 
+def as_lists(groups: Groups) -> dict[str, list[Which]]:
+    """Read what a user gives once: it may hold iterators, which are empty afterwards.
+
+    Args:
+        groups: as `group` takes them. The classes of a set are sorted, as a set has no order of its own.
+
+    Raises:
+        ValueError: it is no mapping, or the name of a group is no name of a class.
+    """
+    if not isinstance(groups, Mapping):
+        raise ValueError(
+            f'groups is {excerpt(groups)}; a mapping such as {{"vehicle": ["car", "bus"]}} was expected'
+        )
+    for name in groups:
+        given: object = name
+        if not isinstance(given, str) or not given.strip() or len(given) > LONGEST_NAME:
+            raise ValueError(
+                f"{excerpt(name)} is no name of a group; a text of 1 to {LONGEST_NAME} characters was expected"
+            )
+    return {
+        name: sorted(given, key=str) if isinstance(given, Set) else as_list(given)
+        for name, given in groups.items()
+    }
+
+
 def group(names: Sequence[str], colors: NDArray[np.uint8], groups: Groups) -> Grouping:
     """Put groups in the place of their classes.
 
@@ -43,25 +69,21 @@ def group(names: Sequence[str], colors: NDArray[np.uint8], groups: Groups) -> Gr
             share it.
 
     Raises:
-        ValueError: `groups` is no mapping, a class does not exist or is in two groups, a group is empty, or has the name of a class
-            that is in no group; says all of them.
+        ValueError: as `as_lists`; or a class does not exist or is in two groups, a group is empty, or has the name of
+            a class that is in no group; says all of them.
     """
-    if not isinstance(groups, Mapping):
-        raise ValueError(
-            f'groups is {excerpt(groups)}; a mapping such as {{"vehicle": ["car", "bus"]}} was expected'
-        )
     group_of: dict[int, str] = {}
     first: dict[int, str] = {}
     faults = []
-    for name, given in groups.items():
+    for name, given in as_lists(groups).items():
         members: list[int] = []
-        for which in as_list(given):
+        if not given:
+            faults.append(f"group {name!r} has no classes")
+        for which in given:
             try:
                 members += find_class(names, which)
             except ValueError as error:
                 faults.append(f"group {name!r}: {error}")
-        if not members and not faults:
-            faults.append(f"group {name!r} has no classes")
         for member in dict.fromkeys(members):
             if member in group_of:
                 faults.append(

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from fastfcn_infer.artifact.manifest import Model
-from fastfcn_infer.inference.probability.groups import Groups, group
+from fastfcn_infer.inference.probability.groups import Groups, as_lists, group
 from fastfcn_infer.inference.probability.relabel import Relabelling, check_options, made_by
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.system.excerpt import excerpt
@@ -28,6 +28,15 @@ class ResultOptions:
     keep: Keep | None = None
     groups: Groups | None = None
     min_confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        """Read the groups once.
+
+        Raises:
+            ValueError: as `as_lists`.
+        """
+        if self.groups is not None:
+            object.__setattr__(self, "groups", as_lists(self.groups))
 
     @property
     def change_labels(self) -> bool:

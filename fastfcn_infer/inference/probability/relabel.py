@@ -4,7 +4,6 @@ import json
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from fastfcn_infer.inference.probability.groups import Grouping, Groups
 from fastfcn_infer.inference.probability.kept import tiles
 from fastfcn_infer.inference.probability.shares import Found, Shares
 from fastfcn_infer.inference.scores import Indices
-from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.number_range import check_number
 
 
 def ignore_label(classes: int) -> int:
@@ -115,17 +114,13 @@ def check_options(
         ValueError: `min_confidence` is no probability, or the labels are decided by a threshold that is
             none of groups.
     """
-    if min_confidence is not None and not _is_share(min_confidence):
-        raise ValueError(f"min_confidence is {excerpt(min_confidence)}; 0 to 1 was expected")
+    if min_confidence is not None:
+        check_number("min_confidence", min_confidence, most=1)
     if groups and not output.is_balanced:
         raise ValueError(
             f"{model} has one logit, and its labels are decided by a threshold of {output.threshold}, which says "
             "nothing about groups of classes. Export it with --threshold 0.5, or leave the groups out."
         )
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, Real) and 0 <= float(value) <= 1
 
 
 def made_by(groups: Groups | None, min_confidence: float | None) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The methods of `Segmentation` that need its scores."""
 
-import operator
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from fastfcn_infer.inference.class_names import Which, as_list, find_class
 from fastfcn_infer.inference.interpolation import Floats
 from fastfcn_infer.inference.labels import Labels
-from fastfcn_infer.inference.probability.groups import Groups, group
+from fastfcn_infer.inference.probability.groups import Groups, as_lists, group
 from fastfcn_infer.inference.probability.kept import KeptScores
 from fastfcn_infer.inference.probability.relabel import Relabelling, check_options, made_by
 from fastfcn_infer.inference.probability.shares import Found
@@ -131,9 +130,11 @@ class WithScores:
             ValueError: `k` is out of range, or the scores were not kept.
         """
         kept = self._kept()
-        k = operator.index(k)
-        if not 1 <= k <= len(self.names):
-            raise ValueError(f"k is {excerpt(k)}; 1 to {len(self.names)} was expected")
+        given: object = k
+        if not isinstance(given, int | np.integer) or not 1 <= k <= len(self.names):
+            raise ValueError(
+                f"k is {excerpt(k)}; a whole number from 1 to {len(self.names)} was expected"
+            )
         indices: Labels = np.empty((k, *kept.size), kept.labels.dtype)
         found = np.empty((k, *kept.size), np.float32)
         shares = kept.shares()
@@ -172,6 +173,7 @@ class WithScores:
                 labels were decided by a threshold other than 0.5, which has no groups.
         """
         kept = self._kept()
+        groups = None if groups is None else as_lists(groups)
         check_options(groups, min_confidence, kept.output, "The model")
         grouping = group(self.names, self.colors, groups or {})
         again = Relabelling(grouping, min_confidence)

@@ -1,6 +1,5 @@
 """The connected regions of each class in a label map, with their outlines."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.picture.geometry.outlines import Points, ring_points, signed_area, trace
 from fastfcn_infer.picture.geometry.simplify import simplify
+from fastfcn_infer.system.number_range import check_number
 from fastfcn_infer.system.opencv import cv2
 
 
@@ -61,11 +61,10 @@ def find_regions(
         The largest first; ties by label, then from above.
 
     Raises:
-        ValueError: `min_area` or `tolerance` is negative or not finite.
+        ValueError: `min_area` or `tolerance` is no number, negative or not finite.
     """
-    for name, value in (("min_area", min_area), ("simplify", tolerance)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"{name} is {value}; a number of at least 0 was expected")
+    check_number("min_area", min_area)
+    check_number("simplify", tolerance)
     parts, facts = _components(labels, len(names))
     outlines = trace(parts, len(facts))
     arcs = simplify(outlines.arcs, tolerance, parts.shape)

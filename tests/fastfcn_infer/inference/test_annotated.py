@@ -102,8 +102,11 @@ def test_the_place_of_a_georeferenced_picture_is_that_of_its_file(tmp_path: Path
 @pytest.mark.parametrize(
     ("transform", "crs", "message"),
     [
-        ((1, 0, 0), None, "six numbers"),
-        ((1, 0, 0, 0, float("inf"), 0), None, "six numbers"),
+        ((1, 0, 0), None, "six finite numbers"),
+        ((1, 0, 0, 0, float("inf"), 0), None, "six finite numbers"),
+        (5, None, "transform is 5; six finite numbers"),
+        ("abcdef", None, "transform is 'abcdef'; six"),
+        (np.eye(3), None, "six finite numbers"),
         ((1, 2, 0, 2, 4, 0), None, "onto a line"),
         (None, "EPSG:4326", "transform, which is missing"),
     ],
@@ -119,6 +122,20 @@ def test_an_unknown_reference_system_is_refused() -> None:
     pytest.importorskip("rasterio")
     with pytest.raises(ValueError, match="crs 'EPSG:1' is not known"):
         nested().to_geojson(UTM, crs="EPSG:1")
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs"),
+    [
+        ((1, 0, 1e12, 0, -1, 1e12), "EPSG:32633"),  # PROJ has no answer
+        ((1, 0, 500_000, 0, -1, 5_000_000), "EPSG:4326"),  # metres taken for degrees
+        ((1, 0, 0, 0, -1, 95), "EPSG:4326"),  # north of the pole
+    ],
+)
+def test_coordinates_that_are_not_on_the_earth_are_refused(transform: Any, crs: str) -> None:
+    pytest.importorskip("rasterio")
+    with pytest.raises(ValueError, match=r"have no longitude and latitude in 'EPSG:.*check the"):
+        nested().to_geojson(transform, crs=crs)
 
 
 def test_formats_of_one_file_are_saved_by_suffix_or_kind(tmp_path: Path) -> None:
@@ -149,6 +166,19 @@ def test_cvat_gets_a_folder_that_several_pictures_share(tmp_path: Path) -> None:
     }
     listed = tmp_path / "cvat" / "ImageSets" / "Segmentation" / "default.txt"
     assert listed.read_text() == "a\nb\n"
+
+
+def test_a_folder_of_cvat_holds_pictures_of_the_same_classes_and_none_outside(
+    tmp_path: Path,
+) -> None:
+    segmentation(8, 8).save_cvat(tmp_path / "cvat", "a")
+    other = segmentation(8, 8, names=tuple(f"class {n}" for n in range(150)))
+    with pytest.raises(ImageError, match=r"labelmap\.txt is of other classes.*another folder"):
+        other.save_cvat(tmp_path / "cvat", "b")
+    for name in ("../b", "sub/b", ".."):
+        with pytest.raises(ValueError, match="is no name of a file"):
+            segmentation(8, 8).save_cvat(tmp_path / "cvat", name)
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["a.png"]
 
 
 def test_without_supervision_the_error_says_what_to_install(

@@ -172,7 +172,7 @@ def test_an_overlay_of_some_classes_leaves_the_picture_elsewhere(
 
 
 def test_an_unknown_place_of_the_legend_is_refused() -> None:
-    with pytest.raises(ValueError, match="one of auto, right, below, none expected"):
+    with pytest.raises(ValueError, match="one of auto, right, below, none was expected"):
         segmentation().overlay(legend="left")  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 import base64
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,6 +48,29 @@ def test_a_palette_changes_the_colours_and_nothing_else() -> None:
     np.testing.assert_array_equal(result.with_palette("dataset").colors, COLORS)
     with pytest.raises(ValueError, match="palette is 'hot'"):
         result.overlay(palette="hot")  # type: ignore[arg-type] # on purpose
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"alpha": "0.5"}, "alpha is '0.5'; 0 to 1"),
+        ({"alpha": True}, "alpha is True; 0 to 1"),
+        ({"min_share": float("nan")}, "min_share is nan; 0 to 1"),
+        ({"min_share": [0.1]}, "min_share is .*; 0 to 1"),
+        ({"legend": None}, "legend is None; one of auto, right"),
+        ({"legend": ["right"]}, "legend is .*one of auto"),
+        ({"contours": 3}, "contours is 3; True or False"),
+        ({"contours": "no"}, "contours is 'no'; True or False"),
+        ({"shade": True}, "shade is True"),
+        ({"palette": np.zeros((150, 3), np.uint8)}, "palette is .*fastfcn relabel"),
+        ({"palette": ["#ff0000"] * 150}, "palette is .*fastfcn relabel"),
+        ({"palette": None}, "palette is None"),
+        ({"classes": [True, False]}, "True is no class"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        segmentation().overlay(**options)
 
 
 class Cells(HTMLParser):

@@ -137,8 +137,11 @@ def test_small_regions_are_left_out_and_labels_without_a_name_are_no_region() ->
     assert [r.name for r in find_regions(labels, ("a", "b"), min_area=2)] == ["a"]
 
 
-@pytest.mark.parametrize(("area", "tolerance"), [(-1, 0.0), (0, -0.5), (0, float("nan"))])
-def test_what_makes_no_sense_is_refused(area: int, tolerance: float) -> None:
+@pytest.mark.parametrize(
+    ("area", "tolerance"),
+    [(-1, 0.0), (0, -0.5), (0, float("nan")), (0, float("inf")), ("5", 0.0), (0, None)],
+)
+def test_what_makes_no_sense_is_refused(area: Any, tolerance: Any) -> None:
     with pytest.raises(ValueError, match="at least 0 was expected"):
         find_regions(np.zeros((2, 2), np.uint8), ("a",), area, tolerance)
 
