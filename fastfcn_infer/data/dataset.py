@@ -164,12 +164,19 @@ class Dataset:
         pairs = zip(found.tolist(), counts.tolist(), strict=True)
         shown = [f"{value} ({count} pixels)" for value, count in pairs]
         more = ", ..." if len(shown) > _SHOWN else ""
-        return (
+        classes = len(self.classes)
+        text = (
             f"{self.name}: the label map {path} holds {', '.join(shown[:_SHOWN])}{more}; these "
-            f"values belong to none of the {len(self.classes)} classes. Expected "
-            f"{_ranges(self.values)}. If a value means one of the classes, say which: --map-labels "
-            f"{found[0]}=LABEL (map_labels={{{found[0]}: LABEL}})"
+            f"values belong to none of the {classes} classes. Expected "
+            f"{_ranges(self.values)}. Say what a value means: --map-labels {found[0]}=LABEL, or "
+            f"{found[0]}=ignore for no class (map_labels={{{found[0]}: LABEL}})"
         )
+        if classes in found and self.values.get(1) == 1:
+            text += (
+                "; if the files count classes from 1 and 0 is no class: --map-labels "
+                f"0=ignore,1-{classes}=0-{classes - 1}"
+            )
+        return text
 
 
 def turns_labels(

@@ -1,6 +1,10 @@
 """What can be said about label maps, and the command-line options of everything that reads them."""
 
+import re
+from collections.abc import Sequence
 from typing import Literal, get_args
+
+from fastfcn_infer.system.excerpt import printable
 
 Orientation = Literal["auto", "upright", "stored"]
 ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
@@ -9,7 +13,8 @@ IGNORE = 255  # label of pixels in no class, which are neither learned nor count
 
 MAP_HELP = (
     "Labels of values in the label files that the data set does not have, or has otherwise: 255=1 for "
-    "masks of 0 and 255; 0 is the first class, 255 or ignore is none"
+    "masks of 0 and 255, 0=ignore,1-150=0-149 for classes that count from 1; 0 is the first class, 255 or "
+    "ignore is none"
 )
 ORIENTATION_HELP = (
     "Whether label maps of pictures that EXIF turns were drawn on the upright picture or on the pixels "
@@ -22,23 +27,31 @@ ACCEPT_HELP = (
 
 
 def read_map(text: str) -> dict[int, int]:
-    """Read ``VALUE=LABEL[,VALUE=LABEL]``; LABEL may be ``ignore``.
+    """Read ``VALUE=LABEL[,VALUE=LABEL]``.
+
+    Either may be a range, ``1-150``; LABEL may also be ``ignore``. A range of values has a range of as many
+    labels, or one label for all.
 
     Raises:
         ValueError: it is something else, or has a value twice.
     """
     found: dict[int, int] = {}
     for word in text.split(","):
-        value, _, label = word.strip().partition("=")
-        label = str(IGNORE) if label.lower() == "ignore" else label
-        if not (_is_number(value) and _is_number(label)) or int(value) in found:
+        left, _, right = word.strip().partition("=")
+        values = _numbers(left)
+        labels = _numbers(str(IGNORE) if right.lower() == "ignore" else right)
+        if len(labels) == 1:
+            labels = list(labels) * len(values)
+        if not values or len(values) != len(labels) or not found.keys().isdisjoint(values):
             raise ValueError(
-                f"--map-labels {text}: VALUE=LABEL[,VALUE=LABEL] was expected, such as 255=1,128=ignore, "
-                "with each value once"
+                f"--map-labels {printable(text)}: VALUE=LABEL[,VALUE=LABEL] was expected, such as "
+                "255=1,128=ignore or 0=ignore,1-150=0-149, with each value once"
             )
-        found[int(value)] = int(label)
+        found.update(zip(values, labels, strict=True))
     return found
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 5
+def _numbers(text: str) -> Sequence[int]:
+    """Read a number, or a range of them; empty if it is neither."""
+    match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
+    return () if match is None else range(int(match[1]), int(match[2] or match[1]) + 1)

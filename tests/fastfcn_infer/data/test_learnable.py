@@ -73,6 +73,18 @@ def test_bad_label_files_stop_a_training_and_not_an_evaluation(tmp_path: Path) -
     assert nothing_to_score(dataset, dataset.samples).sentences == ()
 
 
+@pytest.mark.parametrize(
+    ("values", "hint"), [((0, 3), True), ((1, 2, 3, 4), True), ((0, 4), False), ((7, 9), False)]
+)
+def test_files_that_may_count_classes_from_1_are_told_how_to_say_so(
+    tmp_path: Path, values: tuple[int, ...], hint: bool
+) -> None:
+    dataset = listed(tmp_path, 3, values)
+    with pytest.raises(DatasetError, match=r"=LABEL, or \d=ignore for no class") as caught:
+        dataset.read_labels(dataset.samples[0])
+    assert ("--map-labels 0=ignore,1-3=0-2" in str(caught.value)) is hint
+
+
 @pytest.mark.parametrize("rules", [{255: 1}, {255: 0, 0: 1}, {0: IGNORE, 255: 1, 7: 0}])
 def test_values_are_mapped_as_the_user_says(tmp_path: Path, rules: dict[int, int]) -> None:
     dataset = listed(tmp_path, 2, (0, 255), map_labels=rules)
@@ -92,6 +104,11 @@ def test_maps_that_cannot_be_are_refused(tmp_path: Path, rules: dict[int, int]) 
 def test_the_option_is_read_as_pairs() -> None:
     assert read_map("255=1") == {255: 1}
     assert read_map("255=1, 128=ignore,0=0") == {255: 1, 128: 255, 0: 0}
+    assert read_map("0=ignore,1-3=0-2") == {0: 255, 1: 0, 2: 1, 3: 2}
+    assert read_map("11-13=Ignore,7-7=4") == {11: 255, 12: 255, 13: 255, 7: 4}
     for text in ("", "255", "255=", "=1", "a=1", "1=-1", "1=2,1=3", "255:1", "1=1,", "999999=1"):
+        with pytest.raises(ValueError, match="VALUE=LABEL"):
+            read_map(text)
+    for text in ("3-1=0", "1-3=0-1", "1=0-1", "1-3=0,2=0", "1-=0", "-3=0", "1-2-3=0"):
         with pytest.raises(ValueError, match="VALUE=LABEL"):
             read_map(text)
