@@ -1,5 +1,6 @@
 """How the labels of two opened models differ: two artifacts, precisions, devices, runtimes or procedures."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from fastfcn_infer.data.learnable import nothing_to_score
 from fastfcn_infer.data.pairs import check_pairs, with_orientation
 from fastfcn_infer.errors import DatasetError, EvaluationError, ImageError
 from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
-from fastfcn_infer.evaluation.metrics import Confusion, scores
+from fastfcn_infer.evaluation.metrics import MOST_COUNTED, Confusion, scores
 from fastfcn_infer.inference.multiband import read_oriented
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.system.excerpt import listing
@@ -36,12 +37,12 @@ class Difference:
 
     Args:
         provenance: of A and of B: model, runtime, precision, procedure, versions.
-        names: of the classes.
+        names: of the classes, in the order of A.
         pictures: in the order in which they were compared.
         between: pixels by the class that A and that B gives them.
         truths: pixels by true class and the class that A, or B, gives them; None without label maps.
         failed: names of the pictures that could not be compared -> why.
-        notes: what was assumed of the label maps, one sentence each.
+        notes: what was assumed of the models and of the label maps, one sentence each.
     """
 
     provenance: tuple[Mapping[str, str], Mapping[str, str]]
@@ -64,20 +65,49 @@ class Difference:
 
     @property
     def true_mean_ious(self) -> tuple[float, float] | None:
-        """Mean IoU of A and of B on the label maps, over the classes that occur; None without label maps."""
+        """Mean IoU of A and of B on the label maps, over `true_classes`; None without label maps.
+
+        A class that only one of them predicts would count in its mean alone, so that the means could not be
+        compared.
+        """
         if self.truths is None:
             return None
-        first, second = (scores(truth, "mmseg").mean_iou for truth in self.truths)
+        present = list(self.true_classes)
+        if not present:
+            return math.nan, math.nan
+        first, second = (
+            float(np.mean([scores(truth, "mmseg").iou[label] for label in present]))
+            for truth in self.truths
+        )
         return first, second
 
     @property
+    def true_classes(self) -> tuple[int, ...]:
+        """Labels of the classes that the label maps have; empty without label maps."""
+        if self.truths is None:
+            return ()
+        return tuple(np.flatnonzero(self.truths[0].counts.any(axis=1)).tolist())
+
+    @property
     def worst(self) -> tuple[PictureDifference, ...]:
-        """The pictures, the one with the smallest agreement first; equal ones by name."""
+        """The pictures, the one with the smallest agreement first; those with the same agreement by name."""
         return tuple(sorted(self.pictures, key=lambda each: (each.agreement.overall, each.name)))
 
 
-def check_comparable(a: Predictor, b: Predictor, *, ignore_names: bool = False) -> None:
-    """Refuse two models whose labels do not mean the same.
+def matching_labels(
+    a: Predictor, b: Predictor, *, ignore_names: bool = False
+) -> NDArray[np.uint16]:
+    """Return the label of A for every label of B, and refuse models whose labels do not mean the same.
+
+    Classes of the same names in another order are matched by name.
+
+    Args:
+        a: the reference.
+        b: the other model.
+        ignore_names: match the classes by number, whatever they are called.
+
+    Returns:
+        (classes,), the numbers from 0 on if the order is the same.
 
     Raises:
         EvaluationError: they have other classes, take other pictures, or have too many classes to count.
@@ -88,10 +118,11 @@ def check_comparable(a: Predictor, b: Predictor, *, ignore_names: bool = False) 
             f"{a.model.name} has {len(first)} classes and {b.model.name} {len(second)}: their labels do not "
             "mean the same. Compare models of the same classes."
         )
-    if len(first) > IGNORE:
-        raise EvaluationError(f"{len(first)} classes; at most {IGNORE} can be compared")
+    if len(first) > MOST_COUNTED:
+        raise EvaluationError(f"{len(first)} classes; at most {MOST_COUNTED} can be compared")
     others = [f"{x!r} and {y!r}" for x, y in zip(first, second, strict=True) if x != y]
-    if others and not ignore_names:
+    reordered = bool(others) and set(first) == set(second) and len(set(first)) == len(first)
+    if others and not (ignore_names or reordered):
         raise EvaluationError(
             f"{len(others)} of {len(first)} classes have other names in {a.model.name} and {b.model.name}, such "
             f"as {others[0]}. If they mean the same, give --ignore-names (ignore_names=True)."
@@ -102,6 +133,9 @@ def check_comparable(a: Predictor, b: Predictor, *, ignore_names: bool = False) 
             f"{a.model.name} and {b.model.name} take pictures of {a.model.input.channels} and "
             f"{b.model.input.channels} channels. Compare models that take the same pictures."
         )
+    if reordered and not ignore_names:
+        return np.array([first.index(name) for name in second], np.uint16)
+    return np.arange(len(first), dtype=np.uint16)
 
 
 def labelled(
@@ -123,8 +157,14 @@ def labelled(
 
     Raises:
         DatasetError: no pixel is labelled, or all are of one class, and `accept_labels` is false.
+        EvaluationError: the model has more classes than label maps can hold.
         ValueError: `rules` have values or labels that cannot be.
     """
+    if len(model.classes) > IGNORE:
+        raise EvaluationError(
+            f"{model.name} has {len(model.classes)} classes, and label maps are read with at most {IGNORE}. "
+            "Compare without label maps."
+        )
     values = {label: label for label in range(len(model.classes))} | {IGNORE: IGNORE}
     dataset = Dataset("labels", "all", model.classes, tuple(samples), values)
     dataset = with_label_rules(dataset, rules["map_labels"], rules["label_orientation"])
@@ -200,21 +240,22 @@ def compare(
         EvaluationError: the models cannot be compared.
         BackendError: a runtime failed.
     """
-    check_comparable(a, b, ignore_names=ignore_names)
+    matching = matching_labels(a, b, ignore_names=ignore_names)
     classes = len(a.model.classes)
-    between, truths = Confusion(classes), (Confusion(classes), Confusion(classes))
+    between = Confusion(classes)
+    truths = None if dataset is None else (Confusion(classes), Confusion(classes))
     found: list[PictureDifference] = []
     failed: dict[str, str] = {}
     for sample in samples:
         try:
             picture, truth = _read(sample, a, dataset)
-            first, second = (each.predict(picture).labels for each in (a, b))
+            first, second = a.predict(picture).labels, matching[b.predict(picture).labels]
         except _OF_ONE_PICTURE as error:
             failed[sample.name] = str(error)
         else:
             found.append(PictureDifference(sample.name, agreement(second, first, near=near)))
             between.add(second, first)
-            if truth is not None:
+            if truths is not None and truth is not None:
                 for counts, labels in zip(truths, (first, second), strict=True):
                     counts.add(labels, truth)
         advance()
@@ -223,10 +264,22 @@ def compare(
         tuple(c.name for c in a.model.classes),
         tuple(found),
         between,
-        None if dataset is None else truths,
+        truths,
         failed,
-        notes,
+        (*_about_sides(a, b, matching), *notes),
     )
+
+
+def _about_sides(a: Predictor, b: Predictor, matching: NDArray[np.uint16]) -> tuple[str, ...]:
+    """Say what a reader of the figures has to know of the two models."""
+    notes = []
+    if dict(a.provenance) == dict(b.provenance):
+        notes.append(
+            "A and B are the same files, run in the same way: this says nothing about a change"
+        )
+    if (matching != np.arange(len(matching))).any():
+        notes.append("the classes of B are in another order; they were matched by name")
+    return tuple(notes)
 
 
 def _read(

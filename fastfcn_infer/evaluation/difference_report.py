@@ -13,7 +13,8 @@ from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.system.excerpt import printable
 
 _WORST = 10  # pictures in the table
-_FACTS = ("model", "precision", "backend", "device", "procedure")  # of the provenance
+_FACTS = ("model", "files", "precision", "backend", "device", "procedure")
+_ALMOST_ALL = 99.999  # percent
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;"
@@ -27,6 +28,7 @@ def table(found: Difference) -> str:
     """Write the classes, the worst pictures and the summary, as text."""
     parts = [
         _aligned(_classes(found)),
+        *_left_out(found),
         "",
         "worst pictures first",
         _aligned(_pictures(found, _WORST)),
@@ -48,6 +50,7 @@ def to_data(found: Difference) -> dict[str, Any]:
         "near_pixels": NEAR,
         "mean_iou_between": _number(found.mean_iou),
         "mean_iou": None if means is None else {"a": _number(means[0]), "b": _number(means[1])},
+        "mean_iou_classes": None if means is None else len(found.true_classes),
         "classes": [
             {
                 "label": label,
@@ -82,7 +85,7 @@ def to_html(found: Difference, sheet: Picture | None) -> str:
         sheet: the worst pictures side by side; None: none.
     """
     sides = [["", "A", "B"]]
-    sides += [[fact, *(side.get(fact, "-") for side in found.provenance)] for fact in _FACTS]
+    sides += [[fact, *(_fact(side, fact) for side in found.provenance)] for fact in _FACTS]
     parts = ["<h1>A and B on the same pictures</h1>", _html(sides)]
     parts += [f"<p>{html.escape(line)}</p>" for line in _summary(found)[2:]]
     if sheet is not None:
@@ -93,6 +96,7 @@ def to_html(found: Difference, sheet: Picture | None) -> str:
             f'<img alt="the worst pictures" src="data:image/jpeg;base64,{data}">',
         ]
     parts += ["<h2>Classes</h2>", _html(_classes(found))]
+    parts += [f"<p>{line}</p>" for line in _left_out(found)]
     parts += ["<h2>Pictures, the worst first</h2>", _html(_pictures(found, len(found.pictures)))]
     if found.failed:
         rows = [(printable(name, 60), printable(why, 1000)) for name, why in found.failed.items()]
@@ -109,17 +113,19 @@ def _summary(found: Difference) -> list[str]:
     total, means = found.agreement, found.true_mean_ious
     lines = [f"{side}: {_side(facts)}" for side, facts in zip("AB", found.provenance, strict=True)]
     lines.append(
-        f"labels agree on {_percent(total.overall)} % of {total.pixels} pixels in {len(found.pictures)} pictures, "
+        f"labels agree on {_percent(total.overall)} % of {total.pixels} pixels in "
+        f"{_counted(len(found.pictures), 'picture', 'pictures')}, "
         f"and on {_percent(total.away_from_boundaries)} % of those more than {NEAR} pixels away from boundaries "
         "of A"
     )
     lines.append(
-        f"mean IoU between them {_percent(found.mean_iou)} %, over the classes that occur"
+        f"mean IoU between them {_percent(found.mean_iou)} %, over the classes that A or B has"
     )
     if means is not None:
         lines.append(
             f"mean IoU on the label maps: A {_percent(means[0])} %, B {_percent(means[1])} %, "
-            f"difference {_points(means[1] - means[0])} points, over the classes that occur"
+            f"difference {_points(means[1] - means[0])} points, over the "
+            f"{_counted(len(found.true_classes), 'class', 'classes')} of the label maps"
         )
     if found.failed:
         lines.append(f"Pictures that failed and are not counted: {len(found.failed)}")
@@ -127,22 +133,41 @@ def _summary(found: Difference) -> list[str]:
 
 
 def _side(facts: Mapping[str, str]) -> str:
-    words = [facts.get(fact, "-") for fact in _FACTS]
-    return f"{printable(words[0])}, " + ", ".join(
-        f"{fact} {printable(word)}" for fact, word in zip(_FACTS[1:], words[1:], strict=True)
-    )
+    words = [f"{fact} {_fact(facts, fact)}" for fact in _FACTS[1:]]
+    return ", ".join([_fact(facts, _FACTS[0]), *words])
+
+
+def _fact(facts: Mapping[str, str], fact: str) -> str:
+    """Return what is known of a side; its files by the beginning of their hash, as models may share a name."""
+    if fact == "files":
+        return facts.get("model_sha256", "-")[:12]
+    return printable(facts.get(fact, "-"))
 
 
 def _classes(found: Difference) -> Rows:
+    """Write a row for every class that A, B or the label maps have."""
     between, (first, second) = scores(found.between, "mmseg"), _areas(found)
     head = ["class", "A pixels", "B pixels", "IoU between %"]
     truths = [] if found.truths is None else [scores(t, "mmseg") for t in found.truths]
     rows = [head + (["A IoU %", "B IoU %"] if truths else [])]
-    for label, name in enumerate(found.names):
+    for label in _occurring(found):
+        name = found.names[label]
         shares = [between.iou[label], *(truth.iou[label] for truth in truths)]
         counts = [str(first[label]), str(second[label])]
         rows.append([printable(name, 40), *counts, *map(_percent, shares)])
     return rows
+
+
+def _occurring(found: Difference) -> list[int]:
+    first, second = _areas(found)
+    here = {label for label, areas in enumerate(zip(first, second, strict=True)) if any(areas)}
+    return sorted(here.union(found.true_classes))
+
+
+def _left_out(found: Difference) -> list[str]:
+    """Say how many classes have no row."""
+    hidden = len(found.names) - len(_occurring(found))
+    return [f"not shown: {_counted(hidden, 'class', 'classes')} without a pixel"] if hidden else []
 
 
 def _pictures(found: Difference, most: int) -> Rows:
@@ -180,7 +205,14 @@ def _html(rows: Rows) -> str:
 
 
 def _percent(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.3f}"
+    """Write a share in percent; 100 is all of it, and nothing less."""
+    if math.isnan(share):
+        return "-"
+    return f"{100 * share if share == 1 else min(100 * share, _ALMOST_ALL):.3f}"
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _points(share: float) -> str:

@@ -17,23 +17,28 @@ from fastfcn_infer.data.label_options import IGNORE
 Convention = Literal["paddleseg", "fastfcn", "mmseg"]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
+MOST_COUNTED = 4096  # classes; the counts take 8 bytes times its square
+
 _CHUNK = 1 << 20  # pixels counted at a time: 8 MB of indices
-_VALUES = 256  # of a label map
+_VALUES = 256  # of a label map of at most 255 classes
 
 
 class Confusion:
     """Counts of pixels by true and predicted class; those of several processes add up.
 
     Args:
-        classes: number of classes, 1 to 255; 255 is the value of ignored pixels.
+        classes: number of classes, 1 to 4096. Up to 255 classes, 255 is the value of ignored pixels; with
+            more of them it is a class, and no pixel is ignored.
 
     Raises:
         ValueError: there are more or fewer classes.
     """
 
     def __init__(self, classes: int) -> None:
-        if not 1 <= classes <= IGNORE:
-            raise ValueError(f"{classes} classes cannot be counted; 1 to {IGNORE} were expected")
+        if not 1 <= classes <= MOST_COUNTED:
+            raise ValueError(
+                f"{classes} classes cannot be counted; 1 to {MOST_COUNTED} were expected"
+            )
         self._counts = np.zeros((classes, classes), np.int64)
 
     @classmethod
@@ -74,7 +79,8 @@ class Confusion:
 
         Args:
             labels: predicted, of any shape, integers 0 to ``classes - 1``.
-            truth: of the same shape, integers 0 to ``classes - 1``, or 255 for ignored pixels.
+            truth: of the same shape, integers 0 to ``classes - 1``, or 255 for ignored pixels, if there are at
+                most 255 classes.
 
         Raises:
             ValueError: the shapes differ, or values belong to no class; nothing was counted.
@@ -84,8 +90,9 @@ class Confusion:
                 f"predicted labels have shape {labels.shape}, true labels {truth.shape}"
             )
         _within(labels, self.classes, "predicted labels")
-        _within(truth, _VALUES, "true labels")
-        table = np.zeros((_VALUES, self.classes), np.int64)
+        values = max(_VALUES, self.classes)
+        _within(truth, values, "true labels")
+        table = np.zeros((values, self.classes), np.int64)
         flat_labels, flat_truth = labels.reshape(-1), truth.reshape(-1)
         for start in range(0, flat_truth.size, _CHUNK):
             pairs = flat_truth[start : start + _CHUNK].astype(np.intp)

@@ -81,6 +81,8 @@ def add_legend(
     rest: Callable[[int], Entry],
     place: Place,
     hidden: Callable[[slice, slice], float],
+    *,
+    line: int | None = None,
 ) -> NDArray[np.uint8]:
     """Add the panel with the names.
 
@@ -91,6 +93,7 @@ def add_legend(
         place: "auto": in the corner where it hides the least, if the picture is large enough for
             it; "right", "below": beside the picture, which becomes larger; "none".
         hidden: says how much of worth a panel at these rows and columns would hide.
+        line: pixels from one line to the next; None: as the size of the picture suggests.
 
     Returns:
         The picture, or a larger one.
@@ -98,7 +101,7 @@ def add_legend(
     if place == "none" or not entries:
         return picture
     height, width = picture.shape[:2]
-    style = _Style(max(12, round(min(height, width) / 25)))
+    style = _Style(max(12, round(min(height, width) / 25)) if line is None else line)
     if place == "auto":
         _draw_inside(picture, entries, rest, style, hidden)
         return picture

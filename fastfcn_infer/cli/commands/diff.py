@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from fastfcn_infer.cli import command, exit_codes
 
 if TYPE_CHECKING:
-    from fastfcn_infer.data.dataset import Dataset
+    from collections.abc import Sequence
+
+    from fastfcn_infer.data.dataset import Dataset, Sample
     from fastfcn_infer.evaluation.difference import Difference
     from fastfcn_infer.segmenter import Segmenter
 
@@ -66,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from itertools import islice
 
     from fastfcn_infer.cli.inputs import pictures_of
+    from fastfcn_infer.errors import ImageError, WriteError
     from fastfcn_infer.evaluation import difference
     from fastfcn_infer.evaluation.difference_report import table, to_data
     from fastfcn_infer.system.progress import Progress
@@ -76,9 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
     found_files = pictures_of(arguments.images, recursive=arguments.recursive)
     pictures = dict(islice(found_files.items(), arguments.limit))
     samples = difference.samples_of(pictures, arguments.labels)
+    _refuse_to_replace(arguments, samples)
     with ExitStack() as opened:
         a, b = (opened.enter_context(_open(side)) for side in (first, second))
-        difference.check_comparable(a, b, ignore_names=arguments.ignore_names)
+        difference.matching_labels(a, b, ignore_names=arguments.ignore_names)
         dataset: Dataset | None = None
         notes: tuple[str, ...] = ()
         if arguments.labels is not None:
@@ -95,14 +99,20 @@ def run(arguments: argparse.Namespace) -> int:
                 ignore_names=arguments.ignore_names,
                 advance=bar.advance,
             )
-        _draw(arguments, found, a, b, {sample.name: sample.picture for sample in samples})
-    if arguments.json:
-        print(json.dumps(to_data(found), indent=2, ensure_ascii=False))
-    else:
-        for name, why in found.failed.items():
-            print(f"failed: {name}: {why}", file=sys.stderr)
-        print(table(found) if found.pictures else "No picture could be compared.")
-    return _code(found, arguments.min_agreement)
+        # Printed first: a full disk does not cost the result.
+        if arguments.json:
+            print(json.dumps(to_data(found), indent=2, ensure_ascii=False))
+        else:
+            for name, why in found.failed.items():
+                print(f"failed: {name}: {why}", file=sys.stderr)
+            print(table(found) if found.pictures else "No picture could be compared.")
+        code = _code(found, arguments.min_agreement)
+        try:
+            _draw(arguments, found, a, b, {sample.name: sample.picture for sample in samples})
+        except (WriteError, ImageError) as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            return exit_codes.NOT_WRITTEN
+    return code
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -131,6 +141,34 @@ def _check(arguments: argparse.Namespace) -> None:
                 errno.EISDIR, "a folder has this name; choose another", str(path)
             )
         check_folder(path.parent)
+
+
+def _refuse_to_replace(arguments: argparse.Namespace, samples: "Sequence[Sample]") -> None:
+    """Refuse to write over what is compared, and the sheet among it, where the next run would take it for a picture.
+
+    Raises:
+        ValueError: an output is a picture or a label map, or the sheet lies in a folder of them.
+    """
+    inputs = {
+        path.resolve()
+        for sample in samples
+        for path in (sample.picture, sample.label)
+        if path is not None
+    }
+    for option, path in (("--sheet", arguments.sheet), ("--html", arguments.html)):
+        if path is not None and path.resolve() in inputs:
+            raise ValueError(
+                f"{option} {path} is one of the files that are compared; choose another"
+            )
+    if arguments.sheet is None:
+        return
+    place = arguments.sheet.resolve()
+    folders = [*arguments.images, *filter(None, [arguments.labels])]
+    for folder in filter(Path.is_dir, map(Path, folders)):
+        if folder.resolve() in (place.parents if arguments.recursive else place.parents[:1]):
+            raise ValueError(
+                f"--sheet {arguments.sheet} lies in {folder}, whose files are compared; choose another folder"
+            )
 
 
 def _sides(arguments: argparse.Namespace) -> tuple[argparse.Namespace, argparse.Namespace]:
@@ -188,7 +226,7 @@ def _draw(
         (paths[picture.name], picture.name, picture.agreement.overall)
         for picture in found.worst[:_SHOWN]
     ]
-    drawn = sheet(a, b, worst) if worst else None
+    drawn = sheet(a, b, worst, ignore_names=arguments.ignore_names) if worst else None
     if arguments.sheet is not None and drawn is not None:
         make_folder(arguments.sheet.parent)
         drawn.save(arguments.sheet)

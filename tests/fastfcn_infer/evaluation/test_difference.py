@@ -1,6 +1,9 @@
 """How two models differ, against counts made by hand and with scikit-learn."""
 
+import errno
 import json
+import os
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,14 +11,23 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import jaccard_score
+from sklearn.metrics import confusion_matrix, jaccard_score
 
 from command_line import fastfcn
+from fastfcn_infer.cli.main import main
 from fastfcn_infer.data.dataset import Sample
-from fastfcn_infer.errors import DatasetError, EvaluationError
-from fastfcn_infer.evaluation.difference import Difference, compare, labelled, samples_of
+from fastfcn_infer.errors import DatasetError, EvaluationError, WriteError
+from fastfcn_infer.evaluation.agreement import Agreement
+from fastfcn_infer.evaluation.difference import (
+    Difference,
+    PictureDifference,
+    compare,
+    labelled,
+    samples_of,
+)
 from fastfcn_infer.evaluation.difference_report import table, to_data, to_html
 from fastfcn_infer.evaluation.difference_sheet import sheet
+from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.runtime.backends import open_vino
 from fastfcn_infer.segmenter import Segmenter
 from models import add_tiny_variant, tiny_artifact, tiny_model
@@ -42,9 +54,9 @@ def found_in(folder: Path, *names: str) -> dict[Path, Path]:
     return {folder / name: Path(name) for name in names}
 
 
-def opened(folder: Path, procedure: str | None = None) -> Segmenter:
+def opened(folder: Path, procedure: str | None = None, name: str = "tiny") -> Segmenter:
     return Segmenter.from_pretrained(
-        folder / "tiny", backend="onnx_runtime", threads=1, procedure=procedure
+        folder / name, backend="onnx_runtime", threads=1, procedure=procedure
     )
 
 
@@ -85,6 +97,82 @@ def test_counts_are_those_of_other_programs(folder: Path) -> None:
     assert [each["pixels"]["b"] for each in data["classes"]] == np.bincount(second).tolist()
     shares = {name: (a == b).mean() for name, (a, b, _) in zip(SIZES, maps, strict=True)}
     assert [each["name"] for each in data["pictures"]] == sorted(shares, key=lambda n: shares[n])
+
+
+def counts_of(truth: NDArray[np.int_], labels: NDArray[np.int_]) -> Confusion:
+    counts = Confusion(4)
+    counts.add(labels, truth)
+    return counts
+
+
+def test_both_means_on_label_maps_are_over_the_same_classes() -> None:
+    """The label maps lack class 3, which A alone predicts: in its mean it would count as an IoU of 0."""
+    truth = np.array([0, 0, 0, 1, 1, 2, 2, 2, 255])
+    first, second = np.array([0, 0, 3, 1, 1, 2, 2, 1, 3]), np.array([0, 0, 1, 1, 1, 2, 2, 1, 0])
+    sides = ({"model": "a"}, {"model": "b"})
+    names = ("road", "car", "sky", "sign")
+    truths = counts_of(truth, first), counts_of(truth, second)
+    found = Difference(sides, names, (), counts_of(first, second), truths)
+    expected = [
+        jaccard_score(truth[:8], labels[:8], labels=[0, 1, 2], average="macro")
+        for labels in (first, second)
+    ]
+    assert found.true_mean_ious == pytest.approx(expected)
+    assert expected[0] > expected[1] > jaccard_score(truth[:8], first[:8], average="macro")
+    assert to_data(found)["mean_iou_classes"] == 3
+    assert "over the 3 classes of the label maps" in table(found)
+
+
+def test_less_than_all_is_never_written_as_100_percent() -> None:
+    parts = (Agreement(10**9, 10**9 - 1, 10**9, 10**9),)
+    pictures = tuple(PictureDifference("a.png", part) for part in parts)
+    counts = Confusion.from_counts(np.diag([10**9 - 1, 1, 0]))
+    text = table(Difference(({}, {}), ("x", "y", "z"), pictures, counts, None))
+    assert "labels agree on 99.999 % of 1000000000 pixels in 1 picture, and on 100.000 %" in text
+    assert "not shown: 1 class without a pixel" in text
+
+
+def test_classes_in_another_order_are_matched_by_name(folder: Path) -> None:
+    model = tiny_model(3, name="other")
+    order = [2, 0, 1]
+    tiny_artifact(folder / "other", replace(model, classes=tuple(model.classes[i] for i in order)))
+    samples = samples_of(found_in(folder / "pictures", *SIZES), None)
+    with opened(folder, "mmseg") as a, opened(folder, name="other") as b:
+        found = compare(a, b, samples)
+        by_number = compare(a, b, samples, ignore_names=True)
+        first, second = (
+            np.concatenate([each.predict(s.picture).labels.ravel() for s in samples])
+            for each in (a, b)
+        )
+    by_name = np.array(order)[second]
+    assert len(set(second.tolist())) > 1
+    assert np.array_equal(found.between.counts, confusion_matrix(first, by_name, labels=range(3)))
+    assert by_number.agreement.overall == (first == second).mean()
+    assert found.notes == ("the classes of B are in another order; they were matched by name",)
+    assert by_number.notes == ()
+
+
+def test_the_same_files_run_in_the_same_way_are_pointed_out(folder: Path) -> None:
+    samples = samples_of(found_in(folder / "pictures", "a.png"), None)
+    with opened(folder) as a, opened(folder) as b, opened(folder, "mmseg") as c:
+        assert "A and B are the same files" in compare(a, b, samples).notes[0]
+        assert compare(a, c, samples).notes == ()
+
+
+def test_more_classes_than_a_label_map_holds_are_compared_without_one(folder: Path) -> None:
+    tiny_artifact(folder / "many", tiny_model(300))
+    pictures = folder / "pictures"
+    with opened(folder, name="many") as a, opened(folder, "mmseg", name="many") as b:
+        found = compare(a, b, samples_of(found_in(pictures, *SIZES), None))
+        first, second = (
+            np.concatenate([each.predict(pictures / name).labels.ravel() for name in SIZES])
+            for each in (a, b)
+        )
+        rules = {"map_labels": {}, "label_orientation": "auto"}
+        with pytest.raises(EvaluationError, match="at most 255"):
+            labelled([], a.model, rules)
+    assert first.max() > 255
+    assert found.mean_iou == pytest.approx(jaccard_score(first, second, average="macro"))
 
 
 def test_a_picture_that_cannot_be_read_is_named_and_left_out(folder: Path) -> None:
@@ -165,6 +253,24 @@ def test_the_sheet_has_one_width_for_pictures_of_every_shape(folder: Path) -> No
     assert max(height for height, *_ in drawn.values()) < 400
 
 
+def test_the_sheet_shows_both_sides_in_the_colours_of_a(folder: Path) -> None:
+    """Equal labels look equal, whatever the colours and the order of B."""
+    model = tiny_model(3, name="other")
+    other = tuple(replace(each, color=(250, 9, 9)) for each in model.classes)
+    tiny_artifact(folder / "other", replace(model, classes=other))
+    pictures = [(folder / "pictures" / name, name, 1.0) for name in SIZES]
+    with opened(folder) as a, opened(folder, name="other") as b:
+        drawn = sheet(a, b, pictures).array
+    head = 36  # the line that names A and B
+    width = drawn.shape[1] // 4
+    titled = drawn[2 * head : 2 * head + 200]  # the first picture
+    assert np.array_equal(titled[:, width : 2 * width], titled[:, 2 * width : 3 * width])
+    assert not np.array_equal(titled[:, :width], titled[:, width : 2 * width])
+    legend = drawn[-36:]
+    for color in (model.classes[0].color, model.classes[2].color):
+        assert (legend == color).all(-1).sum() > 100
+
+
 def test_the_page_is_whole_and_shows_no_markup_of_names(folder: Path) -> None:
     odd = folder / "pictures" / "<b>&.png"
     (folder / "pictures" / "a.png").rename(odd)
@@ -226,30 +332,53 @@ def test_the_command_compares_precisions_of_one_artifact(folder: Path) -> None:
         assert data["agreement"] > 0.9
 
 
-def test_a_bad_picture_or_label_map_does_not_end_the_comparison(folder: Path) -> None:
+def test_a_bad_picture_or_label_map_does_not_end_the_comparison(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "pictures" / "bad.png").write_bytes(b"no picture")
     (folder / "labels" / "bad.png").write_bytes((folder / "labels" / "a.png").read_bytes())
     cv2.imwrite(str(folder / "labels" / "b.png"), np.zeros((5, 5), np.uint8))
     cv2.imwrite(str(folder / "labels" / "c.png"), np.full((8, 8), 300, np.uint16))
     words = ("--procedure", "whole,mmseg", "--backend", "onnx_runtime", "--json")
     options = ("--images", folder / "pictures", "--labels", folder / "labels", *words)
-    ended = fastfcn("diff", folder / "tiny", *options)
-    assert ended.returncode == 3
-    data = json.loads(ended.stdout)
+    assert main(["diff", str(folder / "tiny"), *map(str, options)]) == 3
+    data = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in data["failed"]] == ["b.png", "bad.png", "c.png"]
     assert [each["name"] for each in data["pictures"]] == ["a.png"]
 
 
-def test_labels_that_score_nothing_have_to_be_accepted(folder: Path) -> None:
+def test_labels_that_score_nothing_have_to_be_accepted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("--procedure", "whole,mmseg", "--backend", "onnx_runtime", "--limit", "1")
     nothing = ("--labels", folder / "labels", "--map-labels", "0=ignore,1=ignore,2=ignore")
-    command = ("diff", folder / "tiny", "--images", folder / "pictures", *words, *nothing)
-    ended = fastfcn(*command)
-    assert (ended.returncode, ended.stdout) == (3, "")
-    assert "--accept-labels" in ended.stderr
-    ended = fastfcn(*command, "--accept-labels")
-    assert ended.returncode == 0
-    assert "mean IoU on the label maps: A - %, B - %, difference - points" in ended.stdout
+    command = ["diff", folder / "tiny", "--images", folder / "pictures", *words, *nothing]
+    assert main([*map(str, command)]) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "--accept-labels" in err
+    assert main([*map(str, command), "--accept-labels"]) == 0
+    out, _ = capsys.readouterr()
+    assert "mean IoU on the label maps: A - %, B - %, difference - points" in out
+
+
+@pytest.mark.parametrize("option", ["--sheet", "--html"])
+def test_a_full_disk_does_not_cost_the_result(
+    folder: Path, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise WriteError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("fastfcn_infer.system.atomic.write_file", full)
+    monkeypatch.setattr("fastfcn_infer.picture.picture.write_file", full)
+    target = str(folder / f"x{'.png' if option == '--sheet' else '.html'}")
+    words = ("--images", str(folder / "pictures"), "--json", "--backend", "onnx_runtime")
+    sides = ("--procedure", "whole,mmseg", "--quiet")
+    assert main(["diff", str(folder / "tiny"), *words, *sides, option, target]) == 9
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["pictures"]) == 3
+    assert target in err
+    assert "No space left" in err
 
 
 @pytest.mark.parametrize(
@@ -264,14 +393,21 @@ def test_labels_that_score_nothing_have_to_be_accepted(folder: Path) -> None:
         (("--procedure", "whole,mmseg", "--sheet", "."), "has to end in .png"),
         (("--procedure", "whole,mmseg", "--sheet", "FOLDER.png"), "a folder has this name"),
         (("--procedure", "whole,tilez"), "tilez"),
+        (("--procedure", "whole,mmseg", "--sheet", "pictures/new.png"), "files are compared"),
+        (
+            ("--procedure", "whole,mmseg", "--labels", "labels", "--sheet", "labels/a.png"),
+            "is one of the files that are compared",
+        ),
     ],
 )
 def test_wrong_command_lines_are_one_sentence(
-    folder: Path, more: tuple[str, ...], said: str
+    folder: Path, more: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "FOLDER.png").mkdir()
-    more = tuple(str(folder / word) if word == "FOLDER.png" else word for word in more)
-    ended = fastfcn("diff", folder / "tiny", "--images", folder / "pictures", *more)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert said in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    ours = ("FOLDER", "pictures", "labels")
+    more = tuple(str(folder / word) if word.startswith(ours) else word for word in more)
+    assert main(["diff", str(folder / "tiny"), "--images", str(folder / "pictures"), *more]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1

@@ -181,10 +181,26 @@ def test_values_in_no_class_are_refused_and_nothing_is_counted(
     assert confusion.pixels == 0
 
 
-@pytest.mark.parametrize("classes", [0, 256])
-def test_numbers_of_classes_that_a_label_map_cannot_hold_are_refused(classes: int) -> None:
-    with pytest.raises(ValueError, match="1 to 255"):
+@pytest.mark.parametrize("classes", [0, 4097])
+def test_numbers_of_classes_that_cannot_be_counted_are_refused(classes: int) -> None:
+    with pytest.raises(ValueError, match="1 to 4096"):
         Confusion(classes)
+
+
+@pytest.mark.parametrize("classes", [255, 256, 300])
+def test_255_is_a_class_where_there_are_more_than_255(classes: int) -> None:
+    random = np.random.default_rng(classes)
+    truth = np.append(random.integers(0, classes, 5000), [255, 0, classes - 1]).astype(np.uint16)
+    labels = random.integers(0, classes, truth.size).astype(np.uint16)
+    confusion = Confusion(classes)
+    confusion.add(labels, truth)
+    counted = truth < classes
+    expected = sklearn.metrics.confusion_matrix(
+        truth[counted], labels[counted], labels=range(classes)
+    )
+    assert np.array_equal(confusion.counts, expected)
+    with pytest.raises(ValueError, match="true labels"):
+        confusion.add(labels, np.full_like(truth, max(classes, 256)))
 
 
 @pytest.mark.parametrize(
