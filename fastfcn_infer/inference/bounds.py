@@ -46,12 +46,13 @@ class Bounds:
         return found
 
     def shares(self) -> "Bounds":
-        """Return bounds of the softmax."""
-        top = self.top.astype(np.float64)
-        low, high = np.exp(self.low - top), np.exp(self.high - top)  # 0 where nothing is near
-        tiny = np.finfo(np.float64).tiny
-        least = low / np.maximum(low + _others(high), tiny)
-        most = high / np.maximum(high + _others(low), tiny)
+        """Return bounds of the softmax.
+
+        Logits may be so far apart that exp of all but the largest is 0, so shares are computed from
+        differences: that of a class is the sigmoid of its logit less the log-sum-exp of the others.
+        """
+        low, high = self.low.astype(np.float64), self.high.astype(np.float64)
+        least, most = _sigmoid(low - _of_others(high)), _sigmoid(high - _of_others(low))
         return Bounds(least.astype(np.float32), most.astype(np.float32))
 
 
@@ -93,12 +94,25 @@ def _touched(span: Span, tiles: Sequence[slice]) -> tuple[int, list[slice]]:
     return (touched[0][0] if touched else 0), [positions for _, positions in touched]
 
 
-def _others(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return for each class the sum of all other classes; a difference would cancel."""
-    found = np.zeros_like(values)
-    np.cumsum(values[:-1], axis=0, out=found[1:])
-    found[:-1] += np.cumsum(values[:0:-1], axis=0)[::-1]
+def _of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return for each class the log-sum-exp of all other classes, -inf if there is none."""
+    best = values.argmax(0)[None]
+    top = np.take_along_axis(values, best, 0)
+    powers = np.exp(values - top)
+    # Of all but the best: what is left holds exp(0) of the best, so the difference does not cancel.
+    with np.errstate(divide="ignore"):
+        found = top + np.log(powers.sum(0) - powers)
+    if len(values) > 1:
+        without = values.copy()
+        np.put_along_axis(without, best, -np.inf, 0)
+        second = without.max(0)
+        of_best = second + np.log(np.exp(without - second).sum(0))
+        np.put_along_axis(found, best, of_best[None], 0)
     return found
+
+
+def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(np.minimum(-values, 700))))  # exp(710) is infinite
 
 
 def able(scales: Sequence[Bounds]) -> Classes:

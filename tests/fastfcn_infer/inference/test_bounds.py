@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,6 +39,7 @@ def scores_of(
 
 
 @given(st.integers(1, 9), st.integers(0, 2**32), st.floats(0, 300))
+@example(3, 58525, 237.0)  # exp of all but the largest logit is 0, or close to it
 def test_softmax_lies_within_the_bounds_of_its_logits(
     classes: int, seed: int, spread: float
 ) -> None:
@@ -111,3 +112,17 @@ def test_probabilities_of_logits_far_apart_are_exact() -> None:
     found = scores.tile(slice(0, 64), slice(0, 64))
     np.testing.assert_allclose(found[:, 30, 40], softmax(logits[:, 4, 5]), atol=1e-6)
     assert scores.labels()[30, 40] == 1
+
+
+def test_a_class_wins_where_no_other_is_near_however_large_another_is_beside_it() -> None:
+    """Relative to the largest logit of the tile, exp of all other classes is 0."""
+    procedure = Procedure(scales=(1.0, 0.5), merge="probabilities")
+    views = plan(procedure, (None, None), TILE)
+    far, near = (
+        np.zeros((3, view.canvas[0] // 8, view.canvas[1] // 8), np.float32) for view in views
+    )
+    far[:] = np.array([-2000, -100, -2000]).reshape(3, 1, 1)
+    far[0, :, :4] = 1000
+    near[2] = 0.5  # of this scale alone class 2 would win
+    scores = Scores(views, [far, near], TILE, procedure, align_corners=False)
+    assert scores.labels()[5, [5, TILE[1] - 5]].tolist() == [0, 1]
