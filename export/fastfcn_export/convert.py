@@ -83,7 +83,7 @@ def export(
         opened = CheckpointFile(checkpoint)
         with opened.unchanged() as facts:
             recognised = _recognise(opened, request)
-            model = _model(recognised, name_of(Path(folder).resolve()), request)
+            model = _model(recognised, name_of(Path(os.path.realpath(folder))), request)
             record = _make(makers, recognised, model, partial, request, report)
         report("seal")
         source = Source(name_of(opened.path), facts.size, facts.sha256)

@@ -340,7 +340,7 @@ def _manifest_text(folder: Path) -> bytes:
 
 def _export_command(path: Path) -> str:
     """The command that converts a checkpoint, to be pasted; it ends the sentence."""
-    stem = path.resolve().name.partition(".")[0]
+    stem = Path(os.path.realpath(path)).name.partition(".")[0]
     return printable(shlex.join(["fastfcn-export", str(path), "-o", f"{stem}-artifact"]))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastfcn_infer.artifact.manifest import MOST_CLASSES, ClassInfo
 from fastfcn_infer.errors import ArtifactError, UnknownClassTable
 from fastfcn_infer.system import record
+from fastfcn_infer.system.small_file import LargerFileError, read_small_file
 
 _FOLDER = resources.files("fastfcn_infer") / "assets" / "classes"
 
@@ -63,7 +64,9 @@ def read_class_table(path: str | Path) -> tuple[ClassInfo, ...]:
         ArtifactError: the file cannot be opened or is no such list; lists every fault.
     """
     try:
-        text = Path(path).read_bytes()
+        text = read_small_file(path)
+    except LargerFileError as error:
+        raise ArtifactError(f"the class table {error}") from error
     except OSError as error:
         raise ArtifactError(
             f"the class table {path} cannot be opened: {error.strerror}"

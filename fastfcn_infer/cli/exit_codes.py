@@ -22,6 +22,7 @@ from fastfcn_infer.errors import (
     WriteError,
     WrongLabels,
 )
+from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.writing import DISK_ERRORS
 
 FINE = 0
@@ -36,6 +37,8 @@ STOPPED = 8
 NOT_WRITTEN = 9
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+
+_LONGEST_PATH = 1000  # characters of it in a message
 
 Codes = tuple[tuple[type[Exception], int], ...]
 
@@ -55,6 +58,7 @@ _CODES: Codes = (
     (FastFCNError, BUG),
     (OSError, USAGE),
     (ValueError, USAGE),
+    (MemoryError, SOME_FAILED),
 )
 
 
@@ -82,7 +86,7 @@ def run(
                 what = ": ".join(["interrupted", *map(str, error.args)])
                 print(what, file=sys.stderr)  # noqa: T201 - commands print
                 code = INTERRUPTED
-            except (FastFCNError, OSError, ValueError) as error:
+            except (FastFCNError, OSError, ValueError, MemoryError) as error:
                 code = _code(error, (*more, *_CODES))
                 _report(error, code, as_json=as_json, program=program)
             streams.flush()
@@ -123,15 +127,19 @@ def _report(error: Exception, code: int, *, as_json: bool, program: str) -> None
         streams.drop_unwritable()
         message, as_json = f"standard output cannot be written: {message}", False
     if not as_json:
-        typed = isinstance(error, (FastFCNError, OSError))
+        typed = isinstance(error, (FastFCNError, OSError, MemoryError))
         what = name if typed else f"{program}: error"
         print(f"{what}: {message}", file=sys.stderr)  # noqa: T201 - commands print
 
 
 def _text(error: Exception) -> str:
     """Return an error's message; of the operating system's, the file first and no number."""
+    if isinstance(error, MemoryError):
+        what = f" ({printable(str(error), 300)})" if str(error) else ""
+        return f"this needs more memory than there is, or than a limit allows (ulimit -v){what}"
     if isinstance(error, OSError) and type(error).__str__ is OSError.__str__:
-        words = [str(word) for word in (error.filename, error.strerror) if word is not None]
+        parts = (error.filename, error.strerror)
+        words = [str(part)[:_LONGEST_PATH] for part in parts if part is not None]
         return ": ".join(words) or str(error)
     return str(error)
 

@@ -153,7 +153,8 @@ def pictures_of(
     for source in sources:
         pictures = _expand(source, left, recursive=recursive)
         if len(sources) == 1 and Path(source).suffix.lower() == LIST and Path(source).is_file():
-            pictures = ((path, Path(path.name)) for path in listed(Path(source)))
+            # A line such as "/" names no file, and fails as one that cannot be read.
+            pictures = ((path, Path(path.name or "folder")) for path in listed(Path(source)))
         for path, relative in pictures:
             # One picture, however its path is spelled; links are pictures of their own.
             found.setdefault(os.path.abspath(path), (path, relative))  # noqa: PTH100 - keeps links
@@ -182,7 +183,9 @@ def _with_suffix(path: Path, relative: Path) -> Path:
 
 
 def _with_folder(path: Path, relative: Path) -> Path:
-    return relative.with_name(f"{path.resolve().parent.name}_{relative.name.replace('.', '_')}")
+    return relative.with_name(
+        f"{Path(os.path.realpath(path)).parent.name}_{relative.name.replace('.', '_')}"
+    )
 
 
 def _expand(source: str, left: Skipped, *, recursive: bool) -> Iterator[tuple[Path, Path]]:

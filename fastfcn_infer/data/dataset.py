@@ -33,6 +33,7 @@ from fastfcn_infer.inference import multiband
 from fastfcn_infer.picture.label_map import read_label_file
 from fastfcn_infer.picture.read import read_oriented, turned_upright
 from fastfcn_infer.system import registry
+from fastfcn_infer.system.excerpt import printable
 
 _NO_CLASS = IGNORE + 1
 _NO_CHANGES: Mapping[int, int] = MappingProxyType({})
@@ -272,7 +273,9 @@ def open_dataset(
     try:
         opened = found.open(Path(root), split)
     except OSError as error:  # such as no permission for a folder on the way to the root
-        raise DatasetError(f"{name}: {root} cannot be searched: {error}") from error
+        raise DatasetError(
+            f"{name}: {root} cannot be searched: {printable(str(error), 1000)}"
+        ) from error
     return with_label_rules(opened, map_labels, label_orientation)
 
 

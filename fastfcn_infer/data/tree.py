@@ -10,6 +10,7 @@ from fastfcn_infer.data.dataset import Sample
 from fastfcn_infer.errors import DatasetError
 from fastfcn_infer.picture.read import SUFFIXES
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.small_file import MOST_BYTES, LargerFileError, read_small_file
 
 _SHOWN = 3  # files named in the text of a fault
 
@@ -87,9 +88,12 @@ class DatasetTree:
     def lines(self, file: Path) -> list[str]:
         """Read a list: its lines, stripped, without empty ones."""
         try:
-            text = file.read_text(encoding="utf-8-sig")
+            text = read_small_file(file).decode("utf-8-sig")
         except UnicodeDecodeError:
             self.fault(f"the list {self.below(file)} is not text in UTF-8")
+            return []
+        except LargerFileError:
+            self.fault(f"the list {self.below(file)} is larger than {MOST_BYTES >> 20} MiB")
             return []
         except OSError as error:
             self.fault(f"the list {self.below(file)} cannot be read: {error.strerror}")

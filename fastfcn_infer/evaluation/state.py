@@ -20,7 +20,10 @@ from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.small_file import read_small_file
 from fastfcn_infer.system.version import __version__
+
+_MOST_BYTES = 1 << 28  # of the counts of thousands of classes
 
 
 @dataclass(frozen=True)
@@ -140,12 +143,11 @@ def read_state(path: Path, run: Run, classes: int) -> Tally | None:
         OSError: it cannot be read.
     """
     try:
-        text = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
+        text = read_small_file(path, _MOST_BYTES)
         state = record.from_json(_State, text)
         confusion = Confusion.from_counts(np.array(state.counts, dtype=np.int64))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (ValueError, OverflowError) as error:
         raise EvaluationError(
             f"{path} is not the state of an evaluation: {error}. Delete it, or give another file."

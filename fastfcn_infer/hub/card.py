@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from fastfcn_infer.artifact.artifact import Artifact
@@ -17,6 +16,7 @@ from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.artifact.variant import GraphPrecision
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import excerpt, printable
+from fastfcn_infer.system.small_file import LargerFileError, read_small_file
 
 NAME = "README.md"
 
@@ -383,7 +383,9 @@ def _percent(share: float | None) -> str:
 
 def _read(path: str | os.PathLike[str], command: str) -> dict[str, Any]:
     try:
-        data = json.loads(Path(path).read_bytes())
+        data = json.loads(read_small_file(path))
+    except LargerFileError as error:
+        raise ValueError(_expected(path, command, str(error))) from error
     except (ValueError, RecursionError) as error:
         raise ValueError(_expected(path, command, "it is not JSON")) from error
     if not isinstance(data, dict):

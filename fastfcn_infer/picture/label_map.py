@@ -12,12 +12,14 @@ from fastfcn_infer.picture import matlab
 from fastfcn_infer.picture.header import read_header
 from fastfcn_infer.picture.read import DEFAULT_MAX_PIXELS
 from fastfcn_infer.system.opencv import cv2
+from fastfcn_infer.system.small_file import LargerFileError, read_small_file
 
 _GREY, _PALETTE = 0, 3  # colour types of PNG
 _KINDS = {2: "colours (RGB)", 4: "grey with transparency", 6: "colours with transparency (RGBA)"}
 _HEADER = slice(8, 33)  # the first chunk: length, "IHDR", 13 bytes, checksum
 _TYPE = 25  # the byte of the colour type
 _UP = 2  # a filter of PNG
+_MOST_BYTES = 1 << 28  # of the most pixels, in 16 bits
 _LEVEL = 6  # of zlib; does not matter to runs, but 0 would mean none
 
 
@@ -34,10 +36,7 @@ def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
 
     Source: PNG, third edition, 11.2.1 (colour types) and 13.12 (spreading of grey).
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"the labels {path} cannot be opened: {error.strerror}") from error
+    data = _bytes(path)
     if data.startswith(matlab.MAGIC):
         return _from_matlab(data, path)
     header = read_header(data, str(path))
@@ -60,15 +59,21 @@ def read_label_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: as `read_label_file`, of which only the kind of a PNG's pixels is not checked.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"the labels {path} cannot be opened: {error.strerror}") from error
+    data = _bytes(path)
     if data.startswith(matlab.MAGIC):
         height, width = _from_matlab(data, path).shape
         return height, width
     header = read_header(data, str(path))
     return header.height, header.width
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return read_small_file(path, _MOST_BYTES)
+    except OSError as error:
+        raise ImageError(f"the labels {path} cannot be opened: {error.strerror}") from error
+    except LargerFileError as error:
+        raise ImageError(f"the labels {error}") from error
 
 
 def _from_png(data: bytes, shape: tuple[int, int], path: Path) -> NDArray[np.uint8 | np.uint16]:

@@ -1,5 +1,6 @@
 """The precision of the arithmetic: what users may ask for, and what a model and a processor allow."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -80,7 +81,7 @@ def _how_to_quantise(artifact: Artifact) -> str:
         return "Give the folder of an artifact that does, or its model.int8.onnx."
     folder, name = artifact.folder, artifact.model.name
     words = ["fastfcn-export", str(folder), "--precision", "int8"]
-    if _PACKAGE in folder.resolve().parents or folder.parent.name == "snapshots":
+    if _PACKAGE in Path(os.path.realpath(folder)).parents or folder.parent.name == "snapshots":
         # To the package's model, and to one that was downloaded, nothing is added.
         words += ["-o", f"{name}-int8"]
     return f"To make one: {printable(shlex.join(words))} --calibrate PICTURES"

@@ -123,7 +123,7 @@ def has_content(path: Path) -> bool:
     """Tell whether a file exists and is not empty; an empty one is not a result of `write_file`."""
     try:
         return path.is_file() and path.stat().st_size > 0
-    except FileNotFoundError:  # deleted meanwhile
+    except OSError:  # deleted meanwhile, or its name is longer than any file's
         return False
 
 

@@ -1,5 +1,6 @@
 """Export a model that PaddleSeg or PaddleX deployed: read, convert, describe, verify, seal."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,7 +82,12 @@ def export_deployed(
         deployed = read_deployed(path)
         with _unchanged(deployed) as source:
             model, proof = _make(
-                deployed, partial, name_of(folder.resolve()), request, classes, report
+                deployed,
+                partial,
+                name_of(Path(os.path.realpath(folder))),
+                request,
+                classes,
+                report,
             )
         report("seal")
         return seal(partial, model, source, proof.record if proof else None, _producer())

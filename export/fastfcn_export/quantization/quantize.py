@@ -1,6 +1,7 @@
 """Add a graph in int8 to an artifact: calibrate, search, prove, and only then write."""
 
 import errno
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -114,7 +115,7 @@ def quantize(
     _check_target(target, replace=force)
     work = _work(pictures, settings, ignore_names, report)
     with tempfile.TemporaryDirectory(prefix="fastfcn-") as scratch:
-        made = Path(scratch, name_of(target.resolve()))
+        made = Path(scratch, name_of(Path(os.path.realpath(target))))
         export(model, made, request, report=report)
         return _add(open_artifact(made), target, work, force=force)
 
@@ -159,13 +160,15 @@ def _checked_artifact(
         )
     artifact = find_artifact(model, None, local_files_only=False)
     place, _ = folder_and_manifest(artifact)
-    if target is None and (not Path(model).exists() or _PACKAGE in place.resolve().parents):
+    if target is None and (
+        not Path(model).exists() or _PACKAGE in Path(os.path.realpath(place)).parents
+    ):
         raise ValueError(
             f"{model} belongs to the package or to the cache of downloads, where nothing is added: give the folder "
             "of a copy (-o FOLDER)"
         )
     _check_graph(artifact)
-    if target is not None and target.resolve() != place.resolve():
+    if target is not None and os.path.realpath(target) != os.path.realpath(place):
         _check_target(target, replace=force)
     elif PRECISION in artifact.precisions and not force:
         raise FileExistsError(

@@ -255,9 +255,10 @@ def _words(text: str) -> list[str]:
 def _base(path: str) -> "Report":
     from fastfcn_infer.benchmark.label_maps import check_labels
     from fastfcn_infer.benchmark.report import read_report
+    from fastfcn_infer.system.small_file import read_small_file
 
     try:
-        return check_labels(read_report(Path(path).read_bytes()))
+        return check_labels(read_report(read_small_file(path)))
     except ValueError as error:
         raise ValueError(
             f"--compare {path}: a report that `fastfcn benchmark --format json` wrote was "

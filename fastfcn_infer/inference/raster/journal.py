@@ -23,6 +23,7 @@ from fastfcn_infer.inference.labels import Labels
 from fastfcn_infer.inference.views import Size
 from fastfcn_infer.system import atomic, record
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.small_file import read_small_file
 from fastfcn_infer.system.warn import warn
 from fastfcn_infer.system.writing import writing
 
@@ -106,7 +107,7 @@ class Progress:
     def _resumed(self, target: Path) -> int:
         """Return how many rows of an earlier run can be used."""
         try:
-            journal = record.from_json(_Journal, (self.folder / _JOURNAL).read_bytes())
+            journal = record.from_json(_Journal, read_small_file(self.folder / _JOURNAL))
         except FileNotFoundError:
             return 0
         except ValueError as error:

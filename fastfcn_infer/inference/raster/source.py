@@ -80,7 +80,8 @@ def survey_tiff(path: Path) -> Survey | None:
     """
     try:
         if path.exists() and not path.is_file():
-            raise ImageError(f"{path} is not a regular file; the path of a raster was expected.")
+            kind = "a folder" if path.is_dir() else "not a regular file"
+            raise ImageError(f"{path} is {kind}; the path of a picture was expected.")
         with path.open("rb") as file:
             kind, _ = recognise(file.read(4096), str(path))
             return survey(FileBytes(file)) if kind == "TIFF" else None

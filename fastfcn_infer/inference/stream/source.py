@@ -14,11 +14,12 @@ from fastfcn_infer.inference.results import is_result
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.picture.read import SUFFIXES, PictureSource
 from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.small_file import LargerFileError, read_small_file
 
 StreamSource: TypeAlias = PictureSource | Iterable[PictureSource]
 
 LIST = ".txt"
-_LONGEST_LIST = 64 << 20  # bytes
+_LONGEST_PATH = 32767  # characters: of Windows, more than other systems have
 
 
 @dataclass(frozen=True)
@@ -161,15 +162,20 @@ def listed(path: Path) -> list[Path]:
         FileNotFoundError: it lists nothing.
         ImageError: it is too large, or no text.
     """
-    if path.stat().st_size > _LONGEST_LIST:
-        raise ImageError(f"{path} is larger than a list of {_LONGEST_LIST >> 20} MiB may be")
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_small_file(path).decode("utf-8-sig").splitlines()
+    except LargerFileError as error:
+        raise ImageError(str(error)) from error
     except UnicodeDecodeError as error:
         raise ImageError(
             f"{path} is not a list of paths in UTF-8, a path in each line: {error}"
         ) from error
     names = [line.strip() for line in lines]
+    for number, name in enumerate(names, 1):
+        if len(name) > _LONGEST_PATH and not name.startswith("#"):
+            raise ImageError(
+                f"{path} is not a list of paths, a path in each line: line {number} has {len(name)} characters"
+            )
     found = [path.parent / name for name in names if name and not name.startswith("#")]
     if not found:
         raise FileNotFoundError(f"{path} lists no picture; a path was expected in each line")

@@ -68,7 +68,7 @@ def _way(picture: Path, folder: Path) -> str:
     try:
         return Path(os.path.relpath(picture, folder)).as_posix()
     except ValueError:  # another drive of Windows
-        return picture.resolve().as_posix()
+        return Path(os.path.realpath(picture)).as_posix()
 
 
 def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -124,6 +124,11 @@ def test_errors_that_python_raises_for_wrong_input_are_usage() -> None:
         assert code_of(kind) == README_CODES["usage"]
 
 
+def test_too_little_memory_is_not_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of(MemoryError) == README_CODES["some inputs failed"]
+    assert "needs more memory than there is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", [*OURS, FileNotFoundError])
 def test_an_error_is_a_line_on_standard_error_or_one_json_object_on_standard_output(
     capsys: pytest.CaptureFixture[str], kind: type[Exception]

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import cv2
@@ -5,6 +6,8 @@ import numpy as np
 import pytest
 
 from fastfcn_infer.cli.inputs import Skipped, jobs
+from fastfcn_infer.cli.main import main
+from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.picture.read import SUFFIXES
 
@@ -48,6 +51,28 @@ def test_sub_folders_are_entered_only_if_asked_and_kept_in_the_output(here: Path
     touch("in/a.jpg", "in/deep/er/b.jpg")
     assert listed("in") == {"in/a.jpg": "a"}
     assert listed("in", recursive=True) == {"in/a.jpg": "a", "in/deep/er/b.jpg": "deep/er/b"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_lines_of_a_list_that_lead_to_no_file_fail_in_their_turn(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        Path(folder, "loop.png").symlink_to("loop.png")
+    lines = ["a/loop.png", "b/loop.png", ".", "..", "/", 300 * "x" + ".png"]
+    Path("list.txt").write_text("\n".join(lines))
+    assert main(["predict", "list.txt", "-o", "out"]) == 3
+    out, err = capsys.readouterr()
+    assert out == "0 of 6 pictures segmented\n6 failed\n"
+    assert err.count("failed: ") == 6
+    assert "failed: .: . is a folder" in err
+
+
+def test_a_list_of_lines_too_long_for_paths_is_refused_with_the_line(here: Path) -> None:
+    Path("list.txt").write_text("a.png\n" + 100_000 * "x")
+    with pytest.raises(ImageError, match="line 2 has 100000 characters"):
+        jobs(["list.txt"], OUT, recursive=False)
 
 
 def test_a_list_that_is_the_only_source_gives_the_files_that_it_names(here: Path) -> None:

@@ -1,5 +1,6 @@
 """``--export``: the final weights of a training as an artifact."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def check_export(folder: Path, formats: Sequence[str], run: Path) -> None:
             f"{folder} already exists, and a training replaces no artifact; choose another folder for "
             "--export"
         )
-    real, inner = folder.resolve(), run.resolve()
+    real, inner = Path(os.path.realpath(folder)), Path(os.path.realpath(run))
     own = [inner / name for name in _RUN_FILES]
     if real in (inner, *inner.parents) or any(path in (real, *real.parents) for path in own):
         raise ValueError(

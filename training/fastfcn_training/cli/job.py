@@ -1,6 +1,7 @@
 """The training to run: recipe source, checkpoint to resume and command line put together."""
 
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,7 @@ def output_folder(options: RunOptions) -> Path:
     run, resume = options.run, options.resume
     if run is None:
         raise ValueError("-o RUN is missing: the folder for checkpoints and logs")
-    continues = resume is not None and run.resolve() == _run_of(resume).resolve()
+    continues = resume is not None and os.path.realpath(run) == os.path.realpath(_run_of(resume))
     if not run.exists() or continues:
         return run
     if not run.is_dir():

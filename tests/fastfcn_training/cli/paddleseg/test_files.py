@@ -1,5 +1,6 @@
 """Configurations with bases, by PaddleSeg's rules; PaddleSeg itself judges in `test_peer`."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def test_bases_that_are_none_are_refused(tmp_path: Path, base: str, said: str) -
     with pytest.raises(ValueError) as caught:
         read_config(path)
     assert said in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").symlink_to("a.yml")
+    with pytest.raises(ValueError, match=r"a\.yml cannot be read"):
+        read_config(tmp_path / "a.yml")
 
 
 def test_a_long_chain_of_bases_is_refused(tmp_path: Path) -> None:

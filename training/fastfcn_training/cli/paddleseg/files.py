@@ -6,6 +6,7 @@ are replaced; a mapping with ``_inherited_: False`` inherits nothing.
 """
 
 import ast
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def read_config(path: Path, options: Sequence[str] = ()) -> Config:
 
 
 def _with_bases(path: Path, above: tuple[Path, ...], read: list[Path]) -> Config:
-    real = path.resolve()
+    real = Path(os.path.realpath(path))
     read.append(real)
     if real in above:
         raise ValueError(f"{path} inherits from itself through {above[-1]}")
