@@ -108,7 +108,7 @@ def _of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
         second = without.max(0)
         of_best = second + np.log(np.exp(without - second).sum(0))
         np.put_along_axis(found, best, of_best[None], 0)
-    return found
+    return np.asarray(found)
 
 
 def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
