@@ -357,13 +357,17 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
     def with_palette(self, palette: Palette) -> "Segmenter":
         """Return a segmenter of the same opened model that colours the classes in another way.
 
+        The two share the runtime: whichever is closed first closes it for both.
+
         Args:
             palette: "dataset", "paddleseg" or "distinct"; see `Segmentation.with_palette`.
 
         Raises:
             ValueError: there is no such palette.
         """
-        return Segmenter(with_palette(self.artifact, palette), self._backend, self.procedure)
+        other = Segmenter(with_palette(self.artifact, palette), self._backend, self.procedure)
+        other._parallel, other._joined = self._parallel, self._joined
+        return other
 
     def close(self) -> None:
         """Release the runtime's memory and threads; calling it again is harmless."""

@@ -185,6 +185,24 @@ def test_labels_are_those_of_single_calls(tmp_path: Path) -> None:
         assert alone._joined is None
 
 
+def test_a_segmenter_in_other_colours_joins_the_same_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_artifact(tmp_path / "tiny", tiny_model(5))
+    joining: list[JoinedCalls] = []
+    run = JoinedCalls.run
+
+    def noted(calls: JoinedCalls, batch: Array, most: int) -> Array:
+        joining.append(calls)
+        return run(calls, batch, most)
+
+    monkeypatch.setattr(JoinedCalls, "run", noted)
+    with Segmenter.from_pretrained(tmp_path / "tiny", device="cpu", join_calls=0.001) as opened:
+        for segmenter in (opened, opened.with_palette("distinct")):
+            segmenter.predict(np.zeros((40, 56, 3), np.uint8))
+    assert len(joining) == 2 and joining[0] is joining[1]
+
+
 @pytest.mark.parametrize("wait", [-0.001, 1.5, float("nan"), float("inf")])
 def test_a_wait_that_is_none_is_refused_before_anything_is_opened(wait: float) -> None:
     with pytest.raises(
