@@ -38,6 +38,7 @@ class Film:
 
         Raises:
             BackendMissing: PyAV is not installed.
+            ImageError: this PyAV cannot write MP4.
             WriteError: the file cannot be written.
         """
         self._av = load()
@@ -50,9 +51,15 @@ class Film:
         self._held: int | None = descriptor
         if sys.platform == "win32":  # where an open file cannot be renamed
             self._release()
-        self._container = self._av.open(
-            local(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
-        )
+        try:
+            with writing(self._path), self._encoding():
+                self._container = self._av.open(
+                    local(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
+                )
+        except BaseException:
+            self._temporary.unlink(missing_ok=True)
+            self._release()
+            raise
         if made_by:
             self._container.metadata["comment"] = _KEY + json.dumps(dict(made_by))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastfcn_infer.errors import WriteError
+from fastfcn_infer.errors import ImageError, WriteError
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.inference.stream.film import Film
 
@@ -63,6 +63,18 @@ def test_after_an_error_the_old_film_is_what_it_was(tmp_path: Path) -> None:
 def test_a_film_of_no_frame_is_not_written(tmp_path: Path) -> None:
     with Film(tmp_path / "film.mp4", Fraction(10)):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_that_cannot_be_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("no container format 'mp4'")
+
+    monkeypatch.setattr(video.load(), "open", refuse)
+    with pytest.raises(ImageError, match=r"film\.mp4 cannot be encoded: no container format"):
+        Film(tmp_path / "film.mp4", Fraction(10))
     assert list(tmp_path.iterdir()) == []
 
 
