@@ -25,7 +25,7 @@ _SIDE = 97  # pixels of the random picture: odd at every stride, where settings 
 # Difference of outputs by the precision of the arithmetic, as a fraction of the largest.
 _ALLOWED = {"fp32": 1e-3, "tf32": 1e-2, "fp16": 4e-2, "bf16": 1e-1, "int8": 2e-1}
 _WRONG = "wrong: "  # begins a fault of what was computed; others are the runtime's own words
-_PROVEN = ("bf16", "int8")  # whose labels are checked in every runtime, whatever its settings
+_PROVEN = ("bf16", "int8")  # whose labels `proven` checks
 _AGREEMENT = 0.99  # of labels, if the graph outputs labels; random pixels have many near ties
 
 

@@ -50,6 +50,7 @@ _ARM_BFLOAT16 = "mlas.enable_gemm_fastmath_arm64_bfloat16"
 # takes twice the time for nothing. Source: onnxruntime_session_options_config_keys.h; measured.
 _NO_OVERFLOW = "session.x64quantprecision"
 
+_CLOSED = "This ONNX Runtime session was closed; open the model again."
 # What a session says that cannot be recorded as a CUDA graph: some layer is not on the GPU.
 _NOT_RECORDABLE = "graph capture"
 
@@ -195,7 +196,7 @@ class OnnxRuntime:
         """Run the graph; see `backend.Backend.run`."""
         session, graphs = self._session, self._graphs
         if session is None:
-            raise BackendError("This ONNX Runtime session was closed; open the model again.")
+            raise BackendError(_CLOSED)
         if self._profile is not None and not self._profile.holds(batch.shape):
             return self._for_others(self._profile, batch.shape).run(batch)
         output: NDArray[Any]
@@ -229,6 +230,8 @@ class OnnxRuntime:
     def _for_others(self, profile: Profile, shape: tuple[int, ...]) -> "OnnxRuntime":
         """Open the graph once more, for shapes that the profile does not hold."""
         with self._opening:
+            if self._session is None:  # `close` would not close what is opened now
+                raise BackendError(_CLOSED)
             if self._beyond is None:
                 warn(
                     f"TensorRT compiled this network for {profile}, which its procedure feeds; it compiles it again for "
