@@ -7,7 +7,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -141,10 +141,8 @@ class Stream:
         """Begin to read; usually called by `Segmenter.stream`."""
         check_on_error(on_error)
         self._source, self._on_error = source, on_error
-        self._changes, self._compared = (
-            0.0,
-            0,
-        )  # shares of labels that differ from the frame before
+        # Shares of labels that differ from the frame before.
+        self._changes, self._compared = 0.0, 0
         self._before: Segmentation | None = None
         self.done = 0
         self.failed = 0
@@ -365,7 +363,11 @@ class _Work:
                 break
             if self._next is None or not (may_wait or self._next.done()):
                 break
-            found, self._next = self._next.result(), None
+            try:
+                found = self._next.result()
+            except CancelledError:  # before it was decoded, as the stream was closed
+                break
+            self._next = None
             if isinstance(found, Decoded):
                 self._largest = max(self._largest, found.size[0] * found.size[1])
             batch.append(found)
