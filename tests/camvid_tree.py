@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 
 from fastfcn_infer.artifact.class_table import class_table
-from fastfcn_infer.artifact.manifest import Model
-from fastfcn_infer.evaluation.metrics import Convention
+from fastfcn_infer.artifact.manifest import Convention, Model
 from models import tiny_artifact, tiny_model
 
 CLASSES = 11

@@ -107,7 +107,7 @@ def describe(recognised: Recognised, model: Model | None = None) -> Description:
 
 def network_facts(recognised: Recognised) -> Network:
     """Return the manifest's facts about a network."""
-    architecture = recognised.architecture
+    architecture, trained = recognised.architecture, recognised.trained
     layers = cost.layers(architecture, SIZE)
     return Network(
         dialect=recognised.dialect,
@@ -119,7 +119,7 @@ def network_facts(recognised: Recognised) -> Network:
         parameters=sum(layer.parameters for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         assumed=recognised.assumed + recognised.found,
-        convention=None if recognised.trained is None else recognised.trained.convention,
+        convention=recognised.conventions.scores if trained is None else trained.convention,
     )
 
 

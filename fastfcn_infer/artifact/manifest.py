@@ -10,7 +10,7 @@ make together: a combination that would give wrong labels, or none, is refused w
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from fastfcn_infer.artifact import limits
 from fastfcn_infer.artifact.procedure import LARGEST_NUMBER, Procedure, refuse
@@ -29,6 +29,9 @@ MOST_CHANNELS = 512
 _LARGEST_VALUE = 1e30  # of pixels in float32, with room for the arithmetic
 
 Values = tuple[float, ...]  # one for each channel
+Convention: TypeAlias = Literal[
+    "paddleseg", "fastfcn", "mmseg"
+]  # of scores, see `evaluation.metrics`
 
 
 @dataclass(frozen=True)
@@ -212,10 +215,8 @@ class Network:
     parameters: int
     multiply_adds: int  # of one picture of 480 x 480; 0: not counted
     assumed: tuple[str, ...]  # what the checkpoint's keys could not tell, and the value taken
-    # Of the scores that its training reported; null: what the dialect's authors score by.
-    convention: Literal["paddleseg", "fastfcn", "mmseg"] | None = field(
-        default=None, metadata=record.OMITTED
-    )
+    # How its training, or the authors of its dialect, score; null: not said by older exporters.
+    convention: Convention | None = field(default=None, metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
         """Check that the numbers are counts that a report can compute with."""

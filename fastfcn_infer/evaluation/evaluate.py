@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.artifact.manifest import Input
+from fastfcn_infer.artifact.manifest import Convention, Input, Network
 from fastfcn_infer.data.dataset import Dataset, Sample
 from fastfcn_infer.errors import BackendError, DatasetError, ImageError, WriteError
-from fastfcn_infer.evaluation.metrics import Confusion, Convention, Scores, scores
+from fastfcn_infer.evaluation.metrics import Confusion, Scores, scores
 from fastfcn_infer.evaluation.plan import Plan
 from fastfcn_infer.evaluation.state import Tally, write_state
 from fastfcn_infer.inference.predictor import Predictor
@@ -24,7 +24,8 @@ from fastfcn_infer.system.writing import DISK_ERRORS, make_folder
 _AHEAD = 2  # pictures that are read while the network works
 _WRITE_EVERY = 5.0  # seconds
 
-# The original code and its port score alike; all other dialects are scored as PaddleSeg does.
+# For artifacts of earlier exporters, whose manifests do not say it: the original code and its port score
+# alike, and what else they knew is scored as PaddleSeg does.
 _CONVENTION_OF_DIALECT: Mapping[str, Convention] = {
     "wuhuikai": "fastfcn",
     "ncpaddle": "fastfcn",
@@ -82,9 +83,9 @@ class Evaluation:
         return self.pictures / self.seconds if self.seconds else 0.0
 
 
-def default_convention(dialect: str) -> Convention:
-    """Return the convention that the authors of a checkpoint score by."""
-    return _CONVENTION_OF_DIALECT.get(dialect, "paddleseg")
+def default_convention(network: Network) -> Convention:
+    """Return the convention that a checkpoint's training or authors score by."""
+    return network.convention or _CONVENTION_OF_DIALECT.get(network.dialect, "paddleseg")
 
 
 def evaluate(
@@ -107,8 +108,7 @@ def evaluate(
         BackendError: the runtime failed on two pictures in a row; one that fails alone is reported.
         WriteError: the state could not be written, or the disk of the predictions is full.
     """
-    facts = predictor.model.network
-    convention = convention or facts.convention or default_convention(facts.dialect)
+    convention = convention or default_convention(predictor.model.network)
     scores(planned.tally.confusion, convention)  # refuses an unknown one now, not in an hour
     tally = planned.tally
     dataset = replace(dataset, label_orientation=planned.label_orientation)

@@ -7,14 +7,14 @@ code as missed, mmsegmentation not at all. So every figure names the convention 
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.artifact.manifest import Convention
 from fastfcn_infer.data.label_options import IGNORE
 
-Convention = Literal["paddleseg", "fastfcn", "mmseg"]
 CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 MOST_COUNTED = 4096  # classes; the counts take 8 bytes times its square

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from fastfcn_infer.artifact.manifest import Convention
 from fastfcn_infer.evaluation.evaluate import Evaluation
-from fastfcn_infer.evaluation.metrics import Convention
 from fastfcn_infer.system.excerpt import listing, printable
 
 _COLUMNS = ("label", "class", "pixels %", "IoU %", "precision %", "recall %", "Dice %")

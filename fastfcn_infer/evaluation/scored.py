@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from fastfcn_infer.inference.predictor import Predictor
 
 if TYPE_CHECKING:
+    from fastfcn_infer.artifact.manifest import Convention
     from fastfcn_infer.data.dataset import Dataset
     from fastfcn_infer.evaluation.evaluate import Evaluation
-    from fastfcn_infer.evaluation.metrics import Convention
 
 
 class Scored:

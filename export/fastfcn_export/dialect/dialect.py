@@ -19,7 +19,7 @@ from fastfcn_export.dialect.trained import Trained
 from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.network.primitives import Weights, float_array
 from fastfcn_export.target.targets import cost
-from fastfcn_infer.artifact.manifest import MOST_CHANNELS, ClassInfo, Values
+from fastfcn_infer.artifact.manifest import MOST_CHANNELS, ClassInfo, Convention, Values
 from fastfcn_infer.artifact.procedure import Procedure, Resize
 from fastfcn_infer.errors import CheckpointError, UnknownDialect
 from fastfcn_infer.system import registry
@@ -59,6 +59,7 @@ class Conventions:
         matrices_transposed: matrices of linear layers are stored (in, out), as Paddle does.
         norm_parts: the dialect's names of a batch norm's weight, bias, mean and var.
         output_strides: of the backbone, those the authors' code can build.
+        scores: how the authors score classes that occur nowhere, see `fastfcn_infer.evaluation.metrics`.
     """
 
     align_corners: bool
@@ -69,6 +70,7 @@ class Conventions:
     norm_parts: tuple[str, str, str, str]
     output_strides: tuple[int, ...] = (8, 16, 32)
     white: float | None = None
+    scores: Convention = "paddleseg"
 
 
 TORCH_NORM = ("weight", "bias", "running_mean", "running_var")

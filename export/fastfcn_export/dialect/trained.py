@@ -10,7 +10,7 @@ from typing import Literal
 
 from fastfcn_export.checkpoint.read import CheckpointFile
 from fastfcn_export.network.choice import NetworkChoice
-from fastfcn_infer.artifact.manifest import RGB, ClassInfo, Input, TrainedOn, Values
+from fastfcn_infer.artifact.manifest import RGB, ClassInfo, Convention, Input, TrainedOn, Values
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.errors import CheckpointError
 from fastfcn_infer.system import record
@@ -50,7 +50,7 @@ class Trained:
     padding: Values
     dataset: str
     iterations: int
-    convention: Literal["paddleseg", "fastfcn", "mmseg"] = "paddleseg"
+    convention: Convention = "paddleseg"
     resize: Resize | None = None
     trained_on: tuple[TrainedOn, ...] = field(default=(), metadata=record.OMITTED)
 

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exports import recognised, tensors_of
+from fastfcn_export.description import network_facts
 from fastfcn_export.dialect import dialects
 from fastfcn_export.dialect.dialect import dialect_names, recognise, to_dialect
 from fastfcn_export.dialect.dialects import wuhuikai
@@ -50,6 +51,21 @@ def test_every_tensor_is_used_or_left_out_for_a_reason(case: str) -> None:
     found = recognised(case)
     assert len(found.weights) + sum(found.unused.values()) == len(tensors_of(case))
     assert all("training only" in reason for reason in found.unused)
+
+
+@pytest.mark.parametrize(
+    ("case", "convention"),
+    [
+        ("wuhuikai_encnet", "fastfcn"),
+        ("ncpaddle_encnet", "fastfcn"),
+        ("paddleseg_os32", "paddleseg"),
+        (next(case for case in CASES if CASES[case][0] == "mmseg"), "mmseg"),
+    ],
+)
+def test_the_manifest_says_how_the_authors_of_the_dialect_score(
+    case: str, convention: str
+) -> None:
+    assert network_facts(recognised(case)).convention == convention
 
 
 @pytest.mark.parametrize("case", CASES)

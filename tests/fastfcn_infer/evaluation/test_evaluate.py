@@ -21,6 +21,7 @@ from camvid_tree import (
 )
 from fastfcn_infer import Segmenter, open_dataset
 from fastfcn_infer.artifact.class_table import numbered_classes
+from fastfcn_infer.artifact.manifest import Convention
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.errors import BackendError, EvaluationError, ImageError
 from fastfcn_infer.evaluation import evaluate as module
@@ -100,17 +101,21 @@ def test_predictions_saved_are_those_of_predict(
 
 
 @pytest.mark.parametrize(
-    ("dialect", "convention"),
+    ("dialect", "said", "convention"),
     [
-        ("paddleseg", "paddleseg"),
-        ("paddleseg-deployed", "paddleseg"),
-        ("wuhuikai", "fastfcn"),
-        ("ncpaddle", "fastfcn"),
-        ("mmseg", "mmseg"),
+        ("paddleseg", None, "paddleseg"),
+        ("paddleseg-deployed", None, "paddleseg"),
+        ("wuhuikai", None, "fastfcn"),
+        ("ncpaddle", None, "fastfcn"),
+        ("mmseg", None, "mmseg"),
+        ("mmseg", "paddleseg", "paddleseg"),
+        ("of a later version", "mmseg", "mmseg"),
     ],
 )
-def test_the_convention_is_that_of_the_checkpoints_authors(dialect: str, convention: str) -> None:
-    assert default_convention(dialect) == convention
+def test_the_convention_is_what_the_manifest_says_else_that_of_the_checkpoints_authors(
+    dialect: str, said: Convention | None, convention: str
+) -> None:
+    assert default_convention(camvid_model(dialect, said).network) == convention
 
 
 def test_the_convention_of_a_training_is_kept(dataset: Dataset, tmp_path: Path) -> None:

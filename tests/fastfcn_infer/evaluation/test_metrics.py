@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastfcn_infer.evaluation.metrics import CONVENTIONS, Confusion, Convention, Scores, scores
+from fastfcn_infer.artifact.manifest import Convention
+from fastfcn_infer.evaluation.metrics import CONVENTIONS, Confusion, Scores, scores
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "metrics_paddleseg.json"
 IGNORE = 255

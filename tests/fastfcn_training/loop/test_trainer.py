@@ -12,11 +12,11 @@ import pytest
 from fastfcn_export.dialect.trained import read_trained
 from fastfcn_export.network.choice import architecture
 from fastfcn_export.target.random_weights import random_weights
-from fastfcn_infer.artifact.manifest import TrainedOn
+from fastfcn_infer.artifact.manifest import Convention, TrainedOn
 from fastfcn_infer.data.dataset import Dataset
 from fastfcn_infer.data.trained_on import describe_training
 from fastfcn_infer.errors import CheckpointError, DatasetError
-from fastfcn_infer.evaluation.metrics import Confusion, Convention
+from fastfcn_infer.evaluation.metrics import Confusion
 from fastfcn_training.recipe.recipe import Losses, Recipe, Schedule
 from small_trainings import PLAIN, RECIPE, log_events, pictures
 

@@ -14,8 +14,8 @@ from fastfcn_export.network.architecture import Architecture
 from fastfcn_export.network.choice import NetworkChoice
 from fastfcn_export.network.primitives import Weights
 from fastfcn_export.target.targets import cost
+from fastfcn_infer.artifact.manifest import Convention
 from fastfcn_infer.errors import ArtifactError
-from fastfcn_infer.evaluation.metrics import Convention
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_training.alignment import values

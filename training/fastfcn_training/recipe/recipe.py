@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fastfcn_export.network.choice import NetworkChoice
+from fastfcn_infer.artifact.manifest import Convention
 from fastfcn_infer.artifact.procedure import Resize
 from fastfcn_infer.data.label_options import IGNORE, Orientation
-from fastfcn_infer.evaluation.metrics import Convention
 from fastfcn_infer.system import record
 
 Triple = tuple[float, float, float]

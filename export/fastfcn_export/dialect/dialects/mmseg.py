@@ -29,6 +29,7 @@ CONVENTIONS = Conventions(
     padding=IMAGENET_MEAN,
     matrices_transposed=False,
     norm_parts=TORCH_NORM,
+    scores="mmseg",
 )
 UNUSED = {r".*\.num_batches_tracked": "batch counters of training"}
 _PUBLISHED_WIDTHS = (64, 128, 256, 512)

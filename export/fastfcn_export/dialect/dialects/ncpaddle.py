@@ -18,6 +18,7 @@ CONVENTIONS = Conventions(
     padding=(0.0, 0.0, 0.0),
     matrices_transposed=True,
     norm_parts=PADDLE_NORM,
+    scores="fastfcn",
 )
 UNUSED = original_names.UNUSED
 output_stride = original_names.output_stride

@@ -19,6 +19,7 @@ CONVENTIONS = Conventions(
     padding=(0.0, 0.0, 0.0),
     matrices_transposed=False,
     norm_parts=TORCH_NORM,
+    scores="fastfcn",
 )
 UNUSED = original_names.UNUSED
 output_stride = original_names.output_stride
