@@ -42,7 +42,6 @@ FILM_KINDS = {
     "confidence": "_confidence",
     "json": ".json",
 }
-_SUFFIXES = {".geojson", *(suffix for _, suffixes in KINDS.values() for suffix in suffixes)}
 
 
 @dataclass(frozen=True)
@@ -174,26 +173,29 @@ def choose_output(output: str | None, save: str | None) -> Output:
         )
     path = Path(output or ".")
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES or path.is_dir() or str(output).endswith(("/", os.sep)):
+    held = () if path.is_dir() or str(output).endswith(("/", os.sep)) else _held_by(suffix)
+    if not held:
         return Output(path, tuple(kinds or ["labels"]))
-    kinds = kinds or [
-        next(kind for kind in ("labels", "json", "overlay", "geojson") if _holds(suffix, kind))
-    ]
+    kinds = kinds or [held[0]]
     if len(kinds) > 1:
         raise ValueError(
             f"-o {path} is one file, and --save {save} are {len(kinds)} results; give a folder"
         )
     if not _suffixes(kinds[0]):
         raise ValueError(f"-o {path}: --save {kinds[0]} is a folder of files; give a folder")
-    if not _holds(suffix, kinds[0]):
+    if kinds[0] not in held:
         raise ValueError(
             f"-o {path}: --save {kinds[0]} is written to {' or '.join(_suffixes(kinds[0]))} files"
         )
     return Output(path.parent, tuple(kinds), path)
 
 
-def _holds(suffix: str, kind: str) -> bool:
-    return suffix in _suffixes(kind)
+def _held_by(suffix: str) -> tuple[str, ...]:
+    """Name the kinds of results that a file with a suffix may hold, the one first that it says."""
+    if not suffix:
+        return ()
+    kinds = dict.fromkeys(("labels", "json", *ALL_KINDS))
+    return tuple(kind for kind in kinds if suffix in _suffixes(kind))
 
 
 def _suffixes(kind: str) -> tuple[str, ...]:

@@ -1,38 +1,42 @@
 """Which files are results of earlier runs, and what made them."""
 
 import re
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 
 from fastfcn_infer.errors import FastFCNError
+from fastfcn_infer.picture import annotation
 from fastfcn_infer.picture.provenance import read_provenance
 
 _ENDINGS = (
-    *(
-        "_labels.png",
-        "_labels_raw.png",
-        "_overlay.jpg",
-        "_color.png",
-        "_confidence.png",
-        "_labels.tif",
-    ),
-    *("_overlay.mp4", "_color.mp4"),
+    "_labels.png",
+    "_labels_raw.png",
+    "_overlay.jpg",
+    "_color.png",
+    "_confidence.png",
+    "_labels.tif",
+    "_overlay.mp4",
+    "_color.mp4",
 )
-_FOLDERS = (
-    "panoptic",
-    "SegmentationClass",
-    "sheet",
-)  # of formats whose files are named as the pictures
 
 
 def is_result(path: Path) -> bool:
     """Tell whether a file is a result: by its name, and by what it says of itself."""
-    name = path.name.lower()
-    named = (
-        name.endswith(_ENDINGS)
-        or re.fullmatch(r"sheet(_\d+)?\.jpg", name) is not None
-        or any(part in _FOLDERS for part in path.parts)
-    )
+    named = path.name.lower().endswith(_ENDINGS) or _is_of_format(path)
     return named and read_any(path) is not None
+
+
+def _is_of_format(path: Path) -> bool:
+    """Tell by the name whether a file may be one of a format of annotations: sheet_2.jpg, or in its folder."""
+    name = re.sub(r"_\d+$", "", path.stem.lower())
+    return name in annotation.NAMES or not _folders().isdisjoint(path.parts)
+
+
+@cache
+def _folders() -> frozenset[str]:
+    """Name the folders of the formats' files, which are named as the pictures."""
+    places = (PurePosixPath(annotation.load(name).PLACE) for name in annotation.NAMES)
+    return frozenset(place.parent.name for place in places) - {""}
 
 
 def read_any(path: Path) -> dict[str, str] | None:

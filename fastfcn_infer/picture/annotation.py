@@ -126,6 +126,11 @@ def load(name: str) -> AnnotationFile:
     return cast(AnnotationFile, registry.load(_PACKAGE, name.replace("-", "_")))
 
 
+def names_alone() -> tuple[str, ...]:
+    """List the formats of which a file can hold all there is of a picture."""
+    return tuple(name for name in NAMES if load(name).ALONE)
+
+
 def place(kind: str, folder: Path, name: str) -> Path:
     """Return the path of a picture's file of a format."""
     return folder / load(kind).PLACE.format(name)
@@ -158,6 +163,11 @@ def write_alone(kind: str, found: Annotated, path: Path) -> None:
         OSError: the file could not be written.
     """
     module = load(kind)
+    if not module.ALONE:
+        raise ValueError(
+            f"kind {kind!r} is a folder of files, which fastfcn predict --save {kind} writes; one file holds "
+            f"{', '.join(names_alone())}"
+        )
     if path.suffix.lower() not in module.ALONE:
         raise ValueError(
             f"kind {kind!r} is written to {' or '.join(module.ALONE)} files, not to {path.suffix!r}"
@@ -228,8 +238,9 @@ def picture_name(found: Annotated) -> str:
 def categories(found: Annotated) -> list[dict[str, Any]]:
     """Return all classes as COCO lists categories; the id of each is its label + 1.
 
-    Ids begin with 1 as COCO's do: readers such as datumaro, which CVAT uses, take 0 for no category. A name that an earlier class has is followed by the label, as in "screen (130)": readers such as datumaro
-    refuse a name that is there twice.
+    Ids begin with 1 as COCO's do: readers such as datumaro, which CVAT uses, take 0 for no category. A name
+    that an earlier class has is followed by the label, as in "screen (130)": readers such as datumaro refuse
+    a name that is there twice.
     """
     first = {name: label for label, name in reversed([*enumerate(found.names)])}
     return [

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from command_line import python
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.picture import annotation
@@ -245,3 +246,40 @@ def test_black_is_the_background_alone_in_cvats_table(tmp_path: Path) -> None:
     assert read is not None
     painted = [",".join(map(str, color)) for color in read[:, :, ::-1].reshape(-1, 3).tolist()]
     assert painted == [table[name] for name in names]
+
+
+def test_a_format_is_added_by_one_file(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "tags.py").write_text(
+        "READER, PLACE, ALONE = 'a reader', 'tagged/{}.png', ('.tags',)\n"
+        "def describe(found): return found.names\n"
+        "def encode(found, entry): return {PLACE.format(entry.name): '\\n'.join(describe(found)).encode()}\n"
+        "def collect(folder, names): return iter(())\n"
+    )
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from fastfcn_infer.picture import annotations\n"
+        "annotations.__path__.append('more')\n"  # before the names of the formats are listed
+        "from fastfcn_infer.cli.output import choose_output\n"
+        "from fastfcn_infer.inference.results import is_result\n"
+        "from segmentations import segmentation\n"
+        "one = segmentation(8, 8, provenance={'fastfcn-infer': '1'})\n"
+        "one.save('saved.tags', kind='tags')\n"
+        "for name in ('tagged', 'other'):\n"
+        "    Path(name).mkdir(); one.save(f'{name}/street.png')\n"
+        "print(choose_output('a.tags', None).kinds, choose_output('out', 'labels,tags').kinds)\n"
+        "print([is_result(Path(name, 'street.png')) for name in ('tagged', 'other')])\n"
+    )
+
+    ended = python("-c", script, cwd=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines() == ["('tags',) ('labels', 'tags')", "[True, False]"]
+    assert (tmp_path / "saved.tags").read_text().splitlines() == list(segmentation(8, 8).names)
+
+
+def test_a_format_that_is_a_folder_is_not_saved_as_a_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"'cvat' is a folder of files, which fastfcn predict --save"
+    ):
+        segmentation(8, 8).save(tmp_path / "x.png", kind="cvat")  # type: ignore[arg-type] # as users may
