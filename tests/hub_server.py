@@ -99,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.create(json.loads(body))
         elif path == "api/validate-yaml":
             self.send_json({"errors": [], "warnings": []})
+        elif path.rpartition("/")[2] not in ("main", "v1"):
+            self.refuse("RevisionNotFound")
         elif "/preupload/" in path:
             files = json.loads(body)["files"]
             how = {"uploadMode": "regular", "shouldIgnore": False}

@@ -384,6 +384,7 @@ def _row(
         peak_memory_bytes=start.peak_memory_bytes,
         others_took=others,
         procedure=candidate.predictor.procedure.kind,
+        model_sha256=candidate.predictor.artifact.fingerprint,
         scenario=case.scenario,
         share_of_network=network.median / whole.median,
         distribution=distribution([run["total"] for run in taken]),

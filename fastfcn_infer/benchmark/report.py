@@ -73,6 +73,7 @@ class Row:
     agreement: Agreed | None = field(default=None, metadata=record.OMITTED)
     images: str = field(default="", metadata=record.OMITTED)  # hash of the user's pictures
     classes: str = field(default="", metadata=record.OMITTED)  # hash of their names
+    model_sha256: str = field(default="", metadata=record.OMITTED)  # of its files; "": unknown
     # Seconds of a run that a share of them took at most, from none to all in equal steps.
     distribution: tuple[float, ...] = field(default=(), metadata=record.OMITTED)
     # Of the bundled photograph, see `label_maps.pack_labels`; empty if they take too much.

@@ -1,6 +1,5 @@
 """How the labels of two opened models differ: two artifacts, precisions, devices, runtimes or procedures."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,12 @@ from fastfcn_infer.data.learnable import nothing_to_score
 from fastfcn_infer.data.pairs import check_pairs, with_orientation
 from fastfcn_infer.errors import DatasetError, EvaluationError, ImageError
 from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
-from fastfcn_infer.evaluation.metrics import MOST_COUNTED, Confusion, scores
+from fastfcn_infer.evaluation.metrics import (
+    MOST_COUNTED,
+    Confusion,
+    mean_iou_of_true_classes,
+    scores,
+)
 from fastfcn_infer.inference.multiband import read_oriented
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.system.excerpt import listing
@@ -65,20 +69,10 @@ class Difference:
 
     @property
     def true_mean_ious(self) -> tuple[float, float] | None:
-        """Mean IoU of A and of B on the label maps, over `true_classes`; None without label maps.
-
-        A class that only one of them predicts would count in its mean alone, so that the means could not be
-        compared.
-        """
+        """Mean IoU of A and of B on the label maps, over `true_classes`; None without label maps."""
         if self.truths is None:
             return None
-        present = list(self.true_classes)
-        if not present:
-            return math.nan, math.nan
-        first, second = (
-            float(np.mean([scores(truth, "mmseg").iou[label] for label in present]))
-            for truth in self.truths
-        )
+        first, second = map(mean_iou_of_true_classes, self.truths)
         return first, second
 
     @property

@@ -211,6 +211,16 @@ def scores(confusion: Confusion, convention: Convention) -> Scores:
     )
 
 
+def mean_iou_of_true_classes(confusion: Confusion) -> float:
+    """Compute the mean IoU over the classes that occur in the truth; not a number if none does.
+
+    Two models that are scored on the same pictures are so compared on the same classes: a class that only
+    one of them predicts, on few pictures by a few wrong pixels, would lower its mean alone.
+    """
+    occurs = confusion.counts.any(axis=1)
+    return _mean(np.array(scores(confusion, "mmseg").iou)[occurs])
+
+
 def _kappa(true: NDArray[np.float64], predicted: NDArray[np.float64], right: float) -> float:
     total = float(true.sum())
     by_chance = float((true * predicted).sum()) / total**2 if total else 1.0

@@ -21,6 +21,7 @@ from fastfcn_infer.system.small_file import LargerFileError, read_small_file
 NAME = "README.md"
 
 _SHOWN_CLASSES = 200
+_LONGEST = 2000  # characters of a sentence
 _LEAST = 1e-4  # of a score; Python writes smaller numbers as 1e-05, which readers of YAML 1.1 take as text
 
 
@@ -36,6 +37,7 @@ class Score:
     pixel_accuracy: float | None
     provenance: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    failed: tuple[Mapping[str, str], ...] = ()  # pictures that are not counted
 
     def __post_init__(self) -> None:
         """Check that shares are shares, and not percentages."""
@@ -45,9 +47,19 @@ class Score:
                 raise ValueError(f"{name} is {share}; 0 to 1 was expected")
 
     @property
-    def procedure(self) -> str:
+    def kind(self) -> str:
         """The kind of the procedure that it was measured with."""
         return self.provenance.get("procedure", "unknown")
+
+    @property
+    def settings(self) -> str:
+        """The settings, in JSON, of a procedure that the user composed; empty if the kind says all."""
+        return self.provenance.get("procedure_settings", "") if self.kind == "custom" else ""
+
+    @property
+    def procedure(self) -> str:
+        """The procedure in words: its kind, and the settings that the kind does not say."""
+        return f"{self.kind} {self.settings}".rstrip()
 
     @property
     def precision(self) -> str:
@@ -70,6 +82,8 @@ class Speed:
     cpu: str
     date: str
     procedure: str = "whole"
+    scenario: str = "single"
+    model_sha256: str = ""  # of the model's files; empty: unknown
 
 
 @dataclass(frozen=True)
@@ -154,9 +168,14 @@ def check_measured(artifact: Artifact, facts: CardFacts) -> None:
         if score.provenance.get("model_sha256") not in ours
     ]
     wrong += [
-        f"the speed in {speed.backend} is of {excerpt(speed.model)}"
+        f"the speed in {speed.backend} is of {excerpt(speed.model)} with the files "
+        f"{speed.model_sha256[:12] or 'unknown'}"
         for speed in facts.speeds
-        if speed.model != artifact.model.name
+        if (
+            speed.model_sha256 not in ours
+            if speed.model_sha256
+            else speed.model != artifact.model.name
+        )
     ]
     if wrong:
         raise ValueError(
@@ -171,7 +190,7 @@ def write_card(artifact: Artifact, facts: CardFacts, repository: str | None = No
     Args:
         artifact: what it describes.
         facts: what was measured; see `check_measured`.
-        repository: ``OWNER/NAME`` on the Hub, which the example opens; None: a folder.
+        repository: ``OWNER/NAME[@REVISION]`` on the Hub, which the example opens; None: a folder.
 
     Returns:
         Markdown, with metadata that `huggingface_hub.ModelCard` reads.
@@ -180,7 +199,7 @@ def write_card(artifact: Artifact, facts: CardFacts, repository: str | None = No
     if artifact.manifest is not None:  # opened in any precision, it is published whole
         model = replace(model, precision=artifact.manifest.model.precision)
     parts = [
-        f"# {printable(model.name)}",
+        f"# {_text(model.name)}",
         _about(model),
         _use("path/to/this/folder" if repository is None else f"hub:{repository}"),
         "## Classes\n\n" + _classes(model),
@@ -212,11 +231,13 @@ def _metadata(model: Model, facts: CardFacts) -> str:
 
 def _result(score: Score) -> dict[str, Any]:
     settings = {
-        "procedure": score.procedure,
+        "procedure": score.kind,
         "precision": score.precision,
         "convention": score.convention,
         "pictures": score.pictures,
     }
+    if score.settings:
+        settings["procedure_settings"] = score.settings
     metrics = {"mean_iou": score.mean_iou, "pixel_accuracy": score.pixel_accuracy}
     return {
         "task": {"type": "image-segmentation", "name": "Semantic segmentation"},
@@ -228,7 +249,7 @@ def _result(score: Score) -> dict[str, Any]:
         "metrics": [
             {
                 "type": kind,
-                "name": f"{kind.replace('_', ' ')}, {score.procedure}, {score.precision}",
+                "name": f"{kind.replace('_', ' ')}, {settings['procedure']}, {score.precision}",
                 "value": value if value >= _LEAST else round(value, 4),
                 "args": settings,
             }
@@ -275,7 +296,7 @@ def _scores(scores: Sequence[Score]) -> str:
     rows = [
         (
             *(_cell(score.dataset), _cell(score.split), str(score.pictures)),
-            *(score.procedure, score.precision, score.convention),
+            *map(_cell, (score.procedure, score.precision, score.convention)),
             *map(_percent, (score.mean_iou, score.pixel_accuracy)),
         )
         for score in scores
@@ -289,15 +310,16 @@ def _scores(scores: Sequence[Score]) -> str:
 def _speeds(speeds: Sequence[Speed]) -> str:
     rows = [
         (
-            *(speed.backend, speed.device, speed.precision, speed.procedure),
+            *map(
+                _cell,
+                (speed.backend, speed.device, speed.precision, speed.procedure, speed.scenario),
+            ),
             *(f"{speed.size[0]} x {speed.size[1]}", str(speed.batch), str(speed.threads)),
             *(f"{speed.ips:.2f}", f"{_cell(speed.cpu)}, {speed.date[:10]}"),
         )
         for speed in speeds
     ]
-    head = (
-        "runtime, device, precision, procedure, size, batch, threads, pictures a second, machine"
-    )
+    head = "runtime, device, precision, procedure, scenario, size, batch, threads, pictures a second, machine"
     return _table(head, rows, "Measured with `fastfcn benchmark`.") if rows else "Not measured."
 
 
@@ -318,7 +340,7 @@ def _trained(model: Model) -> str:
     if not model.trained_on:
         return "Not recorded."
     return "\n".join(
-        f"- {printable(each.dataset)}: {', '.join(map(printable, each.parts))}"
+        f"- {_text(each.dataset)}: {', '.join(map(_text, each.parts))}"
         + (f" ({each.pictures} pictures)" if each.pictures else "")
         for each in model.trained_on
     )
@@ -329,7 +351,7 @@ def _verified(artifact: Artifact) -> str:
     if found is None:
         return "The graph was not compared with the network that it came from."
     return (
-        f"The graph was compared with {printable(found.reference)}: worst difference of the logits "
+        f"The graph was compared with {_text(found.reference)}: worst difference of the logits "
         f"{found.worst_difference:.2g} of the largest ({found.allowed_difference:.2g} allowed), "
         f"{100 * found.label_agreement:.3f} % of the labels equal. `fastfcn verify` repeats the self-test."
     )
@@ -343,38 +365,50 @@ def _variants(artifact: Artifact) -> list[str]:
         agreed, task = variant.agreement, variant.task
         text = (
             f'`{variant.file}` is the graph in {precision} (`precision="{precision}"`). On {agreed.pictures} '
-            f"pictures ({printable(agreed.source)}) {100 * agreed.overall:.2f} % of its labels are those of the "
+            f"pictures ({_text(agreed.source)}) {100 * agreed.overall:.2f} % of its labels are those of the "
             f"graph above"
         )
         if agreed.interior is not None:
             text += f", and {100 * agreed.interior:.2f} % more than {agreed.margin} pixels away from boundaries"
         if task is not None:
             text += (
-                f"; mean IoU on {task.pictures} pictures ({printable(task.dataset)}) {_percent(task.mean_iou)} %, "
+                f"; mean IoU on {task.pictures} pictures ({_text(task.dataset)}) {_percent(task.mean_iou)} %, "
                 f"and in fp32 {_percent(task.mean_iou_fp32)} %"
             )
-        texts.append(f"{text}. Measured in {printable(variant.runtime)}.")
+        texts.append(f"{text}. Measured in {_text(variant.runtime)}.")
     return texts
 
 
 def _limits(model: Model, facts: CardFacts) -> str:
-    lines = [printable(limit) for limit in facts.limits]
-    lines += [printable(warning) for score in facts.scores for warning in score.warnings]
-    lines += map(printable, model.notes)
+    lines = [
+        printable(" ".join(limit.split()), _LONGEST) for limit in facts.limits
+    ]  # may be Markdown
+    lines += [_text(warning) for score in facts.scores for warning in score.warnings]
     lines += [
-        f"Assumed, as the checkpoint does not say: {printable(each)}"
-        for each in model.network.assumed
+        f"{len(score.failed)} of the pictures of {_text(score.dataset)}, part {_text(score.split)}, could not be "
+        "labelled and are not in its scores."
+        for score in facts.scores
+        if score.failed
+    ]
+    lines += map(_text, model.notes)
+    lines += [
+        f"Assumed, as the checkpoint does not say: {_text(each)}" for each in model.network.assumed
     ]
     if not facts.scores:
         lines.append("Nothing is known here of its scores on pictures.")
     else:
-        sets = ", ".join(dict.fromkeys(printable(score.dataset) for score in facts.scores))
+        sets = ", ".join(dict.fromkeys(_text(score.dataset) for score in facts.scores))
         lines.append(f"Its scores are of {sets}; on other pictures they were not measured.")
     return "\n".join(f"- {line}" for line in dict.fromkeys(lines))
 
 
+def _text(text: str) -> str:
+    """Write a text in Markdown so that no markup in it takes effect as HTML."""
+    return printable(text, _LONGEST).replace("&", "&amp;").replace("<", "&lt;")
+
+
 def _cell(text: str) -> str:
-    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return _text(printable(text)).replace("|", "\\|")
 
 
 def _percent(share: float | None) -> str:

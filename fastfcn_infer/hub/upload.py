@@ -12,10 +12,10 @@ from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.copy import copy
-from fastfcn_infer.errors import UploadError
+from fastfcn_infer.errors import ArtifactError, UploadError
 from fastfcn_infer.hub.card import NAME, CardFacts, check_measured, write_card
 from fastfcn_infer.hub.client import OFFLINE, hub_errors, offline, package, quiet
-from fastfcn_infer.hub.download import HUB
+from fastfcn_infer.hub.download import HUB, parse_hub_name
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.excerpt import excerpt, printable
 
@@ -37,6 +37,24 @@ def check_repository(name: str) -> str:
     return match[1]
 
 
+def with_revision(repository: str, revision: str | None) -> str:
+    """Return the name that opens a revision of a repository, without ``hub:``.
+
+    Raises:
+        ValueError: `revision` is no branch's name.
+    """
+    if revision is None:
+        return repository
+    name = f"{repository}@{revision}"
+    try:
+        parse_hub_name(HUB + name)
+    except ArtifactError as error:
+        raise ValueError(
+            f"revision {excerpt(revision)}: the name of a branch was expected"
+        ) from error
+    return name
+
+
 def save(
     artifact: Artifact,
     folder: Path,
@@ -50,7 +68,7 @@ def save(
         artifact: as it was opened from a folder.
         folder: of the copy.
         facts: for the card.
-        repository: ``OWNER/NAME``, which the card's example opens; None: a folder.
+        repository: ``OWNER/NAME[@REVISION]``, which the card's example opens; None: a folder.
 
     Raises:
         ArtifactError: `artifact` is a lone ``.onnx``, or was changed since it was opened.
@@ -102,7 +120,7 @@ def push(
     hub = package("huggingface_hub", f"{repository} is uploaded")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "artifact"
-        save(artifact, folder, facts, repository=repository)
+        save(artifact, folder, facts, repository=with_revision(repository, revision))
         try:
             with quiet(logging.getLogger("huggingface_hub")):
                 api = hub.HfApi()

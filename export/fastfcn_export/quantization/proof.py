@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_export.quantization.pictures import Pictures
@@ -23,7 +22,7 @@ from fastfcn_infer.artifact.variant import (
 )
 from fastfcn_infer.errors import VerificationError
 from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
-from fastfcn_infer.evaluation.metrics import Confusion, scores
+from fastfcn_infer.evaluation.metrics import Confusion, mean_iou_of_true_classes
 from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
@@ -159,13 +158,7 @@ class Judge:
             truth = dataset.read(sample, self._model.input)[1]
             ours.add(labels, truth)
             theirs.add(expected, truth)
-        return _mean_iou(ours), _mean_iou(theirs)
-
-
-def _mean_iou(confusion: Confusion) -> float:
-    """Mean over the classes that occur in the truth: few pictures do not show all, and one wrong pixel is no class."""
-    occurs = confusion.counts.sum(axis=1) > 0
-    return float(np.array(scores(confusion, "mmseg").iou)[occurs].mean())
+        return mean_iou_of_true_classes(ours), mean_iou_of_true_classes(theirs)
 
 
 def require(judged: Judged, held: Pictures) -> None:

@@ -12,7 +12,7 @@ SUMMARY = "Publish an artifact with a model card on the Hugging Face Hub"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("model", metavar="ARTIFACT", help="Folder that fastfcn-export wrote")
+    add("model", metavar="ARTIFACT", help="Folder that fastfcn-export wrote, or hub:OWNER/NAME")
     add("repository", metavar="OWNER/NAME", help="Repository; it is made if it does not exist")
     add("--private", action="store_true", help="Make a new repository private")
     add(
@@ -59,14 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fastfcn_infer.hub.card import read_facts
     from fastfcn_infer.hub.models import find_artifact
-    from fastfcn_infer.hub.upload import check_repository, push, save
+    from fastfcn_infer.hub.upload import check_repository, push, save, with_revision
 
     repository = check_repository(arguments.repository)
+    opened = with_revision(repository, arguments.revision)
     facts = read_facts(arguments.scores, arguments.speeds, arguments.license, arguments.limit)
-    artifact = find_artifact(arguments.model, None, local_files_only=True)
+    artifact = find_artifact(arguments.model, None, local_files_only=False)
     if arguments.dry_run is not None:
         folder = Path(arguments.dry_run)
-        save(artifact, folder, facts, repository=repository)
+        save(artifact, folder, facts, repository=opened)
         done = {"folder": str(folder), "repository": repository, "uploaded": None}
         text = f"wrote    {folder}, as it would be uploaded to {repository}"
     else:
@@ -79,6 +80,6 @@ def run(arguments: argparse.Namespace) -> int:
             message=arguments.message,
         )
         done = {"folder": None, "repository": repository, "uploaded": commit}
-        text = f"uploaded {commit}\nopen it  fastfcn predict PICTURE --model hub:{repository}"
+        text = f"uploaded {commit}\nopen it  fastfcn predict PICTURE --model hub:{opened}"
     print(json.dumps(done, indent=2, ensure_ascii=False) if arguments.json else text)
     return exit_codes.FINE

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from huggingface_hub import EvalResult, ModelCard, constants
 
-from command_line import fastfcn, python
+from command_line import python
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
+from fastfcn_infer.cli.main import main
 from fastfcn_infer.errors import ArtifactError, UploadError
 from fastfcn_infer.hub.card import CardFacts, Score, Speed, read_score, read_speeds, write_card
 from fastfcn_infer.hub.models import find_artifact
@@ -105,7 +106,7 @@ def test_no_name_breaks_the_metadata_or_the_tables(tmp_path: Path, name: str) ->
     card = ModelCard(write_card(tiny, CardFacts((measured(tiny),))))
     assert card.data.license is None
     assert len(card.data.eval_results) == 2
-    assert "<b>" not in card.text.partition("## Classes")[2]
+    assert "<b>" not in card.text
     assert len([line for line in card.text.splitlines() if line.startswith("| 0 |")]) == 1
 
 
@@ -147,9 +148,34 @@ def test_figures_of_another_model_are_refused_and_nothing_is_written(
 ) -> None:
     other = replace(measured(tiny), provenance={"model": "big", "model_sha256": "0" * 64})
     slow = replace(timed(tiny), model="slow")
-    with pytest.raises(ValueError, match=r"on camvid, part test, is of 'big'.* is of 'slow'"):
-        save(tiny, tmp_path / "copy", CardFacts((measured(tiny), other), (slow,)))
+    namesake = replace(timed(tiny), backend="paddle", model_sha256="1" * 64)
+    said = r"on camvid, part test, is of 'big'.* is of 'slow'.* in paddle is of 'tiny' with the files 1{12}"
+    with pytest.raises(ValueError, match=said):
+        save(tiny, tmp_path / "copy", CardFacts((measured(tiny), other), (slow, namesake)))
     assert not (tmp_path / "copy").exists()
+    # Where the files are known, the name does not matter: two exports may be called by their paths.
+    path = replace(timed(tiny), model="exports/tiny", model_sha256=tiny.fingerprint)
+    save(tiny, tmp_path / "copy", CardFacts((), (path,)))
+
+
+def test_a_card_says_what_its_figures_leave_out(tiny: Artifact) -> None:
+    settings = '{"kind": "custom", "scales": [1.0, 1.25]}'
+    custom = replace(
+        measured(tiny),
+        provenance=dict(measured(tiny).provenance)
+        | {"procedure": "custom", "procedure_settings": settings},
+        failed=({"name": "a", "error": "cut off"}, {"name": "b", "error": "cut off"}),
+        warnings=("the model saw some of the pictures " * 20,),
+    )
+    folder = replace(timed(tiny), scenario="folder")
+    limit = "It was\n tried in " + "fair " * 80 + "weather."
+    card = ModelCard(write_card(tiny, CardFacts((custom,), (folder,), None, (limit,))))
+    assert f"| custom {settings} | int8 |" in card.text
+    assert card.data.eval_results[0].metric_args["procedure_settings"] == settings
+    assert "| whole | folder | 480 x 480 |" in card.text
+    assert "- 2 of the pictures of camvid, part test, could not be labelled" in card.text
+    assert "- " + " ".join(limit.split()) in card.text
+    assert custom.warnings[0].strip() in card.text
 
 
 def test_a_saved_folder_opens_and_its_card_may_be_edited(tiny: Artifact, tmp_path: Path) -> None:
@@ -172,6 +198,24 @@ def test_a_lone_graph_is_refused(tiny: Artifact, tmp_path: Path) -> None:
 def test_other_names_are_refused_before_anything_is_done(name: str) -> None:
     with pytest.raises(ValueError, match="OWNER/NAME"):
         check_repository(name)
+
+
+def test_a_branch_is_uploaded_to_and_opened_by_its_name(
+    hub: HubServer, tiny: Artifact, tmp_path: Path
+) -> None:
+    push(tiny, "me/new", CardFacts(), revision="v1")
+    assert "POST api/models/me/new/commit/v1" in hub.asked
+    assert b'from_pretrained("hub:me/new@v1")' in hub.repositories["me/new"]["README.md"]
+    name = "hub:me/new@v1"
+    opened = find_artifact(name, tmp_path / "cache", local_files_only=False)
+    assert opened.fingerprint == tiny.fingerprint
+    with pytest.raises(UploadError, match=r"me/new was not uploaded: .*Revision Not Found"):
+        push(tiny, "me/new", CardFacts(), revision="other")
+    asked = len(hub.asked)
+    for revision in ("", "a b", "../x"):
+        with pytest.raises(ValueError, match="the name of a branch was expected"):
+            push(tiny, "me/new", CardFacts(), revision=revision)
+    assert len(hub.asked) == asked
 
 
 def test_what_the_hub_refuses_is_one_sentence(hub: HubServer, tiny: Artifact) -> None:
@@ -224,8 +268,7 @@ def test_the_command_uploads_and_says_how_to_open_it(
     report = tmp_path / "scores.json"
     report.write_text(to_json(measured(tiny)))
     words = ("push", tmp_path / "tiny", "me/new", "--license", "mit", "--scores", report)
-    written = fastfcn(*words, "--dry-run", tmp_path / "copy")
-    assert (written.returncode, written.stderr) == (0, "")
+    assert main([*map(str, words), "--dry-run", str(tmp_path / "copy")]) == 0
     assert hub.asked == []
     env = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_a"}
     ended = python("-m", "fastfcn_infer", *map(str, words), env=env)
@@ -234,6 +277,12 @@ def test_the_command_uploads_and_says_how_to_open_it(
     sent = hub.repositories["me/new"]["README.md"]
     assert sent == (tmp_path / "copy" / "README.md").read_bytes()
     assert b"56.04" in sent
+    # What is on the Hub is published again without a folder of one's own.
+    again = ("push", "hub:me/new", "me/again", "--revision", "v1")
+    ended = python("-m", "fastfcn_infer", *again, env=env | {"FASTFCN_CACHE": str(tmp_path / "c")})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "--model hub:me/again@v1" in ended.stdout
+    assert hub.repositories["me/again"].keys() == hub.repositories["me/new"].keys()
 
 
 @pytest.mark.parametrize(
@@ -246,10 +295,16 @@ def test_the_command_uploads_and_says_how_to_open_it(
     ],
 )
 def test_wrong_command_lines_are_one_sentence(
-    tiny: Artifact, tmp_path: Path, words: tuple[str, ...], code: int, said: str
+    tiny: Artifact,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     paths = [str(tmp_path / w) if w.startswith(("tiny", "nothing")) else w for w in words]
-    ended = fastfcn("push", *paths)
-    assert (ended.returncode, ended.stdout) == (code, "")
-    assert said in ended.stderr
-    assert ended.stderr.count("\n") == 1
+    assert main(["push", *paths]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
