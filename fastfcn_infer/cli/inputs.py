@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,11 +50,14 @@ class Job:
         source: the picture's file.
         target: of its results, without their endings.
         name: what the user calls the picture; None: the path of the file.
+        picture: what a data set of all pictures calls it: its path below the folder that was named, or that
+            all pictures share; None: the name of the file.
     """
 
     source: Path
     target: Path
     name: str | None = None
+    picture: str | None = None
 
     @property
     def shown(self) -> str:
@@ -127,7 +130,23 @@ def jobs(
             f"the results of several pictures would have one name ({', '.join(sorted(clashing))}); "
             "run the command once for each folder, with different -o"
         )
-    return [Job(path, output / name) for path, name in zip(pairs, names, strict=True)]
+    called = _in_data_set(sources, pairs)
+    return [
+        Job(path, output / name, picture=picture)
+        for path, name, picture in zip(pairs, names, called, strict=True)
+    ]
+
+
+def _in_data_set(sources: Sequence[str], pairs: Mapping[Path, Path]) -> list[str]:
+    """Return the path of each picture below the one folder that was named, or that all pictures share."""
+    if len(sources) == 1 and Path(sources[0]).is_dir():
+        return [relative.as_posix() for relative in pairs.values()]
+    files = [os.path.abspath(path) for path in pairs]  # noqa: PTH100 - keeps links
+    try:
+        shared = os.path.commonpath([Path(file).parent for file in files])
+    except ValueError:  # several drives of Windows
+        return [Path(file).as_posix() for file in files]
+    return [Path(file).relative_to(shared).as_posix() for file in files]
 
 
 def pictures_of(

@@ -193,7 +193,8 @@ class Labelling:
         for kind in self._output.kinds:
             if kind in ANNOTATIONS and self._output.file is None:
                 done = [job for job in jobs if has_content(self._output.paths(job)[kind])]
-                names = [self._output.entry(job).name for job in done]
+                entries = [self._output.entry(job) for job in done]
+                names = {entry.name: entry.picture for entry in entries}
                 if names:
                     written += annotation.write_collection(kind, self._output.folder, names)
         return written

@@ -121,7 +121,7 @@ class Output:
         return Entry(
             self.folder,
             name.as_posix(),
-            (name.parent / job.source.name).as_posix(),
+            job.picture or job.source.name,
             self.file,
             self.min_area,
             self.simplify,

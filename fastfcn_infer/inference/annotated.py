@@ -126,7 +126,8 @@ class Exports:
         """Return the content of a file of labelme: a polygon for each region.
 
         labelme's polygons have no holes and are painted one over the other, so they are sorted: what lies
-        in a hole comes after what surrounds it.
+        in a hole comes after what surrounds it. Pixels without a class are polygons with the label
+        ``__ignore__``, as in labelme's examples. A hole that `min_area` leaves empty belongs to what surrounds it.
 
         Args:
             image_path: path of the picture from the folder of the file; None: the name of `source`.

@@ -394,5 +394,8 @@ class Segmentation(WithScores, Exports):
 
     def _repr_html_(self) -> str:
         """Show the overlay in a notebook, and the legend beside it as a table."""
-        entries = [self._entry(index) for index in self._present]
+        entries = [  # a browser draws any script
+            replace(self._entry(index), name=self.names[index] or f"class {index}")
+            for index in self._present
+        ]
         return as_html(self.overlay(legend="none"), entries, repr(self))

@@ -5,7 +5,7 @@ tests by the reader of its tool.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -46,6 +46,10 @@ class Annotated(Protocol):
     @property
     def source(self) -> str | None:
         """Path or address of the picture."""
+
+    @property
+    def frame(self) -> int | None:
+        """Number of the frame of a video."""
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -109,12 +113,15 @@ class AnnotationFile(Protocol):
             ValueError: the format cannot hold these classes; says why.
         """
 
-    def collect(self, folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+    def collect(
+        self, folder: Path, names: Mapping[str, str]
+    ) -> Iterator[tuple[str, Iterable[bytes]]]:
         """Make the files over all pictures.
 
         Args:
             folder: of the results.
-            names: of the pictures, as in `Entry`, whose files are there.
+            names: `Entry.name` -> `Entry.picture` of those whose files are there. The files may be of an earlier
+                command that named other folders, and so called the pictures otherwise.
 
         Yields:
             Path in the folder, and the content in parts.
@@ -198,17 +205,17 @@ def write_folder(kind: str, found: Annotated, folder: Path, name: str) -> None:
         write_parts(path, (data,))
     pattern = module.PLACE.removeprefix(f"{below}/")
     names = sorted(path.stem for path in folder.glob(pattern.format("*")))
-    for relative, parts in module.collect(folder.parent, names):
+    for relative, parts in module.collect(folder.parent, {name: name for name in names}):
         write_parts(folder / relative.removeprefix(f"{below}/"), parts)
 
 
-def write_collection(kind: str, folder: Path, names: Sequence[str]) -> list[Path]:
+def write_collection(kind: str, folder: Path, names: Mapping[str, str]) -> list[Path]:
     """Write the files over all pictures from the files of each.
 
     Args:
         kind: of `NAMES`.
         folder: of the results.
-        names: of the pictures that have a file there.
+        names: `Entry.name` -> `Entry.picture` of those that have a file there.
 
     Returns:
         What was written; nothing if the format has no such file.
@@ -242,11 +249,16 @@ def categories(found: Annotated) -> list[dict[str, Any]]:
     that an earlier class has is followed by the label, as in "screen (130)": readers such as datumaro refuse
     a name that is there twice.
     """
-    first = {name: label for label, name in reversed([*enumerate(found.names)])}
+    taken, different = set(found.names), list[str]()
+    for label, name in enumerate(found.names):
+        other = name
+        while other in different or (other != name and other in taken):
+            other = f"{other} ({label})"
+        different.append(other)
     return [
         {
             "id": label + 1,
-            "name": name if first[name] == label else f"{name} ({label})",
+            "name": different[label],
             "supercategory": "",
             "isthing": 0,
             "color": color,
@@ -285,26 +297,30 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def join_coco(paths: Sequence[Path]) -> Iterator[bytes]:
+def files(folder: Path, place: str, names: Mapping[str, str]) -> dict[Path, str]:
+    """Return the file of each picture, and what the data set calls the picture; see `AnnotationFile.collect`."""
+    return {folder / place.format(name): picture for name, picture in names.items()}
+
+
+def join_coco(pictures: Mapping[Path, str]) -> Iterator[bytes]:
     """Join files in COCO's format, each of one picture, into one; pictures are numbered from 1.
 
     Args:
-        paths: at least one.
+        pictures: at least one file, and what the data set calls its picture.
 
     Raises:
         ImageError: a file is damaged, or has other categories than the first.
     """
+    paths = [*pictures]
     first = _coco(paths[0])
     images = []
-    for path in paths:
+    for number, (path, picture) in enumerate(pictures.items(), 1):
         found = _coco(path)
         if found["categories"] != first["categories"]:
             raise ImageError(
                 f"{path} has other classes than {paths[0]}; --force makes all of them again"
             )
-        images.append(found["images"][0])
-    for number, image in enumerate(images, 1):
-        image["id"] = number
+        images.append({**found["images"][0], "id": number, "file_name": picture})
     head = {"info": first.get("info", {}), "categories": first["categories"], "images": images}
     yield to_json(head)[:-2] + b', "annotations": ['
     count = 0

@@ -17,7 +17,7 @@ _LOWEST = 240  # of a row, for the legend
 _GAP = 8
 _GROUND = 24  # grey
 _MOST = 16  # classes in a row
-_IGNORED = (224, 224, 192)  # pixels without a class
+_LONGEST_TITLE = 300  # characters; more than fit
 
 
 def sheet_row(found: Annotated, title: str) -> NDArray[np.uint8]:
@@ -37,20 +37,20 @@ def sheet_row(found: Annotated, title: str) -> NDArray[np.uint8]:
     # Drawn at the size at which it is seen, so that borders are as thick as in any overlay.
     labels = cv2.resize(found.labels, size, interpolation=cv2.INTER_NEAREST)
     counts = np.bincount(found.labels.ravel(), minlength=len(found.names))
-    colors = np.empty((len(counts), 3), np.uint8)
-    colors[:] = _IGNORED
+    colors = np.zeros((len(counts), 3), np.uint8)
     colors[: len(found.names)] = found.colors
-    overlay = blend(np.asarray(picture, np.uint8), np.asarray(labels), colors, 0.5)
+    drawn = np.arange(len(counts)) < len(found.names)
+    overlay = blend(np.asarray(picture, np.uint8), np.asarray(labels), colors, 0.5, drawn)
     high = max(_LOWEST, size[1])
     pair = np.full((high, 2 * _WIDEST + _GAP, 3), _GROUND, np.uint8)
     top, left = (high - size[1]) // 2, (_WIDEST - size[0]) // 2
     for at, image in ((left, picture), (_WIDEST + _GAP + left, overlay)):
         pair[top : top + size[1], at : at + size[0]] = image
     entries = _entries(found, counts[: len(found.names)])
-    row = add_legend(
-        pair, entries[:_MOST], lambda nth: _rest(entries[nth:]), "right", lambda *_: 0.0
-    )
-    head = draw_title(drawable(title, "picture"), WIDTH)
+    row = add_legend(pair, entries, lambda _: entries[-1], "right", lambda *_: 0.0)
+    # The end of a path says more, and so do its letters when some cannot be drawn.
+    title = title[-_LONGEST_TITLE:]
+    head = draw_title(drawable(title, "".join(c if c.isascii() else "?" for c in title)), WIDTH)
     body = np.full((len(row) + _GAP, WIDTH, 3), _GROUND, np.uint8)
     body[: len(row), : row.shape[1]] = row[:, :WIDTH]
     return np.concatenate((head, body))
@@ -68,28 +68,33 @@ def contact_sheet(results: Iterable[Annotated]) -> Picture:
     Raises:
         ValueError: there are no results.
     """
-    rows = [
-        sheet_row(found, found.source or f"picture {number}")
-        for number, found in enumerate(results, 1)
-    ]
+    rows = [sheet_row(found, _title(found, number)) for number, found in enumerate(results, 1)]
     if not rows:
         raise ValueError("a contact sheet of no results was asked for; at least one was expected")
     return Picture(np.concatenate(rows))
 
 
+def _title(found: Annotated, number: int) -> str:
+    name = found.source or f"picture {number}"
+    return name if found.frame is None else f"{name}, frame {found.frame}"
+
+
 def _entries(found: Annotated, counts: NDArray[np.int64]) -> list[Entry]:
-    total = found.labels.size
+    """Return a line for each class that is present; the last of `_MOST` lines counts the others."""
+    total = counts.sum()  # without pixels of no class, as in `Segmentation.areas`
     order = [label for label in np.argsort(-counts, kind="stable").tolist() if counts[label]]
-    return [
+    shown = order if len(order) <= _MOST else order[: _MOST - 1]
+    entries = [
         Entry(
             drawable(found.names[label], f"class {label}"),
             percent(int(counts[label]) / total),
             (int(red), int(green), int(blue)),
         )
-        for label in order
+        for label in shown
         for red, green, blue in [found.colors[label]]
     ]
-
-
-def _rest(entries: list[Entry]) -> Entry:
-    return Entry(f"others ({len(entries)})", "", None)
+    others = order[len(shown) :]
+    if others:
+        share = percent(int(counts[others].sum()) / total)
+        entries.append(Entry(f"others ({len(others)})", share, None))
+    return entries

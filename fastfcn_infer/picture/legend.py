@@ -150,10 +150,13 @@ def percent(share: float) -> str:
 
 
 def draw_title(text: str, width: int, line: int = 24) -> NDArray[np.uint8]:
-    """Draw a line of text, shortened if it is too long: (line + 2 margins, width, 3) RGB."""
+    """Draw a line of text: (line + margin, width, 3) RGB.
+
+    A path that is too long loses its beginning: the name of the file tells pictures apart.
+    """
     style = _Style(line)
     strip = _panel(line + style.margin, width)
-    shown = _shortened(text, width - 2 * style.margin, style)
+    shown = _shortened(text[::-1], width - 2 * style.margin, style)[::-1]
     at = style.margin, round(line * 1.05)
     cv2.putText(strip, shown, at, _FONT, style.scale, _INK, style.stroke, cv2.LINE_AA)
     return strip

@@ -1,6 +1,6 @@
 """COCO: one JSON file over all pictures, a stuff annotation for each class of a picture."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from fastfcn_infer.picture.annotation import (
     Annotated,
     Entry,
     categories,
+    files,
     join_coco,
     picture_name,
     present,
@@ -53,6 +54,6 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     return {PLACE.format(entry.name): to_json(describe(found, file_name=entry.picture))}
 
 
-def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make ``annotations.json``."""
-    yield "annotations.json", join_coco([folder / PLACE.format(name) for name in names])
+    yield "annotations.json", join_coco(files(folder, PLACE, names))

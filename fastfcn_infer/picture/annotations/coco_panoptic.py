@@ -1,6 +1,6 @@
 """COCO panoptic: a PNG of segment numbers for each picture, and one JSON file over all."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastfcn_infer.picture.annotation import (
     Annotated,
     Entry,
     categories,
+    files,
     join_coco,
     picture_name,
     present,
@@ -68,6 +69,6 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     return {f"panoptic/{entry.name}.png": png, PLACE.format(entry.name): to_json(description)}
 
 
-def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make ``panoptic.json``, which stands beside the folder of PNGs."""
-    yield "panoptic.json", join_coco([folder / PLACE.format(name) for name in names])
+    yield "panoptic.json", join_coco(files(folder, PLACE, names))

@@ -1,6 +1,6 @@
 """CVAT's "Segmentation mask 1.1": a folder of coloured masks with a table of colours."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     }
 
 
-def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make the list of pictures."""
     listed = "".join(f"{name}\n" for name in names)
     # As the file system has them: not every name is UTF-8.

@@ -1,6 +1,6 @@
 """GeoJSON: a polygon with holes for each region, on the ground where the place of the picture is known."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,6 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     return {PLACE.format(entry.name): to_json(content)}
 
 
-def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make nothing: each picture lies in a place of its own."""
     return iter(())

@@ -1,6 +1,6 @@
 """Label Studio: tasks with predictions of its brush, and the labelling interface they need."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -8,6 +8,7 @@ from xml.sax.saxutils import quoteattr
 from fastfcn_infer.picture.annotation import (
     Annotated,
     Entry,
+    files,
     picture_name,
     present,
     read_json,
@@ -72,15 +73,15 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     return {"label-studio.xml": interface(found).encode(), PLACE.format(entry.name): task}
 
 
-def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make ``label-studio.json``, the list of tasks."""
-    yield "label-studio.json", _tasks([folder / PLACE.format(name) for name in names])
+    yield "label-studio.json", _tasks(files(folder, PLACE, names))
 
 
-def _tasks(paths: Sequence[Path]) -> Iterator[bytes]:
+def _tasks(pictures: Mapping[Path, str]) -> Iterator[bytes]:
     yield b"["
-    for index, path in enumerate(paths):
-        task = read_json(path)
+    for index, (path, picture) in enumerate(pictures.items()):
+        task = {**read_json(path), "data": {_TO: picture}}
         task.pop("provenance", None)
         yield (b",\n" if index else b"\n") + to_json(task)[:-1]
     yield b"\n]\n"

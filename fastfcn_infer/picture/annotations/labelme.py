@@ -1,9 +1,11 @@
 """labelme: a JSON file for each picture, with polygons to edit."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fastfcn_infer.picture.annotation import (
     OUTLINES,
@@ -14,10 +16,12 @@ from fastfcn_infer.picture.annotation import (
     to_json,
 )
 from fastfcn_infer.picture.geometry.outlines import signed_area
+from fastfcn_infer.picture.geometry.regions import find_regions
 
 READER = "labelme"
 PLACE = "labelme/{}.json"
 ALONE = (".json",)
+IGNORED = "__ignore__"  # as labelme's examples call what is of no class
 
 _VERSION = "5.5.0"  # of the format
 
@@ -27,7 +31,12 @@ def describe(
 ) -> dict[str, Any]:
     """Return the content of a file of labelme; see `Segmentation.to_labelme`."""
     height, width = found.labels.shape
-    regions = found.regions(min_area, simplify)
+    labels, names = found.labels, found.names
+    nothing = labels >= len(names)
+    if nothing.any():
+        # Without polygons of their own they would belong to what surrounds them.
+        labels, names = np.where(nothing, np.uint16(len(names)), labels), (*names, IGNORED)
+    regions = find_regions(labels, names, min_area, simplify)
     # Polygons have no holes here, and later ones are painted over earlier ones: what lies in a hole has
     # to come after what surrounds it.
     regions.sort(key=lambda region: -signed_area(region.polygon[0]))
@@ -71,6 +80,6 @@ def _way(picture: Path, folder: Path) -> str:
         return Path(os.path.realpath(picture)).as_posix()
 
 
-def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make nothing: each picture has its file."""
     return iter(())

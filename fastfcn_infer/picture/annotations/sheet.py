@@ -1,6 +1,6 @@
 """Contact sheet: pages of rows with picture, overlay, legend and areas."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +30,11 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     return {PLACE.format(entry.name): with_provenance(row, found.provenance)}
 
 
-def collect(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, Iterable[bytes]]]:
+def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """Make the pages: ``sheet.jpg``, ``sheet_2.jpg`` and so on."""
-    for first in range(0, len(names), _ROWS):
-        paths = [folder / PLACE.format(name) for name in names[first : first + _ROWS]]
+    rows = [folder / PLACE.format(name) for name in names]
+    for first in range(0, len(rows), _ROWS):
+        paths = rows[first : first + _ROWS]
         page = np.concatenate([_row(path) for path in paths])
         data = with_provenance(Picture(page).encode(".jpg"), read_provenance(paths[0]) or {})
         yield f"sheet_{first // _ROWS + 1}.jpg" if first else "sheet.jpg", [data]

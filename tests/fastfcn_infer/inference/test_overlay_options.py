@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fastfcn_infer.picture import legend
 from fastfcn_infer.picture.palette import distinct, paddleseg
 from segmentations import COLORS, NAMES, segmentation
 
@@ -107,3 +108,22 @@ def test_a_notebook_shows_the_overlay_and_a_table_of_classes() -> None:
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(found[1]), np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     assert picture.shape == (135, 720, 3)  # made smaller
+
+
+def test_a_notebook_names_classes_in_any_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser draws what the font of OpenCV may lack."""
+    monkeypatch.setattr(legend, "_FONT_HAS_ONLY_ASCII", True)
+    labels = np.repeat(np.arange(3, dtype=np.uint8), 4).reshape(3, 4)
+    names = ("路面", "Straße", "")
+    found = segmentation(3, 4, names=names, labels=labels, colors=COLORS[:3])
+    cells = Cells()
+    cells.feed(found._repr_html_())
+    assert cells.texts[2::2] == ["路面", "Straße", "class 2"]
+
+
+def test_a_result_without_any_class_can_be_shown() -> None:
+    labels = np.full((30, 40), 255, np.uint8)
+    found = segmentation(30, 40, labels=labels, ignore_label=255)
+    assert repr(found) == "Segmentation(30 x 40, 0 of 150 classes)"
+    np.testing.assert_array_equal(found.overlay(), found.picture)
+    assert "<tbody></tbody>" in found._repr_html_()

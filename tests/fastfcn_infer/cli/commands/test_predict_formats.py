@@ -93,6 +93,25 @@ def test_a_resumed_job_ends_with_whole_files(here: Path) -> None:
     assert read("out/annotations.json") == whole[0]
 
 
+def test_pictures_of_several_folders_are_called_by_their_paths_below_the_one_they_share(
+    here: Path,
+) -> None:
+    files = "coco,coco-panoptic,label-studio"
+    assert predict("in/a.png", "-o", "out", "--save", files) == 0
+    assert read("out/annotations.json")["images"][0]["file_name"] == "a.png"
+    # What the first command left is used again, under the name that it has now.
+    for sources in (["in/a.png", "in/sub/b.jpg"], ["in/a.png", "in/sub"], ["in/*.png", "in/s*/*"]):
+        assert predict(*sources, "-o", "out", "--save", files) == 0
+        tasks = read("out/label-studio.json")
+        for names in (
+            [one["file_name"] for one in read("out/annotations.json")["images"]],
+            [one["file_name"] for one in read("out/panoptic.json")["images"]],
+            [task["data"]["image"] for task in tasks],
+        ):
+            assert len(set(names)) == len(names) >= 2
+            assert {(here / "in" / name).is_file() for name in names} == {True}
+
+
 def test_a_picture_that_fails_is_in_no_file(here: Path) -> None:
     (here / "in" / "bad.png").write_text("text")
     assert predict("in", "-o", "out", "--save", "coco") == 3

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> tuple[Path, list[Segmentation]]:
     for kind in annotation.NAMES:
         for index, one in enumerate(found):
             write(kind, one, Entry(out, f"{index}", f"{index}.png"))
-        write_collection(kind, out, ["0", "1"])
+        write_collection(kind, out, {"0": "0.png", "1": "1.png"})
     return out, found
 
 
@@ -146,6 +146,20 @@ def test_labelme_reads_the_polygons_and_paints_the_labels(
     )
 
 
+def test_labelme_gets_polygons_of_pixels_without_a_class_also_in_holes() -> None:
+    labels = np.full((40, 50), 2, np.uint8)
+    labels[5:30, 5:40], labels[10:20, 10:20], labels[12:15, 12:15] = 6, 255, 2  # a hole, an island
+    labels[:, 45:], labels[25, 25] = 255, 255
+    found = segmentation(40, 50, labels=labels, ignore_label=255)
+    drawn = np.full(labels.shape, 999)
+    for shape in found.to_labelme()["shapes"]:  # as labelme does
+        name = shape["label"]
+        big = np.zeros([2 * side + 1 for side in labels.shape], np.uint8)
+        cv2.fillPoly(big, [np.int32(2 * np.array(shape["points"]))], 1)  # type: ignore[list-item]
+        drawn[big[1::2, 1::2] > 0] = 255 if name == "__ignore__" else found.names.index(name)
+    np.testing.assert_array_equal(drawn, labels)
+
+
 def test_labelme_itself_reads_its_file(folder: tuple[Path, list[Segmentation]]) -> None:
     module = pytest.importorskip("labelme._label_file")
     out, (first, _) = folder
@@ -212,6 +226,24 @@ def test_geojson_is_read_by_gdal_and_covers_the_picture(
     shapes = [(one["geometry"], one["properties"]["label"]) for one in read["features"]]
     drawn = features.rasterize(shapes, out_shape=first.size, fill=255, dtype="uint8")
     np.testing.assert_array_equal(drawn, first.labels)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("a", "b", "a"), ["a", "b", "a (2)"]),
+        (("a", "a", "a (1)"), ["a", "a (1) (1)", "a (1)"]),
+        (("a (2)", "a", "a", "a"), ["a (2)", "a", "a (2) (2)", "a (3)"]),
+        (("", "", 'é,"<'), ["", " (1)", 'é,"<']),
+    ],
+)
+def test_categories_have_different_names_and_keep_those_that_are_alone(
+    names: tuple[str, ...], expected: list[str]
+) -> None:
+    colors, labels = np.zeros((len(names), 3), np.uint8), np.zeros((2, 2), np.uint8)
+    found = segmentation(2, 2, names=names, colors=colors, labels=labels)
+    for description in (found.to_coco(), found.to_coco_panoptic()[1]):
+        assert [one["name"] for one in description["categories"]] == expected
 
 
 @pytest.mark.parametrize("name", ["a:b", "#a", " a", "a\nb"])
