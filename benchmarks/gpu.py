@@ -69,14 +69,26 @@ def run_part(part: Part, settings: Mapping[str, Any]) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired as error:
         late = f"stopped after {part.seconds:.0f} s"
-        lines = (error.stdout or b"").splitlines()
-        return {"error": late} if not lines else {**json.loads(lines[-1]), "note": late}
-    written = done.stdout.splitlines()
-    if done.returncode or not written:
+        some = _last_record(error.stdout or b"")
+        return {"error": late} if some is None else {**some, "note": late}
+    found = _last_record(done.stdout)
+    if done.returncode or found is None:
         reason = (done.stderr or done.stdout).strip().splitlines()[-1:]
         return {"error": "".join(reason) or f"exit code {done.returncode}"}
-    found: dict[str, Any] = json.loads(written[-1])
     return {**found, "seconds": round(time.perf_counter() - began, 1)}
+
+
+def _last_record(output: str | bytes) -> dict[str, Any] | None:
+    """Read the last line that is a whole record: a process may be stopped while it writes one."""
+    text = output if isinstance(output, str) else output.decode(errors="replace")
+    for line in reversed(text.splitlines()):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return None
 
 
 def measure(name: str, settings: str) -> int:

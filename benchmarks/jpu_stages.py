@@ -5,7 +5,7 @@ What has no layer's name, such as a concatenation, is counted for the layer that
 
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ def by_part(found: Iterable[tuple[str, float]]) -> dict[str, float]:
     Args:
         found: names that hold a layer's name, or none, and a figure each.
     """
-    sums: Counter[str] = Counter()
+    sums: defaultdict[str, float] = defaultdict(float)
     part = "backbone.stem"
     for name, figure in found:
         match = _PART.search(name)
         part = part if match is None else match[0]
-        sums[part] += figure  # type: ignore[assignment]
+        sums[part] += figure
     return dict(sums)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 import fastfcn_infer.benchmark.environment
 from fastfcn_infer.system import record
+from fastfcn_infer.system.atomic import write_file
 
 
 class Timing(NamedTuple):
@@ -124,7 +125,7 @@ def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def write_results(results: Mapping[str, Any], path: Path | None) -> None:
-    """Write the JSON of a run.
+    """Write the JSON of a run in one step: an earlier file is replaced, or stays what it was.
 
     Args:
         results: all of it.
@@ -132,4 +133,4 @@ def write_results(results: Mapping[str, Any], path: Path | None) -> None:
     """
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=2) + "\n")
+        write_file(path, (json.dumps(results, indent=2) + "\n").encode())

@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 from benchmarks import random_checkpoint
-from benchmarks.machine_facts import environment, laps, ratio, timing
+from benchmarks.machine_facts import environment, laps, ratio, timing, write_results
 from fastfcn_export import Request, export
 from fastfcn_export.verify import golden_picture
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
@@ -239,9 +239,8 @@ def main() -> int:
         results["accuracy"] = accuracy(embedded, given.camvid, given.limit)
     show(results)
     if given.output:
-        held = json.loads(given.output.read_text()) if given.output.exists() else {}
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        given.output.write_text(json.dumps({**held, **results}, indent=2) + "\n")
+        held = json.loads(given.output.read_bytes()) if given.output.exists() else {}
+        write_results({**held, **results}, given.output)
     found = faults(results)
     print(*found, sep="\n", file=sys.stderr)
     return int(bool(found))

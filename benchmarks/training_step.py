@@ -7,7 +7,6 @@ steps. What ``fastfcn-train`` chooses by itself is `fastfcn_training.paddle_setu
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine_facts import environment, timing
+from benchmarks.machine_facts import environment, timing, write_results
 from fastfcn_infer.benchmark.timing import OtherLoad
 
 RECIPE = "fastfcn-resnet18-camvid"
@@ -124,8 +123,7 @@ def main() -> None:
     }
     for way, row in rows.items():
         print(f"{way:28} {row['median']:.3f} s  {rows[COMES]['median'] / row['median']:.2f} x")
-    if given.output:
-        given.output.write_text(json.dumps(results, indent=2) + "\n")
+    write_results(results, given.output)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The benchmark for GPUs, on the processor and at a small size."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,17 @@ def test_all_parts_run_on_a_processor_and_find_us_exact(tmp_path: Path) -> None:
         assert min(row["one"], row["eight"], row["stream"]) > 0
     assert found["parts"]["tensorrt"]["rows"] == []
     assert "not run: Device tensorrt is not available" in found["parts"]["tensorrt"]["note"]
+
+
+def test_of_a_part_that_was_stopped_while_it_wrote_the_last_whole_record_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(command: list[str], **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, 60, output=b'{"rows": [1]}\n{"rows": [1, 2')
+
+    monkeypatch.setattr(subprocess, "run", stop)
+    found = gpu.run_part(gpu.PARTS[0], {})
+    assert found == {"rows": [1], "note": "stopped after 30 s"}
 
 
 def test_what_differs_too_much_is_a_fault() -> None:
