@@ -16,6 +16,7 @@ from fastfcn_infer.benchmark.timing import (
 )
 from fastfcn_infer.evaluation.agreement import Agreement
 from fastfcn_infer.system import record
+from fastfcn_infer.system.text_table import text_table
 
 FORMATS = ("table", "json", "csv", "md")
 
@@ -289,15 +290,9 @@ def is_number(column: str) -> bool:
 
 
 def _table(report: Report) -> list[str]:
-    names, lines = columns(report), cells(report)
-    widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
-    return [
-        "  ".join(
-            text.rjust(width) if is_number(name) else text.ljust(width)
-            for name, text, width in zip(names, line, widths, strict=True)
-        ).rstrip()
-        for line in [names, *lines]
-    ]
+    names = columns(report)
+    left = [at for at, name in enumerate(names) if not is_number(name)]
+    return text_table([names, *cells(report)], left=left)
 
 
 def _markdown(report: Report) -> list[str]:

@@ -11,6 +11,7 @@ from fastfcn_infer.evaluation.difference import Difference, PictureDifference
 from fastfcn_infer.evaluation.metrics import scores
 from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.text_table import text_table
 
 _WORST = 10  # pictures in the table
 _FACTS = ("model", "files", "precision", "backend", "device", "procedure")
@@ -27,11 +28,11 @@ Rows = Sequence[Sequence[str]]
 def table(found: Difference) -> str:
     """Write the classes, the worst pictures and the summary, as text."""
     parts = [
-        _aligned(_classes(found)),
+        *text_table(_classes(found), left=[0]),
         *_left_out(found),
         "",
         "worst pictures first",
-        _aligned(_pictures(found, _WORST)),
+        *text_table(_pictures(found, _WORST), left=[0]),
     ]
     return "\n".join([*parts, "", *_summary(found)])
 
@@ -186,16 +187,6 @@ def _areas(found: Difference) -> tuple[list[int], list[int]]:
     """Count the pixels of each class: by A, and by B."""
     counts = found.between.counts
     return counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
-
-
-def _aligned(rows: Rows) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        first = row[0].ljust(widths[0])
-        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([first, *rest]).rstrip())
-    return "\n".join(lines)
 
 
 def _html(rows: Rows) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from fastfcn_infer.artifact.manifest import Convention
 from fastfcn_infer.evaluation.evaluate import Evaluation
 from fastfcn_infer.system.excerpt import listing, printable
+from fastfcn_infer.system.text_table import text_table
 
 _COLUMNS = ("label", "class", "pixels %", "IoU %", "precision %", "recall %", "Dice %")
 _NOWHERE: Mapping[Convention, str] = {
@@ -15,7 +16,6 @@ _NOWHERE: Mapping[Convention, str] = {
     "mmseg": "they are left out",
 }
 _SHOWN = 5  # classes named below the table
-_LEFT = ("class",)  # left-aligned; the rest are numbers
 
 
 def table(found: Evaluation) -> str:
@@ -25,19 +25,12 @@ def table(found: Evaluation) -> str:
     """
     scores, areas = found.scores, found.confusion.counts.sum(axis=1)
     total = max(found.confusion.pixels, 1)
-    lines = [_COLUMNS]
+    lines: list[tuple[str, ...]] = [_COLUMNS]
     for label, name in enumerate(found.names):
         shares = (scores.iou, scores.precision, scores.recall, scores.dice)
         cells = [_percent(values[label]) for values in shares]
-        lines.append((str(label), name, _percent(areas[label] / total), *cells))  # type: ignore[arg-type]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    written = [
-        "  ".join(
-            cell.ljust(width) if name in _LEFT else cell.rjust(width)
-            for name, cell, width in zip(_COLUMNS, line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+        lines.append((str(label), name, _percent(areas[label] / total), *cells))
+    written = text_table(lines, left=[_COLUMNS.index("class")])
     return "\n".join([*written, "", *_summary(found)])
 
 

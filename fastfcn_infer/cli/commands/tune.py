@@ -143,6 +143,8 @@ def _print(profile: "TunedProfile", arguments: argparse.Namespace) -> None:
 
 
 def _lines(profile: "TunedProfile") -> "Iterator[str]":
+    from fastfcn_infer.system.text_table import text_table
+
     head = ("backend", "precision", "threads", "batch", "ms a view", "labels agree")
     rows = [
         (
@@ -156,15 +158,9 @@ def _lines(profile: "TunedProfile") -> "Iterator[str]":
         for each in profile.measured
         if each.seconds is not None
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     height, width = profile.size
     yield f"{profile.model}, {height}x{width}, {profile.date}"
-    for line in (head, *rows):
-        cells = (
-            text.ljust(room) if at < 2 else text.rjust(room)
-            for at, (text, room) in enumerate(zip(line, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
+    yield from text_table((head, *rows), left=(0, 1))
     for each in profile.measured:
         if each.seconds is None:
             yield f"not measured: {each.backend} in {each.precision}: {each.note}"
