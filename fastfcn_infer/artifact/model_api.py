@@ -1,7 +1,8 @@
 """What OpenVINO's Model API reads of an ONNX file, beside our own description of it.
 
-The Model API opens a graph of a fixed shape, resizes pictures to it, and resizes the arg max of the
-logits to the picture by nearest neighbours; so its masks are coarser than ours.
+The Model API resizes pictures to a graph of a fixed shape, and feeds them at their own size to one of a free
+shape. It resizes the arg max of the logits to the picture by nearest neighbours, so its masks are coarser than
+ours.
 
 Source: the parameters ``model_info ...`` of openvino-model-api 0.4 (`ImageModel`, `SegmentationModel`).
 """
@@ -23,9 +24,10 @@ def model_api_metadata(model: Model) -> dict[str, str]:
 
     Returns:
         Keys and values for the file's metadata; empty if the Model API cannot run such a graph: one that
-        computes labels, or takes other than three channels.
+        computes labels, takes other than three channels, or several pictures at once.
     """
-    if model.output.name == "labels" or model.input.channels != RGB:
+    several = model.input.shape[0] not in (None, 1)
+    if model.output.name == "labels" or model.input.channels != RGB or several:
         return {}
     values = {
         "model_type": "Segmentation",

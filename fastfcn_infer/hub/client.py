@@ -58,6 +58,16 @@ def quiet(logger: logging.Logger) -> Iterator[None]:
             logger.setLevel(level)
 
 
+def hub_logger() -> logging.Logger:
+    """Return the logger of huggingface_hub for `quiet`.
+
+    The client sets the level when it uses its logger first, so that a level that was set before is lost.
+    """
+    own = importlib.import_module("huggingface_hub.utils.logging")
+    logger: logging.Logger = own.get_logger("huggingface_hub")
+    return logger
+
+
 def hub_errors(hub: Any) -> tuple[type[Exception], ...]:
     """Exceptions of huggingface_hub and of the HTTP client that it uses."""
     found = vars(importlib.import_module("huggingface_hub.errors")).values()

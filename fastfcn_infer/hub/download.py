@@ -6,7 +6,6 @@ however many processes download it at once.
 """
 
 import glob
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from fastfcn_infer.artifact import manifest
 from fastfcn_infer.artifact.artifact import listed_files
 from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.errors import ArtifactError, DownloadError, FastFCNError
-from fastfcn_infer.hub.client import OFFLINE, hub_errors, offline, package, quiet
+from fastfcn_infer.hub.client import OFFLINE, hub_errors, hub_logger, offline, package, quiet
 from fastfcn_infer.system.progress import shows_progress
 
 HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
@@ -122,12 +121,15 @@ def download_artifact(name: str, cache: Path, *, local_files_only: bool = False)
         return Path(folder)
 
     try:
-        with quiet(logging.getLogger("huggingface_hub")):
+        with quiet(hub_logger()):
             folder = fetch(asked.revision, [manifest.NAME], quietly=True)
             if not (folder / manifest.NAME).is_file():
                 held = _held(hub, asked.repository, folder, forbidden=forbidden)
                 raise ArtifactError(_no_artifact(name, held))
-            listed = listed_files(folder)
+            try:
+                listed = listed_files(folder)
+            except ArtifactError as error:
+                raise ArtifactError(f"{name} was downloaded, but {error}") from error
             names = [manifest.NAME, *map(glob.escape, listed)]
             found = fetch(folder.name, names, quietly=False)
     except FastFCNError:

@@ -148,7 +148,7 @@ def _from_hub(name: str, cache: Path | None, *, local_files_only: bool) -> Artif
         return open_artifact(folder)
     except ArtifactError as error:
         raise ArtifactError(
-            f"{name} was downloaded, but {error} To download it again, delete {folder.parents[2]}."
+            f"{name} was downloaded, but {error} To download it again, delete {folder.parents[1]}."
         ) from error
 
 

@@ -4,7 +4,6 @@ The client belongs to the extra ``hub`` and is imported only for an upload.
 """
 
 import errno
-import logging
 import os
 import re
 import tempfile
@@ -14,7 +13,7 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.copy import copy
 from fastfcn_infer.errors import ArtifactError, UploadError
 from fastfcn_infer.hub.card import NAME, CardFacts, check_measured, write_card
-from fastfcn_infer.hub.client import OFFLINE, hub_errors, offline, package, quiet
+from fastfcn_infer.hub.client import OFFLINE, hub_errors, hub_logger, offline, package, quiet
 from fastfcn_infer.hub.download import HUB, parse_hub_name
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.excerpt import excerpt, printable
@@ -32,7 +31,8 @@ def check_repository(name: str) -> str:
     match = _REPOSITORY.fullmatch(name.removeprefix(HUB))
     if match is None:
         raise ValueError(
-            f"{excerpt(name)} is not the name of a repository on the hub: OWNER/NAME was expected"
+            f"{excerpt(name)} is not the name of a repository on the hub: OWNER/NAME was expected, and a branch "
+            "as --revision (revision=)"
         )
     return match[1]
 
@@ -122,7 +122,7 @@ def push(
         folder = Path(place) / "artifact"
         save(artifact, folder, facts, repository=with_revision(repository, revision))
         try:
-            with quiet(logging.getLogger("huggingface_hub")):
+            with quiet(hub_logger()):
                 api = hub.HfApi()
                 api.create_repo(repository, private=private, exist_ok=True)
                 commit = api.upload_folder(

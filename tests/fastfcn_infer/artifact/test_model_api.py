@@ -61,6 +61,9 @@ def test_what_the_model_api_cannot_run_is_not_offered_to_it() -> None:
     bands = replace(model.input, mean=(0.5,) * 4, std=(1.0,) * 4, padding=(0.5,) * 4)
     assert model_api_metadata(replace(model, output=labels)) == {}
     assert model_api_metadata(replace(model, input=bands)) == {}
+    for shape, offered in (((2, 64, 64), False), ((8, None, None), False), ((1, 64, 64), True)):
+        given = replace(model.input, shape=shape)
+        assert bool(model_api_metadata(replace(model, input=given))) is offered
 
 
 def test_the_model_api_opens_a_fixed_shape_and_differs_at_boundaries_only(tmp_path: Path) -> None:

@@ -191,7 +191,9 @@ def test_a_repository_that_is_no_artifact_is_refused_with_what_it_holds(
     with pytest.raises(ArtifactError, match=r"0007\.bin and 992 more"):
         download_artifact("hub:me/many", tmp_path)
     hub.repositories["me/extension"] = {"manifest.json": b'{"manifest_version": 3}'}
-    with pytest.raises(ArtifactError, match="is not a manifest"):
+    with pytest.raises(
+        ArtifactError, match=r"hub:me/extension was downloaded, but .* is not a manifest"
+    ):
         download_artifact("hub:me/extension", tmp_path)
 
 
@@ -207,7 +209,12 @@ def test_an_artifact_that_is_damaged_on_the_hub_is_never_opened(
     with pytest.raises(ArtifactError, match=f"model.onnx: {damage}") as caught:
         find_artifact("hub:me/tiny", tmp_path / "cache", local_files_only=False)
     assert str(caught.value).startswith("hub:me/tiny was downloaded, but")
-    assert f"delete {tmp_path / 'cache' / 'hub'}" in str(caught.value)
+    repository = tmp_path / "cache" / "hub" / "models--me--tiny"
+    assert f"To download it again, delete {repository}." in str(caught.value)
+    shutil.rmtree(repository)
+    hub.add("me/tiny", tmp_path / "tiny")
+    found = find_artifact("hub:me/tiny", tmp_path / "cache", local_files_only=False)
+    assert found.model == tiny_model()
 
 
 def test_a_manifest_cannot_ask_for_files_outside_the_folder(
@@ -275,6 +282,10 @@ def test_in_a_process_of_its_own_the_address_comes_from_the_environment(
     refused = python("-m", "fastfcn_infer", "info", "hub:me/nothing", env=env)
     assert (refused.returncode, refused.stdout) == (3, "")
     assert refused.stderr.startswith("DownloadError: hub:me/nothing was not downloaded")
+    assert refused.stderr.count("\n") == 1
+    hub.repositories["me/weights"] = {"net.pth": b"weights"}
+    refused = python("-m", "fastfcn_infer", "info", "hub:me/weights", env=env)
+    assert refused.stderr.startswith("ArtifactError: hub:me/weights is not an artifact")
     assert refused.stderr.count("\n") == 1
 
 
