@@ -89,19 +89,19 @@ def make_parser() -> Parser:
     add(
         "--weights-key",
         metavar="KEY",
-        help="Set of weights to take where the file has several, such as ema_state_dict or "
+        help="Set of weights to use if the file has several, such as ema_state_dict or "
         "state_dict.student (default: the only one that fits a network)",
     )
-    add("--use-ema", action="store_true", help="Take the moving average (EMA) of the weights")
+    add("--use-ema", action="store_true", help="Use the moving average (EMA) of the weights")
     add(
         "--dialect",
-        help="Dialect: wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the keys)",
+        help="Dialect: wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the names of the tensors)",
     )
     add(
         "--output-stride",
         type=int,
         choices=(8, 16, 32),
-        help="Output stride of the backbone, which a checkpoint's keys do not tell (default: the dialect's "
+        help="Output stride of the backbone, which the names of the tensors do not reveal (default: the dialect's "
         "published stride)",
     )
     add(
@@ -114,8 +114,8 @@ def make_parser() -> Parser:
         "--threshold",
         type=_threshold,
         metavar="T",
-        help="Threshold of a network with one logit: pixels whose sigmoid is larger than T are of its class, "
-        "all others background (mmsegmentation's default is 0.3, other programs take 0.5)",
+        help="Threshold of a network with one logit: pixels whose sigmoid is larger than T belong to its class, "
+        "all others to the background (mmsegmentation's default is 0.3, other programs use 0.5)",
     )
     add(
         "--with-preprocess",
@@ -125,8 +125,8 @@ def make_parser() -> Parser:
     add(
         "--accept-own-size",
         action="store_true",
-        help="With --output labels: export even if the checkpoint's authors resize pictures, which "
-        "such a graph cannot undo: pictures are fed at their own size and get other labels",
+        help="With --output labels: export even if the checkpoint's authors resize pictures; such a graph "
+        "sees pictures at their own size, and gives other labels",
     )
     add("--shape", type=_shape, metavar="NxHxW", help="Fix the shape of the input (default: free)")
     add(
@@ -181,7 +181,7 @@ def _add_changes(parser: Parser) -> None:
         "--bands",
         type=int,
         metavar="N",
-        help="Number of bands of the pictures; only checked: the weights of the first convolution say it themselves",
+        help="Number of bands of the pictures, to be checked against the weights of the first convolution",
     )
     add(
         "--mean",
@@ -205,8 +205,8 @@ def _add_changes(parser: Parser) -> None:
         "--white",
         type=float,
         metavar="VALUE",
-        help="Stored value that pixels are divided by before they are normalised, for other than three bands: such as "
-        "10000, or 1 if mean and deviation are those of stored values (default: 255, 65535 or 1, by the type)",
+        help="Stored value that pixels are divided by before they are normalised, if they do not have three bands: such "
+        "as 10000, or 1 if mean and deviation are for stored values (default: 255, 65535 or 1, by the type)",
     )
     add(
         "--channel-order",

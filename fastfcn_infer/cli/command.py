@@ -91,11 +91,15 @@ def add_procedure_arguments(parser: argparse.ArgumentParser) -> None:
         "fastfcn[-ms], mmseg[-slide|-tta]; published: what the authors of the model publish scores "
         "with (default: as the model's manifest says)",
     )
-    add("--scales", metavar="S[,S]", help="Sizes of the picture to look at, such as 0.75,1,1.25")
+    add(
+        "--scales",
+        metavar="S[,S]",
+        help="Scales at which the network sees the picture, such as 0.75,1,1.25",
+    )
     add(
         "--mirror",
         metavar="none|horizontal|vertical|both",
-        help="Mirror images to look at, too",
+        help="Mirror images that the network also sees",
     )
     add("--crop", metavar="HxW", help="Height x width of sliding windows")
     add("--stride", metavar="HxW", help="Step between windows (default: two thirds of the crop)")

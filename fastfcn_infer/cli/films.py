@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="WEIGHT",
-        help="Weight, 0 to below 1, of the frames before in the logits of a frame (default: 0)",
+        help="Weight of earlier frames in the logits of a frame, 0 to below 1 (default: 0)",
     )
 
 

@@ -18,7 +18,7 @@ _LARGEST = 1 << 20  # bytes of a file of groups
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    group = parser.add_argument_group("certain pixels and groups of classes")
+    group = parser.add_argument_group("uncertain pixels and groups of classes")
     group.add_argument(
         "--min-confidence",
         type=float,

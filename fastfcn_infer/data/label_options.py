@@ -12,18 +12,15 @@ ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 IGNORE = 255  # label of pixels in no class, which are neither learned nor counted
 
 MAP_HELP = (
-    "Labels of values in the label files that the data set does not have, or has otherwise: 255=1 for "
-    "masks of 0 and 255, 0=ignore,1-150=0-149 for classes that count from 1; 0 is the first class, 255 or "
-    "ignore is none"
+    "How to read values in the label files that differ from the data set's: 255=1 for masks of 0 and 255, "
+    "0=ignore,1-150=0-149 for files that count classes from 1; label 0 is the first class, 255 or ignore is "
+    "no class"
 )
 ORIENTATION_HELP = (
     "Whether label maps of pictures that EXIF turns were drawn on the upright picture or on the pixels "
-    "as stored (default: auto, what the sizes say)"
+    "as stored (default: auto, found from the sizes)"
 )
-ACCEPT_HELP = (
-    "Continue although the labels lack something: nothing is labelled, or only one class, or a class "
-    "has no pixel"
-)
+ACCEPT_HELP = "Continue even if nothing is labelled, only one class is, or a class has no pixel"
 
 
 def read_map(text: str) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Colours of classes other than those of the data set: PaddleSeg's, and ones that all eyes tell apart."""
+"""Colours of classes other than those of the data set: PaddleSeg's, and ones that colour-blind people tell apart."""
 
 from collections.abc import Sequence
 from functools import cache

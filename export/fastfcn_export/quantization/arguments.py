@@ -30,8 +30,8 @@ def add_arguments(parser: Parser) -> None:
     add(
         "--calibrate",
         metavar="PICTURES|DATASET",
-        help="Pictures such as the model will see: a folder, a glob, a list of paths (.txt), or a data set with "
-        f"--root: {names}. Two of three calibrate, the others prove the result",
+        help="Pictures similar to those that the model will see: a folder, a glob, a list of paths (.txt), or a data set "
+        f"with --root: {names}. Two of three calibrate, the others check the result",
     )
     add("--root", type=Path, metavar="DIR", help="Folder of the data set")
     add("--split", metavar="PART", help="Part of the data set (default: train)")
@@ -39,13 +39,13 @@ def add_arguments(parser: Parser) -> None:
     add(
         "--ignore-names",
         action="store_true",
-        help="Accept a data set whose classes have other names, in the same order",
+        help="Accept a data set whose classes have other names in the same order",
     )
     add(
         "--min-agreement",
         type=float,
         metavar="SHARE",
-        help="Share of the pixels whose label has to equal float32's (default: 0.95; of --precision fp16, on the verification's picture, 0.995)",
+        help="Share of the pixels whose label must equal float32's (default: 0.95; with --precision fp16, on the verification's picture, 0.995)",
     )
     add(
         "--max-loss",
@@ -63,12 +63,12 @@ def add_arguments(parser: Parser) -> None:
         "--search-seconds",
         type=float,
         metavar="N",
-        help="Try no other graph after N seconds (default: 600)",
+        help="Stop trying other graphs after N seconds (default: 600)",
     )
     add(
         "--reduce-range",
         action="store_true",
-        help="Use 7 bits of weights, for processors without VNNI, on which sums overflow otherwise",
+        help="Use 7 bits of weights, for processors without VNNI, on which sums could overflow",
     )
 
 

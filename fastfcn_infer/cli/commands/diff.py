@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="Exit with code 7 if a smaller share of the labels agrees, 0 to 1",
     )
-    add("--ignore-names", action="store_true", help="Accept classes of other names as the same")
+    add("--ignore-names", action="store_true", help="Treat classes with other names as the same")
     add(
         "--sheet",
         type=Path,

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--fresh", action="store_true", help="Discard the counts of an interrupted run")
     command.add_label_arguments(parser)
-    add("--ignore-names", action="store_true", help="Accept classes of other names as the same")
+    add("--ignore-names", action="store_true", help="Treat classes with other names as the same")
     command.add_checkpoint_arguments(parser)
     command.add_procedure_arguments(parser)
     command.add_model_arguments(parser)

@@ -27,7 +27,7 @@ SUMMARY = "Segment pictures, given as files, folders or globs, or on standard in
 JSON_HELP = "Print a line of JSON for each picture as soon as it is done"
 _RASTERS = """\
 A TIFF that is georeferenced or has more than 2048 x 2048 pixels is labelled as a raster: in windows,
-at flat memory, into a tiled and compressed (Geo)TIFF, DIR/NAME_labels.tif, with the procedure tiles
+with constant memory, into a tiled and compressed (Geo)TIFF, DIR/NAME_labels.tif, with the procedure tiles
 unless --procedure names another. It needs fastfcn-infer[geo]. An interrupted run continues where it
 stopped. A procedure that sees the whole picture (--procedure whole) labels it as any other picture.
 """
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--dry-run",
         action="store_true",
-        help="Say what each size of picture would take: views, memory, time; write nothing",
+        help="Estimate views, memory and time for each size of picture; write nothing",
     )
     add(
         "-m",
@@ -72,29 +72,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="PIXELS",
-        help="Let the outlines of polygons (geojson, labelme) move that far to become simpler; neighbours still share "
-        "them (default: 0)",
+        help="Simplify the outlines of polygons (geojson, labelme) by moving them at most that far; neighbours still "
+        "share them (default: 0)",
     )
     add(
         "--min-area",
         type=int,
         default=0,
         metavar="PIXELS",
-        help="Leave smaller regions out of the polygons (default: 0)",
+        help="Omit regions smaller than that from the polygons (default: 0)",
     )
     add(
         "--palette",
         choices=("dataset", "paddleseg", "distinct"),
         default="dataset",
-        help="Colours of the classes: those of the data set, those of PaddleSeg's predict.py, or such that all eyes "
-        "tell apart (default: dataset)",
+        help="Colours of the classes: those of the data set, those of PaddleSeg's predict.py, or distinct ones that "
+        "colour-blind people can tell apart, too (default: dataset)",
     )
-    add("--recursive", action="store_true", help="Search sub-folders, too")
+    add("--recursive", action="store_true", help="Also search sub-folders")
     add(
         "--max-pixels",
         type=int,
         metavar="N",
-        help="Refuse pictures of more than N pixels, but for rasters that are read in parts",
+        help="Refuse pictures of more than N pixels, except rasters, which are read in parts",
     )
     add(
         "--max-memory",
@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--force",
         action="store_true",
-        help="Make results again that exist, and overwrite them",
+        help="Replace existing results",
     )
     add(
         "--jobs",
@@ -123,12 +123,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--resume",
         metavar="FILE",
-        help="Keep a line of JSON in FILE for each picture that is done, and skip those that it has",
+        help="Record each finished picture as a line of JSON in FILE, and skip recorded ones",
     )
     add(
         "--json-list",
         action="store_true",
-        help="Print one list of JSON when all pictures are done, in place of the lines of --json",
+        help="Print one list of JSON at the end, not the lines of --json",
     )
     result_options.add_arguments(parser)
     films.add_arguments(parser)

@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE.json",
-        help="What `fastfcn evaluate --json` printed of this model, for the card",
+        help="Output of `fastfcn evaluate --json` for this model, for the card",
     )
     add(
         "--speeds",
         nargs="+",
         default=[],
         metavar="FILE.json",
-        help="What `fastfcn benchmark --format json` printed of this model, for the card",
+        help="Output of `fastfcn benchmark --format json` for this model, for the card",
     )
     add("--license", metavar="ID", help="Licence as the Hub names it, such as apache-2.0")
     add(

@@ -1,4 +1,4 @@
-"""Palettes: PaddleSeg's as its code makes it, and one whose colours all eyes tell apart."""
+"""Palettes: PaddleSeg's as its code makes it, and one whose colours colour-blind people tell apart."""
 
 from typing import Any
 
