@@ -188,7 +188,7 @@ def samples_of(pictures: Mapping[Path, Path], labels: Path | None) -> list[Sampl
         names = [str(path) for path in pictures]
     if labels is None:
         return [Sample(name, path, None) for name, path in zip(names, pictures, strict=True)]
-    files = [labels / below.with_suffix(".png") for below in pictures.values()]
+    files = [_label_map(labels / below) for below in pictures.values()]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise DatasetError(
@@ -205,6 +205,12 @@ def samples_of(pictures: Mapping[Path, Path], labels: Path | None) -> list[Sampl
             )
         owners[file] = name
     return [Sample(*parts) for parts in zip(names, pictures, files, strict=True)]
+
+
+def _label_map(picture: Path) -> Path:
+    """Name the label map of a picture; cameras write endings in capitals, and some programs keep them."""
+    lower, upper = picture.with_suffix(".png"), picture.with_suffix(".PNG")
+    return upper if upper.is_file() and not lower.is_file() else lower
 
 
 def compare(

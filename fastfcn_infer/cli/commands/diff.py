@@ -128,6 +128,14 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--limit {limit}: at least 1 was expected")
     if arguments.labels is not None and not arguments.labels.is_dir():
         raise ValueError(f"--labels {arguments.labels}: a folder was expected")
+    given = {
+        "--map-labels": arguments.map_labels is not None,
+        "--label-orientation": arguments.label_orientation != "auto",
+        "--accept-labels": arguments.accept_labels,
+    }
+    idle = [option for option, is_given in given.items() if is_given]
+    if idle and arguments.labels is None:
+        raise ValueError(f"{', '.join(idle)}: for the label maps of --labels, which is not given")
     for path, endings in (
         (arguments.sheet, (".png", ".jpg")),
         (arguments.html, (".html", ".htm")),
@@ -240,7 +248,7 @@ def _code(found: "Difference", least: float | None) -> int:
         return exit_codes.SOME_FAILED
     if least is not None and not found.agreement.overall >= least:
         print(
-            f"the labels agree on {found.agreement.overall:.5f} of the pixels; at least {least} was asked for",
+            f"the labels agree on {found.agreement.overall} of the pixels; at least {least} was asked for",
             file=sys.stderr,
         )
         return exit_codes.TOO_SLOW

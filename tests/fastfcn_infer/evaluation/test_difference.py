@@ -213,6 +213,13 @@ def test_each_picture_needs_a_label_map_of_its_own(folder: Path) -> None:
     ]
 
 
+def test_an_ending_in_capitals_is_one_of_a_label_map_too(folder: Path) -> None:
+    (folder / "labels" / "a.png").rename(folder / "labels" / "a.PNG")
+    (sample,) = samples_of(found_in(folder / "pictures", "a.png"), folder / "labels")
+    assert sample.label is not None
+    assert sample.label.samefile(folder / "labels" / "a.PNG")
+
+
 def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
     paths = found_in(tmp_path, "x/a.png", "y/a.png")
     assert [sample.name for sample in samples_of(paths, None)] == [str(path) for path in paths]
@@ -393,6 +400,7 @@ def test_a_full_disk_does_not_cost_the_result(
         (("--procedure", "whole,mmseg", "--sheet", "."), "has to end in .png"),
         (("--procedure", "whole,mmseg", "--sheet", "FOLDER.png"), "a folder has this name"),
         (("--procedure", "whole,tilez"), "tilez"),
+        (("--procedure", "whole,mmseg", "--map-labels", "1=0"), "for the label maps of --labels"),
         (("--procedure", "whole,mmseg", "--sheet", "pictures/new.png"), "files are compared"),
         (
             ("--procedure", "whole,mmseg", "--labels", "labels", "--sheet", "labels/a.png"),
