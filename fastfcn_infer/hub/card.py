@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
@@ -19,6 +19,8 @@ from fastfcn_infer.system.excerpt import excerpt, printable
 from fastfcn_infer.system.small_file import LargerFileError, read_small_file
 
 NAME = "README.md"
+
+Several: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # one, or a list
 
 _SHOWN_CLASSES = 200
 _LONGEST = 2000  # characters of a sentence
@@ -97,12 +99,14 @@ class CardFacts:
 
 
 def read_facts(
-    scores: Sequence[str | os.PathLike[str]],
-    speeds: Sequence[str | os.PathLike[str]],
+    scores: Several,
+    speeds: Several,
     licence: str | None,
     limits: Sequence[str],
 ) -> CardFacts:
     """Read the files of a card; see `read_score` and `read_speeds`.
+
+    One file, or one sentence of `limits`, may be given as it is.
 
     Raises:
         ValueError: a file is something else, or `licence` is no identifier.
@@ -114,11 +118,16 @@ def read_facts(
             "cc-by-nc-4.0 or other"
         )
     return CardFacts(
-        tuple(read_score(path) for path in scores),
-        tuple(speed for path in speeds for speed in read_speeds(path)),
+        tuple(read_score(path) for path in _several(scores)),
+        tuple(speed for path in _several(speeds) for speed in read_speeds(path)),
         licence,
-        tuple(limits),
+        tuple(map(str, _several(limits))),
     )
+
+
+def _several(given: Several) -> Sequence[str | os.PathLike[str]]:
+    """Return a list of what may be one: a text is no list of its letters."""
+    return [given] if isinstance(given, str | os.PathLike) else given
 
 
 def read_score(path: str | os.PathLike[str]) -> Score:

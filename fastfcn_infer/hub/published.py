@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
-from fastfcn_infer.hub.card import read_facts
+from fastfcn_infer.hub.card import Several, read_facts
 from fastfcn_infer.hub.upload import push, save
 
 
@@ -18,8 +18,8 @@ class Published:
         self,
         folder: str | os.PathLike[str],
         *,
-        scores: Sequence[str | os.PathLike[str]] = (),
-        speeds: Sequence[str | os.PathLike[str]] = (),
+        scores: Several = (),
+        speeds: Several = (),
         license: str | None = None,
         limits: Sequence[str] = (),
     ) -> None:
@@ -29,11 +29,11 @@ class Published:
 
         Args:
             folder: where the copy is written.
-            scores: files that ``fastfcn evaluate --json`` wrote of this model.
-            speeds: files that ``fastfcn benchmark --format json`` wrote of this model.
+            scores: file, or files, that ``fastfcn evaluate --json`` wrote of this model.
+            speeds: file, or files, that ``fastfcn benchmark --format json`` wrote of this model.
             license: the Hub's identifier, such as ``apache-2.0``; None: the card says that it is not
                 stated.
-            limits: sentences on what the model cannot do.
+            limits: sentence, or sentences, on what the model cannot do.
 
         Raises:
             ArtifactError: the model is a lone ``.onnx``, or was changed since it was opened.
@@ -50,8 +50,8 @@ class Published:
         private: bool = False,
         revision: str | None = None,
         message: str | None = None,
-        scores: Sequence[str | os.PathLike[str]] = (),
-        speeds: Sequence[str | os.PathLike[str]] = (),
+        scores: Several = (),
+        speeds: Several = (),
         license: str | None = None,
         limits: Sequence[str] = (),
     ) -> str:

@@ -13,7 +13,15 @@ from command_line import python
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.errors import ArtifactError, UploadError
-from fastfcn_infer.hub.card import CardFacts, Score, Speed, read_score, read_speeds, write_card
+from fastfcn_infer.hub.card import (
+    CardFacts,
+    Score,
+    Speed,
+    read_facts,
+    read_score,
+    read_speeds,
+    write_card,
+)
 from fastfcn_infer.hub.models import find_artifact
 from fastfcn_infer.hub.upload import check_repository, push, save
 from fastfcn_infer.system.record import to_json
@@ -260,6 +268,14 @@ def test_reports_of_the_commands_are_read(tmp_path: Path) -> None:
     assert read_speeds(path) == (
         Speed("m", "b", "cpu", "fp32", 2, (480, 640), 1, 3.5, "AMD", "2026-11-27"),
     )
+
+
+def test_one_file_and_one_sentence_need_no_list(tiny: Artifact, tmp_path: Path) -> None:
+    report = tmp_path / "scores.json"
+    report.write_text(to_json(measured(tiny)))
+    for path in (report, str(report)):
+        facts = read_facts(path, (), None, "Only by day.")
+        assert (facts.scores, facts.limits) == ((measured(tiny),), ("Only by day.",))
 
 
 def test_the_command_uploads_and_says_how_to_open_it(
