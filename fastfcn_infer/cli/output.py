@@ -164,7 +164,7 @@ def choose_output(output: str | None, save: str | None) -> Output:
     unknown = [kind for kind in kinds if kind not in ALL_KINDS]
     if unknown:
         raise ValueError(
-            f"--save {', '.join(unknown)}: expected one or more of {', '.join(ALL_KINDS)}"
+            f"--save {', '.join(word or repr(word) for word in unknown)}: expected one or more of {', '.join(ALL_KINDS)}"
         )
     if output == "-":
         raise ValueError(

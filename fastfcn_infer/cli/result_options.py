@@ -1,7 +1,7 @@
 """Options of ``fastfcn predict`` about the result: groups of classes, and certain pixels only."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--groups",
+        action="append",
         metavar="GROUPS",
         help='Add up the probabilities of classes first: "vehicle=car,bus;nature=tree,grass", or a JSON file of an '
         "object with a list for each group",
@@ -48,9 +49,19 @@ def result_options(arguments: argparse.Namespace, kinds: tuple[str, ...]) -> "Re
 
     return ResultOptions(
         "scores" if "confidence" in kinds else None,
-        None if arguments.groups is None else parse_groups(arguments.groups),
+        None if arguments.groups is None else _joined(map(parse_groups, arguments.groups)),
         arguments.min_confidence,
     )
+
+
+def _joined(several: Iterable[Parsed]) -> Parsed:
+    """Put the groups together where the option is given several times."""
+    found: Parsed = {}
+    for groups in several:
+        for name in found.keys() & groups.keys():
+            raise ValueError(f"--groups: the group {excerpt(name)} is there twice")
+        found |= groups
+    return found
 
 
 def parse_groups(text: str) -> Parsed:

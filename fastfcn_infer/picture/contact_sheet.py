@@ -9,6 +9,7 @@ from fastfcn_infer.picture.annotation import Annotated
 from fastfcn_infer.picture.drawing import blend
 from fastfcn_infer.picture.legend import Entry, add_legend, draw_title, drawable, percent
 from fastfcn_infer.picture.picture import Picture
+from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.opencv import cv2
 
 WIDTH = 1500  # pixels of every row
@@ -66,9 +67,18 @@ def contact_sheet(results: Iterable[Annotated]) -> Picture:
         (H, 1500, 3) RGB; up to 420 rows of pixels for each result.
 
     Raises:
-        ValueError: there are no results.
+        ValueError: there are no results, or one is something else, such as a picture that failed.
     """
-    rows = [sheet_row(found, _title(found, number)) for number, found in enumerate(results, 1)]
+    given: object = results
+    if not isinstance(given, Iterable):
+        raise ValueError(f"results is {excerpt(given)}; a list of results was expected")
+    rows = []
+    for number, found in enumerate(results, 1):
+        if not isinstance(getattr(found, "labels", None), np.ndarray):
+            raise ValueError(
+                f"number {number} of the results is {excerpt(found)}, not a result of predict"
+            )
+        rows.append(sheet_row(found, _title(found, number)))
     if not rows:
         raise ValueError("a contact sheet of no results was asked for; at least one was expected")
     return Picture(np.concatenate(rows))

@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--save",
+        action="append",
         metavar="KIND[,KIND]",
         help=f"Results to write, of {', '.join(ALL_KINDS)} (default: labels, or what the suffix of FILE says)",
     )
@@ -143,7 +144,9 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.inference.raster.memory import parse_memory
 
     output = replace(
-        choose_output(arguments.output, arguments.save),
+        choose_output(
+            arguments.output, None if arguments.save is None else ",".join(arguments.save)
+        ),
         min_area=arguments.min_area,
         simplify=arguments.simplify,
     )

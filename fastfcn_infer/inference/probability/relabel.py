@@ -1,5 +1,6 @@
 """Labels by probabilities: of groups of classes, and of pixels that are sure enough."""
 
+import hashlib
 import json
 import operator
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from fastfcn_infer.inference.probability.kept import tiles
 from fastfcn_infer.inference.probability.shares import Found, Shares
 from fastfcn_infer.inference.scores import Indices
 from fastfcn_infer.system.number_range import check_number
+
+_LONGEST_TEXT = 5000  # characters of groups in the provenance; a JPEG has little room for it
 
 
 def ignore_label(classes: int) -> int:
@@ -125,10 +128,13 @@ def check_options(
 
 def made_by(groups: Groups | None, min_confidence: float | None) -> dict[str, str]:
     """Return what labels depend on besides model and procedure, for their provenance."""
-    found = {} if min_confidence is None else {"min_confidence": str(min_confidence)}
+    # 0.0 is added because 1 and 1.0 are the same.
+    found = {} if min_confidence is None else {"min_confidence": str(min_confidence + 0.0)}
     if groups:
         plain = {name: [_plain(one) for one in as_list(given)] for name, given in groups.items()}
-        found["groups"] = json.dumps(plain, ensure_ascii=False)
+        text = json.dumps(plain, ensure_ascii=False)
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        found["groups"] = text if len(text) <= _LONGEST_TEXT else f"sha256 {digest}"
     return found
 
 

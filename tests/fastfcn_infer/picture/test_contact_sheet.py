@@ -36,6 +36,15 @@ def test_a_sheet_has_a_row_for_each_result() -> None:
     np.testing.assert_array_equal(contact_sheet(iter(found)), np.concatenate(rows))
     with pytest.raises(ValueError, match="at least one was expected"):
         contact_sheet([])
+    other: list[tuple[Any, str]] = [
+        (found[0], "results is <Segmentation>; a list of results"),
+        (None, "results is None; a list"),
+        ([found[0], None], "number 2 of the results is None, not a result"),
+        (["a.jpg"], "number 1 of the results is 'a.jpg', not a result"),
+    ]
+    for given, said in other:
+        with pytest.raises(ValueError, match=said):
+            contact_sheet(given)
 
 
 def test_pixels_without_a_class_stay_as_they_are_and_do_not_count(

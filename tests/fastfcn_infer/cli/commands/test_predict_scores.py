@@ -116,6 +116,19 @@ def test_groups_that_are_written_in_another_way_are_refused(
     assert not (here / "out").exists()
 
 
+def test_options_that_are_given_twice_count_twice(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["a.png", "-o", "out", "--save", "json", "--save", "labels", "--groups", "a=class 0"]
+    assert predict(*words, "--groups", "b=class 1,2") == 0
+    assert json.loads((here / "out" / "a.json").read_text())["names"] == ["a", "b", "class 3"]
+    assert (here / "out" / "a_labels.png").exists()
+    assert predict(*words, "--groups", "a=class 1") == 2
+    assert "the group 'a' is there twice" in capsys.readouterr().err
+    assert predict(*words, "--save", "") == 2
+    assert "--save '': expected one or more of labels" in capsys.readouterr().err
+
+
 def test_groups_are_read_from_text_and_from_a_file(tmp_path: Path) -> None:
     expected = {"vehicle": ["car", "bus"], "nature": ["tree", 9]}
     assert parse_groups(" vehicle = car, bus;nature=tree,9; ") == expected

@@ -7,6 +7,7 @@ import pytest
 
 from fastfcn_infer.inference.probability.groups import group
 from fastfcn_infer.inference.probability.options import ResultOptions
+from fastfcn_infer.inference.probability.relabel import made_by
 from models import tiny_model
 
 NAMES = tuple(f"class {index}" for index in range(6))
@@ -54,3 +55,11 @@ def test_what_makes_no_sense_is_refused_all_of_it_at_once(groups: Any, said: str
         group(NAMES, COLORS, groups)
     with pytest.raises(ValueError, match=said):
         ResultOptions(groups=groups).check(tiny_model(6))
+
+
+def test_the_provenance_of_many_groups_is_short_and_still_tells_them_apart() -> None:
+    many: dict[str, list[str | int]] = {f"group {n}": [f"class {n}"] for n in range(2000)}
+    found = [made_by(groups, 1)["groups"] for groups in (many, many | {"group 0": ["class 0", 0]})]
+    assert max(map(len, found)) < 100
+    assert found[0] != found[1]
+    assert made_by(None, 1) == made_by(None, 1.0) == {"min_confidence": "1.0"}
