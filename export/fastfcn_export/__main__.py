@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fastfcn_export.quantization import arguments
+from fastfcn_infer.artifact.class_table import class_table_names
 from fastfcn_infer.cli import exit_codes, streams
 from fastfcn_infer.cli.parser import Parser
+from fastfcn_infer.system import registry
 from fastfcn_infer.system.version import __version__
 
 if TYPE_CHECKING:
     from fastfcn_export.request import Request
 
+_DIALECTS = "fastfcn_export.dialect.dialects"
 _EPILOG = """\
 exit codes: 0 fine, 1 a bug in fastfcn-export, 2 usage, 3 a picture to calibrate on cannot be read, 4 the graph does
 not compute what the network computes (nothing is written), 5 a runtime or package is missing, 6 the checkpoint is refused or damaged,
@@ -82,8 +85,8 @@ def make_parser() -> Parser:
     add(
         "--classes",
         metavar="NAME|FILE.json",
-        help="Names and colours of the classes: ade20k, cityscapes, voc, pascal_context_59, pascal_context_60, "
-        'camvid, or a JSON list of {"name", "color": [r, g, b]} (default: those that '
+        help=f"Names and colours of the classes: {', '.join(class_table_names())}, "
+        'or a JSON list of {"name", "color": [r, g, b]} (default: those that '
         "the checkpoint names, else numbers)",
     )
     add(
@@ -95,7 +98,7 @@ def make_parser() -> Parser:
     add("--use-ema", action="store_true", help="Use the moving average (EMA) of the weights")
     add(
         "--dialect",
-        help="Dialect: wuhuikai, ncpaddle, paddleseg or mmseg (default: found from the names of the tensors)",
+        help=f"Dialect: {', '.join(registry.names(_DIALECTS))} (default: found from the names of the tensors)",
     )
     add(
         "--output-stride",
