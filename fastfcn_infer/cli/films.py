@@ -1,7 +1,6 @@
 """Label the frames of a video file for ``fastfcn predict``, and write an annotated video."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, contextmanager
@@ -142,6 +141,7 @@ def label_film(
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.system.atomic import write_file
+    from fastfcn_infer.system.json_bytes import json_bytes
     from fastfcn_infer.system.progress import Progress
 
     rate = Fraction(arguments.fps or (video.rate(source) or DEFAULT_RATE) / arguments.every)
@@ -174,8 +174,7 @@ def label_film(
     report = {**total.report(), "fps": float(rate), "flicker": stream.flicker}
     if "json" in targets:
         text = {"source": str(source), **report, "provenance": dict(facts)}
-        data = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
-        write_file(targets["json"], data.encode("utf-8", "backslashreplace"))  # of the name
+        write_file(targets["json"], json_bytes(text, indent=2))
     return report
 
 

@@ -1,7 +1,6 @@
 """Label a camera or a live stream for ``fastfcn predict``, until Ctrl-C, into files that are whole."""
 
 import argparse
-import json
 import re
 import signal
 import threading
@@ -79,6 +78,7 @@ def label(
     from fastfcn_infer.errors import ImageError
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.system.atomic import write_file
+    from fastfcn_infer.system.json_bytes import json_bytes
     from fastfcn_infer.system.progress import Progress
     from fastfcn_infer.system.writing import make_folder
 
@@ -117,8 +117,7 @@ def label(
     report = {**total.report(), "dropped": stream.dropped, "flicker": stream.flicker}
     if "json" in targets:
         text = {"source": shown, **report, "provenance": dict(facts)}
-        data = json.dumps(text, indent=2, ensure_ascii=False) + "\n"
-        write_file(targets["json"], data.encode("utf-8", "backslashreplace"))
+        write_file(targets["json"], json_bytes(text, indent=2))
     written = {"source": shown, "status": "done", "written": [str(p) for p in targets.values()]}
     failure = {} if error is None else {"status": "failed", "error": error}
     return written | report | failure

@@ -26,6 +26,7 @@ from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.picture.provenance import with_provenance
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.json_bytes import json_bytes
 from fastfcn_infer.system.number_range import check_number
 
 Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -316,7 +317,7 @@ class Segmentation(WithScores, Exports):
             return encode_labels(self.labels)
         if kind == "confidence":
             return encode_labels(np.rint(self.confidence() * 255).astype(np.uint8))
-        return self._npz() if kind == "npz" else f"{self.to_json()}\n".encode()
+        return self._npz() if kind == "npz" else json_bytes(self.to_dict(), indent=2)
 
     def _npz(self) -> bytes:
         arrays: dict[str, Any] = {

@@ -18,6 +18,7 @@ from fastfcn_infer.picture.geometry.regions import Region
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.atomic import write_file, write_parts
 from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.json_bytes import json_bytes
 
 _PACKAGE = "fastfcn_infer.picture.annotations"
 
@@ -276,12 +277,6 @@ def outlines(min_area: int, simplify: float) -> str:
     return f"min_area {min_area}, simplify {float(simplify):g}"
 
 
-def to_json(content: object, *, indent: int | None = None) -> bytes:
-    """Write JSON as UTF-8, with a line feed at the end."""
-    text = json.dumps(content, ensure_ascii=False, indent=indent)
-    return (text + "\n").encode("utf-8", "backslashreplace")
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """Read a picture's annotations back.
 
@@ -322,13 +317,13 @@ def join_coco(pictures: Mapping[Path, str]) -> Iterator[bytes]:
             )
         images.append({**found["images"][0], "id": number, "file_name": picture})
     head = {"info": first.get("info", {}), "categories": first["categories"], "images": images}
-    yield to_json(head)[:-2] + b', "annotations": ['
+    yield json_bytes(head)[:-2] + b', "annotations": ['
     count = 0
     for number, path in enumerate(paths, 1):
         for one in _coco(path)["annotations"]:
             count += 1
             numbered = {**one, "image_id": number} | ({"id": count} if "id" in one else {})
-            yield (b",\n" if count > 1 else b"\n") + to_json(numbered)[:-1]
+            yield (b",\n" if count > 1 else b"\n") + json_bytes(numbered)[:-1]
     yield b"\n]}\n"
 
 

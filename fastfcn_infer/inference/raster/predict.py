@@ -26,9 +26,9 @@ from fastfcn_infer.inference.raster.rows import Rows
 from fastfcn_infer.inference.raster.source import Opened, open_raster
 from fastfcn_infer.inference.raster.target import TILE, check_target, write_raster
 from fastfcn_infer.inference.views import Size, plan
-from fastfcn_infer.picture.annotation import to_json
 from fastfcn_infer.system import record
 from fastfcn_infer.system.atomic import write_file
+from fastfcn_infer.system.json_bytes import json_bytes
 from fastfcn_infer.system.progress import Progress as Bar
 from fastfcn_infer.system.stopwatch import timed
 from fastfcn_infer.system.version import __version__
@@ -87,7 +87,7 @@ class RasterResult:
             "timings": dict(self.timings),
             "provenance": dict(self.provenance),
         }
-        write_file(Path(path), (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+        write_file(Path(path), json_bytes(facts, indent=2))
 
     def to_geojson(self, min_area: int = 0, simplify: float = 0.0) -> dict[str, Any]:
         """Return the regions of the labels as GeoJSON, as `Segmentation.to_geojson` does.
@@ -116,7 +116,7 @@ class RasterResult:
             ImageError: as `to_geojson`.
             OSError: the file could not be written; what was there before still is.
         """
-        write_file(Path(path), to_json(self.to_geojson(min_area, simplify)))
+        write_file(Path(path), json_bytes(self.to_geojson(min_area, simplify)))
 
 
 def can_be_labelled_in_parts(procedure: Procedure) -> bool:

@@ -12,9 +12,9 @@ from fastfcn_infer.picture.annotation import (
     join_coco,
     picture_name,
     present,
-    to_json,
 )
 from fastfcn_infer.picture.run_lengths import coco_rle
+from fastfcn_infer.system.json_bytes import json_bytes
 from fastfcn_infer.system.opencv import cv2
 
 READER = "pycocotools, FiftyOne, CVAT, supervision, detectron2"
@@ -51,7 +51,7 @@ def describe(found: Annotated, image_id: int = 1, file_name: str | None = None) 
 
 def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     """Write a data set of one picture."""
-    return {PLACE.format(entry.name): to_json(describe(found, file_name=entry.picture))}
+    return {PLACE.format(entry.name): json_bytes(describe(found, file_name=entry.picture))}
 
 
 def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -14,10 +14,10 @@ from fastfcn_infer.picture.annotation import (
     join_coco,
     picture_name,
     present,
-    to_json,
 )
 from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.picture.provenance import with_provenance
+from fastfcn_infer.system.json_bytes import json_bytes
 from fastfcn_infer.system.opencv import cv2
 
 READER = "panopticapi, detectron2, transformers, FiftyOne"
@@ -66,7 +66,7 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     """Write the PNG and its description."""
     numbers, description = describe(found, file_name=entry.picture, png=f"{entry.name}.png")
     png = with_provenance(numbers.encode(".png"), found.provenance)
-    return {f"panoptic/{entry.name}.png": png, PLACE.format(entry.name): to_json(description)}
+    return {f"panoptic/{entry.name}.png": png, PLACE.format(entry.name): json_bytes(description)}
 
 
 def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.picture.annotation import OUTLINES, Annotated, Entry, to_json
+from fastfcn_infer.picture.annotation import OUTLINES, Annotated, Entry
 from fastfcn_infer.picture.geometry.regions import Region
+from fastfcn_infer.system.json_bytes import json_bytes
 
 READER = "QGIS, GDAL, geopandas, shapely, Leaflet"
 PLACE = "{}.geojson"
@@ -75,7 +76,7 @@ def _area(points: NDArray[Any]) -> float:
 def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     """Write the regions of a picture."""
     content = found.to_geojson(min_area=entry.min_area, simplify=entry.simplify)
-    return {PLACE.format(entry.name): to_json(content)}
+    return {PLACE.format(entry.name): json_bytes(content)}
 
 
 def collect(folder: Path, names: Mapping[str, str]) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -12,9 +12,9 @@ from fastfcn_infer.picture.annotation import (
     picture_name,
     present,
     read_json,
-    to_json,
 )
 from fastfcn_infer.picture.run_lengths import brush
+from fastfcn_infer.system.json_bytes import json_bytes
 
 READER = "Label Studio"
 PLACE = "label-studio/{}.json"
@@ -69,7 +69,7 @@ def interface(found: Annotated) -> str:
 
 def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     """Write the interface and a task."""
-    task = to_json(describe(found, entry.picture))
+    task = json_bytes(describe(found, entry.picture))
     return {"label-studio.xml": interface(found).encode(), PLACE.format(entry.name): task}
 
 
@@ -83,5 +83,5 @@ def _tasks(pictures: Mapping[Path, str]) -> Iterator[bytes]:
     for index, (path, picture) in enumerate(pictures.items()):
         task = {**read_json(path), "data": {_TO: picture}}
         task.pop("provenance", None)
-        yield (b",\n" if index else b"\n") + to_json(task)[:-1]
+        yield (b",\n" if index else b"\n") + json_bytes(task)[:-1]
     yield b"\n]\n"

@@ -13,10 +13,10 @@ from fastfcn_infer.picture.annotation import (
     Entry,
     outlines,
     picture_name,
-    to_json,
 )
 from fastfcn_infer.picture.geometry.outlines import signed_area
 from fastfcn_infer.picture.geometry.regions import find_regions
+from fastfcn_infer.system.json_bytes import json_bytes
 
 READER = "labelme"
 PLACE = "labelme/{}.json"
@@ -69,7 +69,7 @@ def encode(found: Annotated, entry: Entry) -> dict[str, bytes]:
     target = entry.folder / relative if entry.alone is None else entry.alone
     picture = entry.picture if found.source is None else _way(Path(found.source), target.parent)
     content = describe(found, picture, min_area=entry.min_area, simplify=entry.simplify)
-    return {relative: to_json(content, indent=1)}
+    return {relative: json_bytes(content, indent=1)}
 
 
 def _way(picture: Path, folder: Path) -> str:

@@ -1,6 +1,8 @@
 """``fastfcn predict --save`` with formats of annotations, one file over all pictures where it is so."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +212,17 @@ def test_polygons_are_simplified_and_earlier_ones_are_not_passed_off_as_such(
     assert "other outlines (--min-area, --simplify)" in said
     assert predict(*words[:-1], "-1") == 2
     assert "--simplify -1.0: a number of at least 0 was expected" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere all names are text")
+def test_a_picture_whose_name_is_no_text_is_named_in_every_format(here: Path) -> None:
+    source = Path(os.fsdecode(b"stra\xdfe.png"))
+    Path("in/a.png").rename(source)
+
+    assert predict(str(source), "-o", "out", "--save", f"labels,json,sheet,{FORMATS}") == 0
+
+    name = source.stem
+    assert read(f"out/{name}.json")["source"] == str(source)
+    assert read("out/annotations.json")["images"][0]["file_name"] == source.name
+    assert read("out/label-studio.json")[0]["data"]["image"] == source.name
+    assert read(f"out/labelme/{name}.json")["imagePath"].endswith(source.name)
