@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastfcn_infer.evaluation.agreement import NEAR
+from fastfcn_infer.evaluation.agreement import NEAR, percent
 from fastfcn_infer.evaluation.difference import Difference, PictureDifference
 from fastfcn_infer.evaluation.metrics import scores
 from fastfcn_infer.picture.picture import Picture
@@ -15,7 +15,6 @@ from fastfcn_infer.system.text_table import text_table
 
 _WORST = 10  # pictures in the table
 _FACTS = ("model", "files", "precision", "backend", "device", "procedure")
-_ALMOST_ALL = 99.999  # percent
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;"
@@ -114,17 +113,17 @@ def _summary(found: Difference) -> list[str]:
     total, means = found.agreement, found.true_mean_ious
     lines = [f"{side}: {_side(facts)}" for side, facts in zip("AB", found.provenance, strict=True)]
     lines.append(
-        f"labels agree on {_percent(total.overall)} % of {total.pixels} pixels in "
+        f"labels agree on {percent(total.overall)} % of {total.pixels} pixels in "
         f"{_counted(len(found.pictures), 'picture', 'pictures')}, "
-        f"and on {_percent(total.away_from_boundaries)} % of those more than {NEAR} pixels away from boundaries "
+        f"and on {percent(total.away_from_boundaries)} % of those more than {NEAR} pixels away from boundaries "
         "of A"
     )
     lines.append(
-        f"mean IoU between them {_percent(found.mean_iou)} %, over the classes that A or B has"
+        f"mean IoU between them {percent(found.mean_iou)} %, over the classes that A or B has"
     )
     if means is not None:
         lines.append(
-            f"mean IoU on the label maps: A {_percent(means[0])} %, B {_percent(means[1])} %, "
+            f"mean IoU on the label maps: A {percent(means[0])} %, B {percent(means[1])} %, "
             f"difference {_points(means[1] - means[0])} points, over the "
             f"{_counted(len(found.true_classes), 'class', 'classes')} of the label maps"
         )
@@ -155,7 +154,7 @@ def _classes(found: Difference) -> Rows:
         name = found.names[label]
         shares = [between.iou[label], *(truth.iou[label] for truth in truths)]
         counts = [str(first[label]), str(second[label])]
-        rows.append([printable(name, 40), *counts, *map(_percent, shares)])
+        rows.append([printable(name, 40), *counts, *map(percent, shares)])
     return rows
 
 
@@ -180,7 +179,7 @@ def _pictures(found: Difference, most: int) -> Rows:
 
 def _picture(picture: PictureDifference) -> list[str]:
     shares = (picture.agreement.overall, picture.agreement.away_from_boundaries)
-    return [printable(picture.name, 60), *map(_percent, shares)]
+    return [printable(picture.name, 60), *map(percent, shares)]
 
 
 def _areas(found: Difference) -> tuple[list[int], list[int]]:
@@ -193,13 +192,6 @@ def _html(rows: Rows) -> str:
     head, *body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
     lines = [f"<tr>{head.replace('td>', 'th>')}</tr>", *(f"<tr>{row}</tr>" for row in body)]
     return "<table>\n" + "\n".join(lines) + "\n</table>"
-
-
-def _percent(share: float) -> str:
-    """Write a share in percent; 100 is all of it, and nothing less."""
-    if math.isnan(share):
-        return "-"
-    return f"{100 * share if share == 1 else min(100 * share, _ALMOST_ALL):.3f}"
 
 
 def _counted(number: int, one: str, many: str) -> str:

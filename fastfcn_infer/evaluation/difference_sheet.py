@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.evaluation.agreement import percent
 from fastfcn_infer.evaluation.difference import matching_labels
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.inference.segmentation import Segmentation
@@ -64,7 +65,7 @@ def sheet(
         for found in (first, second):
             areas += np.bincount(found.labels.ravel(), minlength=len(areas))
         row = _row(first, second)
-        title = f"{drawable(name, 'picture')}: {100 * share:.2f} % of the labels agree"
+        title = f"{drawable(name, 'picture')}: {percent(share, 2)} % of the labels agree"
         rows += [draw_title(title, row.shape[1]), row]
     return Picture(_with_legend(np.concatenate(rows), a, areas))
 
