@@ -44,6 +44,8 @@ from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import STAGES, segment
 from fastfcn_infer.inference.views import Size, plan
 from fastfcn_infer.runtime.backend import Backend, profile_of
+from fastfcn_infer.runtime.device import parse_device
+from fastfcn_infer.runtime.gpu import Gpu, find_gpu
 from fastfcn_infer.system import record
 
 SIZES: tuple[Size, ...] = ((480, 480),)
@@ -385,10 +387,16 @@ def _row(
         others_took=others,
         procedure=candidate.predictor.procedure.kind,
         model_sha256=candidate.predictor.artifact.fingerprint,
+        gpu=_gpu_name(facts.device),
         scenario=case.scenario,
         share_of_network=network.median / whole.median,
         distribution=distribution([run["total"] for run in taken]),
     )
+
+
+def _gpu_name(device: str) -> str:
+    found = "" if device == "cpu" else find_gpu(parse_device(device).index)
+    return found.name if isinstance(found, Gpu) else ""
 
 
 def _path(artifact: Artifact) -> str:

@@ -75,6 +75,7 @@ class Row:
     images: str = field(default="", metadata=record.OMITTED)  # hash of the user's pictures
     classes: str = field(default="", metadata=record.OMITTED)  # hash of their names
     model_sha256: str = field(default="", metadata=record.OMITTED)  # of its files; "": unknown
+    gpu: str = field(default="", metadata=record.OMITTED)  # its name; "": none, or unknown
     # Seconds of a run that a share of them took at most, from none to all in equal steps.
     distribution: tuple[float, ...] = field(default=(), metadata=record.OMITTED)
     # Of the bundled photograph, see `label_maps.pack_labels`; empty if they take too much.

@@ -86,6 +86,7 @@ class Speed:
     procedure: str = "whole"
     scenario: str = "single"
     model_sha256: str = ""  # of the model's files; empty: unknown
+    gpu: str = ""  # its name; empty: none, or unknown
 
 
 @dataclass(frozen=True)
@@ -324,7 +325,10 @@ def _speeds(speeds: Sequence[Speed]) -> str:
                 (speed.backend, speed.device, speed.precision, speed.procedure, speed.scenario),
             ),
             *(f"{speed.size[0]} x {speed.size[1]}", str(speed.batch), str(speed.threads)),
-            *(f"{speed.ips:.2f}", f"{_cell(speed.cpu)}, {speed.date[:10]}"),
+            *(
+                f"{speed.ips:.2f}",
+                ", ".join([*map(_cell, filter(None, (speed.gpu, speed.cpu))), speed.date[:10]]),
+            ),
         )
         for speed in speeds
     ]

@@ -33,6 +33,7 @@ from fastfcn_infer.benchmark.workload import Case, photograph
 from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference.pipeline import STAGES, segment
 from fastfcn_infer.runtime.backend import Backend, open_backend
+from fastfcn_infer.runtime.gpu import Gpu
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact, tiny_model
 
@@ -144,9 +145,21 @@ def test_rows_hold_what_was_measured_and_what_follows_from_it(
     expected = 2 * 200 * 2 / 1.7 / (STAMP.matrix_product_gflops * 1e9)
     assert row.share_of_matrix_product == pytest.approx(expected)
     assert (row.cold_start_seconds, row.peak_memory_bytes) == (1.5, 1000)
+    assert (row.model_sha256, row.gpu) == (found.predictor.artifact.fingerprint, "")
     (request,) = no_second_process
     assert (request.size, request.batch, request.backend) == ((480, 960), 2, "onnx_runtime")
     assert request.path == str(tmp_path / "tiny")
+
+
+@pytest.mark.parametrize(("device", "name"), [("cuda:1", "GPU 1"), ("tensorrt", "GPU 0")])
+def test_a_row_names_the_gpu_that_it_ran_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, name: str
+) -> None:
+    monkeypatch.setattr(module, "find_gpu", lambda i: Gpu(f"GPU {i}", "00", 13000))
+    found = candidate(tmp_path / "tiny")
+    found.facts = replace(found.facts, device=device)
+    (row,) = measure([found], [Case(SMALL, 1)], seconds=0.001).rows
+    assert row.gpu == name
 
 
 def test_multiply_adds_that_were_not_counted_are_not_made_up(tmp_path: Path) -> None:

@@ -175,12 +175,15 @@ def test_a_card_says_what_its_figures_leave_out(tiny: Artifact) -> None:
         failed=({"name": "a", "error": "cut off"}, {"name": "b", "error": "cut off"}),
         warnings=("the model saw some of the pictures " * 20,),
     )
-    folder = replace(timed(tiny), scenario="folder")
+    folder = replace(timed(tiny), scenario="folder", gpu="NVIDIA H100")
     limit = "It was\n tried in " + "fair " * 80 + "weather."
     card = ModelCard(write_card(tiny, CardFacts((custom,), (folder,), None, (limit,))))
     assert f"| custom {settings} | int8 |" in card.text
     assert card.data.eval_results[0].metric_args["procedure_settings"] == settings
-    assert "| whole | folder | 480 x 480 |" in card.text
+    assert (
+        "| whole | folder | 480 x 480 | 1 | 2 | 34.60 | NVIDIA H100, AMD \\| EPYC, 2026-11-27 |"
+        in card.text
+    )
     assert "- 2 of the pictures of camvid, part test, could not be labelled" in card.text
     assert "- " + " ".join(limit.split()) in card.text
     assert custom.warnings[0].strip() in card.text
