@@ -1,6 +1,5 @@
 """Write how two models differ: as a table, as data for JSON, and as a page of HTML."""
 
-import base64
 import html
 import math
 from collections.abc import Mapping, Sequence
@@ -10,16 +9,12 @@ from fastfcn_infer.evaluation.agreement import NEAR, percent
 from fastfcn_infer.evaluation.difference import Difference, PictureDifference
 from fastfcn_infer.evaluation.metrics import scores
 from fastfcn_infer.picture.picture import Picture
+from fastfcn_infer.system import html_page
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.text_table import text_table
 
 _WORST = 10  # pictures in the table
 _FACTS = ("model", "files", "precision", "backend", "device", "procedure")
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.25rem .7rem;border-bottom:1px solid #ddd;"
-    "text-align:right}th:first-child,td:first-child{text-align:left}img{max-width:100%}"
-)
 
 Rows = Sequence[Sequence[str]]
 
@@ -33,7 +28,7 @@ def table(found: Difference) -> str:
         "worst pictures first",
         *text_table(_pictures(found, _WORST), left=[0]),
     ]
-    return "\n".join([*parts, "", *_summary(found)])
+    return "\n".join([*parts, "", *_sides(found), *_summary(found)])
 
 
 def to_data(found: Difference) -> dict[str, Any]:
@@ -86,41 +81,44 @@ def to_html(found: Difference, sheet: Picture | None) -> str:
     """
     sides = [["", "A", "B"]]
     sides += [[fact, *(_fact(side, fact) for side in found.provenance)] for fact in _FACTS]
-    parts = ["<h1>A and B on the same pictures</h1>", _html(sides)]
-    parts += [f"<p>{html.escape(line)}</p>" for line in _summary(found)[2:]]
+    title = "A and B on the same pictures"
+    parts = [f"<h1>{title}</h1>", html_page.table(sides, left=(0, 1, 2))]
+    parts += [_paragraph(line) for line in _summary(found)]
     if sheet is not None:
-        data = base64.b64encode(sheet.encode(".jpg")).decode()
         parts += [
             "<h2>Worst pictures</h2>",
-            "<p>The picture, the overlays of A and of B, and in red where they differ.</p>",
-            f'<img alt="the worst pictures" src="data:image/jpeg;base64,{data}">',
+            _paragraph("The picture, the overlays of A and of B, and in red where they differ."),
+            html_page.picture(sheet.encode(".jpg"), "jpeg", "the worst pictures"),
         ]
-    parts += ["<h2>Classes</h2>", _html(_classes(found))]
-    parts += [f"<p>{line}</p>" for line in _left_out(found)]
-    parts += ["<h2>Pictures, the worst first</h2>", _html(_pictures(found, len(found.pictures)))]
+    parts += ["<h2>Classes</h2>", html_page.table(_classes(found), left=(0,))]
+    parts += map(_paragraph, _left_out(found))
+    pictures = _pictures(found, len(found.pictures))
+    parts += ["<h2>Pictures, the worst first</h2>", html_page.table(pictures, left=(0,))]
     if found.failed:
         rows = [(printable(name, 60), printable(why, 1000)) for name, why in found.failed.items()]
-        parts += ["<h2>Pictures that failed</h2>", _html([("picture", "why"), *rows])]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>fastfcn diff</title><style>{_STYLE}</style></head><body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
+        parts += ["<h2>Pictures that failed</h2>", html_page.facts(rows)]
+    return html_page.page(title, parts) + "\n"
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def _sides(found: Difference) -> list[str]:
+    """Say what A and B are."""
+    return [f"{side}: {_side(facts)}" for side, facts in zip("AB", found.provenance, strict=True)]
 
 
 def _summary(found: Difference) -> list[str]:
+    """Say how far they agree, and what has to be known about it."""
     total, means = found.agreement, found.true_mean_ious
-    lines = [f"{side}: {_side(facts)}" for side, facts in zip("AB", found.provenance, strict=True)]
-    lines.append(
+    lines = [
         f"labels agree on {percent(total.overall)} % of {total.pixels} pixels in "
         f"{_counted(len(found.pictures), 'picture', 'pictures')}, "
         f"and on {percent(total.away_from_boundaries)} % of those more than {NEAR} pixels away from boundaries "
-        "of A"
-    )
-    lines.append(
-        f"mean IoU between them {percent(found.mean_iou)} %, over the classes that A or B has"
-    )
+        "of A",
+        f"mean IoU between them {percent(found.mean_iou)} %, over the classes that A or B has",
+    ]
     if means is not None:
         lines.append(
             f"mean IoU on the label maps: A {percent(means[0])} %, B {percent(means[1])} %, "
@@ -186,12 +184,6 @@ def _areas(found: Difference) -> tuple[list[int], list[int]]:
     """Count the pixels of each class: by A, and by B."""
     counts = found.between.counts
     return counts.sum(axis=1).tolist(), counts.sum(axis=0).tolist()
-
-
-def _html(rows: Rows) -> str:
-    head, *body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
-    lines = [f"<tr>{head.replace('td>', 'th>')}</tr>", *(f"<tr>{row}</tr>" for row in body)]
-    return "<table>\n" + "\n".join(lines) + "\n</table>"
 
 
 def _counted(number: int, one: str, many: str) -> str:
