@@ -86,7 +86,7 @@ class GraphRefused(BackendError):  # noqa: N818 - as above
 
 
 class WrongLabels(GraphRefused):
-    """The runtime runs the graph, and its labels are not those that the artifact proves it by."""
+    """The runtime runs the graph, but its labels of the golden picture are wrong."""
 
 
 class DeviceUnavailable(BackendError):  # noqa: N818 - as above

@@ -128,8 +128,8 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 ``tiles`` or ``fastfcn-ms``, or ``published``, what the checkpoint's authors publish
                 their scores with; None: as the model's manifest says.
             join_calls: seconds, such as 0.005, that `predict` waits at most for `predict` in other threads,
-                so that pictures of one size share a call of the network; labels are the same but for
-                ties. A caller without others waits in vain. 0: every call is computed at once.
+                so that pictures of one size share a call of the network; labels are the same except for
+                ties. A single caller waits for nothing. 0: every call is computed at once.
 
         Raises:
             ValueError: the procedure or the precision is unknown, or the model's output cannot give the one,
@@ -176,7 +176,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         return self.made_by(self.procedure, None)
 
     def made_by(self, procedure: Procedure, depth: int | None) -> dict[str, str]:
-        """Return the provenance of a result: everything that its labels depend on but the picture."""
+        """Return the provenance of a result: everything that its labels depend on except the picture."""
         return {
             **self._provenance,
             "procedure": procedure.kind,
@@ -215,8 +215,8 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 for each class and each 8 x 8 pixels of each view, such as 3.3 MB for 150 classes and a
                 picture of 512 x 683 pixels that is seen once. None: they are released.
             groups: classes whose probabilities are added up before the most probable one is chosen, such as
-                ``{"vehicle": ["car", "bus"]}``; see `Segmentation.relabel`. None: none.
-            min_confidence: pixels whose class is less probable get the label 255 (or 65535), which is none;
+                ``{"vehicle": ["car", "bus"]}``; see `Segmentation.relabel`. None: no groups.
+            min_confidence: pixels whose class is less probable get the label 255 (or 65535), which means no class;
                 see `Segmentation.relabel`. None: every pixel has a class.
 
         Raises:

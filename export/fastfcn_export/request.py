@@ -64,7 +64,7 @@ class Request:
             equal float32's; None: 0.995.
         via: how the ONNX file is made: our own nodes, or the Paddle program through paddle2onnx.
         accept_own_size: with labels as the output, export even if the authors resize pictures, which
-            such a graph cannot undo; it labels pictures at their own size, and differently.
+            such a graph cannot undo; it sees pictures at their own size, and its labels differ.
         weights_key: which set of weights to take where the file has several, such as "ema_state_dict" or
             "state_dict.student"; None: the only one that fits.
         use_ema: take the moving average of the weights.

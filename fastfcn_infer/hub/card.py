@@ -224,7 +224,7 @@ def write_card(artifact: Artifact, facts: CardFacts, repository: str | None = No
 
 
 def _metadata(model: Model, facts: CardFacts) -> str:
-    """Write the metadata; a value in JSON is one in YAML, too, but for numbers such as 1e-05."""
+    """Write the metadata; a value in JSON is one in YAML, too, except numbers such as 1e-05."""
     name = printable(model.name)
     values: dict[str, Any] = {} if facts.licence is None else {"license": facts.licence}
     values |= {

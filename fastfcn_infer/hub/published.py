@@ -57,7 +57,7 @@ class Published:
     ) -> str:
         """Upload the artifact with its model card to the Hugging Face Hub; needs ``fastfcn-infer[hub]``.
 
-        ``Segmenter.from_pretrained("hub:OWNER/NAME")`` opens it then. Who uploads is what
+        ``Segmenter.from_pretrained("hub:OWNER/NAME")`` opens it then. The account is the one that
         huggingface_hub finds: the variable HF_TOKEN, or ``hf auth login``.
 
         Args:

@@ -186,7 +186,7 @@ class Exports:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of the result but the picture, as numbers, texts, lists and dictionaries.
+        """Return all of the result except the picture, as numbers, texts, lists and dictionaries.
 
         `areas` has label, name, number of pixels and fraction of the picture of each class that is
         present, the largest first; `masks`, in the same order, its colour, box (left, top, right, bottom)

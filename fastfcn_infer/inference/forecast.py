@@ -58,7 +58,7 @@ class ScaleViews:
 
 @dataclass(frozen=True)
 class Plan:
-    """What labelling a picture of some size will take; ``str`` says it in lines of text.
+    """What labelling a picture of some size takes; ``str`` describes it in lines of text.
 
     Args:
         size: height and width of the picture, pixels.

@@ -147,7 +147,7 @@ class Segmentation(WithScores, Exports):
         Args:
             palette: "dataset": the colours it has. "paddleseg": those of PaddleSeg's predict.py, the
                 colours of Pascal VOC shifted by one class. "distinct": colours that are as different as
-                possible, also for those who see red and green alike; for up to some twenty classes.
+                possible, also for people with red-green colour blindness; for up to about twenty classes.
 
         Raises:
             ValueError: there is no such palette.

@@ -329,7 +329,7 @@ def refusal(name: str, precision: str) -> str | None:
 
     Args:
         name: one of `backend_names`.
-        precision: one of `precision.PRECISIONS`, but for "auto".
+        precision: one of `precision.PRECISIONS`, except "auto".
 
     Raises:
         BackendMissing: the runtime cannot be imported.

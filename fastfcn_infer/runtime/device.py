@@ -77,7 +77,7 @@ def fitting(device: Device, precision: str) -> Device:
 
     Args:
         device: as it was asked for.
-        precision: of the arithmetic, a key of `precision.PRECISIONS`, but for "auto".
+        precision: of the arithmetic, a key of `precision.PRECISIONS`, except "auto".
 
     Raises:
         DeviceUnavailable: devices of its kind cannot.

@@ -47,7 +47,7 @@ def choose_precision(wanted: str, artifact: Artifact) -> tuple[Artifact, str]:
         artifact: as it was opened; "auto" is the precision of its `model`.
 
     Returns:
-        `artifact` in the precision of the graph, and a key of `PRECISIONS`, but for "auto".
+        `artifact` in the precision of the graph, and a key of `PRECISIONS`, except "auto".
 
     Raises:
         ValueError: it is unknown, or the artifact holds no graph for it.

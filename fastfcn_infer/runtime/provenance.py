@@ -1,4 +1,4 @@
-"""What labels depend on, but for the picture and its procedure: the model and what runs it."""
+"""What labels depend on, except the picture and its procedure: the model and what runs it."""
 
 import hashlib
 from collections.abc import Mapping

@@ -40,7 +40,7 @@ class RasterLabelling(ABC):
         groups: Groups | None = None,
         min_confidence: float | None = None,
     ) -> "RasterResult":
-        """Label a raster of any size, at flat memory, and write the labels as a (Geo)TIFF.
+        """Label a raster of any size, with constant memory, and write the labels as a (Geo)TIFF.
 
         A TIFF is read in bands of rows, other pictures are decoded once. The labels are those that
         `predict` gives with the same procedure. They are kept beside the target as they become
@@ -50,14 +50,14 @@ class RasterLabelling(ABC):
         Args:
             source: path of the raster.
             target: path of the result, ``.tif``; replaced in one step when all is labelled. It is tiled
-                and compressed, has the place on the ground of the source, the colours of the classes as
+                and compressed, has the georeference of the source, the colours of the classes as
                 its palette and their names, as JSON, in the tag ``CLASS_NAMES``.
             procedure: one with windows at the raster's own size, such as ``tiles``.
-            max_memory: that this call may use beyond the opened model: bytes, or text such as "1GiB".
+            max_memory: memory that this call may use beyond the opened model: bytes, or text such as "1GiB".
             max_pixels: the largest picture to decode at once, where it is not a TIFF.
             depth: bits, 8 to 16, that a raster of 16 bits uses; None: all 16.
             groups: as in `Segmenter.predict`.
-            min_confidence: likewise; pixels that are less sure are written as pixels without data.
+            min_confidence: likewise; less certain pixels are written as pixels without data.
 
         Raises:
             ValueError: the procedure cannot be computed in parts, `max_memory` is not an amount, `depth` is
@@ -99,7 +99,7 @@ class RasterLabelling(ABC):
     ) -> Plan:
         """Say what `predict_raster` would take, as `plan` does; the raster is opened, not labelled.
 
-        Arguments and errors are those of `predict_raster`, but for the target and what changes labels.
+        Arguments and errors are those of `predict_raster`, except for the target and what changes labels.
         """
         from fastfcn_infer.inference.raster.memory import parse_memory
         from fastfcn_infer.inference.raster.predict import survey_raster

@@ -108,7 +108,7 @@ def check_options(
     """Refuse what cannot be done with the scores of a model.
 
     Args:
-        groups: of classes; None: none.
+        groups: of classes; None: no groups.
         min_confidence: None: all pixels keep their class.
         output: of the model's graph.
         model: how a message calls it.

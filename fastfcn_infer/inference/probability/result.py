@@ -153,7 +153,7 @@ class WithScores:
     def relabel(
         self: _Result, *, groups: Groups | None = None, min_confidence: float | None = None
     ) -> _Result:
-        """Label the picture again from its scores: by groups of classes, and only where it is sure.
+        """Label the picture again from its scores, with grouped classes or without uncertain pixels.
 
         Args:
             groups: name of a group -> names or indices of its classes, such as

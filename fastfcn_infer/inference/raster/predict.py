@@ -43,7 +43,7 @@ class RasterResult:
         size: height and width, pixels.
         names: names of the C classes.
         pixels: how many each of the C classes has.
-        nodata: the label of pixels without data, or that are not sure enough (`min_confidence`); None: there are
+        nodata: the label of pixels without data, or that are too uncertain (`min_confidence`); None: there are
             none.
         resumed: rows that an interrupted run had labelled already, of all strips together.
         batch: windows that the network computed at a time.

@@ -133,7 +133,7 @@ class Stream:
     """The labels of many pictures, in the order of the source. Iterate over it, once.
 
     One thread runs through the source, some decode files, and another labels, while the caller uses the
-    results. At most 24 pictures are held, less of large ones, so that memory does not grow with the
+    results. At most 24 pictures are held, fewer if they are large, so that memory does not grow with the
     length of the source. Use it in a ``with``, or call `close`, to stop before the end.
     """
 

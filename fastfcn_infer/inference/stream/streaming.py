@@ -52,7 +52,7 @@ class Streaming(ABC):
         groups: Groups | None = None,
         min_confidence: float | None = None,
     ) -> list[Segmentation | Failed]:
-        """Label some pictures of any sizes at once; all results are held.
+        """Label several pictures of any sizes; all results are kept in memory.
 
         Pictures are decoded while the network runs, and those of equal size share its calls.
 
