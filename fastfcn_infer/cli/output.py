@@ -12,6 +12,9 @@ from fastfcn_infer.system.atomic import has_content
 from fastfcn_infer.system.writing import check_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fastfcn_infer.cli.inputs import Job
     from fastfcn_infer.picture.annotation import Entry
 
@@ -92,6 +95,31 @@ class Output:
             )
         if not force and has_content(self.file):
             raise ValueError(f"-o {self.file} exists; give --force to replace it, or another name")
+
+    def check_classes(self, names: Sequence[str], colors: "NDArray[np.uint8]") -> None:
+        """Refuse formats that cannot hold these classes, before a picture is labelled.
+
+        Args:
+            names: of the classes.
+            colors: (C, 3) RGB.
+
+        Raises:
+            ValueError: a format cannot.
+        """
+        import numpy as np
+
+        from fastfcn_infer.errors import ImageError
+        from fastfcn_infer.inference.segmentation import Segmentation
+        from fastfcn_infer.picture.annotation import Entry, load
+
+        dot = np.zeros((1, 1), np.uint8)
+        found = Segmentation(dot, tuple(names), colors, np.zeros((1, 1, 3), np.uint8))
+        for kind in self.kinds:
+            if kind in ANNOTATIONS:
+                try:
+                    load(kind).encode(found, Entry(self.folder, "dot", "dot.png"))
+                except ImageError as error:
+                    raise ValueError(f"--save {kind}: {error}") from error
 
     def check_writable(self, found: "Sequence[Job]") -> None:
         """Refuse a folder that nothing can be written to, unless all results exist.

@@ -215,8 +215,7 @@ def _segment(
         if arguments.palette != "dataset":
             segmenter = opened_model.with_palette(arguments.palette)
         segmenter.procedure = chosen(segmenter.model)
-        films.check_model(segmenter.model, arguments)
-        of_results.check(segmenter.model)
+        _check_model(segmenter.model, output, arguments, of_results)
         windows = _windows(segmenter, of_rasters, arguments.procedure is not None)
         if arguments.dry_run:
             return _dry_run(segmenter, found, windows, bar, arguments, of_results)
@@ -243,6 +242,16 @@ def _segment(
     _summarise(reports, skipped, collected, arguments)
     failed = any(report["status"] == "failed" for report in reports)
     return exit_codes.SOME_FAILED if failed else exit_codes.FINE
+
+
+def _check_model(
+    model: "Model", output: Output, arguments: argparse.Namespace, options: "ResultOptions"
+) -> None:
+    """Refuse options that do not fit the model, before anything is labelled."""
+    films.check_model(model, arguments)
+    options.check(model)
+    classes = options.relabelling(model).grouping
+    output.check_classes(classes.names, classes.colors)
 
 
 def _record(

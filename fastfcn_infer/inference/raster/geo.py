@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fastfcn_infer.errors import BackendMissing
+from fastfcn_infer.errors import BackendMissing, ImageError
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
 
@@ -72,8 +72,16 @@ def open_tiff(package: Any, path: Any, mode: str = "r", **profile: Any) -> Any:
         **profile: of a file to be written.
 
     Raises:
+        ImageError: the name of the file is not UTF-8, which rasterio's are.
         RasterioError: GDAL cannot.
     """
+    if isinstance(path, Path) and not str(path).isascii():
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise ImageError(
+                f"{path}: rasterio opens files with names in UTF-8 only; rename the file or its folder"
+            ) from error
     with _ONE_AT_A_TIME, warnings.catch_warnings():
         # A raster without a place on the ground is no fault.
         warnings.simplefilter("ignore", package.errors.NotGeoreferencedWarning)

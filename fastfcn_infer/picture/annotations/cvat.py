@@ -11,6 +11,7 @@ from fastfcn_infer.picture.annotation import Annotated, Entry
 from fastfcn_infer.picture.drawing import paint
 from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.picture.provenance import with_provenance
+from fastfcn_infer.system.excerpt import excerpt
 
 READER = "CVAT, datumaro"
 PLACE = "cvat/SegmentationClass/{}.png"
@@ -37,10 +38,12 @@ def color_table(names: Sequence[str], colors: NDArray[np.uint8]) -> dict[str, Co
         if (color := (number * 73 % 256, number * 151 % 256, number * 199 // 256 % 256)) not in own
     )
     for name, color in zip(names, colors.tolist(), strict=True):
-        if ":" in name or name.startswith("#") or name != name.strip() or not name.isprintable():
+        plain = name and name == name.strip() and name.isprintable()
+        if not plain or ":" in name or name.startswith("#"):
             raise ImageError(
-                f"CVAT's table of labels cannot hold the name {name!r}: colons, a # in the beginning and "
-                "spaces at the ends mean something there. Give the class another name (fastfcn relabel)."
+                f"CVAT's table of labels cannot hold the name {excerpt(name)}: it has a line for each class, in "
+                "which colons, a # in the beginning and spaces at the ends mean something. Give the class "
+                "another name (fastfcn relabel)."
             )
         if name in table:
             continue

@@ -1,10 +1,12 @@
 """Label Studio: tasks with predictions of its brush, and the labelling interface they need."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture.annotation import (
     Annotated,
     Entry,
@@ -14,12 +16,15 @@ from fastfcn_infer.picture.annotation import (
     read_json,
 )
 from fastfcn_infer.picture.run_lengths import brush
+from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.json_bytes import json_bytes
 
 READER = "Label Studio"
 PLACE = "label-studio/{}.json"
 ALONE = (".json",)
 
+# Source: XML 1.0, fifth edition, 2.2 (Char).
+_NOT_IN_XML = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FROM, _TO = "label", "image"  # the names of the interface's parts
 
 
@@ -55,7 +60,17 @@ def describe(found: Annotated, image: str | None = None) -> dict[str, Any]:
 
 
 def interface(found: Annotated) -> str:
-    """Return the labelling interface in which the predictions are shown."""
+    """Return the labelling interface in which the predictions are shown.
+
+    Raises:
+        ImageError: the name of a class cannot be written in XML.
+    """
+    for name in found.names:
+        if _NOT_IN_XML.search(name):
+            raise ImageError(
+                f"Label Studio's interface is XML, which cannot hold the name {excerpt(name)}. Give the class "
+                "another name (fastfcn relabel)."
+            )
     colors = dict(zip(found.names, found.colors.tolist(), strict=True))
     labels = "".join(
         f'    <Label value={quoteattr(name)} background="#{r:02x}{g:02x}{b:02x}"/>\n'

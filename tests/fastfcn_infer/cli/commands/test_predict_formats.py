@@ -132,6 +132,18 @@ def test_one_picture_is_written_to_one_file_where_the_format_is_one(
     assert "--save cvat is a folder of files; give a folder" in capsys.readouterr().err
 
 
+def test_classes_that_a_format_cannot_hold_are_refused_before_a_picture_is_labelled(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = json.dumps({"a:b\x01": ["class 0", "class 1"]})
+    (here / "groups.json").write_text(groups)
+    for kind, said in (("cvat", "CVAT's table"), ("label-studio", "Label Studio's interface")):
+        words = ["in", "-o", "out", "--save", f"labels,{kind}", "--groups", "groups.json"]
+        assert predict(*words) == 2
+        assert f"--save {kind}: {said}" in capsys.readouterr().err
+    assert not (here / "out").exists()
+
+
 def test_a_damaged_part_is_an_error_that_says_what_to_do(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

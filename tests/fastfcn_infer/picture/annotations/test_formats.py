@@ -246,7 +246,22 @@ def test_categories_have_different_names_and_keep_those_that_are_alone(
         assert [one["name"] for one in description["categories"]] == expected
 
 
-@pytest.mark.parametrize("name", ["a:b", "#a", " a", "a\nb"])
+@pytest.mark.parametrize("name", ["a\x01", "\x00", "\ud800", "\ufffe"])
+def test_a_name_that_xml_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
+    def written(name: str) -> ElementTree.Element:
+        colors, labels = np.eye(2, 3, dtype=np.uint8), np.ones((4, 4), np.uint8)
+        found = segmentation(4, 4, names=("x", name), colors=colors, labels=labels)
+        write("label-studio", found, Entry(tmp_path, "a", "a.png"))
+        return ElementTree.parse(tmp_path / "label-studio.xml").getroot()[1][1]
+
+    with pytest.raises(ImageError, match="XML, which cannot hold the name"):
+        written(name)
+    assert not [*tmp_path.iterdir()]
+    other = "a\r\n\t\"<&>'路🚗"
+    assert written(other).get("value") == other
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "#a", " a", "a\nb"])
 def test_a_name_that_cvats_table_cannot_hold_is_refused(tmp_path: Path, name: str) -> None:
     colors = np.eye(2, 3, dtype=np.uint8)
     found = segmentation(4, 4, names=("x", name), colors=colors, labels=np.ones((4, 4), np.uint8))
