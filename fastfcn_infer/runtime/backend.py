@@ -80,7 +80,11 @@ class Availability:
 
 
 class Backend(Protocol):
-    """A graph, opened by a runtime; may be used by several threads at a time."""
+    """A graph, opened by a runtime; may be used by several threads at a time.
+
+    It may also offer ``in_parallel(calls)``, which opens the graph again, on a processor, for so many calls at a
+    time that share the threads; see `parallel_calls`.
+    """
 
     @property
     def facts(self) -> RuntimeFacts:
