@@ -10,12 +10,10 @@ from fastfcn_export.network.primitives import Ops, T
 def resnet(ops: Ops[T], backbone: Backbone, image: T) -> tuple[T, T, T, T]:
     """Return c1, c2, c3, c4; `image` is (N, channels, H, W)."""
     x = _stem(ops, backbone.stem, image)
-    channels = backbone.stem[-1]
     maps = []
     for number, stage in enumerate(backbone.stages, start=1):
         for index in range(stage.blocks):
-            x = _block(ops, backbone, stage, f"backbone.stage{number}.{index}", x, channels)
-            channels = stage.width * backbone.expansion
+            x = _block(ops, backbone, stage, f"backbone.stage{number}.{index}", x)
         maps.append(x)
     c1, c2, c3, c4 = maps
     return c1, c2, c3, c4
@@ -30,7 +28,7 @@ def _stem(ops: Ops[T], widths: tuple[int, ...], image: T) -> T:
     return ops.max_pool(x)
 
 
-def _block(ops: Ops[T], backbone: Backbone, stage: Stage, layer: str, x: T, channels: int) -> T:
+def _block(ops: Ops[T], backbone: Backbone, stage: Stage, layer: str, x: T) -> T:
     first = layer.endswith(".0")
     stride = stage.stride if first else 1
     dilation = stage.first_dilation if first else stage.dilation

@@ -131,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
         report = replace(report, comparison=found)
     _write(report, form, arguments.output)
     slower = report.comparison is not None and report.comparison.regressed
-    return exit_codes.TOO_SLOW if slower else exit_codes.FINE
+    return exit_codes.TOO_DIFFERENT if slower else exit_codes.FINE
 
 
 def _candidates(

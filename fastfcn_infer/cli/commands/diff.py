@@ -251,5 +251,5 @@ def _code(found: "Difference", least: float | None) -> int:
             f"the labels agree on {found.agreement.overall} of the pixels; at least {least} was asked for",
             file=sys.stderr,
         )
-        return exit_codes.TOO_SLOW
+        return exit_codes.TOO_DIFFERENT
     return exit_codes.SOME_FAILED if found.failed else exit_codes.FINE
