@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.picture.bands import bands
+from fastfcn_infer.system.opencv import cv2
+
 
 def count(labels: NDArray[np.uint8 | np.uint16], classes: int) -> NDArray[np.int64]:
     """Count the pixels of each class.
 
-    Labels come in areas, so runs of equal ones are counted: a third of the time that `bincount` takes,
-    which turns every label into 64 bits.
+    OpenCV counts bytes in half the time of what is done for others: labels come in areas, so runs of equal ones are
+    counted, in a third of the time that `bincount` takes, which turns every label into 64 bits.
 
     Args:
         labels: (H, W); those from C on are of no class, and are not counted.
@@ -20,6 +23,13 @@ def count(labels: NDArray[np.uint8 | np.uint16], classes: int) -> NDArray[np.int
     Returns:
         (C,)
     """
+    if labels.dtype == np.uint8 and labels.size:
+        found = np.zeros(max(classes, 256), np.int64)
+        for rows in bands(labels.shape):
+            # In float32, which holds the counts of a band exactly.
+            counts = cv2.calcHist([labels[rows]], [0], None, [256], [0, 256])
+            found[:256] += counts.ravel().astype(np.int64)
+        return found[:classes]
     row = labels.ravel()
     ends = np.append(np.flatnonzero(row[1:] != row[:-1]), row.size - 1)[: row.size]
     lengths = np.diff(ends, prepend=-1)

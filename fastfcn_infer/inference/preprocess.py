@@ -12,6 +12,7 @@ from fastfcn_infer.artifact.manifest import RGB, Input, Values
 from fastfcn_infer.artifact.procedure import Interpolation, Resize
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.views import Size, View, Window
+from fastfcn_infer.picture.bands import bands
 from fastfcn_infer.system.opencv import cv2
 
 _MODES: Mapping[Interpolation, int] = {
@@ -161,7 +162,8 @@ def _normalise(part: Pixels, given: Input, planes: NDArray[np.float32]) -> None:
         if plane.dtype == np.uint8:
             # A byte has 256 values: one look-up does all the arithmetic, in one pass over the plane.
             table = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
-            cv2.LUT(plane, table, dst=target)
+            for rows in bands(plane.shape):
+                cv2.LUT(plane[rows], table, dst=target[rows])
         else:
             np.multiply(plane, np.float32(1 / (255 * std)), out=target)
             target -= np.float32(mean / std)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
+from fastfcn_infer.picture.bands import converted
 from fastfcn_infer.picture.with_pillow import pillow, show_in_viewer
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.opencv import cv2
@@ -93,7 +94,7 @@ class Picture(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
             raise ValueError(f"{suffix!r} is none of the suffixes {', '.join(_OPTIONS)}")
         try:
             done, encoded = cv2.imencode(
-                suffix.lower(), cv2.cvtColor(self.array, cv2.COLOR_RGB2BGR), options
+                suffix.lower(), converted(self.array, cv2.COLOR_RGB2BGR), options
             )
         except cv2.error as error:
             raise ImageError(f"{self!r} cannot be written as {suffix}: {error}") from error

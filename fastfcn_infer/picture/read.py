@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.errors import ImageError
 from fastfcn_infer.picture import tiff, with_pillow
+from fastfcn_infer.picture.bands import converted
 from fastfcn_infer.picture.depth import eight_bits
 from fastfcn_infer.picture.exif import ORIENTATION
 from fastfcn_infer.picture.header import read_header, recognise
@@ -405,7 +406,7 @@ def _three_channels(array: NDArray[np.uint8], color: Literal["rgb", "bgr"]) -> N
     if channels == 3 and color == "rgb":
         return array
     code = cv2.COLOR_GRAY2RGB if channels == 1 else _TO_RGB[color, channels]
-    return np.asarray(cv2.cvtColor(array, code), np.uint8)
+    return converted(array, code)
 
 
 def turned_upright(picture: NDArray[Any], orientation: int) -> NDArray[Any]:

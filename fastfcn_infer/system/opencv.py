@@ -24,17 +24,10 @@ if TYPE_CHECKING:
     import cv2 as cv2
 
 NEEDED = (
-    *("LUT", "addWeighted", "applyColorMap", "blendLinear", "boundingRect", "copyMakeBorder"),
-    *("connectedComponentsWithStats", "copyTo", "cvtColor", "dilate", "erode", "error", "flip"),
-    *(
-        "getRotationMatrix2D",
-        "getTextSize",
-        "imdecode",
-        "imencode",
-        "imwrite",
-        "putText",
-        "resize",
-    ),
+    *("LUT", "addWeighted", "applyColorMap", "blendLinear", "boundingRect", "calcHist"),
+    *("connectedComponentsWithStats", "copyMakeBorder", "copyTo", "cvtColor", "dilate"),
+    *("erode", "error", "flip", "getRotationMatrix2D", "getTextSize", "imdecode", "imencode"),
+    *("imwrite", "putText", "resize"),
     *("rotate", "sepFilter2D", "setNumThreads", "split", "transpose", "warpAffine"),
 )
 """What these packages use of it; an import of half an installation can succeed without them."""

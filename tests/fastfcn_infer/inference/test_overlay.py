@@ -18,6 +18,10 @@ def test_colorize_gives_every_pixel_the_colour_of_its_class() -> None:
     result = segmentation()
     assert (np.asarray(result.colorize()) == COLORS[result.labels]).all()
     assert (np.asarray(wide().colorize()) == wide().colors[wide().labels]).all()
+    turned = Segmentation(
+        result.labels.T, result.names, result.colors, result.picture.swapaxes(0, 1)
+    )
+    assert (np.asarray(turned.colorize()) == COLORS[result.labels.T]).all()
 
 
 def test_an_overlay_goes_from_the_picture_to_the_colours() -> None:
