@@ -224,10 +224,11 @@ def _label_tiles(
     count, down, across = count[order], down[order], across[order]
     row_weights = rows.weights.take(down, axis=1)
     column_weights = columns.weights.take(across, axis=1)
-    best = np.full((len(row_weights), len(column_weights), len(order)), -np.inf, np.float32)
-    winner = np.zeros(best.shape, labels.dtype)
     label = contenders.label.astype(labels.dtype)
-    for nth in range(count[0]):
+    best = _lerp(contenders.values.take(first, axis=1), row_weights, column_weights)
+    winner = np.empty(best.shape, labels.dtype)
+    winner[:] = label.take(first)
+    for nth in range(1, count[0]):
         tiles = slice(np.count_nonzero(count > nth))
         pair = first[tiles] + nth
         corners = contenders.values.take(pair, axis=1)

@@ -21,6 +21,7 @@ _TYPE = 25  # the byte of the colour type
 _UP = 2  # a filter of PNG
 _MOST_BYTES = 1 << 28  # of the most pixels, in 16 bits
 _LEVEL = 6  # of zlib; does not matter to runs, but 0 would mean none
+_MEMORY = 6  # of zlib; with the usual 8 it takes a fifth longer, and files are no smaller
 
 
 def read_label_file(path: Path) -> NDArray[np.uint8 | np.uint16]:
@@ -151,7 +152,7 @@ def encode_labels(
     rows = np.full((height, 1 + width), _UP, np.uint8)
     rows[:1, 1:] = labels[:1]
     np.subtract(labels[1:], labels[:-1], out=rows[1:, 1:])
-    packer = zlib.compressobj(_LEVEL, strategy=zlib.Z_RLE)
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, _MEMORY, zlib.Z_RLE)
     packed = packer.compress(rows.data) + packer.flush()
     return b"".join(
         (

@@ -6,6 +6,7 @@ Sizes follow the picture: letters are about 1/36 of its shorter side and never t
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -54,7 +55,12 @@ class _Style:
 
     def width(self, text: str) -> int:
         """Width of a text."""
-        return int(cv2.getTextSize(text[:_LONGEST_TEXT], _FONT, self.scale, self.stroke)[0][0])
+        return _width(text[:_LONGEST_TEXT], self.scale, self.stroke)
+
+
+@lru_cache(4096)  # the pictures of a folder have the same classes, and often one size
+def _width(text: str, scale: float, stroke: int) -> int:
+    return int(cv2.getTextSize(text, _FONT, scale, stroke)[0][0])
 
 
 @dataclass(frozen=True)
