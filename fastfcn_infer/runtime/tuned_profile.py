@@ -17,7 +17,13 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.errors import DownloadError
 from fastfcn_infer.system import atomic, record
 from fastfcn_infer.system.cache import cache_folder
-from fastfcn_infer.system.machine import cpu_budget, cpu_features, cpu_model, versions
+from fastfcn_infer.system.machine import (
+    RUNTIMES,
+    cpu_budget,
+    cpu_features,
+    cpu_model,
+    versions,
+)
 from fastfcn_infer.system.version import __version__
 from fastfcn_infer.system.writing import make_folder, writing
 
@@ -26,15 +32,6 @@ MOST_BATCH = 64
 
 _MOST_BYTES = 256 << 10
 _DIGITS = 32  # of a hash in a file's name
-# Those that decide which runtime is the fastest.
-_RUNTIMES = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "paddlepaddle",
-    "paddlepaddle-gpu",
-    "numpy",
-)
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ def this_machine() -> dict[str, str]:
 
 def installed_versions() -> dict[str, str]:
     """List what is installed of all that decides which runtime is the fastest."""
-    return {"fastfcn-infer": __version__, **versions(_RUNTIMES)}
+    return {"fastfcn-infer": __version__, **versions((*RUNTIMES, "numpy"))}
 
 
 def profile_path(cache: Path, fingerprint: str) -> Path:

@@ -15,15 +15,13 @@ OPENCV_WHEELS = (
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
 )
+# Packages of the runtimes, see `runtime.backends`.
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "paddlepaddle", "paddlepaddle-gpu")
 PACKAGES = (
     "fastfcn-infer",
     "numpy",
     *OPENCV_WHEELS,
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "paddlepaddle",
-    "paddlepaddle-gpu",
+    *RUNTIMES,
     "onnx",
     "safetensors",
     "pillow",
