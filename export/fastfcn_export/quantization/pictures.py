@@ -12,9 +12,7 @@ from fastfcn_infer.errors import DatasetError
 from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.preprocess import Batch
-from fastfcn_infer.inference.results import is_result
-from fastfcn_infer.inference.stream.source import LIST, listed
-from fastfcn_infer.picture.read import SUFFIXES
+from fastfcn_infer.inference.stream.source import LIST, is_input, listed
 
 FEWEST = 8  # pictures
 MOST = 60  # to calibrate on, by default
@@ -58,7 +56,7 @@ def of_files(source: str) -> Pictures:
     """
     path = Path(source)
     if path.is_dir():
-        files = [file for file in path.rglob("*") if not file.name.startswith(".")]
+        files = list(path.rglob("*"))
     elif path.suffix.lower() == LIST and path.is_file():
         files = listed(path)
         return Pictures(path.name, tuple(Sample(str(f), f, None) for f in files))
@@ -70,11 +68,7 @@ def of_files(source: str) -> Pictures:
             raise FileNotFoundError(
                 f"{source}: no such file or folder, no file matches it as a glob, and no data set has this name"
             )
-    taken = [
-        file
-        for file in sorted(files)
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not is_result(file)
-    ]
+    taken = filter(is_input, sorted(files))
     name = path.name if path.exists() else "/".join(path.parts[-2:])  # of a glob with its folder
     return Pictures(name or source, tuple(Sample(str(f), f, None) for f in taken))
 

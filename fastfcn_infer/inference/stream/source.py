@@ -115,7 +115,7 @@ def _named(name: str, every: int) -> Source:
         return Source(frames, camera=camera, close=frames.close)
     path = Path(name)
     if path.is_dir():
-        found = [each for each in sorted(path.iterdir()) if _is_input(each)]
+        found = [each for each in sorted(path.iterdir()) if is_input(each)]
         if not found:
             raise FileNotFoundError(f"{name} has no picture; searched for {', '.join(SUFFIXES)}")
         return _paths(found)
@@ -147,7 +147,8 @@ def _frames(name: str, frames: Iterable[tuple[int, Any]]) -> Generator[Item, Non
         yield Item(frame, name, number)
 
 
-def _is_input(path: Path) -> bool:
+def is_input(path: Path) -> bool:
+    """Tell whether a file in a folder is taken: a picture by its name, neither hidden nor an earlier result."""
     known = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     return known and path.is_file() and not is_result(path)
 
