@@ -169,23 +169,28 @@ def manifest_page(kind: type) -> str:
     lines = [
         f"# {NAME}",
         "",
-        f"The file `{NAME}` of an artifact is a JSON object, described here from the code that reads it. Unknown",
-        "keys are refused, and so is everything of another type; a message lists all faults. Fields with a default",
-        "may be left out. `model` is also stored inside the ONNX file, under the metadata key `fastfcn`.",
+        f"The file `{NAME}` of an artifact is a JSON object. Unknown keys and values of another type are refused, with a",
+        "message that lists all of them. Fields with a default may be omitted. `model` is also stored inside the ONNX",
+        "file, under the metadata key `fastfcn`. This page is generated from the code that reads the file.",
         "",
     ]
     for record in _records(kind):
         title = "The whole file" if record is kind else record.__name__
         body, described = _docstring(record)
         lines += [f"## {title} {{ #{record.__name__.lower()} }}", "", *body, ""]
-        lines += ["| field | type | default | |", "| --- | --- | --- | --- |"]
+        lines += ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
         described |= _comments(record)
         hints = get_type_hints(record)
         for field in dataclasses.fields(record):
             cells = (f"`{field.name}`", _type(hints[field.name]), _default(field))
-            lines += [f"| {' | '.join(cells)} | {described.get(field.name, '')} |"]
+            lines += [f"| {' | '.join(cells)} | {_meaning(described.get(field.name, ''))} |"]
         lines += [""]
     return "\n".join(lines)
+
+
+def _meaning(text: str) -> str:
+    """Return what a comment says as the cell of a table, in the words of JSON."""
+    return re.sub(r"\bNone\b", "null", text[:1].upper() + text[1:]).removesuffix(".")
 
 
 def _records(kind: type) -> list[type]:

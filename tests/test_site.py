@@ -125,7 +125,7 @@ def test_the_page_of_the_manifest_has_every_key_of_the_embedded_one() -> None:
     ):
         assert [key for key in part if f"| `{key}` | " not in text] == []
     assert (
-        "| `align_corners` | true or false | required | of the last resize, logits to picture |"
+        "| `align_corners` | true or false | required | Convention of the last resize, from logits to the picture |"
         in text
     )
 

@@ -38,8 +38,8 @@ Convention: TypeAlias = Literal[
 class ClassInfo:
     """A class: its name and its colour (R, G, B), each 0..255."""
 
-    name: str
-    color: tuple[int, int, int]
+    name: str  # several classes may have the same
+    color: tuple[int, int, int]  # red, green, blue
 
     def __post_init__(self) -> None:
         """Check the length of the name and the colour."""
@@ -63,12 +63,12 @@ class Input:
     8 bits, 65535 in 16, and 1 in floats, which have to be in 0..1 then.
     """
 
-    name: Literal["image", "pixels"]
-    mean: Values
-    std: Values
-    padding: Values
+    name: Literal["image", "pixels"]  # of the input, which also says its type
+    mean: Values  # of the normalisation
+    std: Values  # standard deviation of the normalisation
+    padding: Values  # colour that pictures are padded with
     shape: tuple[int | None, int | None, int | None] = (None, None, None)  # N, H, W; null: free
-    white: float | None = field(default=None, metadata=record.OMITTED)
+    white: float | None = field(default=None, metadata=record.OMITTED)  # stored value of white
 
     def __post_init__(self) -> None:
         """Check that pixels and padding can be normalised, and that the batch fits into memory."""
@@ -145,9 +145,9 @@ class Output:
     ``z - log(threshold / (1 - threshold))`` for the class, whose arg max is ``sigmoid(z) > threshold``.
     """
 
-    name: Literal["logits", "probabilities", "labels"]
-    stride: int
-    threshold: float | None = field(default=None, metadata=record.OMITTED)
+    name: Literal["logits", "probabilities", "labels"]  # of the output, which also says its type
+    stride: int  # side of the input over that of the output
+    threshold: float | None = field(default=None, metadata=record.OMITTED)  # for one logit
 
     def __post_init__(self) -> None:
         """Check the stride and the threshold."""
@@ -206,16 +206,16 @@ class Output:
 class Network:
     """Facts about the network, for people and for reports; nothing is computed from them."""
 
-    dialect: str
+    dialect: str  # whose checkpoint it was
     backbone: str
     head: str
-    jpu: str | None
+    jpu: str | None  # null: the network has none
     output_stride: int | None  # null: unknown
-    laterals: bool
-    parameters: int
+    laterals: bool  # whether the head also uses earlier stages
+    parameters: int  # number of weights
     multiply_adds: int  # of one picture of 480 x 480; 0: not counted
-    assumed: tuple[str, ...]  # what the checkpoint's keys could not tell, and the value taken
-    # How its training, or the authors of its dialect, score; null: not said by older exporters.
+    assumed: tuple[str, ...]  # what the checkpoint did not contain, and the value that was used
+    # How its training, or the authors of its dialect, score; null: older exporters did not record it.
     convention: Convention | None = field(default=None, metadata=record.OMITTED)
 
     def __post_init__(self) -> None:
@@ -247,13 +247,13 @@ class TrainedOn:
 class Model:
     """Everything needed to run the graph correctly."""
 
-    name: str
-    classes: tuple[ClassInfo, ...]
+    name: str  # for messages and provenance
+    classes: tuple[ClassInfo, ...]  # in the order of the labels
     input: Input
     output: Output
-    align_corners: bool  # of the last resize, logits to picture
-    precision: GraphPrecision
-    procedure: Procedure
+    align_corners: bool  # convention of the last resize, from logits to the picture
+    precision: GraphPrecision  # in which the graph stores weights and computes
+    procedure: Procedure  # used by default
     network: Network
     # How labels may differ from those of a plain export of the same checkpoint, in sentences.
     notes: tuple[str, ...] = field(default=(), metadata=record.OMITTED)
@@ -344,7 +344,7 @@ def _long_name(name: str) -> str:
 class FileFacts:
     """Size in bytes and SHA-256 (hexadecimal) of a file."""
 
-    size: int
+    size: int  # bytes
     sha256: str
 
 
@@ -361,14 +361,16 @@ class Source:
 class Verification:
     """What was compared with what, and how far apart they were."""
 
-    reference: str
-    runtime: str
-    picture: str
-    worst_difference: float  # of the logits, as a fraction of the largest logit
+    reference: str  # what the graph was compared with
+    runtime: str  # with which the graph was run
+    picture: str  # the input of both
+    worst_difference: (
+        float  # largest difference of the outputs, as a fraction of the largest output
+    )
     allowed_difference: float
     label_agreement: float  # share of pixels with the same label
     required_agreement: float
-    versions: Mapping[str, str]
+    versions: Mapping[str, str]  # package -> version
 
 
 @dataclass(frozen=True)
@@ -376,10 +378,10 @@ class Manifest:
     """The whole of `manifest.json`."""
 
     format_version: Literal[1]
-    model: Model
+    model: Model  # all that is needed to run the graph
     files: Mapping[str, FileFacts]  # relative path with forward slashes -> facts
-    source: Source
-    verification: Verification | None
+    source: Source  # the checkpoint
+    verification: Verification | None  # its record; null: the export was not verified
     producer: Mapping[str, str]  # package -> version
     # Precision -> how the same network in that precision was made and proven.
     variants: Mapping[str, Variant] = field(default_factory=dict, metadata=record.OMITTED)

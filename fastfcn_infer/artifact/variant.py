@@ -126,9 +126,9 @@ class Variant:
     Args:
         file: name inside the artifact, one of `VARIANTS`.
         method: how it was made, in a sentence.
-        agreement: of labels with those of the graph in float32.
+        agreement: how many labels equal those of the graph in float32.
         golden: agreement on the artifact's golden picture; None if it carries none.
-        runtime: in which all this was measured.
+        runtime: with which all this was measured.
         versions: package -> version, of what made and ran it.
         calibration: the pictures; None if none were needed.
         kept: layers or kinds of operations that still compute in float32.
