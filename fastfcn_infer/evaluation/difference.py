@@ -279,6 +279,8 @@ def _about_sides(a: Predictor, b: Predictor, matching: NDArray[np.uint16]) -> tu
         )
     if (matching != np.arange(len(matching))).any():
         notes.append("the classes of B are in another order; they were matched by name")
+    elif [each.name for each in a.model.classes] != [each.name for each in b.model.classes]:
+        notes.append("the classes of B have other names; they were matched by number")
     return tuple(notes)
 
 

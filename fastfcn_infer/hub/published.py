@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
-from fastfcn_infer.hub.card import Several, read_facts
+from fastfcn_infer.hub.card_facts import Several, read_facts
 from fastfcn_infer.hub.upload import push, save
 
 

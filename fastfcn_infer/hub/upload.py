@@ -12,7 +12,8 @@ from pathlib import Path
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.copy import copy
 from fastfcn_infer.errors import ArtifactError, UploadError
-from fastfcn_infer.hub.card import NAME, CardFacts, check_measured, write_card
+from fastfcn_infer.hub.card import NAME, write_card
+from fastfcn_infer.hub.card_facts import CardFacts, check_measured
 from fastfcn_infer.hub.client import OFFLINE, hub_errors, hub_logger, offline, package, quiet
 from fastfcn_infer.hub.download import HUB, parse_hub_name
 from fastfcn_infer.system.atomic import write_file

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the card and upload; figures of another model are refused before anything is sent."""
     from pathlib import Path
 
-    from fastfcn_infer.hub.card import read_facts
+    from fastfcn_infer.hub.card_facts import read_facts
     from fastfcn_infer.hub.models import find_artifact
     from fastfcn_infer.hub.upload import check_repository, push, save, with_revision
 

@@ -13,14 +13,14 @@ from command_line import python
 from fastfcn_infer.artifact.artifact import Artifact, open_artifact
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.errors import ArtifactError, UploadError
-from fastfcn_infer.hub.card import (
+from fastfcn_infer.hub.card import write_card
+from fastfcn_infer.hub.card_facts import (
     CardFacts,
     Score,
     Speed,
     read_facts,
     read_score,
     read_speeds,
-    write_card,
 )
 from fastfcn_infer.hub.models import find_artifact
 from fastfcn_infer.hub.upload import check_repository, push, save

@@ -8,7 +8,7 @@ import pytest
 from fastfcn_infer.artifact.class_table import find_class_table
 from fastfcn_infer.data.tree import DatasetTree
 from fastfcn_infer.errors import FastFCNError
-from fastfcn_infer.hub.card import read_score
+from fastfcn_infer.hub.card_facts import read_score
 from fastfcn_infer.inference.stream.source import listed
 from fastfcn_infer.picture.label_map import read_label_file, read_label_size
 from fastfcn_infer.system.small_file import LargerFileError, read_small_file
