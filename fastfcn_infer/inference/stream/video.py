@@ -111,7 +111,7 @@ class Camera:
         self._changed = threading.Condition()
         self._newest: tuple[int, Any] | None = None
         self._error: Exception | None = None
-        self._ended = False
+        self._started = self._ended = False
 
     def frames(self, every: int = 1) -> Iterator[tuple[int, Frame]]:
         """Yield the newest frame each time, until the source ends or `close` is called.
@@ -122,6 +122,10 @@ class Camera:
         Raises:
             ImageError: the source failed, or sent nothing for ten seconds.
         """
+        with self._changed:
+            if self._ended:  # and closed
+                return
+            self._started = True  # the thread closes the source
         threading.Thread(target=self._keep_newest, args=(every,), daemon=True).start()
         while True:
             with self._changed:
@@ -134,10 +138,13 @@ class Camera:
             raise ImageError(f"{self._name} failed: {_reason(self._error)}") from self._error
 
     def close(self) -> None:
-        """Stop after the frame that is being decoded."""
+        """Stop after the frame that is being decoded, and release the source; closing twice is harmless."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+            started = self._started
+        if not started:
+            self._container.close()
 
     def _keep_newest(self, every: int) -> None:
         try:

@@ -112,6 +112,10 @@ class Live:
     def __init__(self, count: int, failure: Exception | None = None) -> None:
         self.go, self.sent = threading.Semaphore(0), threading.Semaphore(0)
         self._count, self._failure = count, failure
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
     def decode(self, video: int) -> Iterator[Coded]:
         for number in range(self._count):
@@ -178,6 +182,17 @@ def test_a_camera_that_is_closed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     opened.close()
     assert list(frames) == []
     live.go.release(4)
+
+
+def test_a_camera_of_which_nobody_wanted_a_frame_is_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live = Live(5)
+    opened = camera(live, monkeypatch)
+    frames = opened.frames()
+    opened.close()
+    assert live.closed
+    assert list(frames) == []
 
 
 @pytest.mark.parametrize("name", ["camera:98", "rtsp://127.0.0.1:1/x", "http://127.0.0.1:1/x"])
