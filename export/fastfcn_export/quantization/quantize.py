@@ -72,7 +72,8 @@ def quantize(
     """Add a graph in int8 to an artifact: ``quantize("model", "photographs")``.
 
     The graph is written if it labels pictures that were held out of the calibration as float32 does, and with
-    a labelled data set if it keeps the mean IoU. Layers stay in float32 as far as that takes.
+    a labelled data set if it keeps the mean IoU. Layers stay in float32 as far as that takes. While NNCF works,
+    what other threads of the process print is dropped.
 
     Args:
         model: folder of an artifact, ``hub:OWNER/NAME``, or the embedded model's name; or a checkpoint, as of

@@ -137,7 +137,11 @@ def _nncf() -> Any:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Drop what NNCF prints: bars of progress on standard output, and warnings."""
+    """Drop what NNCF prints: bars of progress on standard output, and warnings.
+
+    It has no switch for its bars, and a process has one standard output: what other threads print meanwhile is
+    dropped as well.
+    """
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
