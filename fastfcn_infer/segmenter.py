@@ -156,7 +156,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         )
         try:
             return cls(artifact, opened, procedure, join_calls=join_calls)
-        except ValueError:
+        except BaseException:
             opened.close()
             raise
 

@@ -36,7 +36,7 @@ from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import printable
 
 _NO_CLASS = IGNORE + 1
-_NO_CHANGES: Mapping[int, int] = MappingProxyType({})
+NO_CHANGES: Mapping[int, int] = MappingProxyType({})
 _MOST_VALUE = 65535  # of a label file
 _SHOWN = 8  # values named in a message
 
@@ -246,7 +246,7 @@ def open_dataset(
     root: str | Path,
     split: str,
     *,
-    map_labels: Mapping[int, int] = _NO_CHANGES,
+    map_labels: Mapping[int, int] = NO_CHANGES,
     label_orientation: Orientation = "auto",
 ) -> Dataset:
     """Open one part of a data set below `root`.

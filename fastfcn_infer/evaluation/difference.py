@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastfcn_infer.artifact.manifest import RGB, Model
-from fastfcn_infer.data.dataset import IGNORE, Dataset, Sample, with_label_rules
+from fastfcn_infer.data.dataset import IGNORE, NO_CHANGES, Dataset, Sample, with_label_rules
+from fastfcn_infer.data.label_options import Orientation
 from fastfcn_infer.data.learnable import nothing_to_score
 from fastfcn_infer.data.pairs import check_pairs, with_orientation
 from fastfcn_infer.errors import DatasetError, EvaluationError, ImageError
@@ -135,8 +136,9 @@ def matching_labels(
 def labelled(
     samples: Sequence[Sample],
     model: Model,
-    rules: Mapping[str, Any],
     *,
+    map_labels: Mapping[int, int] = NO_CHANGES,
+    label_orientation: Orientation = "auto",
     accept_labels: bool = False,
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Return pictures with the label maps of a folder as a data set, and what was assumed of them.
@@ -146,13 +148,14 @@ def labelled(
     Args:
         samples: pictures with their label maps.
         model: whose classes the labels are of.
-        rules: `map_labels` and `label_orientation`, as `open_dataset` takes them.
+        map_labels: as of `open_dataset`.
+        label_orientation: as of `open_dataset`.
         accept_labels: compare even if no pixel is labelled, or all are of one class.
 
     Raises:
         DatasetError: no pixel is labelled, or all are of one class, and `accept_labels` is false.
         EvaluationError: the model has more classes than label maps can hold.
-        ValueError: `rules` have values or labels that cannot be.
+        ValueError: `map_labels` has values or labels that cannot be, or `label_orientation` is unknown.
     """
     if len(model.classes) > IGNORE:
         raise EvaluationError(
@@ -161,7 +164,7 @@ def labelled(
         )
     values = {label: label for label in range(len(model.classes))} | {IGNORE: IGNORE}
     dataset = Dataset("labels", "all", model.classes, tuple(samples), values)
-    dataset = with_label_rules(dataset, rules["map_labels"], rules["label_orientation"])
+    dataset = with_label_rules(dataset, map_labels, label_orientation)
     shortage = nothing_to_score(dataset, samples).sentences
     if shortage and not accept_labels:
         raise DatasetError(

@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         notes: tuple[str, ...] = ()
         if arguments.labels is not None:
             dataset, notes = difference.labelled(
-                samples, a.model, rules, accept_labels=arguments.accept_labels
+                samples, a.model, **rules, accept_labels=arguments.accept_labels
             )
         with Progress("compare", total=len(samples), unit="pictures") as bar:
             found = difference.compare(
@@ -209,7 +209,7 @@ def _open(side: argparse.Namespace) -> "Segmenter":
     segmenter = Segmenter.from_pretrained(side.model, **command.open_options(side))
     try:
         segmenter.procedure = chosen(segmenter.model)
-    except ValueError:
+    except BaseException:
         segmenter.close()
         raise
     return segmenter

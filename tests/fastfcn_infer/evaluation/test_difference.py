@@ -64,9 +64,8 @@ def differing(folder: Path) -> tuple[Difference, list[tuple[NDArray[np.uint8], .
     """Compare ``whole`` with ``mmseg``; return the labels of both and the truth as well."""
     pictures = [folder / "pictures" / name for name in SIZES]
     samples = samples_of(found_in(folder / "pictures", *SIZES), folder / "labels")
-    rules = {"map_labels": {}, "label_orientation": "auto"}
     with opened(folder) as a, opened(folder, "mmseg") as b:
-        dataset, _ = labelled(samples, a.model, rules)
+        dataset, _ = labelled(samples, a.model)
         found = compare(a, b, samples, dataset)
         maps = [
             (
@@ -168,9 +167,8 @@ def test_more_classes_than_a_label_map_holds_are_compared_without_one(folder: Pa
             np.concatenate([each.predict(pictures / name).labels.ravel() for name in SIZES])
             for each in (a, b)
         )
-        rules = {"map_labels": {}, "label_orientation": "auto"}
         with pytest.raises(EvaluationError, match="at most 255"):
-            labelled([], a.model, rules)
+            labelled([], a.model)
     assert first.max() > 255
     assert found.mean_iou == pytest.approx(jaccard_score(first, second, average="macro"))
 
