@@ -129,7 +129,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 their scores with; None: as the model's manifest says.
             join_calls: seconds, such as 0.005, that `predict` waits at most for `predict` in other threads,
                 so that pictures of one size share a call of the network; labels are the same except for
-                ties. A single caller waits for nothing. 0: every call is computed at once.
+                ties. A single caller only loses time. 0: every call is computed at once.
 
         Raises:
             ValueError: the procedure or the precision is unknown, or the model's output cannot give the one,
