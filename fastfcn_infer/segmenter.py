@@ -263,7 +263,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
         for size in {picture.size for picture in pictures}:
             self._planner.warn_if_shrunk(size, chosen)
         if isinstance(network, Smoothed):
-            network.start_frame()
+            network.start_frame(pictures[0].size)
         taken: dict[str, float] = {}
         kept: list[KeptScores] = []
         found = segment(
@@ -292,6 +292,7 @@ class Segmenter(Streaming, RasterLabelling, Scored, Published, Reopened):
                 picture.item.source,
                 picture.item.frame,
                 scores,
+                time=picture.item.time,
             )
             for labels, picture, scores in zip(found, pictures, scores_of, strict=True)
         ]

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.inference.results import read_any
+from fastfcn_infer.system.atomic import has_content
 from fastfcn_infer.system.excerpt import printable
 
 PICTURE = "picture_sha256"
 OUTLINES = "outlines"
+FPS = "fps"
 # What a result depends on, and how a message calls it. Runtimes, devices and versions give the same
 # labels but for rounding, so results of different ones may stand side by side.
 _COMPARED = {
@@ -21,6 +23,7 @@ _COMPARED = {
     "classes_sha256": "names or colours of the classes",
     "every": "frames between (--every)",
     "smooth": "smoothing",
+    FPS: "frames a second (--fps)",
     "min_confidence": "least confidence (--min-confidence)",
     "groups": "groups of classes",
     OUTLINES: "outlines (--min-area, --simplify)",
@@ -33,15 +36,29 @@ _SHOWN = (
     "depth",
     "every",
     "smooth",
+    FPS,
     "min_confidence",
 )  # by their values
-_OF_SOME = (PICTURE, OUTLINES)  # which not every result has
+_OF_SOME = (PICTURE, OUTLINES, FPS)  # which not every result has
 _MOST = 5  # results that a message names
 
 
 def hash_picture(path: Path) -> str:
     """Identify the content of a picture by a SHA-256, hexadecimal."""
     return hash_file(path).sha256
+
+
+def found_in(path: Path) -> list[Path]:
+    """Return a result that exists: the file, or a label map in the folder of a video."""
+    if path.is_dir():
+        return sorted(path.glob("*.png"))[:1]
+    return [path] if has_content(path) else []
+
+
+def is_of(path: Path, digest: str) -> bool:
+    """Tell whether a result says that it is of the picture with this SHA-256."""
+    made = [read_any(one) or {} for one in found_in(path)]
+    return all(one.get(PICTURE) == digest for one in made)
 
 
 def differences(path: Path, expected: Mapping[str, str]) -> list[str]:

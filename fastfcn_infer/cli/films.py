@@ -9,8 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from fastfcn_infer.cli.earlier_results import FPS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
 
     from fastfcn_infer.artifact.manifest import Model
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where neither the user nor the video says it
 _VIDEOS = ("overlay", "color")
-_FRAMES_SHORT = 2  # that headers count and no decoder gives
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +73,30 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise ValueError("; ".join(faults))
 
 
+def check_sources(sources: "Iterable[Path]", arguments: argparse.Namespace) -> None:
+    """Refuse options of videos and cameras where there are none, so that nobody relies on them.
+
+    Args:
+        sources: the files that will be labelled.
+        arguments: of ``fastfcn predict``, of no live source.
+
+    Raises:
+        ValueError: says which options do nothing.
+    """
+    if arguments.seconds is not None:
+        raise ValueError("--seconds is for a camera or an address; a file is labelled to its end")
+    given = {
+        "--every": arguments.every != 1,
+        "--fps": arguments.fps is not None,
+        "--smooth": arguments.smooth != 0,
+    }
+    useless = [option for option, is_given in given.items() if is_given]
+    if useless and not any(map(is_film, sources)):
+        raise ValueError(
+            f"{', '.join(useless)}: for videos, and there is none. A video in a folder is labelled if it is named itself."
+        )
+
+
 def check_model(model: "Model", arguments: argparse.Namespace) -> None:
     """Refuse to smooth what a model does not give, before anything is labelled.
 
@@ -107,8 +132,13 @@ def made_by(
 ) -> dict[str, str]:
     """Return what the results of a video depend on, but for the video."""
     known = segmenter.made_by(segmenter.procedure, None)
-    frames = {"every": str(arguments.every), "smooth": str(arguments.smooth)}
-    return known | frames | options.made_by()
+    return known | frames_by(arguments) | options.made_by()
+
+
+def frames_by(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return which frames are labelled, and how they follow each other."""
+    rate = "as taken" if arguments.fps is None else str(arguments.fps)
+    return {"every": str(arguments.every), "smooth": str(arguments.smooth), FPS: rate}
 
 
 def label_film(
@@ -138,7 +168,6 @@ def label_film(
         BackendMissing: PyAV is not installed.
         OSError: a result could not be written.
     """
-    from fastfcn_infer.errors import ImageError
     from fastfcn_infer.inference.stream import video
     from fastfcn_infer.system.atomic import write_file
     from fastfcn_infer.system.json_bytes import json_bytes
@@ -155,22 +184,16 @@ def label_film(
             **options.as_arguments(),
         ) as stream,
         writing_frames(targets, rate, facts) as write,
+        Progress(source.name, total=stream.count, unit="frames") as bar,
     ):
-        with Progress(source.name, total=stream.count, unit="frames") as bar:
-            try:
-                for found in stream:
-                    write(total.add(found), None)
-                    bar.advance()
-            except KeyboardInterrupt as stopped:
-                raise KeyboardInterrupt(
-                    f"the same command begins with the first frame of {source}"
-                ) from stopped
-        said = stream.count or 0
-        if not stream.done or stream.done < said - _FRAMES_SHORT:
-            raise ImageError(
-                f"{source} has {said or 'no'} frames by its header, and {stream.done} could be decoded: "
-                "it is cut off or damaged. A copy made by FFmpeg has the frames that are there."
-            )
+        try:
+            for frame in map(total.add, stream):
+                write(frame, None if arguments.fps else frame.time)
+                bar.advance()
+        except KeyboardInterrupt as stopped:
+            raise KeyboardInterrupt(
+                f"the same command begins with the first frame of {source}"
+            ) from stopped
     report = {**total.report(), "fps": float(rate), "flicker": stream.flicker}
     if "json" in targets:
         text = {"source": str(source), **report, "provenance": dict(facts)}
@@ -248,8 +271,10 @@ def _writer(
         )
     folder = opened.enter_context(write_folder(path, replace=_label_maps))
 
+    of_maps = {key: value for key, value in facts.items() if key != FPS}
+
     def save(found: "Segmentation", _: float | None) -> None:
-        named = replace(found, provenance=facts)
+        named = replace(found, provenance=of_maps)
         named.save(folder / f"{found.frame:06}.png", kind=kind)  # type: ignore[arg-type]
 
     return save

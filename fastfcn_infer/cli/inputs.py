@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastfcn_infer.inference.results import is_result
-from fastfcn_infer.inference.stream.source import LIST, listed
+from fastfcn_infer.inference.stream.source import LIST, listed, matching
 from fastfcn_infer.picture.read import SUFFIXES
-from fastfcn_infer.system.excerpt import listing
+from fastfcn_infer.system.excerpt import listing, printable
 
 STDIN = "-"
 
@@ -218,13 +218,13 @@ def _expand(source: str, left: Skipped, *, recursive: bool) -> Iterator[tuple[Pa
         else:
             yield path, Path(path.name)
     else:
-        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - absolute globs too
+        found = matching(source)
         if not found:
             raise FileNotFoundError(
-                f"{source}: no such file or folder, and no file matches it as a glob"
+                f"{printable(source)}: no such file or folder, and no file matches it as a glob"
             )
         ending = None if glob.has_magic(path.suffix) else path.suffix.lower() or None
-        for file in _pictures(map(Path, found), left, also=ending):
+        for file in _pictures(found, left, also=ending):
             yield file, Path(file.name)
 
 

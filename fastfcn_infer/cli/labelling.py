@@ -20,6 +20,7 @@ from fastfcn_infer.errors import FastFCNError, ImageError, WriteError
 from fastfcn_infer.inference.probability.options import ResultOptions
 from fastfcn_infer.inference.raster.source import survey_tiff
 from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.inference.stream.source import LIST
 from fastfcn_infer.picture import annotation
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system.atomic import has_content
@@ -47,6 +48,7 @@ class Task:
         kept: paths of those that exist.
         survey: of a raster; None for other pictures.
         error: why nothing can be done.
+        again: results that exist are replaced.
     """
 
     job: Job
@@ -54,6 +56,7 @@ class Task:
     kept: list[str] = field(default_factory=list)
     survey: "Survey | None" = None
     error: Exception | None = None
+    again: bool = False
 
     @property
     def is_picture(self) -> bool:
@@ -138,6 +141,10 @@ class Labelling:
         if self._record is not None and self._record.has(job.source) and self._is_part(job):
             return Task(job)
         try:
+            if job.source.suffix.lower() == LIST:
+                raise ImageError(
+                    f"{job.shown} is a list by its name, and there are other sources: give a list alone"
+                )
             if films.is_film(job.source):
                 self._refuse(job, "a video", FILM_KINDS)
                 self._check_file(job, "a video", (".mp4", ".json"))
@@ -153,9 +160,17 @@ class Labelling:
 
     def _missing(self, job: Job, targets: dict[str, Path]) -> Task:
         found = {k: p for k, p in targets.items() if _exists(p)}
-        kept = {} if self._arguments.force else found
+        again = self._arguments.force or self._is_outdated(job, found.values())
+        kept = {} if again else found
         missing = {kind: path for kind, path in targets.items() if kind not in kept}
-        return Task(job, missing, [str(path) for path in kept.values()])
+        return Task(job, missing, [str(path) for path in kept.values()], again=again)
+
+    def _is_outdated(self, job: Job, found: Collection[Path]) -> bool:
+        """Tell whether results are of what the picture was when the record was written."""
+        if self._record is None or not found or not self._record.is_changed(job.source):
+            return False
+        digest = earlier_results.hash_picture(job.source)
+        return not all(earlier_results.is_of(path, digest) for path in found)
 
     def _raster_paths(self, job: Job) -> dict[str, Path]:
         shown = " The labels have their colours; a program for maps shows them."
@@ -243,7 +258,7 @@ class Labelling:
     def _raster(self, task: Task, survey: "Survey", windows: Procedure) -> Report:
         job, arguments = task.job, self._arguments
         labels = self._output.raster_labels(job)
-        if has_content(labels) and not arguments.force:
+        if has_content(labels) and not task.again:
             raise ImageError(
                 f"{labels} exists, and {' and '.join(map(str, task.targets.values()))} of this raster "
                 "would be made together with it; --force makes both."
@@ -327,6 +342,8 @@ def _raise(error: Exception) -> Report:
 
 def survey(path: Path) -> "Survey | None":
     """Look at a TIFF that is to be labelled as a raster; None for all other pictures."""
+    if not path.is_file():
+        return None  # what reads pictures says what it is
     found = survey_tiff(path)
     if found is None or (
         not found.georeferenced and found.width * found.height <= LARGEST_PICTURE

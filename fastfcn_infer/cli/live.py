@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -156,21 +156,28 @@ def _frames(
 ) -> Iterator[float]:
     """Wait for each frame and count it; yield the seconds since the first one."""
     began: float | None = None
-    while not stop.asked:
-        try:
-            stop.waiting = True
-            found = next(stream, None)
-            stop.waiting = False
-        except KeyboardInterrupt:
-            return
-        if found is None:
-            return
-        now = time.monotonic()
-        began = now if began is None else began
-        total.add(found)
-        yield now - began
-        if arguments.seconds is not None and now - began >= arguments.seconds:
-            return
+    with ExitStack() as timers:
+        while not stop.asked:
+            try:
+                stop.waiting = True
+                found = next(stream, None)
+                stop.waiting = False
+            except KeyboardInterrupt:
+                return
+            if found is None:
+                return
+            now = time.monotonic()
+            if began is None:
+                began = now
+                if arguments.seconds is not None:  # the source may send nothing more
+                    timer = threading.Timer(arguments.seconds, stream.close)
+                    timer.daemon = True
+                    timer.start()
+                    timers.callback(timer.cancel)
+            total.add(found)
+            yield now - began
+            if arguments.seconds is not None and now - began >= arguments.seconds:
+                return
 
 
 def _name(source: str) -> str:

@@ -20,9 +20,13 @@ _ENDINGS = (
 )
 
 
+_OF_FRAMES = ("_labels", "_labels_raw", "_confidence")  # folders of the label maps of a video
+
+
 def is_result(path: Path) -> bool:
     """Tell whether a file is a result: by its name, and by what it says of itself."""
     named = path.name.lower().endswith(_ENDINGS) or _is_of_format(path)
+    named = named or path.parent.name.lower().endswith(_OF_FRAMES)
     return named and read_any(path) is not None
 
 

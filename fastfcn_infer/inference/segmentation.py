@@ -75,6 +75,7 @@ class Segmentation(WithScores, Exports):
     ignore_label: int | None = (
         None  # label of pixels without a class, see `relabel`; None: there are none
     )
+    time: float | None = None  # of a frame of a video file, seconds since the first one
 
     def __post_init__(self) -> None:
         """Check that the parts fit, and protect the arrays; the caller's own stay writable."""

@@ -169,10 +169,12 @@ def run(arguments: argparse.Namespace) -> int:
         return _live(output, arguments)
     if arguments.sources == [STDIN]:
         output.check(1, force=overwrite)
+        films.check_sources([], arguments)
         with standard_input(output.folder) as job:
             return _segment([job], output, skipped, arguments)
     found = jobs(arguments.sources, output.folder, recursive=arguments.recursive, skipped=skipped)
     output.check(len(found), force=overwrite)
+    films.check_sources([job.source for job in found], arguments)
     return _segment(found, output, skipped, arguments)
 
 
@@ -183,7 +185,10 @@ def _live(output: Output, arguments: argparse.Namespace) -> int:
     options = command.open_options(arguments) | command.checkpoint_options(arguments)
     of_results = result_options.result_options(arguments, output.kinds)
     chosen = command.choose(arguments)
-    with Segmenter.from_pretrained(arguments.model, **options) as segmenter:
+    with Segmenter.from_pretrained(arguments.model, **options) as opened_model:
+        segmenter = opened_model
+        if arguments.palette != "dataset":
+            segmenter = opened_model.with_palette(arguments.palette)
         segmenter.procedure = chosen(segmenter.model)
         films.check_model(segmenter.model, arguments)
         of_results.check(segmenter.model)
@@ -224,7 +229,7 @@ def _segment(
         record = _record(segmenter, output, arguments, of_results, opened)
         if not arguments.force:
             fresh = [job for job in found if record is None or not record.has(job.source)]
-            _refuse_others(segmenter, fresh, output, windows, arguments, of_results)
+            _refuse_others(segmenter, fresh, output, windows, arguments, of_results, record)
         try:
             labelling = Labelling(segmenter, output, windows, arguments, of_results, record)
             for report in labelling.reports(found):
@@ -266,8 +271,9 @@ def _record(
     if arguments.resume is None:
         return None
     made_by = segmenter.made_by(segmenter.procedure, arguments.depth) | options.made_by()
-    made_by |= output.made_by()
-    return opened.enter_context(JobRecord(Path(arguments.resume), made_by, output.kinds))
+    made_by |= output.made_by() | films.frames_by(arguments)
+    path = Path(arguments.resume)
+    return opened.enter_context(JobRecord(path, made_by, output.kinds, output.folder))
 
 
 def _dry_run(
@@ -333,8 +339,10 @@ def _refuse_others(
     windows: "Procedure | None",
     arguments: argparse.Namespace,
     options: "ResultOptions",
+    record: "JobRecord | None",
 ) -> None:
     """Refuse to leave alone what another model, procedure or picture made; see `earlier_results`."""
+    from fastfcn_infer.cli import earlier_results
     from fastfcn_infer.cli.earlier_results import PICTURE, hash_picture, refuse_others
     from fastfcn_infer.system.atomic import has_content
 
@@ -350,23 +358,17 @@ def _refuse_others(
             raster = windows is not None and not film and has_content(labels)
             paths = (output.film_paths(job) if film else output.paths(job)).values()
             present = [
-                one for path in (*paths, *([labels] if raster else [])) for one in _made(path)
+                one
+                for path in (*paths, *([labels] if raster else []))
+                for one in earlier_results.found_in(path)
             ]
-            digest = hash_picture(job.source) if present and not raster else ""
             of_picture = films.made_by(segmenter, arguments, options) if film else made_by
+            if present and not raster and not (record and record.is_changed(job.source)):
+                of_picture = {**of_picture, PICTURE: hash_picture(job.source)}
             for path in present:
-                yield path, of_rasters if raster else {**of_picture, PICTURE: digest}
+                yield path, of_rasters if raster else of_picture
 
     refuse_others(existing())
-
-
-def _made(path: Path) -> list[Path]:
-    """Return a result that exists: the file, or a label map of a video's folder."""
-    from fastfcn_infer.system.atomic import has_content
-
-    if path.is_dir():
-        return sorted(path.glob("*.png"))[:1]
-    return [path] if has_content(path) else []
 
 
 def _tell(report: dict[str, Any], bar: "Progress", arguments: argparse.Namespace) -> None:

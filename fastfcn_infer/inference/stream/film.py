@@ -20,7 +20,10 @@ from fastfcn_infer.system.writing import writing
 _KEY = "fastfcn "  # the beginning of the comment
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
 _FINEST = 60_000  # steps of a second; MPEG-4 knows no more than 65,535
-_TICKS = 1000  # steps of a second, of frames that come when they come
+_BT709, _LIMITED = (
+    1,
+    1,
+)  # FFmpeg's numbers for the matrix that players expect of untagged videos in HD, and 16 to 235
 
 
 class Film:
@@ -83,18 +86,23 @@ class Film:
             self._stream = self._container.add_stream(codec, rate=self._rate)
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
             self._stream.pix_fmt = "yuv420p"
+            context = self._stream.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = _BT709
+            context.color_range = _LIMITED
             if at is not None:
-                self._stream.codec_context.time_base = Fraction(1, _TICKS)
+                self._stream.codec_context.time_base = Fraction(1, _FINEST)
         elif (height, width) != self._size:
             raise ImageError(
                 f"{self._path}: a frame has {height} x {width} pixels (height x width), the first one "
-                f"{self._size[0]} x {self._size[1]}; a film has frames of one size"
+                f"{self._size[0]} x {self._size[1]}, and a video has frames of one size; label maps (--save labels) "
+                "may have any"
             )
         grown = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-        coded = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(grown), format="rgb24")
+        drawn = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(grown), format="rgb24")
+        coded = drawn.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
         if at is not None:
-            self._tick = max(self._tick + 1, round(at * _TICKS))
-            coded.pts, coded.time_base = self._tick, Fraction(1, _TICKS)
+            self._tick = max(self._tick + 1, round(at * _FINEST))
+            coded.pts, coded.time_base = self._tick, Fraction(1, _FINEST)
         with writing(self._path), self._encoding():
             self._container.mux(self._stream.encode(coded))
 

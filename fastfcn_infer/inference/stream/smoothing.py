@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastfcn_infer.inference.conventions import Conventions
 from fastfcn_infer.inference.pipeline import Network
+from fastfcn_infer.inference.views import Size
 
 
 class Smoothed:
@@ -14,7 +15,7 @@ class Smoothed:
 
     Every output is ``factor * before + (1 - factor) * now``, at the network's stride, call by call of
     a frame. The merge of views is linear in logits, so this smooths the merged logits. A frame of
-    another size starts again.
+    another size starts again, also where windows of it have the size of those before.
     """
 
     def __init__(self, network: Network, factor: float, model: Conventions) -> None:
@@ -37,11 +38,14 @@ class Smoothed:
             )
         self._network, self._factor = network, np.float32(factor)
         self._before: list[NDArray[Any]] = []
+        self._size: Size | None = None
         self._call = 0
 
-    def start_frame(self) -> None:
-        """Say that the next call is the first one of a frame."""
-        self._call = 0
+    def start_frame(self, size: Size) -> None:
+        """Say that the next call is the first one of a frame of this size."""
+        if size != self._size:
+            self._before.clear()
+        self._size, self._call = size, 0
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Compute a batch, and average its output with that of the same call before."""

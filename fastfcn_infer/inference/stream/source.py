@@ -2,10 +2,11 @@
 
 import glob
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fastfcn_infer.errors import ImageError
 from fastfcn_infer.inference.results import is_result
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.picture.read import SUFFIXES, PictureSource
-from fastfcn_infer.system.excerpt import excerpt
+from fastfcn_infer.system.excerpt import excerpt, printable
 from fastfcn_infer.system.small_file import LargerFileError, read_small_file
 
 StreamSource: TypeAlias = PictureSource | Iterable[PictureSource]
@@ -31,12 +32,16 @@ class Item:
         source: path or address; None for arrays and other objects without one.
         frame: number of the frame in a video, from 0; None for a picture of its own.
         lent: an array that its owner may use again for the next picture.
+        time: of a frame of a video file, seconds since the first one.
+        error: why there is no picture, such as of a video that is cut off.
     """
 
     picture: PictureSource
     source: str | None = None
     frame: int | None = None
     lent: bool = False
+    time: float | None = None
+    error: ImageError | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def open_source(given: StreamSource, *, every: int = 1) -> Source:
 
     Args:
         given: a picture, as `read_picture` takes it; an iterable of pictures, or an array
-            (N, H, W, channels) of them; or as text or path: a folder (its pictures, sorted by name), a
+            (N, H, W, channels) of them; or, as text or path: a folder (its pictures, sorted by name), a
             glob, a list (``.txt``, a path in each line, relative to the list), a video file,
             ``camera:0``, or the address of a live stream such as ``rtsp://...``.
         every: of a video, use every so many frames only.
@@ -72,21 +77,21 @@ def open_source(given: StreamSource, *, every: int = 1) -> Source:
         ImageError: the list is no text; the video cannot be opened.
         BackendMissing: a video needs PyAV, which is not installed.
     """
-    if every < 1:
-        raise ValueError(f"every is {every}; at least 1 was expected")
+    if every < 1 or every % 1:
+        raise ValueError(f"every is {every!r}; a whole number, at least 1, was expected")
     if isinstance(given, str | os.PathLike):
         return _named(os.fspath(given), every)
     if isinstance(given, np.ndarray) and given.ndim == 4:
         return Source((Item(one) for one in given), len(given))
-    if _is_picture(given):
-        return Source([Item(given)], 1)  # type: ignore[arg-type] # that is what was asked
-    if isinstance(given, Iterable):
+    if is_picture(given):
+        return Source([Item(given)], 1)
+    if isinstance(given, Iterable) and not isinstance(given, Mapping):
         if isinstance(given, Sequence):
             return Source(map(item_of, given), len(given))
         return Source(replace(item_of(one), lent=isinstance(one, np.ndarray)) for one in given)
     raise TypeError(
         f"{excerpt(given)} is not a source of pictures; a path, a glob, a picture, or an iterable of "
-        "pictures was expected"
+        'pictures was expected, or a camera, such as "camera:0"'
     )
 
 
@@ -98,14 +103,17 @@ def is_video(given: StreamSource) -> bool:
     return video.is_live(name) or Path(name).suffix.lower() in video.SUFFIXES
 
 
-def _is_picture(given: object) -> bool:
-    single = isinstance(given, bytes | bytearray | memoryview | np.ndarray)
+def is_picture(given: object) -> TypeGuard[PictureSource]:
+    """Tell whether something is one picture, or a path, and no iterable of pictures."""
+    if isinstance(given, np.ndarray):
+        return given.ndim in (2, 3)
+    single = isinstance(given, str | os.PathLike | bytes | bytearray | memoryview)
     return single or hasattr(given, "read") or hasattr(given, "getexif")
 
 
 def item_of(picture: Any) -> Item:
     """Make an item of one picture; only paths have a source that can be named."""
-    return Item(picture, os.fspath(picture) if isinstance(picture, str | os.PathLike) else None)
+    return Item(picture, str(picture) if isinstance(picture, str | os.PathLike) else None)
 
 
 def _named(name: str, every: int) -> Source:
@@ -114,37 +122,80 @@ def _named(name: str, every: int) -> Source:
         frames = _frames(name, camera.frames(every))
         return Source(frames, camera=camera, close=frames.close)
     path = Path(name)
-    if path.is_dir():
+    kind = _kind(path, name)
+    if kind == "folder":
         found = [each for each in sorted(path.iterdir()) if is_input(each)]
         if not found:
             raise FileNotFoundError(f"{name} has no picture; searched for {', '.join(SUFFIXES)}")
         return _paths(found)
-    if path.is_file():
+    if kind == "file":
         if path.suffix.lower() == LIST:
             return _paths(listed(path))
         if path.suffix.lower() in video.SUFFIXES:
             frames = _frames(name, video.frames(path, every))
             return Source(frames, video.count(path, every), close=frames.close)
         return _paths([path])
-    found = [Path(each) for each in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
+    found = matching(name)
     endings = {each.suffix.lower() for each in found}
     if len(endings) > 1:  # a glob that names no ending
         found = [each for each in found if each.suffix.lower() in SUFFIXES]
     found = [each for each in found if each.is_file() and not is_result(each)]
     if not found:
         raise FileNotFoundError(
-            f"{name}: no such file or folder, and no file matches it as a glob"
+            f"{printable(name)}: no such file or folder, and no file matches it as a glob"
         )
     return _paths(found)
+
+
+def _kind(path: Path, name: str) -> str:
+    """Tell whether a path is a folder, a file, or neither, such as a glob."""
+    if not name:
+        raise FileNotFoundError("the source is an empty text; a path was expected")
+    try:
+        return "folder" if path.is_dir() else "file" if path.is_file() else ""
+    except OSError as error:  # such as a name that is too long
+        raise type(error)(error.errno, error.strerror, printable(name)) from error
+
+
+def matching(pattern: str) -> list[Path]:
+    """List what matches a glob, sorted. Links to folders are followed, but not in circles.
+
+    Args:
+        pattern: ``**`` stands for folders of any depth, but for hidden ones.
+    """
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        found = glob.glob(pattern)  # noqa: PTH207 - absolute ones, too
+        return [Path(each) for each in sorted(found)]
+    begin = parts.index("**")
+    rest = parts[begin + 1 :] or ("*",)
+    tops = matching(str(Path(*parts[:begin])))
+    below = [folder for top in tops if top.is_dir() for folder in _folders(top, frozenset())]
+    files = {one for each in below for one in matching(str(Path(glob.escape(str(each)), *rest)))}
+    return sorted(files, key=str)
+
+
+def _folders(folder: Path, above: frozenset[str]) -> Iterator[Path]:
+    """Yield a folder and those below it, but for those that a link leads back to."""
+    place = os.path.realpath(folder)
+    if place in above:
+        return
+    yield folder
+    for each in sorted(folder.iterdir()):
+        if each.is_dir() and not each.name.startswith("."):
+            yield from _folders(each, above | {place})
 
 
 def _paths(paths: list[Path]) -> Source:
     return Source((Item(path, str(path)) for path in paths), len(paths))
 
 
-def _frames(name: str, frames: Iterable[tuple[int, Any]]) -> Generator[Item, None, None]:
-    for number, frame in frames:
-        yield Item(frame, name, number)
+def _frames(name: str, frames: Iterable[video.Frame]) -> Generator[Item, None, None]:
+    try:
+        for frame in frames:
+            yield Item(frame.pixels, name, frame.number, time=frame.time)
+    except ImageError as error:  # comes after the frames before it, as that of a picture
+        yield Item(b"", name, error=error)
 
 
 def is_input(path: Path) -> bool:
@@ -164,7 +215,7 @@ def listed(path: Path) -> list[Path]:
         ImageError: it is too large, or no text.
     """
     try:
-        lines = read_small_file(path).decode("utf-8-sig").splitlines()
+        lines = re.split("[\r\n]+", read_small_file(path).decode("utf-8-sig"))
     except LargerFileError as error:
         raise ImageError(str(error)) from error
     except UnicodeDecodeError as error:

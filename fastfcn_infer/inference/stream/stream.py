@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from fastfcn_infer.errors import BackendError
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.source import Item, Source
 from fastfcn_infer.inference.views import Size
@@ -101,6 +102,8 @@ class Steps:
             item: of the source.
             lent: its array is the caller's, who may use it for the next picture.
         """
+        if item.error is not None:
+            return Failed(item.error, item.source, item.frame)
         began = time.perf_counter()
         try:
             with short_of_memory():
@@ -137,10 +140,19 @@ class Stream:
     length of the source. Use it in a ``with``, or call `close`, to stop before the end.
     """
 
-    def __init__(self, source: Source, steps: Steps, *, on_error: OnError = "raise") -> None:
-        """Begin to read; usually called by `Segmenter.stream`."""
+    def __init__(
+        self, source: Source, steps: Steps, *, on_error: OnError = "raise", compare: bool = False
+    ) -> None:
+        """Begin to read; usually called by `Segmenter.stream`.
+
+        Args:
+            source: of the pictures.
+            steps: what is done with each.
+            on_error: one of `ON_ERROR`.
+            compare: all pictures are frames of a video, for `flicker`, also where the source is no video.
+        """
         check_on_error(on_error)
-        self._source, self._on_error = source, on_error
+        self._source, self._on_error, self._are_frames = source, on_error, compare
         # Shares of labels that differ from the frame before.
         self._changes, self._compared = 0.0, 0
         self._before: Segmentation | None = None
@@ -163,7 +175,10 @@ class Stream:
 
     @property
     def flicker(self) -> float | None:
-        """Mean share of pixels whose label differs from the frame before; None before two frames."""
+        """Mean share of pixels whose label differs from the frame before.
+
+        None before two frames of one size, and of pictures that are no frames: neither of a video nor smoothed.
+        """
         return self._changes / self._compared if self._compared else None
 
     def __iter__(self) -> "Stream":
@@ -176,6 +191,7 @@ class Stream:
         Raises:
             FastFCNError, OSError, MemoryError: the picture cannot be read or labelled, and errors
                 are raised. The stream is closed then.
+            BackendError: this process was forked from the one whose threads do the work.
             BaseException: whatever the iterable of the caller raised, after its pictures.
         """
         while (found := self._work.take()) is not None:
@@ -212,7 +228,7 @@ class Stream:
         self.close()
 
     def _compare(self, found: Segmentation) -> None:
-        if found.frame is None:
+        if found.frame is None and not self._are_frames:
             return
         before, self._before = self._before, found
         if before is not None and before.size == found.size:
@@ -239,6 +255,7 @@ class _Work:
 
     def __init__(self, source: Source, steps: Steps) -> None:
         self._source, self._steps = source, steps
+        self._process = os.getpid()
         live = source.camera is not None
         self._most = _LIVE if live else _MOST
         self._at_once = 1 if live else steps.at_once  # of a live source the newest comes first
@@ -276,6 +293,11 @@ class _Work:
     def take(self) -> Outcome | BaseException | None:
         """Wait for the next outcome; None: there is none, or the work was stopped."""
         while not self._stopped:
+            if os.getpid() != self._process:
+                raise BackendError(
+                    "This stream was opened before a fork, and its threads stayed in the other process; open the "
+                    "model and the stream in this one."
+                )
             try:
                 found = self._outcomes.get(timeout=_TICK)
             except queue.Empty:

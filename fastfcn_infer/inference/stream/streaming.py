@@ -1,8 +1,7 @@
 """The methods of `Segmenter` for many pictures."""
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -15,7 +14,12 @@ from fastfcn_infer.inference.probability.groups import Groups
 from fastfcn_infer.inference.probability.options import Keep, ResultOptions
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream.smoothing import Smoothed
-from fastfcn_infer.inference.stream.source import StreamSource, is_video, open_source
+from fastfcn_infer.inference.stream.source import (
+    StreamSource,
+    is_picture,
+    is_video,
+    open_source,
+)
 from fastfcn_infer.inference.stream.stream import (
     Decoded,
     Failed,
@@ -74,10 +78,15 @@ class Streaming(ABC):
         Raises:
             ValueError, ImageError, BackendError: as in `predict`.
         """
-        if isinstance(pictures, str | bytes | os.PathLike):
+        given: object = pictures
+        if is_picture(given):
             raise TypeError(
-                f"pictures is {excerpt(pictures)}, one picture; an iterable of pictures was expected, or use "
+                f"pictures is {excerpt(given)}, one picture; an iterable of pictures was expected, or use "
                 "predict, or stream for a folder"
+            )
+        if not isinstance(given, Iterable) or isinstance(given, Mapping):
+            raise TypeError(
+                f"pictures is {excerpt(given)}; an iterable of pictures was expected, such as a list"
             )
         with self.stream(
             pictures if isinstance(pictures, Sequence) else iter(pictures),
@@ -166,7 +175,7 @@ class Streaming(ABC):
             1 if smooth else max(calls, self._at_once),
             ready=1 if calls > 1 else 0,
         )
-        return Stream(opened, steps, on_error=on_error)
+        return Stream(opened, steps, on_error=on_error, compare=bool(smooth))
 
     @abstractmethod
     def _network(self, pictures: int | None) -> tuple[Network, int]:

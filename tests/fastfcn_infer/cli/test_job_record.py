@@ -11,9 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastfcn_infer.cli.job_record import JobRecord
 from fastfcn_infer.cli.main import main
+from fastfcn_infer.errors import WriteError
+from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 
 MADE_BY = {"model": "tiny", "model_sha256": "0", "procedure": "whole"}
@@ -94,6 +97,53 @@ def test_a_line_that_was_cut_off_is_dropped(here: Path) -> None:
     assert (here / "r").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "damage", [b'{"source": "in/0', b"\0\0\0\0", b"[]", b'{"file": "in/00.png"}']
+)
+def test_a_damaged_line_costs_its_own_picture_only(damage: bytes, here: Path) -> None:
+    pictures = [here / "in" / f"0{number}.png" for number in range(3)]
+    with JobRecord(here / "r", MADE_BY, ["labels"]) as record:
+        for path in pictures:
+            record.add(path, {"source": str(path), "status": "done"})
+    lines = (here / "r").read_bytes().split(b"\n")
+    lines[2] = damage
+    (here / "r").write_bytes(b"\n".join(lines))
+    with (
+        pytest.warns(RuntimeWarning, match=r"r has damaged lines, 3; their pictures"),
+        JobRecord(here / "r", MADE_BY, ["labels"]) as record,
+    ):
+        assert [record.has(path) for path in pictures] == [True, False, True]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_two_runs_do_not_share_a_record(here: Path) -> None:
+    with JobRecord(here / "r", MADE_BY, ["labels"]):
+        before = (here / "r").read_bytes()
+        with pytest.raises(WriteError, match="another run of fastfcn predict uses it"):
+            JobRecord(here / "r", MADE_BY, ["labels"])
+    assert (here / "r").read_bytes() == before
+    with JobRecord(here / "r", MADE_BY, ["labels"]):
+        pass
+
+
+def test_results_of_a_picture_that_was_changed_are_made_again_and_others_stay(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words("out"), "--quiet"]) == 0
+    before = content(here / "out")
+    cv2.imwrite("in/07.png", np.zeros((40, 50, 3), np.uint8))
+    os.utime("in/08.png")  # a copy of the folder, say
+    assert main([*words("out"), "--json"]) == 0
+    statuses = [json.loads(line)["status"] for line in capsys.readouterr().out.splitlines()]
+    assert [index for index, status in enumerate(statuses) if status == "done"] == [7]
+    after = content(here / "out")
+    changed = sorted(name for name in before if after[name] != before[name])
+    assert changed == ["07_labels.png", "07_overlay.jpg"]
+    with Segmenter.from_pretrained("tiny", threads=1) as segmenter:
+        expected = segmenter("in/07.png").labels
+    assert np.array_equal(np.asarray(Image.open("out/07_labels.png")), expected)
+
+
 def test_a_failed_picture_is_not_recorded(here: Path) -> None:
     source = here / "in" / "00.png"
     with JobRecord(here / "r", MADE_BY, ["labels"]) as record:
@@ -107,6 +157,7 @@ def test_a_failed_picture_is_not_recorded(here: Path) -> None:
         ({**MADE_BY, "model": "other"}, ["labels"], "model tiny, now other"),
         ({**MADE_BY, "procedure": "tiles"}, ["labels"], "procedure whole, now tiles"),
         (MADE_BY, ["json", "labels"], "results .*, now"),
+        ({**MADE_BY, "every": "2"}, ["labels"], r"frames between \(--every\) 1, now 2"),
     ],
 )
 def test_the_record_of_another_job_is_refused(
@@ -117,6 +168,10 @@ def test_the_record_of_another_job_is_refused(
     before = (tmp_path / "r").read_bytes()
     with pytest.raises(ValueError, match=f"is the record of another job: .*{said}"):
         JobRecord(tmp_path / "r", made_by, kinds)
+    with pytest.raises(
+        ValueError, match=r"another job: folder of the results .*, now .*elsewhere"
+    ):
+        JobRecord(tmp_path / "r", MADE_BY, ["labels"], tmp_path / "elsewhere")
     assert (tmp_path / "r").read_bytes() == before
 
 

@@ -17,6 +17,7 @@ from fastfcn_infer.cli.main import main
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.inference.stream.film import Film
+from fastfcn_infer.inference.stream.source import open_source
 from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact, tiny_model
 
@@ -42,14 +43,14 @@ def predict(*words: str) -> int:
 
 def test_every_frame_gets_the_labels_that_it_has_by_itself(here: Path) -> None:
     assert predict("--save", "labels,overlay,json", "--every", "2") == 0
-    frames = dict(video.frames(here / "film.mp4"))
+    frames = [frame.pixels for frame in video.frames(here / "film.mp4")]
     with Segmenter.from_pretrained("tiny", threads=1) as segmenter:
         for number in (0, 2, 4):
             found = np.asarray(Image.open(here / f"out/film_labels/{number:06}.png"))
             assert np.array_equal(found, segmenter.predict(frames[number]).labels)
     assert len(list((here / "out/film_labels").iterdir())) == 3
     overlay = here / "out/film_overlay.mp4"
-    assert [frame.shape for _, frame in video.frames(overlay)] == [(80, 128, 3)] * 3
+    assert [frame.pixels.shape for frame in video.frames(overlay)] == [(80, 128, 3)] * 3
     assert video.rate(overlay) == 5  # every other of ten a second
     report = json.loads((here / "out/film.json").read_text())
     assert report["frames"] == 3
@@ -133,7 +134,7 @@ def test_results_of_other_frames_are_not_taken_for_these(
 def test_a_video_that_is_cut_off_fails_and_the_next_one_is_done(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    frames = [frame for _, frame in video.frames(here / "film.mp4")]
+    frames = [frame.pixels for frame in video.frames(here / "film.mp4")]
     with av.open(str(here / "cut.avi"), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.height, stream.width, stream.pix_fmt = 80, 128, "yuv420p"
@@ -145,6 +146,70 @@ def test_a_video_that_is_cut_off_fails_and_the_next_one_is_done(
     assert main(["predict", "cut.avi", "film.mp4", "-o", "out", "--save", "overlay", *WORDS]) == 3
     assert "has 30 frames by its header" in capsys.readouterr().err
     assert [path.name for path in (here / "out").iterdir()] == ["film_overlay.mp4"]
+
+
+def test_frames_of_the_annotated_video_are_shown_when_those_of_the_video_are(here: Path) -> None:
+    times = [0, 0.04, 1.0, 1.5, 4.0]
+    frames = [frame.pixels for frame in video.frames(here / "film.mp4")]
+    with Film(here / "film.mp4", Fraction(25)) as film:
+        for frame, time in zip(frames, times, strict=False):
+            film.add(frame, time)
+    assert predict("--save", "overlay") == 0
+    shown = [frame.time for frame in video.frames(here / "out/film_overlay.mp4")]
+    assert shown == pytest.approx(times, abs=1e-3)
+    assert predict("--save", "overlay", "--fps", "10", "--force") == 0
+    shown = [frame.time for frame in video.frames(here / "out/film_overlay.mp4")]
+    assert shown == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=1e-3)
+
+
+def test_another_rate_is_another_video_but_label_maps_are_the_same(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict("--save", "overlay,labels", "--fps", "5") == 0
+    assert predict("--save", "labels", "--fps", "7") == 0
+    assert predict("--save", "overlay", "--fps", "7") == 2
+    assert "frames a second (--fps) 5.0, now 7.0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--every", "2", "--smooth", "0.5"], "--every, --smooth: for videos, and there is none"),
+        (["--fps", "2"], "--fps: for videos, and there is none"),
+        (["--seconds", "2"], "--seconds is for a camera or an address"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    words: list[str], said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (16, 16)).save("a.png")
+    assert main(["predict", "a.png", "-o", "out", *words, *WORDS]) == 2
+    assert said in capsys.readouterr().err
+    assert not (here / "out").exists()
+
+
+def test_label_maps_of_a_video_are_not_taken_as_pictures_of_a_folder(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in").mkdir()
+    Image.new("RGB", (16, 16)).save("in/a.png")
+    kinds = "labels,labels-raw,overlay,color,confidence,json"
+    words = ["film.mp4", "in", "-o", "in", "--save", kinds, *WORDS]
+    assert main(["predict", *words]) == 0
+    found = [str(item.source) for item in open_source("in/**/*.png").items]
+    assert found == ["in/a.png"]
+    capsys.readouterr()
+    assert main(["predict", "in", "-o", "out", "--recursive", "--json", *WORDS]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["source"] == "in/a.png"
+
+
+def test_a_record_of_other_frames_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict("--resume", "job.jsonl", "--every", "2") == 0
+    assert predict("--resume", "job.jsonl") == 2
+    assert "record of another job: frames between (--every) 2, now 1" in capsys.readouterr().err
 
 
 def test_annotated_videos_are_not_taken_as_input_and_names_may_have_a_colon(here: Path) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from fastfcn_infer.cli.main import main
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.inference.stream.film import Film
+from fastfcn_infer.segmenter import Segmenter
 from models import tiny_artifact
 
 av = pytest.importorskip("av")
@@ -101,7 +103,7 @@ def test_ctrl_c_leaves_whole_files_and_the_counts(
     ]
     assert report["frames"] == 3
     assert report["dropped"] >= 0
-    assert [pixels.shape for _, pixels in video.frames(written[0])] == [(48, 64, 3)] * 3
+    assert [frame.pixels.shape for frame in video.frames(written[0])] == [(48, 64, 3)] * 3
     assert len(list(written[1].iterdir())) == 3
     assert json.loads(written[2].read_text())["frames"] == 3
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(p.name for p in written)
@@ -132,6 +134,44 @@ def test_a_camera_that_fails_is_reported_and_what_came_before_is_kept(
 def test_a_time_that_is_up_ends_it(here: Path, camera: None) -> None:
     assert predict("camera:0", "-o", "out.mp4", "--seconds", "0.000001") == 0
     assert 1 <= len(list(video.frames(here / "out.mp4"))) <= 2
+
+
+class Stalled(Endless):
+    """A camera that sends two frames, and then nothing for as long as the test runs."""
+
+    over = threading.Event()
+
+    def decode(self, video: int) -> Iterator[Frame]:
+        yield Frame(0)
+        yield Frame(1)
+        self.over.wait(120)
+
+
+def test_a_time_is_up_also_where_nothing_comes(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(video, "_open_live", lambda name: Stalled())
+    assert predict("camera:0", "-o", "out.mp4", "--seconds", "0.2") == 0
+    assert 1 <= len(list(video.frames(here / "out.mp4"))) <= 2
+    Stalled.over.set()
+
+
+def test_classes_have_the_colours_that_are_asked_for(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+    for palette in ("dataset", "distinct"):
+        monkeypatch.setattr(video, "_open_live", lambda name: Endless(1))
+        words = ("--save", "labels", "--palette", palette, "--force")
+        assert (
+            predict("camera:0", "-o", "out", *words) == 3
+        )  # it fails after a frame, which is kept
+        shown.append(Image.open(here / "out/camera_0_labels/000000.png").getpalette())
+    with Segmenter.from_pretrained("tiny", threads=1) as segmenter:
+        expected = segmenter.with_palette("distinct").predict(np.zeros((8, 8, 3), np.uint8)).colors
+    assert shown[0] != shown[1]
+    assert shown[1] is not None
+    assert shown[1][: expected.size] == expected.ravel().tolist()
 
 
 def test_a_stream_on_the_network_ends_where_it_ends(here: Path) -> None:

@@ -10,7 +10,7 @@ from fastfcn_infer.errors import ImageError, WriteError
 from fastfcn_infer.inference.stream import video
 from fastfcn_infer.inference.stream.film import Film
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 
 def grey(
@@ -29,7 +29,7 @@ def test_frames_and_their_rate_are_read_back(rate: Fraction, tmp_path: Path) -> 
         for value in values:
             film.add(grey(value))
         assert not path.exists()
-    found = [frame for _, frame in video.frames(path)]
+    found = [frame.pixels for frame in video.frames(path)]
     assert [
         abs(int(frame.mean()) - value) <= 3 for frame, value in zip(found, values, strict=True)
     ]
@@ -39,10 +39,41 @@ def test_frames_and_their_rate_are_read_back(rate: Fraction, tmp_path: Path) -> 
     assert [each.name for each in tmp_path.iterdir()] == ["film.mp4"]
 
 
+@pytest.mark.parametrize("color", [(200, 60, 30), (10, 120, 240)])
+@pytest.mark.parametrize("size", [(48, 64), (720, 1280)])
+def test_colours_are_written_as_players_read_them(
+    color: tuple[int, int, int], size: tuple[int, int], tmp_path: Path
+) -> None:
+    with Film(tmp_path / "film.mp4", Fraction(10)) as film:
+        film.add(np.full((*size, 3), color, np.uint8))
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.colorspace, frame.color_range) == (1, 1)  # BT.709, limited
+    red, green, blue = np.array(color) / 255
+    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    expected = (
+        16 + 219 * light,
+        128 + 224 * (blue - light) / 1.8556,
+        128 + 224 * (red - light) / 1.5748,
+    )
+    found = [bytes(plane)[0] for plane in frame.planes]
+    assert found == pytest.approx(expected, abs=2)
+
+
+def test_frames_that_say_when_they_are_shown_are_shown_then(tmp_path: Path) -> None:
+    times = [0, 1001 / 30_000, 0.5, 0.5, 3.25]  # two of one time come one after the other
+    with Film(tmp_path / "film.mp4", Fraction(30)) as film:
+        for value, time in enumerate(times):
+            film.add(grey(50 * value), time)
+    found = [frame.time for frame in video.frames(tmp_path / "film.mp4")]
+    assert found == pytest.approx(times, abs=1e-3)
+
+
 def test_odd_sides_grow_by_a_pixel(tmp_path: Path) -> None:
     with Film(tmp_path / "film.mp4", Fraction(10)) as film:
         film.add(grey(99, 47, 63))
-    ((_, frame),) = video.frames(tmp_path / "film.mp4")
+    (found,) = video.frames(tmp_path / "film.mp4")
+    frame = found.pixels
     assert frame.shape == (48, 64, 3)
     assert abs(int(frame[-1, -1, 0]) - 99) <= 3
 

@@ -1,6 +1,7 @@
 """Which pictures a source names, in which order, and what is refused."""
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,35 @@ def test_a_glob_is_expanded_and_a_name_is_a_file(tmp_path: Path) -> None:
     files(tmp_path, "b.png", "a.png", "[x].png", "c.jpg")
     assert names(str(tmp_path / "?.png")) == ["a.png", "b.png"]
     assert names(str(tmp_path / "[x].png")) == ["[x].png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_glob_does_not_go_in_circles(tmp_path: Path) -> None:
+    files(tmp_path, "a/1.png", "b/2.png", "else/3.png")
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "other").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "back").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "else").symlink_to(tmp_path / "else")
+    found = [str(item.source) for item in open_source(f"{tmp_path}/a/**/*.png").items]
+    below = [Path(path).relative_to(tmp_path / "a").as_posix() for path in found]
+    assert below == ["1.png", "else/3.png", "other/2.png"]
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "x" * 5000 + "*"])
+def test_a_name_that_is_too_long_is_not_repeated_in_full(name: str) -> None:
+    with pytest.raises(OSError, match="x" * 20) as caught:
+        open_source(name)
+    assert len(str(caught.value)) < 1000
+
+
+def test_an_empty_name_is_no_folder() -> None:
+    with pytest.raises(FileNotFoundError, match="empty text; a path was expected"):
+        open_source("")
+
+
+def test_only_ends_of_lines_separate_the_paths_of_a_list(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes("a\x0cb.png\r\nc\u2028d\x85.png\n".encode())
+    assert names(tmp_path / "list.txt") == ["a\x0cb.png", "c\u2028d\x85.png"]
 
 
 def test_paths_of_a_list_are_relative_to_it(tmp_path: Path) -> None:
@@ -101,13 +131,13 @@ def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
         open_source(tmp_path / "list.txt")
 
 
-@pytest.mark.parametrize("given", [None, 3, 2.5])
+@pytest.mark.parametrize("given", [None, 3, 2.5, {"a": RGB}])
 def test_what_is_no_source_is_refused_with_what_is_expected(given: Any) -> None:
     with pytest.raises(TypeError, match="not a source of pictures; a path, a glob, a picture, or"):
         open_source(given)
 
 
-@pytest.mark.parametrize("every", [0, -3])
-def test_frames_between_are_counted_from_one(every: int) -> None:
-    with pytest.raises(ValueError, match=f"every is {every}; at least 1"):
+@pytest.mark.parametrize("every", [0, -3, 1.5])
+def test_frames_between_are_counted_from_one(every: Any) -> None:
+    with pytest.raises(ValueError, match=f"every is {every}; a whole number, at least 1"):
         open_source([RGB], every=every)

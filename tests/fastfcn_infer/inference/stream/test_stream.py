@@ -1,8 +1,11 @@
 """Many pictures have the labels of each by itself, in order, whatever fails and whoever stops."""
 
 import gc
+import io
+import os
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -221,10 +224,79 @@ def test_a_source_that_waits_for_ever_does_not_keep_the_stream_open(segmenter: S
     never.set()
 
 
-@pytest.mark.parametrize("given", ["a.png", b"x", Path("a.png")])
-def test_a_batch_of_one_path_is_refused_as_no_batch(given: Any, segmenter: Segmenter) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        "a.png",
+        b"x",
+        Path("a.png"),
+        WHITE,
+        WHITE[..., 0],
+        io.BytesIO(b"x"),
+        Image.new("RGB", (8, 8)),
+    ],
+)
+def test_a_batch_of_one_picture_is_refused_as_no_batch(given: Any, segmenter: Segmenter) -> None:
     with pytest.raises(TypeError, match="one picture; an iterable of pictures was expected"):
         segmenter.predict_batch(given)
+
+
+@pytest.mark.parametrize("given", [None, 3, {"a": WHITE}])
+def test_what_is_no_iterable_of_pictures_is_no_batch(given: Any, segmenter: Segmenter) -> None:
+    with pytest.raises(TypeError, match="an iterable of pictures was expected, such as a list"):
+        segmenter.predict_batch(given)
+
+
+def test_arrays_of_pictures_and_of_paths_are_batches(segmenter: Segmenter, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), PICTURES[0][..., ::-1])
+    expected = segmenter.predict(PICTURES[0]).labels
+    for given in (PICTURES[0][None], np.array([str(tmp_path / "a.png")])):
+        (found,) = segmenter.predict_batch(given)
+        assert isinstance(found, Segmentation)
+        assert np.array_equal(found.labels, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_is_told_that_the_stream_is_not_its_own(segmenter: Segmenter) -> None:
+    with segmenter.stream(iter(PICTURES)) as stream:
+        next(stream)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                next(stream)
+            except BackendError as error:
+                os.write(write, str(error).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        with open(read, "rb") as said:  # noqa: PTH123 - a descriptor
+            assert b"opened before a fork" in said.read()
+        os.waitpid(child, 0)
+        assert len(list(stream)) == len(PICTURES) - 1
+
+
+def test_frames_that_are_smoothed_are_compared_whatever_they_come_from(
+    segmenter: Segmenter,
+) -> None:
+    frames = [picture(seed, (64, 96)) for seed in range(4)]
+    with segmenter.stream(frames, smooth=0.3) as stream:
+        labels = [found.labels for found in stream if isinstance(found, Segmentation)]
+    pairs = pairwise(labels)
+    assert stream.flicker == pytest.approx(np.mean([np.mean(a != b) for a, b in pairs]))
+    with segmenter.stream(frames) as stream:  # pictures, which have nothing to do with each other
+        assert len(list(stream)) == len(frames)
+    assert stream.flicker is None
+
+
+def test_windows_of_a_frame_of_another_size_are_not_averaged_with_those_before(
+    segmenter: Segmenter,
+) -> None:
+    wide, high = picture(1, (500, 700)), picture(2, (700, 500))
+    found = list(segmenter.stream([wide, high], "tiles", smooth=0.9))[1]
+    assert isinstance(found, Segmentation)
+    assert np.array_equal(found.labels, segmenter.predict(high, "tiles").labels)
 
 
 @pytest.mark.parametrize("leave", [Stream.close, lambda stream: stream.__exit__(None, None, None)])
