@@ -10,7 +10,6 @@ from fastfcn_infer.system.excerpt import printable
 
 PICTURE = "picture_sha256"
 OUTLINES = "outlines"
-FPS = "fps"
 # What a result depends on, and how a message calls it. Runtimes, devices and versions give the same
 # labels but for rounding, so results of different ones may stand side by side.
 _COMPARED = {
@@ -23,7 +22,7 @@ _COMPARED = {
     "classes_sha256": "names or colours of the classes",
     "every": "frames between (--every)",
     "smooth": "smoothing",
-    FPS: "frames a second (--fps)",
+    "fps": "frames a second (--fps)",
     "min_confidence": "least confidence (--min-confidence)",
     "groups": "groups of classes",
     OUTLINES: "outlines (--min-area, --simplify)",
@@ -36,10 +35,10 @@ _SHOWN = (
     "depth",
     "every",
     "smooth",
-    FPS,
+    "fps",
     "min_confidence",
 )  # by their values
-_OF_SOME = (PICTURE, OUTLINES, FPS)  # which not every result has
+_OF_SOME = (PICTURE, OUTLINES, "fps")  # which not every result has
 _MOST = 5  # results that a message names
 
 

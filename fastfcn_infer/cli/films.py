@@ -9,8 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from fastfcn_infer.cli.earlier_results import FPS
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     Write: TypeAlias = Callable[[Segmentation, float | None], None]
 
 DEFAULT_RATE = Fraction(25)  # frames a second, where neither the user nor the video says it
+FPS = "fps"
 _VIDEOS = ("overlay", "color")
 
 
