@@ -15,6 +15,8 @@ from fastfcn_infer.system.install import install
 
 OFFLINE = "FASTFCN_OFFLINE"  # the variable with which users forbid downloads and uploads
 
+_LONGEST_REASON = 1000  # characters
+
 _LOCK = threading.Lock()
 
 
@@ -66,6 +68,12 @@ def hub_logger() -> logging.Logger:
     own = importlib.import_module("huggingface_hub.utils.logging")
     logger: logging.Logger = own.get_logger("huggingface_hub")
     return logger
+
+
+def reason_of(error: Exception) -> str:
+    """Write what a client says as the end of a sentence on one line; a server may send anything of any length."""
+    said = " ".join(str(error).split()).rstrip(".")
+    return printable(said, _LONGEST_REASON) or type(error).__name__
 
 
 def hub_errors(hub: Any) -> tuple[type[Exception], ...]:

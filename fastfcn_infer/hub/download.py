@@ -15,7 +15,16 @@ from fastfcn_infer.artifact import manifest
 from fastfcn_infer.artifact.artifact import listed_files
 from fastfcn_infer.artifact.checked_file import hash_file
 from fastfcn_infer.errors import ArtifactError, DownloadError, FastFCNError
-from fastfcn_infer.hub.client import OFFLINE, hub_errors, hub_logger, offline, package, quiet
+from fastfcn_infer.hub.client import (
+    OFFLINE,
+    hub_errors,
+    hub_logger,
+    offline,
+    package,
+    quiet,
+    reason_of,
+)
+from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.progress import shows_progress
 
 HUB = "hub:"  # how the names of models on the Hugging Face Hub begin
@@ -192,12 +201,17 @@ def _held(hub: Any, repository: str, folder: Path, *, forbidden: bool) -> list[s
 
 
 def _no_artifact(name: str, held: list[str]) -> str:
-    shown = ", ".join(sorted(held)[:_SHOWN]) or "no files"
+    shown = ", ".join(map(printable, sorted(held)[:_SHOWN])) or "no files"
     more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+    below = [file for file in held if file.endswith(f"/{manifest.NAME}")]
+    advice = (
+        f"Of an artifact in a sub-folder, such as {printable(min(below))}, download the sub-folder"
+        if below
+        else "Of a checkpoint, download the file"
+    )
     return (
         f"{name} is not an artifact: the repository has no {manifest.NAME}; it holds {shown}{more}. "
-        "Of a checkpoint, download the file and give its path; an artifact is a folder that "
-        "fastfcn-export wrote."
+        f"{advice} and give its path; an artifact is a folder that fastfcn-export wrote."
     )
 
 
@@ -218,5 +232,5 @@ def _failure(what: str, folder: Path, error: Exception, advice: str) -> Download
             f"{what} was not downloaded: {folder} cannot be used: {error.strerror}. Make room "
             "there, or choose another folder: cache_dir, --cache-dir or FASTFCN_CACHE."
         )
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    reason = reason_of(error)
     return DownloadError(f"{what} was not downloaded: {reason}. Try again, or {advice}.")

@@ -14,7 +14,15 @@ from fastfcn_infer.artifact.copy import copy
 from fastfcn_infer.errors import ArtifactError, UploadError
 from fastfcn_infer.hub.card import NAME, write_card
 from fastfcn_infer.hub.card_facts import CardFacts, check_measured
-from fastfcn_infer.hub.client import OFFLINE, hub_errors, hub_logger, offline, package, quiet
+from fastfcn_infer.hub.client import (
+    OFFLINE,
+    hub_errors,
+    hub_logger,
+    offline,
+    package,
+    quiet,
+    reason_of,
+)
 from fastfcn_infer.hub.download import HUB, parse_hub_name
 from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.excerpt import excerpt, printable
@@ -133,9 +141,8 @@ def push(
                     commit_message=message or f"Upload {printable(artifact.model.name, 60)}",
                 )
         except hub_errors(hub) as error:
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise UploadError(
-                f"{repository} was not uploaded: {reason}. Check the name, and that HF_TOKEN (or hf auth "
+                f"{repository} was not uploaded: {reason_of(error)}. Check the name, and that HF_TOKEN (or hf auth "
                 "login) gives the right to write there; then try again."
             ) from error
     return str(commit.commit_url)

@@ -190,6 +190,14 @@ def test_a_repository_that_is_no_artifact_is_refused_with_what_it_holds(
     hub.repositories["me/many"] = {f"{index:04}.bin": b"" for index in range(1000)}
     with pytest.raises(ArtifactError, match=r"0007\.bin and 992 more"):
         download_artifact("hub:me/many", tmp_path)
+    hub.repositories["me/hostile"] = {"\x1b[2J.bin": b""}
+    with pytest.raises(ArtifactError, match=r"it holds \\x1b\[2J\.bin"):
+        download_artifact("hub:me/hostile", tmp_path)
+    hub.repositories["me/several"] = {"r50/manifest.json": b"{}", "r18/manifest.json": b"{}"}
+    with pytest.raises(
+        ArtifactError, match=r"such as r18/manifest\.json, download the sub-folder"
+    ):
+        download_artifact("hub:me/several", tmp_path)
     hub.repositories["me/extension"] = {"manifest.json": b'{"manifest_version": 3}'}
     with pytest.raises(
         ArtifactError, match=r"hub:me/extension was downloaded, but .* is not a manifest"
