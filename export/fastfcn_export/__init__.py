@@ -8,6 +8,10 @@ be imported.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastfcn_infer.errors import BackendMissing
+from fastfcn_infer.system.install import install
+from fastfcn_infer.system.missing_package import missing_package
+
 if TYPE_CHECKING:
     from fastfcn_export.checkpoint.read import read_checkpoint as read_checkpoint
     from fastfcn_export.convert import describe_checkpoint as describe_checkpoint
@@ -47,10 +51,22 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
+    """Import a public name when it is first used.
+
+    Raises:
+        BackendMissing: a package that it needs is not installed.
+    """
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        home = importlib.import_module(_HOME[name])
+    except ModuleNotFoundError as error:  # `export` itself says what its formats need
+        if name != "quantize":
+            raise
+        raise BackendMissing(
+            f"Quantising needs {missing_package(error)}. Run: {install('quantize')}"
+        ) from error
+    value = globals()[name] = getattr(home, name)
     return value
 
 

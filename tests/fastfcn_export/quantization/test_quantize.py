@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import fastfcn_export
 from command_line import EMBEDDED, content, python
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import QuantizationSettings, Request, quantize
@@ -288,6 +289,15 @@ def test_a_picture_to_calibrate_on_that_is_damaged_is_named(
 def test_the_embedded_model_is_never_changed_in_its_place(model: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"belongs to the package .* copy \(-o FOLDER\)"):
         quantize(model, tmp_path)
+
+
+def test_without_onnx_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.startswith("fastfcn_export.quantization")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delitem(vars(fastfcn_export), "quantize", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(BackendMissing, match=r"needs the package 'onnx'.*\[quantize\]"):
+        fastfcn_export.quantize  # noqa: B018 - imported when it is first used
 
 
 def test_without_nncf_the_error_names_the_extra(

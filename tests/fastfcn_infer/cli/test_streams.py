@@ -156,16 +156,19 @@ def test_names_of_files_that_are_no_text_are_scored_labelled_and_exported(tmp_pa
         os.rename(folder + b"p2.png", folder + "pé.png".encode())  # noqa: PTH104 - bytes
     save_checkpoint(tmp_path, "paddleseg", tensors_of("paddleseg_os32"))
     score = ["fastfcn_infer", "evaluate", "tiny", "--dataset", "camvid", "--root", "camvid"]
+    label = ["fastfcn_infer", "predict", "camvid/images/test", "-o", "läbels", "-m", "tiny"]
     for words in (
         [*score, "--split", "test", "--save-predictions", "scored", "--json"],
-        ["fastfcn_infer", "predict", "camvid/images/test", "-o", "läbels", "-m", "tiny", "--json"],
+        [*label, "--save", "labels,json,coco,labelme", "--json"],
         ["fastfcn_export", "model.pdparams", "--output-stride", "32", "-o", "modèle", "--json"],
     ):
         ended = python("-m", *words, cwd=tmp_path, env=ASCII_SYSTEM)
         assert (words, ended.returncode, ended.stderr) == (words, 0, "")
         for text in [ended.stdout] if "predict" not in words else ended.stdout.splitlines():
             assert json.loads(text)
-    assert len(list((tmp_path / "läbels").iterdir())) == 3
+    assert len(list((tmp_path / "läbels").glob("*_labels.png"))) == 3
+    facts = [json.loads(file.read_bytes()) for file in (tmp_path / "läbels").glob("p*.json")]
+    assert "p\udcff.png" in {Path(each["source"]).name for each in facts}
     manifest = json.loads((tmp_path / "modèle" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["model"]["name"] == "modèle"
     # The state of an evaluation is the same for a process that knows the letters.
