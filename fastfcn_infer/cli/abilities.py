@@ -43,7 +43,7 @@ def abilities(
 def _refusal(backend: Availability, precision: str, no_gpu: str | None) -> str | None:
     if precision == "tf32":
         if "cuda" not in backend.devices:
-            return f"it is for GPUs, and this runtime knows {', '.join(backend.devices)}"
+            return f"it is for GPUs, and this runtime supports {', '.join(backend.devices)}"
         if no_gpu is not None:
             return f"it is for GPUs: {no_gpu}"
         if not any("CUDA" in provider for provider in backend.providers):

@@ -124,7 +124,7 @@ def _availability(backend: "Availability") -> str:
     if backend.fault is not None:
         return f"installed, but it cannot be imported: {backend.fault}"
     providers = f"; offers {', '.join(backend.providers)}" if backend.providers else ""
-    return f"installed; reads {backend.reads}; knows {', '.join(backend.devices)}{providers}"
+    return f"installed; reads {backend.reads}; supports {', '.join(backend.devices)}{providers}"
 
 
 def _ability(ability: "Ability") -> Iterator[str]:
