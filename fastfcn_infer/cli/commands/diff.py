@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from fastfcn_infer.cli import command, exit_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from fastfcn_infer.data.dataset import Dataset, Sample
+    from fastfcn_infer.data.dataset import Dataset
     from fastfcn_infer.evaluation.difference import Difference
     from fastfcn_infer.segmenter import Segmenter
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     found_files = pictures_of(arguments.images, recursive=arguments.recursive)
     pictures = dict(islice(found_files.items(), arguments.limit))
     samples = difference.samples_of(pictures, arguments.labels)
-    _refuse_to_replace(arguments, samples)
+    _refuse_to_replace(arguments, found_files)
     with ExitStack() as opened:
         a, b = (opened.enter_context(_open(side)) for side in (first, second))
         difference.matching_labels(a, b, ignore_names=arguments.ignore_names)
@@ -151,26 +151,17 @@ def _check(arguments: argparse.Namespace) -> None:
         check_folder(path.parent)
 
 
-def _refuse_to_replace(arguments: argparse.Namespace, samples: "Sequence[Sample]") -> None:
-    """Refuse to write over what is compared, and the sheet among it, where the next run would take it for a picture.
+def _refuse_to_replace(arguments: argparse.Namespace, pictures: "Iterable[Path]") -> None:
+    """Refuse a sheet that replaces a picture, or lies where the next run would take it for one.
 
     Raises:
-        ValueError: an output is a picture or a label map, or the sheet lies in a folder of them.
+        ValueError: it is one of the pictures, or lies in a folder of pictures or label maps.
     """
-    inputs = {
-        path.resolve()
-        for sample in samples
-        for path in (sample.picture, sample.label)
-        if path is not None
-    }
-    for option, path in (("--sheet", arguments.sheet), ("--html", arguments.html)):
-        if path is not None and path.resolve() in inputs:
-            raise ValueError(
-                f"{option} {path} is one of the files that are compared; choose another"
-            )
     if arguments.sheet is None:
         return
     place = arguments.sheet.resolve()
+    if place in (path.resolve() for path in pictures):
+        raise ValueError(f"--sheet {arguments.sheet} is one of the pictures; choose another file")
     folders = [*arguments.images, *filter(None, [arguments.labels])]
     for folder in filter(Path.is_dir, map(Path, folders)):
         if folder.resolve() in (place.parents if arguments.recursive else place.parents[:1]):

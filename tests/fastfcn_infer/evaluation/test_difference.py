@@ -367,6 +367,16 @@ def test_labels_that_score_nothing_have_to_be_accepted(
     assert "mean IoU on the label maps: A - %, B - %, difference - points" in out
 
 
+def test_a_sheet_replaces_no_picture(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither of those that are compared, nor of those that a limit leaves out."""
+    before = (folder / "pictures" / "c.png").read_bytes()
+    images = ("--images", str(folder / "pictures" / "*.png"), "--limit", "1")
+    words = ("--procedure", "whole,mmseg", "--sheet", str(folder / "pictures" / "c.png"))
+    assert main(["diff", str(folder / "tiny"), *images, *words]) == 2
+    assert "is one of the pictures" in capsys.readouterr().err
+    assert (folder / "pictures" / "c.png").read_bytes() == before
+
+
 @pytest.mark.parametrize("option", ["--sheet", "--html"])
 def test_a_full_disk_does_not_cost_the_result(
     folder: Path, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -401,8 +411,8 @@ def test_a_full_disk_does_not_cost_the_result(
         (("--procedure", "whole,mmseg", "--map-labels", "1=0"), "for the label maps of --labels"),
         (("--procedure", "whole,mmseg", "--sheet", "pictures/new.png"), "files are compared"),
         (
-            ("--procedure", "whole,mmseg", "--labels", "labels", "--sheet", "labels/a.png"),
-            "is one of the files that are compared",
+            ("--procedure", "whole,mmseg", "--labels", "labels", "--sheet", "labels/other.png"),
+            "files are compared",
         ),
     ],
 )
