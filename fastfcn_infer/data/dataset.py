@@ -172,7 +172,7 @@ class Dataset:
             f"{_ranges(self.values)}. Say what a value means: --map-labels {found[0]}=LABEL, or "
             f"{found[0]}=ignore for no class (map_labels={{{found[0]}: LABEL}})"
         )
-        if classes in found and self.values.get(1) == 1:
+        if found.tolist() == [classes] and self.values.get(1) == 1:
             text += (
                 "; if the files count classes from 1 and 0 is no class: --map-labels "
                 f"0=ignore,1-{classes}=0-{classes - 1}"
