@@ -13,6 +13,7 @@ import textwrap
 import tokenize
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from fastfcn_export.__main__ import make_parser as make_export_parser
@@ -36,13 +37,21 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Take back the escapes of bars in tables' code, which GitHub needs and MkDocs shows; the name is MkDocs'."""
+    """Put in the README's tables, and take back the escapes of bars in code that GitHub needs; the name is MkDocs'."""
+    markdown = markdown.replace("<!-- tables of the README -->", readme_tables())
     return re.sub(
         r"^\|.*$",
         lambda row: re.sub(r"`[^`]*`", lambda code: code[0].replace(r"\|", "|"), row[0]),
         markdown,
         flags=re.MULTILINE,
     )
+
+
+def readme_tables() -> str:
+    """Return the tables of speed in the README, which lies outside the site."""
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    _, _, after = text.partition("<!-- speed: benchmarks/readme_table.py -->\n")
+    return after.partition("<!-- /speed -->")[0]
 
 
 def pages() -> dict[str, str]:

@@ -135,5 +135,14 @@ def test_bars_in_the_code_of_a_table_lose_the_escape_that_github_needs() -> None
     assert GENERATOR.on_page_markdown(text) == "| `--a x|y` | b \\| c |\n`z\\|z`"
 
 
+def test_the_page_on_speed_shows_the_tables_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tables = readme.split("<!-- speed: ")[1].split("<!-- /speed -->")[0].splitlines()
+    shown = GENERATOR.on_page_markdown(text_of("speed.md")).splitlines()
+    rows = [line for line in tables if line.startswith("| ")]
+    assert len(rows) > 20
+    assert [row for row in rows if row not in shown] == []
+
+
 def test_nothing_in_a_help_text_becomes_markup_but_its_code() -> None:
     assert GENERATOR._text("x_y of `a_b|c`, [d] 100%%") == r"x\_y of `a_b|c`, \[d\] 100%"
