@@ -33,6 +33,7 @@ TILE = (32, 64)  # pixels of the picture, height and width, that are labelled to
 
 _LEAST_WEIGHT = np.float32(1e-3)  # of a pixel, as in MONAI
 _LARGEST_EXPONENT = 80.0  # exp of it, summed over scales, is far from the largest float32
+_LEAST_SUM = 1e-18  # of exp; the smallest float32 with all its digits is 1e-38
 _WIDEST = 60.0  # logits further than this below the largest may have an exp of 0
 
 
@@ -212,7 +213,8 @@ class Scores:
 
         Returns:
             (classes, rows, columns): for ``logits`` and ``probabilities`` their mean, for ``exp`` the
-            sum over the scales, which is divided by a power of e where it would be too large.
+            sum over the scales, which is divided by a power of e, the same for all classes of a pixel, where it
+            would be too large.
         """
         classes = np.arange(self.classes) if classes is None else classes
         return self.at(rows, columns).compute(classes)
@@ -275,8 +277,7 @@ class Scores:
     ) -> Floats:
         """Compute some scores of a tile, or of a part of it: (classes, rows, columns)."""
         if self._merge == "exp":
-            offset = tiles.offset[tile]
-            return _interpolated(self._scales, rows, columns, classes, offset, exp=True)
+            return self._sums(rows, columns, classes, tiles.offset[tile])
         if self._merge == "logits":
             found = _interpolated(self._scales, rows, columns, classes, 0)
             found /= len(self._scales)
@@ -298,11 +299,47 @@ class Scores:
             total += shares if len(needed) == len(classes) else shares[wanted[needed]]
         return total
 
+    def _sums(self, rows: slice, columns: slice, classes: Indices, offset: np.float32) -> Floats:
+        """Add up exp of the logits of a tile: (classes, rows, columns).
+
+        Where they are next to nothing beside the largest of the tile, smaller tiles are computed, each with
+        an offset of its own: classes of a pixel are compared with each other, and not with other pixels.
+        """
+        found = _interpolated(self._scales, rows, columns, classes, offset, exp=True)
+        lost = found.max(0) < _LEAST_SUM
+        if not offset or lost.size == 1 or not lost.any():
+            return found
+        for down in _pieces(rows, max(1, lost.shape[0] // 2)):
+            for across in _pieces(columns, max(1, lost.shape[1] // 2)):
+                place = (_from(rows, down), _from(columns, across))
+                if lost[place].any():
+                    own = _largest(self._scales, down, across)
+                    found[:, place[0], place[1]] = self._sums(down, across, classes, own)
+        return found
+
 
 def _share_windows(views: Sequence[View]) -> bool:
     """Tell whether every window has all mirror images."""
     images = {(view.mirrored, view.flipped) for view in views}
     return set(Counter((view.scale, view.window) for view in views).values()) == {len(images)}
+
+
+def _covering(scale: Scale, rows: slice, columns: slice) -> list[tuple[Block, Block, Floats]]:
+    """Return the windows of a scale that cover some of a tile."""
+    return [
+        (high, wide, logits)
+        for down, across, logits in scale
+        if (high := down.block(rows)) is not None and (wide := across.block(columns)) is not None
+    ]
+
+
+def _largest(scales: Sequence[Scale], rows: slice, columns: slice) -> np.float32:
+    """Return the largest logit of a tile, at the size of its scale."""
+    return max(
+        (high.up @ logits[:, high.positions, wide.positions] @ wide.up.T).max()
+        for scale in scales
+        for high, wide, logits in _covering(scale, rows, columns)
+    )
 
 
 def _interpolated(
@@ -326,12 +363,7 @@ def _interpolated(
     """
     found: Floats | None = None
     for scale in scales:
-        windows = [
-            (high, wide, logits)
-            for down, across, logits in scale
-            if (high := down.block(rows)) is not None
-            and (wide := across.block(columns)) is not None
-        ]
+        windows = _covering(scale, rows, columns)
         for (high, wide, logits), weight in zip(windows, _bells(windows), strict=True):
             values = logits[:, high.positions, wide.positions][classes]
             if offset:
