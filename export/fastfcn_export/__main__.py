@@ -134,6 +134,7 @@ def make_parser() -> Parser:
     add("--shape", type=_shape, metavar="NxHxW", help="Fix the shape of the input (default: free)")
     add(
         "--precision",
+        type=_precision,
         choices=("fp32", "fp16", "int8"),
         default="fp32",
         help="Precision of weights and arithmetic; int8 is added to a graph in float32 (default: fp32)",
@@ -169,6 +170,15 @@ def _shape(text: str) -> tuple[int, int, int]:
             f"{text!r} is not a shape NxHxW with N from 1 and H, W from 33, such as 1x512x1024"
         )
     return int(match[1]), int(match[2]), int(match[3])
+
+
+def _precision(text: str) -> str:
+    if text in ("bf16", "tf32"):
+        raise argparse.ArgumentTypeError(
+            f"{text} needs no file of its own: export in fp32, and give --precision {text} where the model is run, such "
+            "as to fastfcn predict"
+        )
+    return text
 
 
 def _add_changes(parser: Parser) -> None:

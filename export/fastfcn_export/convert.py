@@ -25,6 +25,7 @@ from fastfcn_export.verify import prove
 from fastfcn_infer.artifact.artifact import seal, write_artifact
 from fastfcn_infer.artifact.class_table import find_class_table, numbered_classes, tables_of
 from fastfcn_infer.artifact.golden import write_golden
+from fastfcn_infer.artifact.manifest import NAME as NAME_OF_MANIFEST
 from fastfcn_infer.artifact.manifest import ClassInfo, Manifest, Model, Source, Verification
 from fastfcn_infer.errors import BackendMissing, CheckpointError
 from fastfcn_infer.system.excerpt import name_of
@@ -71,8 +72,9 @@ def export(
         BackendMissing: a package that the format or the verification needs is not installed.
         BackendError: a runtime or paddle2onnx rejected the graph.
         ValueError: an unknown format, options that cannot be combined, or a change of the labels
-            that the request does not accept.
+            that the request does not accept; or `checkpoint` is an artifact.
     """
+    refuse_artifact(Path(checkpoint))
     request = with_config(request or Request.of(**options))
     if is_deployed(Path(checkpoint)):
         return _export_deployed(Path(checkpoint), Path(folder), request, force, report)
@@ -88,6 +90,20 @@ def export(
         report("seal")
         source = Source(name_of(opened.path), facts.size, facts.sha256)
         return seal(partial, model, source, record, _producer(versions))
+
+
+def refuse_artifact(path: Path) -> None:
+    """Refuse what was exported by this package already.
+
+    Raises:
+        ValueError: it is the folder of an artifact.
+    """
+    if (path / NAME_OF_MANIFEST).is_file():
+        raise ValueError(
+            f"{path} is an artifact already, whose graph stays as it was exported. --precision int8 --calibrate PICTURES "
+            "adds a graph in int8 to it, and `fastfcn relabel` renames its classes; for anything else export the "
+            "checkpoint it was made of"
+        )
 
 
 def _make(
@@ -151,8 +167,9 @@ def describe_checkpoint(
     Raises:
         CheckpointError: it cannot be read, fits no network, or has another number of classes.
         ArtifactError: the class table is wrong.
-        ValueError: an export would change the labels, which the request does not accept.
+        ValueError: an export would change the labels, which the request does not accept; or it is an artifact.
     """
+    refuse_artifact(Path(checkpoint))
     if is_deployed(Path(checkpoint)) and Path(checkpoint).exists():
         raise CheckpointError(
             f"{os.fspath(checkpoint)} is a folder or a YAML file, and only checkpoints can be described "

@@ -244,7 +244,9 @@ def variant_text(precision: str, variant: Variant) -> str:
             f"occur there (allowed: {100 * variant.task.allowed_loss:g} points less)"
         )
     if variant.calibration is not None:
-        lines.append(f"calibrated on {variant.calibration.pictures} other pictures of it")
+        lines.append(
+            f"calibrated on {variant.calibration.pictures} other pictures of the same source"
+        )
     if variant.kept:
         lines.append(f"in float32 stay {', '.join(variant.kept)}")
     return "\n".join(f"{precision:<9}{line}" for line in lines)

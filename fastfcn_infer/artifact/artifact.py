@@ -427,10 +427,7 @@ def _contradictions(
             faults.append(str(error))
             continue
         if embedded != described[file]:
-            but = "" if file == FORMATS["onnx"] else ", but for the precision"
-            faults.append(
-                f"{file}: the description inside it is not the one of {manifest.NAME}{but}"
-            )
+            faults.append(f"{file}: it describes another model than {manifest.NAME} does")
     return sorted(faults)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.cli.known_problems import known_problems
-from fastfcn_infer.errors import BackendError, DownloadError, WriteError
+from fastfcn_infer.errors import BackendError, DownloadError, WriteError, WrongLabels
 from fastfcn_infer.hub.client import offline
 from fastfcn_infer.runtime.gpu import Gpu, find_gpu
 from fastfcn_infer.runtime.tuned_profile import tuned_here
@@ -33,6 +33,7 @@ if opencv.fault() is None:  # all of these need it; what is wrong with it is a f
     from fastfcn_infer.cli.abilities import Ability, abilities
     from fastfcn_infer.inference.replay import replay
     from fastfcn_infer.runtime import backend
+    from fastfcn_infer.runtime.precision import choose_precision
     from fastfcn_infer.segmenter import Segmenter
 
 
@@ -53,8 +54,9 @@ class Replayed:
     provider: str | None
     agreement: float | None  # share of the labels
     required: float | None
-    passed: bool | None  # None if not tried; False without an agreement if the runtime failed
+    passed: bool | None  # None if not tried; False if labels are wrong, or the runtime failed
     reason: str | None  # why there is no agreement
+    wrong_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,9 @@ def _backends() -> tuple["backend.Availability", ...]:
     return tuple(backend.availability(name, devices=True) for name in backend.backend_names())
 
 
-def replay_everywhere(artifact: Artifact, threads: int) -> tuple[Replayed, ...]:
+def replay_everywhere(
+    artifact: Artifact, threads: int, precision: str = "auto"
+) -> tuple[Replayed, ...]:
     """Replay the golden picture in every backend that is installed and reads the artifact.
 
     A backend that fails is reported and does not keep the others from running.
@@ -134,27 +138,38 @@ def replay_everywhere(artifact: Artifact, threads: int) -> tuple[Replayed, ...]:
     Args:
         artifact: with a golden picture.
         threads: for computing.
+        precision: of the arithmetic; "auto" is the model's own.
 
     Raises:
         ArtifactError: it carries no golden picture.
+        ValueError: it holds no graph for the precision.
     """
-    return tuple(_replay(name, artifact, threads) for name in backend.backend_names())
+    choose_precision(precision, artifact)
+    return tuple(_replay(name, artifact, threads, precision) for name in backend.backend_names())
 
 
-def _replay(name: str, artifact: Artifact, threads: int) -> Replayed:
-    there = backend.installed(name)
-    reads = backend.format_of(name)
-    if not there or reads not in artifact.formats:
-        reason = f"the model has no {reads} graph" if there else "not installed"
+def _replay(name: str, artifact: Artifact, threads: int, precision: str) -> Replayed:
+    reason, reads = None, backend.format_of(name)
+    if not backend.installed(name):
+        reason = "not installed"
+    elif precision != "auto" and (refused := backend.refusal(name, precision)) is not None:
+        reason = refused
+    elif reads not in artifact.formats:
+        reason = f"the model has no {reads} graph"
+    if reason is not None:
         return Replayed(name, None, None, None, None, reason)
     try:
-        opened = backend.open_backend(name, artifact, device="auto", threads=threads)
+        opened = backend.open_backend(
+            name, artifact, device="auto", threads=threads, precision=precision
+        )
         with Segmenter(artifact, opened) as segmenter:
             found = replay(segmenter)
     except BackendError as error:
-        return Replayed(name, None, None, None, False, f"{type(error).__name__}: {error}")
+        reason, wrong = f"{type(error).__name__}: {error}", isinstance(error, WrongLabels)
+        return Replayed(name, None, None, None, False, reason, wrong)
     provider = f"{opened.facts.provider} on {opened.facts.device}"
-    return Replayed(name, provider, found.agreement, found.required, found.passed, None)
+    passed = found.passed
+    return Replayed(name, provider, found.agreement, found.required, passed, None, not passed)
 
 
 def _gpus() -> tuple[tuple[str, ...], str]:

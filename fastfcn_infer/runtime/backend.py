@@ -414,8 +414,9 @@ def _check(name: str, artifact: Artifact, device: Device) -> None:
         )
     if device.kind not in ("auto", *file.DEVICES):
         able = [other for other in names if device.kind in _file(other).DEVICES]
+        why = ", which precision tf32 is for" if device.rounding == "tf32" else ""
         raise DeviceUnavailable(
-            f"Backend {name!r} runs on {', '.join(file.DEVICES)}, not on {device}. "
+            f"Backend {name!r} runs on {', '.join(file.DEVICES)}, not on {device}{why}. "
             f"Backends that do: {', '.join(able) or 'none'}."
         )
     if refusal(name, artifact.model.precision) is None:  # else that is what `_open` says

@@ -77,7 +77,7 @@ def _profile(artifact: Artifact, cache: Path | None) -> TunedProfile | None:
 
 def _ignore(why: str) -> None:
     warn(
-        f"what fastfcn tune measured is not used: {why}. Run fastfcn tune again, or with --forget."
+        f"what fastfcn tune measured is not used: {why.rstrip('.')}. Run fastfcn tune again, or with --forget."
     )
 
 

@@ -112,9 +112,12 @@ class TunedProfile:
     others_took: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a precision that was not allowed, or not measured."""
+        """Refuse what no measurement can have chosen."""
         if self.precision not in self.choices or not set(self.choices) <= set(self.allowed):
             raise ValueError("it chooses a precision that was not allowed, or not measured")
+        most = self.machine.get("threads", "")
+        if not most.isdecimal() or any(each.threads > int(most) for each in self.choices.values()):
+            raise ValueError("it chooses more threads than its machine may start")
 
     @property
     def choice(self) -> Choice:
@@ -126,8 +129,8 @@ class TunedProfile:
         """Say what `auto` chooses."""
         found = self.choice
         return (
-            f"auto uses {found.backend} in {self.precision}, {found.threads} threads, batches of "
-            f"{found.batch}, measured on {self.day}"
+            f"auto uses {found.backend} in {self.precision}, {found.threads} "
+            f"{'thread' if found.threads == 1 else 'threads'}, batches of {found.batch}, measured on {self.day}"
         )
 
     @property

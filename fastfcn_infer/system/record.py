@@ -95,7 +95,7 @@ class _Faults:
         self._left = MOST_CHARACTERS
 
     def add(self, path: str, what: str) -> None:
-        fault = f"{path or 'top'}: {what}"
+        fault = f"{path}: {what}" if path else what
         self.found.append(fault)
         self._left -= len(fault)
         if len(self.found) >= MOST_LISTED or self._left < 0:

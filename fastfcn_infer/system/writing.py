@@ -38,6 +38,27 @@ def writing(target: str | os.PathLike[str], temporary: Path | None = None) -> It
         raise WriteError(error.errno, error.strerror, os.fspath(target)) from error
 
 
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for files that nobody keeps, and remove it afterwards.
+
+    Raises:
+        WriteError: the disk for temporary files is full, or nothing can be written there; the block's own errors of
+            other places pass.
+    """
+    with tempfile.TemporaryDirectory(prefix="fastfcn-") as name:
+        try:
+            with writing(name, Path(name)):
+                yield Path(name)
+        except WriteError as error:
+            if error.filename != name:
+                raise
+            place = (
+                f"{tempfile.gettempdir()} (the folder for temporary files, which TMPDIR chooses)"
+            )
+            raise WriteError(error.errno, error.strerror, place) from error
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder for results before anything is computed; nothing is made.
 

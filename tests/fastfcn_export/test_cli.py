@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command_line import SEARCH_PATH
+from command_line import EMBEDDED, SEARCH_PATH
 from exports import save_checkpoint, tensors_of
 from fastfcn_export import Description
 from fastfcn_export.__main__ import main
@@ -318,6 +318,19 @@ def test_errors_have_their_codes_and_are_objects_in_json(
         assert f"{error}: " in printed.err
         assert message in printed.err
         assert printed.out == ""
+    assert not Path(out).exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["-o", "OUT"], ["-o", "OUT", "--precision", "fp16"], ["--dry-run"]]
+)
+def test_an_artifact_in_place_of_a_checkpoint_is_code_2_and_says_what_it_can_become(
+    out: str, capsys: Captured, options: list[str]
+) -> None:
+    assert main([str(EMBEDDED), *(out if word == "OUT" else word for word in options)]) == 2
+    message = capsys.readouterr().err
+    assert "is an artifact already" in message
+    assert "--precision int8 --calibrate PICTURES adds a graph" in message
     assert not Path(out).exists()
 
 

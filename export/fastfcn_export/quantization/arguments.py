@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _DATASETS = "fastfcn_infer.data.datasets"
 _SETTINGS = ("min_agreement", "max_loss", "calibration_pictures", "search_seconds")
+_OF_DATASETS = ("root", "split", "map_labels", "ignore_names", "max_loss")
 # Options that say nothing without --precision int8, as argparse names them.
 _ONLY_HERE = (*_SETTINGS, "calibrate", "root", "split", "map_labels", "reduce_range")
 
@@ -103,11 +104,15 @@ def check(given: argparse.Namespace) -> None:
             f"--calibrate {given.calibrate} is a data set: give its folder, --root DIR. (A folder of that name is "
             f"./{given.calibrate})"
         )
-    elif not _is_dataset(given.calibrate) and (given.root or given.split or given.map_labels):
-        raise ValueError(
-            f"--root, --split and --map-labels are for a data set, and --calibrate {given.calibrate} is none of "
-            f"{', '.join(registry.names(_DATASETS))}"
-        )
+    elif not _is_dataset(given.calibrate):
+        said = [
+            _option(name) for name in _OF_DATASETS if getattr(given, name) not in (None, False)
+        ]
+        if said:
+            raise ValueError(
+                f"{', '.join(said)}: only for a data set, and --calibrate {given.calibrate} is none of "
+                f"{', '.join(registry.names(_DATASETS))}"
+            )
 
 
 def settings(given: argparse.Namespace) -> "QuantizationSettings":
@@ -127,7 +132,7 @@ def pictures(given: argparse.Namespace) -> "str | Dataset":
 
     Raises:
         DatasetError: the data set is not laid out as expected.
-        ValueError: ``--map-labels`` is not VALUE=LABEL.
+        ValueError: ``--map-labels`` is not VALUE=LABEL, or ``--max-loss`` is asked for without labels.
     """
     if not _is_dataset(given.calibrate):
         return str(given.calibrate)
@@ -135,7 +140,13 @@ def pictures(given: argparse.Namespace) -> "str | Dataset":
 
     given.label_orientation = "auto"
     rules = command.label_rules(given)
-    return open_dataset(given.calibrate, given.root, given.split or "train", **rules)
+    found = open_dataset(given.calibrate, given.root, given.split or "train", **rules)
+    if given.max_loss is not None and any(sample.label is None for sample in found.samples):
+        raise ValueError(
+            f"--max-loss {given.max_loss:g}: without labels no mean IoU can be compared, and {found.name}, part "
+            f"{found.split}, has none"
+        )
+    return found
 
 
 def _is_dataset(name: str) -> bool:

@@ -1,24 +1,29 @@
 """The pictures that a network is quantised with: some to calibrate on, others held out for the proof."""
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 
-from fastfcn_infer.artifact.manifest import Model
+from fastfcn_infer.artifact.manifest import Input, Model
 from fastfcn_infer.data.dataset import Dataset, Sample
-from fastfcn_infer.errors import DatasetError
+from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.preprocess import Batch
 from fastfcn_infer.inference.stream.source import LIST, is_input, listed
+from fastfcn_infer.picture.read import SUFFIXES
+from fastfcn_infer.system.excerpt import listing
+from fastfcn_infer.system.progress import Progress
 
 FEWEST = 8  # pictures
 MOST = 60  # to calibrate on, by default
 _HELD = 3  # every third picture is held out
 # Pixels of an input to calibrate on; ONNX Runtime keeps the values of all layers of it.
 _LARGEST = 480 * 480
+_NEXT = "\n- "
 
 
 @dataclass(frozen=True)
@@ -53,14 +58,21 @@ def of_files(source: str) -> Pictures:
     Raises:
         FileNotFoundError: there is no such folder or file, and nothing matches it as a glob.
         ImageError: the list is not text.
+        DatasetError: it is a file of another kind.
+        OSError: a folder cannot be read.
     """
     path = Path(source)
     if path.is_dir():
-        files = list(path.rglob("*"))
+        files = _below(path)
     elif path.suffix.lower() == LIST and path.is_file():
         files = listed(path)
         return Pictures(path.name, tuple(Sample(str(f), f, None) for f in files))
     elif path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise DatasetError(
+                f"{source} is neither a picture nor a list of pictures ({LIST}); a folder, a glob, a list or a data "
+                "set was expected"
+            )
         files = [path]
     else:
         files = [Path(name) for name in glob.glob(source, recursive=True)]  # noqa: PTH207 - absolute too
@@ -71,6 +83,16 @@ def of_files(source: str) -> Pictures:
     taken = filter(is_input, sorted(files))
     name = path.name if path.exists() else "/".join(path.parts[-2:])  # of a glob with its folder
     return Pictures(name or source, tuple(Sample(str(f), f, None) for f in taken))
+
+
+def _below(folder: Path) -> list[Path]:
+    """List the files of a folder and of all folders in it; one that cannot be read is an error, not empty."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    walked = os.walk(folder, onerror=refuse)
+    return [Path(place, name) for place, _, names in walked for name in names]
 
 
 def divided(pictures: Pictures, most: int) -> tuple[Pictures, Pictures]:
@@ -88,7 +110,7 @@ def divided(pictures: Pictures, most: int) -> tuple[Pictures, Pictures]:
     found = len(pictures.samples)
     if found < FEWEST:
         raise DatasetError(
-            f"{found} pictures in {pictures.source}; at least {FEWEST} are needed to calibrate on and to prove the "
+            f"{found} {'picture' if found == 1 else 'pictures'} in {pictures.source}; at least {FEWEST} are needed to calibrate on and to prove the "
             f"result with, and about {MOST * _HELD // 2} are good. They should be such as the model will see."
         )
     count = min(found, most * _HELD // 2)
@@ -96,6 +118,36 @@ def divided(pictures: Pictures, most: int) -> tuple[Pictures, Pictures]:
     held = tuple(chosen[1::_HELD])
     rest = tuple(sample for index, sample in enumerate(chosen) if index % _HELD != 1)
     return replace(pictures, samples=rest[:most]), replace(pictures, samples=held)
+
+
+def check_readable(calibration: Pictures, held: Pictures, expected: Input) -> None:
+    """Read all pictures once, and the labels of those held out, before anything takes minutes.
+
+    Args:
+        calibration: their labels are not needed.
+        held: with labels or without.
+        expected: bands that the model takes.
+
+    Raises:
+        ImageError: some cannot be read; all of them are listed.
+    """
+    chosen = (*calibration.samples, *held.samples)
+    faults = []
+    with Progress("read", total=len(chosen), unit="pictures") as bar:
+        for index, sample in enumerate(chosen):
+            try:
+                if held.dataset is None or index < len(calibration.samples):
+                    read_pixels(sample.picture, expected)
+                else:
+                    held.dataset.read(sample, expected)
+            except (ImageError, DatasetError) as error:
+                faults.append(str(error))
+            bar.advance()
+    if faults:
+        raise ImageError(
+            f"{len(faults)} of the {len(chosen)} chosen pictures of {held.source} cannot be used:{_NEXT}"
+            f"{listing(faults, _NEXT)}\nNothing was computed. Remove or replace them."
+        )
 
 
 class Batches:

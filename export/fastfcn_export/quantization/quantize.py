@@ -2,7 +2,6 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from fastfcn_export.convert import export
 from fastfcn_export.deployed.graph import describe
 from fastfcn_export.quantization import pictures as of_pictures
 from fastfcn_export.quantization.parts import named
-from fastfcn_export.quantization.pictures import Batches, Pictures, divided
+from fastfcn_export.quantization.pictures import Batches, Pictures, check_readable, divided
 from fastfcn_export.quantization.proof import (
     Judge,
     agreement_record,
@@ -41,7 +40,7 @@ from fastfcn_infer.evaluation.plan import check_classes
 from fastfcn_infer.hub.download import HUB
 from fastfcn_infer.hub.models import EMBEDDED, find_artifact
 from fastfcn_infer.system.excerpt import name_of
-from fastfcn_infer.system.writing import check_folder
+from fastfcn_infer.system.writing import check_folder, scratch_folder
 
 _PACKAGE = Path(fastfcn_infer.__file__).resolve().parent
 PRECISION: Literal["int8"] = "int8"
@@ -113,10 +112,11 @@ def quantize(
         raise ValueError(
             f"{model} is no artifact; of a checkpoint one is made: give its folder (-o FOLDER)"
         )
+    _check_request(request or Request())
     _check_target(target, replace=force)
     work = _work(pictures, settings, ignore_names, report)
-    with tempfile.TemporaryDirectory(prefix="fastfcn-") as scratch:
-        made = Path(scratch, name_of(Path(os.path.realpath(target))))
+    with scratch_folder() as scratch:
+        made = scratch / name_of(Path(os.path.realpath(target)))
         export(model, made, request, report=report)
         return _add(open_artifact(made), target, work, force=force)
 
@@ -180,6 +180,19 @@ def _checked_artifact(
     return artifact
 
 
+def _check_request(request: Request) -> None:
+    """Refuse to export what no graph in int8 can be made of, before that is done."""
+    if "onnx" not in request.formats:
+        raise ValueError(
+            f"--format {','.join(request.formats)}: a graph in {PRECISION} is made of an ONNX file, and is one. Give "
+            f"--format onnx,{','.join(request.formats)}"
+        )
+    if request.options.precision != "fp32":
+        raise ValueError(
+            f"precision {request.options.precision}: a graph in {PRECISION} is made of one in float32"
+        )
+
+
 def _check_target(folder: Path, *, replace: bool) -> None:
     """Refuse a folder that could not be written in the end.
 
@@ -213,10 +226,12 @@ def _add(artifact: Artifact, target: Path | None, work: _Work, *, force: bool) -
     _check_graph(artifact)
     if work.held.dataset is not None:
         check_classes(artifact.model.classes, work.held.dataset, ignore_names=work.ignore_names)
-    with tempfile.TemporaryDirectory(prefix="fastfcn-") as scratch:
-        graph = Path(scratch, VARIANTS[PRECISION])
+    work.report("read the pictures")
+    check_readable(work.calibration, work.held, artifact.model.input)
+    with scratch_folder() as scratch:
+        graph = scratch / VARIANTS[PRECISION]
         with artifact.unchanged(artifact.graphs["onnx"]):
-            found = _searched(artifact, work, Path(scratch))
+            found = _searched(artifact, work, scratch)
         require(found.judged, work.held)
         model = replace(artifact.model, precision=PRECISION)
         _write(graph, found.graph)

@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Without MODEL: replay the golden picture of the embedded model",
     )
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        help="Precision to replay it in: auto, what the model was made in; fp32, bf16, tf32, fp16 or int8 (default: auto)",
+    )
     parser.add_argument("--cache-dir", metavar="DIR", help="Keep downloads and conversions in DIR")
     parser.add_argument("--offline", action="store_true", help="Download nothing")
     add_quiet_argument(parser)
@@ -43,19 +48,26 @@ def run(arguments: argparse.Namespace) -> int:
     from fastfcn_infer.hub.models import find_model
     from fastfcn_infer.system import record
 
+    replays = arguments.replay or arguments.model is not None
+    if arguments.precision != "auto" and not replays:
+        raise ValueError("--precision is for a replay: give MODEL or --replay")
     found = diagnose()
-    if found.opencv is None and (arguments.replay or arguments.model is not None):
+    if found.opencv is None and replays:
+        from fastfcn_infer.runtime.precision import check_precision, graph_precision
+
+        check_precision(arguments.precision)
         cache = None if arguments.cache_dir is None else Path(arguments.cache_dir)
         artifact = find_model(
             arguments.model,
             cache,
-            Conversion(None, None, None),
+            Conversion(precision=graph_precision(arguments.precision)),
             local_files_only=arguments.offline,
         )
-        found = replace(found, replayed=replay_everywhere(artifact, found.threads))
+        replayed = replay_everywhere(artifact, found.threads, arguments.precision)
+        found = replace(found, replayed=replayed)
     print(record.to_json(found) if arguments.json else "\n".join(_lines(found)))
     failed = [replayed for replayed in found.replayed if replayed.passed is False]
-    if any(replayed.agreement is not None for replayed in failed):
+    if any(replayed.wrong_labels for replayed in failed):
         return exit_codes.NOT_VERIFIED
     return exit_codes.NO_RUNTIME if failed or found.opencv else exit_codes.FINE
 

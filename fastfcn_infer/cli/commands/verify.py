@@ -3,14 +3,13 @@
 import argparse
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import exit_codes
 from fastfcn_infer.cli.command import add_model_arguments
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fastfcn_infer.artifact.artifact import Artifact
 
 SUMMARY = "Check an artifact's files and replay its golden picture on this machine"
@@ -26,8 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit with 6 if a file is damaged, 4 if the labels are not those of the export."""
-    from pathlib import Path
-
     from fastfcn_infer.hub.models import find_artifact
     from fastfcn_infer.runtime.precision import check_precision
 
@@ -35,9 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
     check_precision(arguments.precision)
     _refuse_part(Path(arguments.artifact))
     artifact = find_artifact(arguments.artifact, cache, local_files_only=arguments.offline)
-    found = [_replay(artifact, arguments, arguments.precision)]
     if arguments.precision == "auto":
-        found += [_replay_variant(artifact, arguments, each) for each in artifact.precisions[1:]]
+        own, *others = artifact.precisions
+        found = [_replay(artifact, arguments, own)]
+        found += [_replay_variant(artifact, arguments, each) for each in others]
+    else:
+        found = [_replay(artifact, arguments, arguments.precision)]
     passed = all(each.passed is not False for each in found)
     if arguments.json:
         first, *variants = (asdict(each) for each in found)
@@ -75,22 +75,21 @@ class _Found:
 def _replay(artifact: "Artifact", arguments: argparse.Namespace, precision: str) -> _Found:
     from fastfcn_infer.errors import WrongLabels
     from fastfcn_infer.inference.replay import replay
-    from fastfcn_infer.runtime.backend import open_backend
+    from fastfcn_infer.runtime.opening import open_as_asked
     from fastfcn_infer.segmenter import Segmenter
-    from fastfcn_infer.system.machine import cpu_budget
 
-    threads = cpu_budget().threads if arguments.threads is None else arguments.threads
     try:
-        backend = open_backend(
+        # With the runtime that the other commands would take, which fastfcn tune may have chosen.
+        backend = open_as_asked(
             arguments.backend,
             artifact,
             device=arguments.device,
-            threads=threads,
+            threads=arguments.threads,
             precision=precision,
+            cache=None if arguments.cache_dir is None else Path(arguments.cache_dir),
         )
     except WrongLabels as error:
-        graph = artifact.model.precision if precision == "auto" else precision
-        return _Found(graph, passed=False, reason=str(error))
+        return _Found(precision, passed=False, reason=str(error))
     with Segmenter(artifact, backend) as segmenter:
         found, facts = replay(segmenter), segmenter.runtime
     return _Found(
@@ -123,7 +122,7 @@ def _line(found: _Found) -> str:
     )
 
 
-def _refuse_part(path: "Path") -> None:
+def _refuse_part(path: Path) -> None:
     """Refuse the graph of an artifact: alone, it has no golden picture to replay."""
     from fastfcn_infer.artifact.artifact import containing
     from fastfcn_infer.errors import ArtifactError

@@ -1,8 +1,11 @@
 """Options of int8 that are missing or in vain are errors that give the command."""
 
+from pathlib import Path
+
 import pytest
 
 from fastfcn_export.__main__ import main
+from quantised import write_labelled
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,15 @@ from fastfcn_export.__main__ import main
         ),
         (
             "model --precision int8 --calibrate photos --split val",
-            "--calibrate photos is none of ade20k, camvid,",
+            "--split: only for a data set, and --calibrate photos is none of ade20k, camvid,",
+        ),
+        (
+            "model --precision int8 --calibrate photos --max-loss 0.1 --ignore-names",
+            "--ignore-names, --max-loss: only for a data set",
+        ),
+        (
+            "model --precision bf16 -o out",
+            "bf16 needs no file of its own: export in fp32, and give --precision bf16 where",
         ),
         ("model --precision int8 --calibrate photos --verify off", "is not written without proof"),
         ("model --precision int8 --calibrate photos --dry-run", "--dry-run describes checkpoints"),
@@ -44,3 +55,15 @@ def test_a_wrong_command_line_is_an_error_of_usage(
 ) -> None:
     assert main(line.split()) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_limit_on_the_loss_is_refused_where_no_labels_can_show_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_labelled(tmp_path / "set", 3)
+    rows = (root / "train.txt").read_text().splitlines()
+    (root / "train.txt").write_text("\n".join(row.split()[0] for row in rows))
+    words = ["model", "--precision", "int8", "--calibrate", "listed", "--root", str(root)]
+
+    assert main([*words, "--max-loss", "0.1"]) == 2
+    assert "listed, part train, has none" in capsys.readouterr().err

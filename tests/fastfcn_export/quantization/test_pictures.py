@@ -1,5 +1,7 @@
 """Pictures that calibrate and pictures that prove are apart, and the same every time."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,30 @@ def test_a_folder_a_glob_and_a_list_find_the_same_pictures(tmp_path: Path) -> No
     names = sorted(map(str, folder.glob("*.png")))
     assert all([str(sample.picture) for sample in samples] == names for samples in found)
     assert [each.source for each in pictures] == ["a", "a/*.png", "list.txt"]
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "open")
+    locked, scandir = tmp_path / "open" / "locked", os.scandir
+    locked.mkdir()
+
+    def scan(place: str) -> object:  # as root, who runs tests in containers, may read everything
+        if Path(place) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", place)
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(PermissionError, match="locked"):
+        of_files(str(tmp_path / "open"))
+
+
+@pytest.mark.parametrize("name", ["street.mp4", "model.onnx", "pictures.csv"])
+def test_a_file_of_another_kind_is_no_source_of_pictures(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("a.png")
+    with pytest.raises(DatasetError, match=rf"{name} is neither a picture nor a list"):
+        of_files(str(tmp_path / name))
 
 
 def test_a_large_input_is_cut_to_its_middle(

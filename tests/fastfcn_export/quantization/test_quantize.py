@@ -1,5 +1,7 @@
 """A graph in int8 is added to an artifact if labels stay right on pictures that nothing was adjusted to."""
 
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 import fastfcn_export
 from command_line import EMBEDDED, content, python
 from exports import save_checkpoint, tensors_of
-from fastfcn_export import QuantizationSettings, Request, quantize
+from fastfcn_export import QuantizationSettings, Request, export, quantize
 from fastfcn_export.quantization.pictures import of_files
 from fastfcn_export.quantization.proof import Judge
 from fastfcn_infer import Segmenter
@@ -24,6 +26,7 @@ from fastfcn_infer.errors import (
     EvaluationError,
     ImageError,
     VerificationError,
+    WriteError,
 )
 from fastfcn_infer.runtime.precision import Precision
 from networks import CASES
@@ -251,13 +254,39 @@ def test_a_lone_graph_and_one_in_half_precision_are_refused(
     with pytest.raises(ArtifactError, match=r"is a lone .onnx file, without the manifest"):
         quantize(artifact / "model.onnx", pictures)
 
-    checkpoint = small_checkpoint(tmp_path)
+    checkpoint, half = small_checkpoint(tmp_path), tmp_path / "half"
     request = Request.of(precision="fp16", output_stride=CASES[CASE][2], verify=False)
+    export(checkpoint, half, request)
     with pytest.raises(
         ArtifactError, match="made in fp16, and int8 is made of a graph in float32"
     ):
-        quantize(checkpoint, pictures, tmp_path / "half", request=request)
-    assert not (tmp_path / "half").exists()
+        quantize(half, pictures)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (
+            Request.of(precision="fp16"),
+            "precision fp16: a graph in int8 is made of one in float32",
+        ),
+        (Request(formats=("paddle",)), "is made of an ONNX file.* Give --format onnx,paddle"),
+    ],
+)
+def test_a_checkpoint_is_not_exported_for_what_int8_cannot_be_made_of(
+    tmp_path: Path, request_: Request, message: str
+) -> None:
+    stages: list[str] = []
+    with pytest.raises(ValueError, match=message):
+        quantize(
+            small_checkpoint(tmp_path),
+            write_pictures(tmp_path / "pictures"),
+            tmp_path / "out",
+            request=request_,
+            report=stages.append,
+        )
+    assert not stages
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_graph_is_compared_with_the_settings_that_runtimes_have_for_int8(
@@ -273,16 +302,37 @@ def test_a_graph_is_compared_with_the_settings_that_runtimes_have_for_int8(
     assert judged.agreement.overall == 1.0
 
 
-def test_a_picture_to_calibrate_on_that_is_damaged_is_named(
+def test_all_damaged_pictures_and_labels_are_named_before_anything_is_computed(
     artifact: Path, tmp_path: Path
 ) -> None:
-    pictures = write_pictures(tmp_path / "pictures")
-    (pictures / "11.png").write_text("no picture")
+    root, stages = write_labelled(tmp_path / "set", CLASSES), list[str]()
+    (root / "images" / "11.png").write_text("no picture")  # calibrates
+    (root / "images" / "07.png").write_bytes((root / "images" / "07.png").read_bytes()[:500])
+    cv2.imwrite(str(root / "labels" / "04.png"), np.zeros((9, 9), np.uint8))  # is held out
+    (root / "labels" / "00.png").write_text("labels to calibrate with are not needed")
 
-    with pytest.raises(ImageError, match=r"11.png is not a picture"):
-        quantize(artifact, pictures, tmp_path / "out", settings=QUICK)
+    with pytest.raises(ImageError) as error:
+        dataset = open_dataset("listed", root, "train")
+        quantize(artifact, dataset, tmp_path / "out", settings=QUICK, report=stages.append)
 
+    assert stages == ["read the pictures"]
+    first, *faults, last = str(error.value).splitlines()
+    assert first == "3 of the 12 chosen pictures of listed, part train cannot be used:"
+    for name, fault in zip(("11.png", "04.png", "07.png"), faults, strict=True):
+        assert name in fault
+    assert last == "Nothing was computed. Remove or replace them."
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_for_temporary_files_is_named_as_that(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(graph: object, path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fastfcn_export.quantization.search.onnx.save", full)
+    with pytest.raises(WriteError, match=r"which TMPDIR chooses\) cannot be written: No space"):
+        quantize(artifact, write_pictures(tmp_path / "p"), tmp_path / "out", settings=QUICK)
 
 
 @pytest.mark.parametrize("model", ["fastfcn-resnet18-camvid", str(EMBEDDED)])

@@ -146,6 +146,13 @@ def test_a_device_that_cannot_compute_in_a_precision_is_refused(
         )
 
 
+def test_a_runtime_without_gpus_says_that_tensorfloat_needs_one(folder: Path) -> None:
+    with pytest.raises(DeviceUnavailable, match="not on cuda, which precision tf32 is for"):
+        backend.open_backend(
+            "open_vino", open_artifact(folder), device="auto", threads=1, precision="tf32"
+        )
+
+
 def test_a_wrong_precision_is_refused_before_a_model_is_looked_for() -> None:
     with pytest.raises(ValueError, match="precision 'int7' is unknown"):
         Segmenter.from_pretrained("no/such/model", precision="int7")  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def test_what_is_kept_reads_back_and_is_forgotten(model: Path, cache: Path) -> N
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     assert read_profile(cache, kept.fingerprint) == kept
     assert tuned_here(cache) == (f"tiny: {kept.summary}",)
-    assert "onnx_runtime in fp32, 1 threads, batches of 3, measured on 2026-01-02" in kept.summary
+    assert "onnx_runtime in fp32, 1 thread, batches of 3, measured on 2026-01-02" in kept.summary
     assert forget_profile(cache, kept.fingerprint)
     assert read_profile(cache, kept.fingerprint) is None
 
@@ -151,6 +151,10 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "no threads": lambda path: change(
         path, choices={"fp32": {"backend": "onnx_runtime", "threads": 0, "batch": 1, "seconds": 1}}
     ),
+    "more threads than there are": lambda path: change(
+        path,
+        choices={"fp32": {"backend": "onnx_runtime", "threads": 9999, "batch": 1, "seconds": 1}},
+    ),
     "a backend that does not exist": lambda path: change(
         path, choices={"fp32": {"backend": "abacus", "threads": 1, "batch": 1, "seconds": 1}}
     ),
@@ -174,6 +178,7 @@ def test_a_profile_that_cannot_be_used_is_one_warning_and_changes_nothing(
         segmenter = Segmenter.from_pretrained(model)
     assert len(warned) == 1
     assert "Run fastfcn tune again, or with --forget" in str(warned[0].message)
+    assert ".. " not in str(warned[0].message)
     with segmenter:
         assert segmenter.runtime == facts
         assert np.array_equal(segmenter.predict(picture).labels, expected)

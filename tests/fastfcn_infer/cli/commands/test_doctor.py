@@ -1,11 +1,14 @@
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command_line import EMBEDDED, fastfcn
-from fastfcn_infer.artifact.artifact import Artifact
+from fastfcn_infer.artifact.add_variant import add_variant
+from fastfcn_infer.artifact.artifact import Artifact, open_artifact
 from fastfcn_infer.artifact.golden import Replay
 from fastfcn_infer.cli import diagnosis
 from fastfcn_infer.cli.main import main
@@ -15,7 +18,7 @@ from fastfcn_infer.runtime.backend import Backend, backend_names, format_of, ins
 from fastfcn_infer.runtime.gpu import Gpu
 from fastfcn_infer.segmenter import Segmenter
 from fastfcn_infer.system.machine import versions
-from models import tiny_artifact
+from models import VARIANT, tiny_artifact, tiny_onnx
 
 
 def doctor(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
@@ -151,6 +154,36 @@ def test_a_models_golden_picture_is_replayed_in_every_runtime_that_reads_it(
             assert each["reason"]
     _, text, _ = doctor(capsys, *words)
     assert "verified: 100.000% of the labels agree (CPUExecutionProvider on cpu)" in text
+
+
+def test_a_replay_in_a_precision_says_what_each_runtime_makes_of_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(EMBEDDED, tmp_path / "model"))
+    graph = tmp_path / "graph.onnx"
+    tiny_onnx(graph, replace(open_artifact(folder).model, precision="int8"))  # of random labels
+    add_variant(open_artifact(folder), "int8", graph, VARIANT)
+
+    code, found = data(capsys, folder, "--precision", "int8")
+
+    replayed = {each["backend"]: each for each in found["replayed"]}
+    assert code == 4
+    assert replayed["onnx_runtime"]["reason"].startswith("WrongLabels: ")
+    assert replayed["onnx_runtime"]["wrong_labels"] is True
+    if installed("paddle_inference"):
+        assert replayed["paddle_inference"]["passed"] is None
+        assert (
+            "Paddle Inference reads Paddle's own format" in replayed["paddle_inference"]["reason"]
+        )
+    assert data(capsys, folder, "--precision", "fp32")[0] == 0
+    for words, said in (
+        ([EMBEDDED, "--precision", "int8"], "holds no graph in it"),
+        ([EMBEDDED, "--precision", "int7"], "'int7' is unknown"),
+        (["--precision", "bf16"], "is for a replay"),
+    ):
+        code, _, err = doctor(capsys, *words)
+        assert code == 2
+        assert said in err
 
 
 def test_labels_that_differ_in_one_runtime_are_exit_code_4(

@@ -21,6 +21,13 @@ from fastfcn_infer.cli.main import main
 from fastfcn_infer.inference import replay as module
 from fastfcn_infer.picture.label_map import read_label_file
 from fastfcn_infer.runtime.backends import open_vino
+from fastfcn_infer.runtime.tuned_profile import (
+    Choice,
+    TunedProfile,
+    installed_versions,
+    this_machine,
+    write_profile,
+)
 from models import VARIANT, tiny_artifact, tiny_onnx
 
 
@@ -101,6 +108,27 @@ def test_every_graph_of_an_artifact_is_replayed_and_has_a_line(
     report = json.loads(out)
     assert (code, report["precision"], report["variants"]) == (0, "int8", [])
     assert report["agreement"] > report["required"] == 0.95
+
+
+def test_the_runtime_that_was_tuned_is_the_one_that_is_verified_in_every_precision(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    add(folder, right=True)
+    artifact = open_artifact(folder)
+    both = {each: Choice("onnx_runtime", 1, 1, 0.1) for each in ("fp32", "int8")}
+    tuned = TunedProfile(
+        1, "model", artifact.fingerprint, this_machine(), installed_versions(), "2026-01-02", (64, 64),
+        tuple(both), "int8", both, (),
+    )  # fmt: skip
+    write_profile(tmp_path / "cache", tuned)
+    code, out, _ = verify(capsys, folder, "--json", "--cache-dir", tmp_path / "cache")
+    report = json.loads(out)
+    found = [report, *report["variants"]]
+    assert code == 0
+    assert [(each["precision"], each["backend"]) for each in found] == [
+        ("fp32", "onnx_runtime"),
+        ("int8", "onnx_runtime"),
+    ]
 
 
 def test_a_graph_in_int8_of_other_labels_is_exit_code_4_and_the_rest_is_told(
