@@ -1,4 +1,4 @@
-"""Keep one class of a picture, everything else white: ``cut_out.py street.jpg car car.png``."""
+"""Keep one class of a picture and make everything else white: ``cut_out.py street.jpg car car.png``."""
 
 import sys
 

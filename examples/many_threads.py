@@ -7,7 +7,7 @@ from fastfcn_infer import ImageError, Segmenter
 
 
 def main(*pictures: str) -> None:
-    """Print the largest class of every picture; a bad picture is one line, not the end."""
+    """Print the largest class of every picture; a bad picture prints an error, and the others go on."""
     with Segmenter.from_pretrained(threads=1) as segmenter, ThreadPoolExecutor(4) as pool:
         for picture, job in [(name, pool.submit(segmenter.predict, name)) for name in pictures]:
             try:

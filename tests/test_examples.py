@@ -84,7 +84,7 @@ def test_worst_classes_are_those_of_the_lowest_iou_and_what_they_were_taken_for(
     assert len(rows) == 5
     worst = sorted(found.scores.iou)[:5]
     for row, iou in zip(rows, worst, strict=True):
-        name, share, taken = row.replace(", taken for ", " ").split()
+        name, share, taken = row.replace(", mistaken for ", " ").split()
         assert share == f"{iou:.1%}"
         counts = found.confusion.counts[found.names.index(name)]
         wrong = {other: counts[label] for label, other in enumerate(found.names) if other != name}
