@@ -45,6 +45,13 @@ FILM_KINDS = {
     "confidence": "_confidence",
     "json": ".json",
 }
+# Names that end in one of these are meant as files, which no result is written to; others may be folders.
+_OTHER_FILES = frozenset(
+    (
+        *(".avi", ".csv", ".gif", ".gpkg", ".html", ".jp2", ".mkv", ".mov", ".npy", ".npz"),
+        *(".pdf", ".shp", ".svg", ".tsv", ".txt", ".xml", ".zip"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -188,7 +195,8 @@ def choose_output(output: str | None, save: str | None) -> Output:
     Raises:
         ValueError: a kind is unknown, a file is to hold several kinds, or its suffix cannot.
     """
-    kinds = [] if save is None else [word.strip() for word in save.split(",")]
+    words = [] if save is None else [word.strip() for word in save.split(",")]
+    kinds = [*dict.fromkeys(words)]
     unknown = [kind for kind in kinds if kind not in ALL_KINDS]
     if unknown:
         raise ValueError(
@@ -201,7 +209,12 @@ def choose_output(output: str | None, save: str | None) -> Output:
         )
     path = Path(output or ".")
     suffix = path.suffix.lower()
-    held = () if path.is_dir() or str(output).endswith(("/", os.sep)) else _held_by(suffix)
+    is_folder = path.is_dir() or str(output).endswith(("/", os.sep))
+    held = () if is_folder else _held_by(suffix)
+    if not is_folder and suffix in _OTHER_FILES:
+        raise ValueError(
+            f"-o {path}: no result is written to a {suffix} file; give another suffix, or a folder ({path}/ is one)"
+        )
     if not held:
         return Output(path, tuple(kinds or ["labels"]))
     kinds = kinds or [held[0]]

@@ -132,6 +132,22 @@ def test_one_picture_is_written_to_one_file_where_the_format_is_one(
     assert "--save cvat is a folder of files; give a folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("file", ["a.csv", "sub/A.GIF", "a.npz"])
+def test_a_file_of_a_format_that_nothing_is_written_to_does_not_become_a_folder(
+    here: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    for save in ([], ["--save", "overlay"], ["--save", "coco"]):
+        assert predict("in/a.png", "-o", file, *save) == 2
+        said = f"no result is written to a {Path(file).suffix.lower()} file"
+        assert said in capsys.readouterr().err
+        assert not (here / file).exists()
+    assert predict("in/a.png", "-o", f"{file}/", "--save", "json,json") == 0
+    assert predict("in/a.png", "-o", "run.2") == 0
+    assert (here / file / "a.json").is_file()
+    assert (here / "run.2" / "a_labels.png").is_file()
+    assert predict("in/a.png", "-o", "b.json", "--save", "json,json") == 0
+
+
 def test_classes_that_a_format_cannot_hold_are_refused_before_a_picture_is_labelled(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
