@@ -37,12 +37,13 @@ from fastfcn_infer.inference.stream.source import open_source
 from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import open_backend, profile_of
 from fastfcn_infer.segmenter import Segmenter
-from fastfcn_infer.system.atomic import write_file
+from fastfcn_infer.system.several_files import write_files
 
 NETWORKS = ("embedded_resnet18", "resnet50_stride32")
 RUNTIMES = ("open_vino", "onnx_runtime")
 EQUAL = 0.999
 STEPS_OF = 32  # pictures whose steps are timed one by one
+WRITERS = 2  # threads, as `fastfcn predict` has
 TARGET = 0.95  # of the network's own throughput
 PAUSE = 0.05  # seconds; the threads of the last call go to sleep
 
@@ -50,8 +51,9 @@ PAUSE = 0.05  # seconds; the threads of the last call go to sleep
 def save(found: Segmentation, folder: Path) -> None:
     """Write labels and overlay of a picture."""
     name = Path(str(found.source)).stem
-    found.save(folder / f"{name}_labels.png", kind="labels")
-    found.save(folder / f"{name}_overlay.jpg", kind="overlay")
+    found.save_each(
+        {"labels": folder / f"{name}_labels.png", "overlay": folder / f"{name}_overlay.jpg"}
+    )
 
 
 def one_by_one(segmenter: Segmenter, paths: Sequence[Path], folder: Path) -> None:
@@ -61,13 +63,13 @@ def one_by_one(segmenter: Segmenter, paths: Sequence[Path], folder: Path) -> Non
 
 
 def streamed(segmenter: Segmenter, paths: Iterable[Path], folder: Path) -> None:
-    """Save results in a thread while the next pictures are read and labelled.
+    """Save results in threads while the next pictures are read and labelled, as ``fastfcn predict`` does.
 
     Of an iterator nobody knows how long it is, so its pictures share calls in batches.
     """
-    with segmenter.stream(paths) as stream, ThreadPoolExecutor(1) as writer:
+    with segmenter.stream(paths) as stream, ThreadPoolExecutor(WRITERS) as writers:
         saved = [
-            writer.submit(save, found, folder)
+            writers.submit(save, found, folder)
             for found in stream
             if isinstance(found, Segmentation)
         ]
@@ -131,8 +133,8 @@ def processor_milliseconds(segmenter: Segmenter, paths: Sequence[Path]) -> dict[
             encoded = timed("encode labels", partial(found._encode, "labels", ".png"))
             overlay = timed("overlay", found.overlay)
             drawn = timed("encode overlay", partial(overlay.encode, ".jpg"))
-            timed("write labels", partial(write_file, Path(folder, "labels.png"), encoded))
-            timed("write overlay", partial(write_file, Path(folder, "overlay.jpg"), drawn))
+            files = {Path(folder, "labels.png"): encoded, Path(folder, "overlay.jpg"): drawn}
+            timed("write both", partial(write_files, files))
     return {name: float(np.median(values)) for name, values in taken.items()}
 
 

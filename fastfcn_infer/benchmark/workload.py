@@ -212,8 +212,12 @@ def _written(
 
 
 def _save(found: Segmentation, folder: Path, number: int) -> None:
-    found.save(folder / f"{number:04}_labels.png", kind="labels")
-    found.save(folder / f"{number:04}_overlay.jpg", kind="overlay")
+    found.save_each(
+        {
+            "labels": folder / f"{number:04}_labels.png",
+            "overlay": folder / f"{number:04}_overlay.jpg",
+        }
+    )
 
 
 def network_alone(

@@ -234,12 +234,13 @@ class Labelling:
         # The file in which standard input was kept is gone soon.
         source = found.source if task.job.name is None else None
         result = replace(found, provenance=made_by, source=source)
-        for kind, path in task.targets.items():  # a JPEG cannot hold every picture
+        for path in task.targets.values():
             make_folder(path.parent)
+        files = {kind: path for kind, path in task.targets.items() if kind not in ANNOTATIONS}
+        result.save_each(files)  # type: ignore[arg-type] # those of `KINDS`
+        for kind in task.targets:
             if kind in ANNOTATIONS:
                 annotation.write(kind, result, self._output.entry(task.job))
-                continue
-            result.save(path, kind=kind)  # type: ignore[arg-type] # those of `KINDS`
         return {"areas": result.areas(), "seconds": sum(result.timings.values())}
 
     def _other(self, task: Task) -> Report:

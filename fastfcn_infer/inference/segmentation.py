@@ -28,6 +28,7 @@ from fastfcn_infer.system.atomic import write_file
 from fastfcn_infer.system.excerpt import excerpt
 from fastfcn_infer.system.json_bytes import json_bytes
 from fastfcn_infer.system.number_range import check_number
+from fastfcn_infer.system.several_files import write_files
 
 Labels: TypeAlias = NDArray[np.uint8 | np.uint16]
 Kind: TypeAlias = Literal[
@@ -289,20 +290,51 @@ class Segmentation(WithScores, Exports):
                 "confidence" needs were not kept.
             OSError: the file could not be written; what was there before still is.
         """
-        suffix = Path(path).suffix.lower()
-        chosen = kind or _KIND_OF_SUFFIX.get(suffix)
-        if chosen is None or chosen not in (*get_args(Kind), *annotation.NAMES):
-            known = dict.fromkeys((*get_args(Kind), *annotation.names_alone()))
-            raise ValueError(
-                f"{path}: it is not clear what to write. Use one of the suffixes "
-                f"{', '.join(_KIND_OF_SUFFIX)}, or one of the kinds {', '.join(known)}; "
-                f"found kind {kind!r}"
-            )
+        chosen = self._kind(path, kind)
         if chosen in annotation.NAMES:
             annotation.write_alone(chosen, self, Path(path))
-            return
-        data = self._encode(chosen, suffix)
-        write_file(Path(path), with_provenance(data, self.provenance))
+        else:
+            write_file(Path(path), self._file(chosen, path))
+
+    def save_each(self, paths: Mapping[Kind, str | Path]) -> None:
+        """Write several results of one picture, as `save` writes each.
+
+        They are flushed to the disk together, which takes less time than one after the other.
+
+        Args:
+            paths: where each kind is written to.
+
+        Raises:
+            ValueError, OSError: as `save`. Those before the one at fault are written.
+        """
+        files: dict[Path, bytes] = {}
+        try:
+            for kind, path in paths.items():
+                if self._kind(path, kind) in annotation.NAMES:
+                    annotation.write_alone(kind, self, Path(path))
+                else:
+                    files[Path(path)] = self._file(kind, path)
+        finally:
+            write_files(files)
+
+    def _kind(self, path: str | Path, kind: Kind | None) -> Kind:
+        """Return what is to be written to a file.
+
+        Raises:
+            ValueError: neither suffix nor kind says it.
+        """
+        chosen = kind or _KIND_OF_SUFFIX.get(Path(path).suffix.lower())
+        if chosen is None or chosen not in get_args(Kind):
+            raise ValueError(
+                f"{path}: it is not clear what to write. Use one of the suffixes "
+                f"{', '.join(_KIND_OF_SUFFIX)}, or one of the kinds {', '.join(get_args(Kind))}; "
+                f"found kind {kind!r}"
+            )
+        return chosen
+
+    def _file(self, kind: Kind, path: str | Path) -> bytes:
+        data = self._encode(kind, Path(path).suffix.lower())
+        return with_provenance(data, self.provenance)
 
     def _encode(self, kind: Kind, suffix: str) -> bytes:
         if kind == "overlay":

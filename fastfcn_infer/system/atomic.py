@@ -20,7 +20,7 @@ from fastfcn_infer.errors import ArtifactError
 from fastfcn_infer.system.excerpt import listing, printable
 from fastfcn_infer.system.other_files import bring_back, carry_over, other_files
 from fastfcn_infer.system.warn import warn
-from fastfcn_infer.system.writing import writing
+from fastfcn_infer.system.writing import write_all, writing
 
 if sys.platform != "win32":
     import fcntl
@@ -65,9 +65,7 @@ def _write_file(path: Path, parts: Iterable[bytes]) -> None:
     held = True
     try:
         for part in parts:
-            rest = memoryview(part)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            write_all(descriptor, part)
         os.fsync(descriptor)
         if sys.platform == "win32":  # where an open file cannot be renamed, and none is locked
             os.close(descriptor)

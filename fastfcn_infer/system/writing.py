@@ -59,6 +59,13 @@ def scratch_folder() -> Iterator[Path]:
             raise WriteError(error.errno, error.strerror, place) from error
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write to a descriptor, which may take a part at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def check_folder(folder: Path) -> None:
     """Refuse a folder for results before anything is computed; nothing is made.
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,14 +108,14 @@ def test_a_file_in_the_way_of_a_folder_is_named_before_anything_is_computed(
 def test_a_disk_that_fills_up_says_how_many_pictures_are_done(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Segmentation.save
+    real = Segmentation.save_each
 
-    def save(self: Segmentation, path: Path, **options: object) -> None:
-        if path.name.startswith("p2"):
+    def save_each(self: Segmentation, paths: Any) -> None:
+        if Path(str(self.source)).name.startswith("p2"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(self, path, **options)  # type: ignore[arg-type]
+        real(self, paths)
 
-    monkeypatch.setattr(Segmentation, "save", save)
+    monkeypatch.setattr(Segmentation, "save_each", save_each)
     (here / "in").mkdir()
     for index in range(4):
         cv2.imwrite(f"in/p{index}.png", np.zeros((40, 50, 3), np.uint8))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fastfcn_infer.inference.class_names import find_class
-from fastfcn_infer.inference.segmentation import Segmentation
+from fastfcn_infer.inference.segmentation import Kind, Segmentation
 from segmentations import COLORS, NAMES, segmentation, wide
 
 # Looking
@@ -225,3 +225,28 @@ def test_a_failing_save_leaves_the_old_file(
         wide().save(path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_several_results_are_those_that_are_saved_one_by_one(tmp_path: Path) -> None:
+    result, folder = segmentation(), tmp_path / "each"
+    folder.mkdir()
+    paths: dict[Kind, Path] = {
+        "labels": folder / "a.png",
+        "overlay": folder / "b.jpg",
+        "geojson": folder / "c.geojson",
+        "json": folder / "d.json",
+    }
+    for kind, path in paths.items():
+        result.save(tmp_path / path.name, kind=kind)
+    result.save_each(paths)
+    for path in paths.values():
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes()
+    assert len([*folder.iterdir()]) == len(paths)
+
+
+def test_results_before_one_that_cannot_be_written_are_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not to"):
+        segmentation().save_each(
+            {"labels": tmp_path / "a.png", "json": tmp_path / "a.jpg", "npz": tmp_path / "a.npz"}
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

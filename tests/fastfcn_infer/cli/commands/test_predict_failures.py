@@ -47,7 +47,7 @@ def of_opencv(code: int, text: str) -> cv2.error:
         of_opencv(cv2.Error.StsAssert, "Assertion failed"),
     ],
 )
-@pytest.mark.parametrize("stage", ["_label", "save"])
+@pytest.mark.parametrize("stage", ["_label", "save_each"])
 def test_the_rest_is_done_and_the_picture_is_listed_with_its_reason(
     here: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -59,7 +59,7 @@ def test_the_rest_is_done_and_the_picture_is_listed_with_its_reason(
     real = getattr(kind, stage)
 
     def fail(self: Any, *given: Any, **options: Any) -> Any:
-        names = [given[0]] if stage == "save" else [one.item.source for one in given[0]]
+        names = [self.source] if stage == "save_each" else [one.item.source for one in given[0]]
         if any(Path(name).name.startswith("b") for name in names):
             raise error
         return real(self, *given, **options)
@@ -83,7 +83,7 @@ def test_a_full_or_read_only_disk_ends_the_run(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(number, "no more")
 
-    monkeypatch.setattr(Segmentation, "save", fail)
+    monkeypatch.setattr(Segmentation, "save_each", fail)
     assert main(WORDS) not in (0, 1, 3)
 
 
@@ -106,14 +106,14 @@ def test_what_cannot_fit_into_memory_is_refused_with_the_figure(
 def test_an_interruption_says_how_many_are_done(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = Segmentation.save
+    real = Segmentation.save_each
 
-    def stop(self: Segmentation, path: Any, **options: Any) -> Any:
-        if Path(path).name == "b_labels.png":
+    def stop(self: Segmentation, paths: Any) -> Any:
+        if Path(str(self.source)).name.startswith("b"):
             raise KeyboardInterrupt
-        return real(self, path, **options)
+        return real(self, paths)
 
-    monkeypatch.setattr(Segmentation, "save", stop)
+    monkeypatch.setattr(Segmentation, "save_each", stop)
     assert main(WORDS) == 130
     assert "interrupted: 1 of 3 pictures are done" in capsys.readouterr().err
 

@@ -52,14 +52,14 @@ def send(monkeypatch: pytest.MonkeyPatch, data: bytes, *, terminal: bool = False
 
 def stop_at(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C while the results of a picture are written."""
-    real = Segmentation.save
+    real = Segmentation.save_each
 
-    def stop(self: Segmentation, path: Any, **options: Any) -> Any:
+    def stop(self: Segmentation, paths: Any) -> Any:
         if Path(str(self.source)).name == name:
             raise KeyboardInterrupt
-        return real(self, path, **options)
+        return real(self, paths)
 
-    monkeypatch.setattr(Segmentation, "save", stop)
+    monkeypatch.setattr(Segmentation, "save_each", stop)
 
 
 def labels_in(path: Path) -> Any:
@@ -240,16 +240,16 @@ def test_json_is_a_line_for_each_picture_as_soon_as_it_is_done(
 ) -> None:
     (here / "b.png").write_text("text")
     stream, seen = Output(), []
-    real = Segmentation.save
+    real = Segmentation.save_each
 
-    def spy(self: Segmentation, path: Any, **options: Any) -> Any:
+    def spy(self: Segmentation, paths: Any) -> Any:
         for _ in range(600 if self.source == "c.png" else 0):
             if stream.flushed.count("\n") < 2:
                 time.sleep(0.1)
         seen.append((self.source, stream.flushed.count("\n")))
-        return real(self, path, **options)
+        return real(self, paths)
 
-    monkeypatch.setattr(Segmentation, "save", spy)
+    monkeypatch.setattr(Segmentation, "save_each", spy)
     monkeypatch.setattr(sys, "stdout", stream)
     assert predict("a.png", "b.png", "c.png", "-o", "out", "--json", "--quiet") == 3
     assert seen == [("a.png", 0), ("c.png", 2)]  # the lines before were not waiting for c
