@@ -42,6 +42,7 @@ _ADVICE = {
     errno.EISDIR: "A folder has this name; choose another.",
     errno.ENOENT: "Its folder does not exist; make it first.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EBUSY: "Wait until it is free, or choose another name.",
 }
 
 

@@ -1,5 +1,6 @@
 """A progress bar with rate and time left on standard error, for work that takes a while; on terminals only."""
 
+import shutil
 import sys
 import threading
 import time
@@ -8,9 +9,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 
+from fastfcn_infer.system.excerpt import printable
+
 _hidden = ContextVar("hidden", default=False)
 
 _WIDTH = 24  # characters
+_LONGEST_LABEL = 60  # characters
 _PAUSE = 0.1  # seconds between two drawings
 
 
@@ -48,7 +52,7 @@ class Progress:
             done: units that an earlier run did; they are not counted in the speed.
             visible: False draws nothing, whatever standard error is.
         """
-        self._label, self._total, self._unit = label, total, unit
+        self._label, self._total, self._unit = printable(label, _LONGEST_LABEL), total, unit
         self._done: float = done
         self._before = done  # by an earlier run
         self._began, self._drawn = time.monotonic(), 0.0
@@ -96,19 +100,26 @@ class Progress:
             return
         self._drawn = time.monotonic()
         seconds, done = self._drawn - self._began, self._done - self._before
-        bar = ""
-        if self._total:
-            share = min(self._done / self._total, 1.0)
-            bar = f" [{'#' * int(share * _WIDTH):.<{_WIDTH}}] {share:4.0%}"
-        text = f"{self._label}{bar} {self._progress()}"
+        text = self._progress()
         if self._unit != "s":
             text += f", {self._amount(done / max(seconds, 1e-9))}/s"
         if end:
             text += f", {_clock(seconds)}"
         elif self._total and done > 0:
             text += f", {_clock(seconds * max(self._total - self._done, 0) / done)} left"
-        sys.stderr.write(f"\r\x1b[K{text}{end}")
+        # A longer line than the terminal's would stay when the next one is drawn.
+        room = shutil.get_terminal_size().columns - 1
+        line = f"{self._label}{self._bar(room - len(self._label) - len(text) - 1)} {text}"
+        sys.stderr.write(f"\r\x1b[K{line[:room]}{end}")
         sys.stderr.flush()
+
+    def _bar(self, room: int) -> str:
+        """Draw the share that is done, as wide as there is room."""
+        width = min(_WIDTH, room - len(" [] 100%"))
+        if not self._total or width < 1:
+            return ""
+        share = min(self._done / self._total, 1.0)
+        return f" [{'#' * int(share * width):.<{width}}] {share:4.0%}"
 
     def _progress(self) -> str:
         """Say how much is done, and of how much."""

@@ -141,9 +141,12 @@ def _named(name: str, every: int) -> Source:
         found = [each for each in found if each.suffix.lower() in SUFFIXES]
     found = [each for each in found if each.is_file() and not is_result(each)]
     if not found:
-        raise FileNotFoundError(
-            f"{printable(name)}: no such file or folder, and no file matches it as a glob"
+        what = (
+            f"what matches it is no picture; searched for {', '.join(SUFFIXES)}"
+            if endings
+            else "no such file or folder, and no file matches it as a glob"
         )
+        raise FileNotFoundError(f"{printable(name)}: {what}")
     return _paths(found)
 
 

@@ -198,12 +198,12 @@ def _decode(container: Any, name: str, every: int) -> Iterator[Frame]:
             f"{name} cannot be decoded after frame {number}: {_reason(error)}. A copy made by FFmpeg may be "
             "readable."
         ) from error
+    _check_end(container, name, number + 1, frame)
     if damaged:
         warn(
             f"{name} has damaged frames, {damaged} of {number + 1}. The decoder made up what is missing of "
             "them, so their labels may be wrong."
         )
-    _check_end(container, name, number + 1, frame)
 
 
 class _Clock:

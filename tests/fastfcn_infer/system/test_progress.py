@@ -14,6 +14,7 @@ class Terminal(io.StringIO):
 
 
 def attach(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()  # in the test itself: pytest changes standard error after the fixtures
     monkeypatch.setattr(sys, "stderr", stream)
     return stream
@@ -50,6 +51,19 @@ def test_a_bar_that_was_switched_off_is_silent(monkeypatch: pytest.MonkeyPatch) 
     with Progress("Work", total=1, unit="pictures", visible=False) as bar:
         bar.advance()
     assert terminal.getvalue() == ""
+
+
+@pytest.mark.parametrize("name", ["n" * 250 + ".mp4", "two\nlines\x1b[2J.mp4"])
+def test_a_bar_stays_on_its_line_whatever_it_is_called(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = attach(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "50")
+    with Progress(name, total=3, unit="frames") as bar:
+        bar.advance()
+    drawn = terminal.getvalue().removesuffix("\n").split("\r\x1b[K")
+    assert len(drawn) >= 3
+    assert all(len(line) < 50 and line.isprintable() for line in drawn)
 
 
 def test_quiet_hides_all_bars_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:

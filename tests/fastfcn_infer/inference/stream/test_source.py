@@ -112,6 +112,7 @@ def test_an_array_of_pictures_is_many() -> None:
     [
         ("missing.png", "no such file or folder"),
         ("*.tiff", "no file matches it"),
+        ("empty*", "what matches it is no picture; searched for .jpg"),
         ("empty", "has no picture; searched for .jpg"),
         ("empty.txt", "lists no picture"),
     ],

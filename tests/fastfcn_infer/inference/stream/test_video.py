@@ -87,12 +87,13 @@ def test_of_a_video_that_is_cut_off_whole_frames_come_first_and_then_an_error(
 ) -> None:
     path = film(tmp_path / name, FRAMES)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 5])
-    found = []
+    found, equal = [], []
     with pytest.raises(ImageError, match=f"{says}.* it is cut off or damaged"):
         for frame in video.frames(path):
             found.append(frame.number)
-            assert np.array_equal(frame.pixels, FRAMES[frame.number])
+            equal.append(np.array_equal(frame.pixels, FRAMES[frame.number]))
     assert found == list(range(len(found)))
+    assert all(equal[:-1])  # FFmpeg may show what there is of the one that is cut
     assert 4 <= len(found) < len(FRAMES)
 
 
