@@ -20,6 +20,7 @@ from fastfcn_infer.artifact.procedure import Procedure
 from fastfcn_infer.artifact.variant import Variant
 from fastfcn_infer.system import record
 from fastfcn_infer.system.excerpt import listing, printable
+from fastfcn_infer.system.percent import percent
 
 SIZE = (
     480,
@@ -220,7 +221,7 @@ def manifest_text(manifest: Manifest, folder: str) -> str:
         lines.append(
             f"verified {proof.runtime} against {proof.reference}: "
             f"{'' if model.output.name == 'labels' else worst}"
-            f"{proof.label_agreement:.3%} of the labels agree"
+            f"{percent(proof.label_agreement)}% of the labels agree"
         )
     lines += [variant_text(each, variant) for each, variant in manifest.variants.items()]
     return "\n".join(lines)
@@ -230,12 +231,12 @@ def variant_text(precision: str, variant: Variant) -> str:
     """Format the record of a graph in another precision for people, after "int8"."""
     found, lines = variant.agreement, []
     inner = (
-        f" ({found.interior:.2%} of those more than {found.margin} pixels away from a boundary)"
+        f" ({percent(found.interior, 2)}% of those more than {found.margin} pixels away from a boundary)"
         if found.interior is not None
         else ""
     )
     lines.append(
-        f"{found.overall:.2%} of the labels equal float32's{inner}, of {found.pictures} held-out pictures of "
+        f"{percent(found.overall, 2)}% of the labels equal float32's{inner}, of {found.pictures} held-out pictures of "
         f"{found.source} (required: {found.required:.2%}), on {variant.runtime}"
     )
     if variant.task is not None:

@@ -52,6 +52,7 @@ from fastfcn_infer.picture.read import read_picture
 from fastfcn_infer.runtime.backend import RuntimeFacts, open_backend
 from fastfcn_infer.system.machine import cpu_budget
 from fastfcn_infer.system.opencv import cv2
+from fastfcn_infer.system.percent import percent
 
 Array = NDArray[Any]
 
@@ -352,6 +353,6 @@ def require_agreement(record: Verification, required: float | None = None) -> No
     raise VerificationError(
         f"The exported graph does not compute what its network computes: on {record.runtime} the "
         f"outputs differ by {record.worst_difference:.2g} of the largest (allowed: "
-        f"{record.allowed_difference:.2g}) and {record.label_agreement:.2%} of the labels agree "
+        f"{record.allowed_difference:.2g}) and {percent(record.label_agreement, 2)}% of the labels agree "
         f"(required: {required:.2%}). Nothing was written. {advice}"
     )

@@ -16,6 +16,7 @@ from fastfcn_infer.benchmark.timing import (
 )
 from fastfcn_infer.evaluation.agreement import Agreement
 from fastfcn_infer.system import record
+from fastfcn_infer.system.percent import percent
 from fastfcn_infer.system.text_table import text_table
 
 FORMATS = ("table", "json", "csv", "md")
@@ -258,8 +259,8 @@ def _beside(pair: Pair) -> str:
     if pair.agreement is not None:
         away = pair.agreement.away_from_boundaries
         labels = (
-            f"{pair.agreement.overall:.2%} of the labels of the photograph are equal, "
-            f"{away:.2%} away from boundaries"
+            f"{percent(pair.agreement.overall, 2)}% of the labels of the photograph are equal, "
+            f"{percent(away, 2)}% away from boundaries"
         )
     return (
         f"{pair.row}: {pair.speed:.2f} x the speed of {pair.base_row} "
@@ -389,7 +390,7 @@ def _flat(data: Mapping[str, object], prefix: str = "") -> dict[str, object]:
 def _agreed(found: Agreed | None) -> str:
     if found is None:
         return "-"
-    return f"{found.counts.overall:.2%}, {found.counts.away_from_boundaries:.2%}"
+    return f"{percent(found.counts.overall, 2)}%, {percent(found.counts.away_from_boundaries, 2)}%"
 
 
 def _quartiles(found: Timing) -> str:

@@ -5,12 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastfcn_infer.evaluation.agreement import NEAR, percent
+from fastfcn_infer.evaluation.agreement import NEAR
 from fastfcn_infer.evaluation.difference import Difference, PictureDifference
 from fastfcn_infer.evaluation.metrics import scores
 from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.system import html_page
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.percent import percent
 from fastfcn_infer.system.text_table import text_table
 
 _WORST = 10  # pictures in the table

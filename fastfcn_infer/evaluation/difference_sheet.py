@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfcn_infer.evaluation.agreement import percent
 from fastfcn_infer.evaluation.difference import matching_labels
 from fastfcn_infer.inference.predictor import Predictor
 from fastfcn_infer.inference.segmentation import Segmentation
 from fastfcn_infer.picture.legend import Entry, add_legend, draw_title, drawable
 from fastfcn_infer.picture.picture import Picture
 from fastfcn_infer.system.opencv import cv2
+from fastfcn_infer.system.percent import percent
 
 _HEIGHT, _WIDTH = 240, 360  # pixels of a picture, at most
 _GAP = 4

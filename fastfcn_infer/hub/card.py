@@ -13,6 +13,7 @@ from fastfcn_infer.artifact.artifact import Artifact
 from fastfcn_infer.artifact.manifest import Model
 from fastfcn_infer.hub.card_facts import CardFacts, Score, Speed
 from fastfcn_infer.system.excerpt import printable
+from fastfcn_infer.system.percent import percent
 
 NAME = "README.md"
 
@@ -193,7 +194,7 @@ def _verified(artifact: Artifact) -> str:
     return (
         f"The graph was compared with {_text(found.reference)}: worst difference of the logits "
         f"{found.worst_difference:.2g} of the largest ({found.allowed_difference:.2g} allowed), "
-        f"{100 * found.label_agreement:.3f} % of the labels equal. `fastfcn verify` repeats the self-test."
+        f"{percent(found.label_agreement)} % of the labels equal. `fastfcn verify` repeats the self-test."
     )
 
 
@@ -205,11 +206,11 @@ def _variants(artifact: Artifact) -> list[str]:
         agreed, task = variant.agreement, variant.task
         text = (
             f'`{variant.file}` is the graph in {precision} (`precision="{precision}"`). On {agreed.pictures} '
-            f"pictures ({_text(agreed.source)}) {100 * agreed.overall:.2f} % of its labels are those of the "
+            f"pictures ({_text(agreed.source)}) {percent(agreed.overall, 2)} % of its labels are those of the "
             f"graph above"
         )
         if agreed.interior is not None:
-            text += f", and {100 * agreed.interior:.2f} % more than {agreed.margin} pixels away from boundaries"
+            text += f", and {percent(agreed.interior, 2)} % more than {agreed.margin} pixels away from boundaries"
         if task is not None:
             text += (
                 f"; mean IoU on {task.pictures} pictures ({_text(task.dataset)}) {_percent(task.mean_iou)} %, "

@@ -27,6 +27,7 @@ from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import segment
 from fastfcn_infer.runtime.backend import Backend, RuntimeFacts, open_backend
 from fastfcn_infer.system.machine import cpu_budget
+from fastfcn_infer.system.percent import percent
 from fastfcn_infer.system.progress import Progress
 
 Labels = NDArray[Any]
@@ -90,9 +91,11 @@ class Judged:
     def __str__(self) -> str:
         """Say the figures."""
         inner = self.agreement.away_from_boundaries
-        text = f"{self.agreement.overall:.2%} of the labels equal float32's"
+        text = f"{percent(self.agreement.overall, 2)}% of the labels equal float32's"
         if self.agreement.inner_pixels:
-            text += f" ({inner:.2%} of those more than {NEAR} pixels away from a boundary)"
+            text += (
+                f" ({percent(inner, 2)}% of those more than {NEAR} pixels away from a boundary)"
+            )
         if self.mean_iou is not None and self.loss is not None:
             text += f", and mean IoU is {self.mean_iou[0]:.4f}, {_change(-self.loss)}"
         return text

@@ -147,10 +147,12 @@ def _ability(ability: "Ability") -> Iterator[str]:
 
 
 def _replayed(replayed: "Replayed") -> str:
+    from fastfcn_infer.system.percent import percent
+
     if replayed.agreement is None or replayed.required is None:
         return f"{'not run' if replayed.passed is None else 'FAILED'}: {replayed.reason}"
     verdict = "verified" if replayed.passed else "NOT verified"
     return (
-        f"{verdict}: {replayed.agreement:.3%} of the labels agree ({replayed.provider}); "
+        f"{verdict}: {percent(replayed.agreement)}% of the labels agree ({replayed.provider}); "
         f"required: {replayed.required:.1%}"
     )

@@ -113,11 +113,13 @@ def _replay_variant(artifact: "Artifact", arguments: argparse.Namespace, precisi
 
 
 def _line(found: _Found) -> str:
+    from fastfcn_infer.system.percent import percent
+
     if found.agreement is None or found.required is None:
         verdict = "not replayed" if found.passed is None else "NOT verified"
         return f"{found.precision}: {verdict}: {found.reason}"
     return (
-        f"{found.precision}: {found.agreement:.3%} of the labels agree on {found.backend} "
+        f"{found.precision}: {percent(found.agreement)}% of the labels agree on {found.backend} "
         f"({found.provider}); required: {found.required:.1%}"
     )
 

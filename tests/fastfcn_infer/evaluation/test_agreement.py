@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement, percent
+from fastfcn_infer.evaluation.agreement import NEAR, Agreement, agreement
 
 Labels = NDArray[np.int64]
 
@@ -100,16 +100,3 @@ def test_a_negative_distance_is_refused() -> None:
 
     with pytest.raises(ValueError, match="near at -1 pixels; 0 or more were expected"):
         agreement(labels, labels, near=-1)
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(1.0, "100.000"), (1 - 1e-9, "99.999"), (0.99999, "99.999"), (0.5, "50.000"), (0.0, "0.000")],
-)
-def test_only_all_is_100_percent(share: float, text: str) -> None:
-    assert percent(share) == text
-    assert (percent(share, 2) == "100.00") == (share == 1)
-
-
-def test_a_share_of_nothing_is_a_dash() -> None:
-    assert percent(Agreement().overall) == "-"
