@@ -108,6 +108,80 @@ def test_a_head_joins_maps_of_the_published_widths(
     assert [value for what, value in ops.asked if what == "concat"][-1] == channels
 
 
+class Layer(tuple[int, ...]):
+    """A shape that knows which layer it came from, however it was resized since."""
+
+    name = ""
+
+
+def _of(shape: Shape, name: str) -> Shape:
+    layer = Layer(shape)
+    layer.name = name
+    return layer
+
+
+class Order(CostOps):
+    """Notes which layers are joined, in which order, and what the gate of EncNet multiplies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.joined: list[list[str]] = []
+
+    def conv_norm(self, x: Shape, layer: str, *given: Any, **options: Any) -> Shape:
+        return _of(super().conv_norm(x, layer, *given, **options), layer)
+
+    def separable(self, x: Shape, layer: str, *given: Any, **options: Any) -> Shape:
+        return _of(super().separable(x, layer, *given, **options), layer)
+
+    def resize(self, x: Shape, like: Shape, *, align_corners: bool) -> Shape:
+        return _of(super().resize(x, like, align_corners=align_corners), getattr(x, "name", ""))
+
+    def concat(self, maps: Sequence[Shape]) -> Shape:
+        self.joined.append([getattr(one, "name", "") for one in maps])
+        return _of(super().concat(maps), "joined")
+
+    def gate(self, x: Shape, vector: Shape) -> Shape:
+        self.joined.append(["gate", getattr(x, "name", "")])
+        return super().gate(x, vector)
+
+
+JPU = [["jpu.p5", "jpu.p4", "jpu.p3"], [f"jpu.branch{i}" for i in range(4)]]
+MMSEG_JPU = [JPU[0][::-1], JPU[1]]
+UNITS = [
+    [f"{unit}.low", f"{unit}.{other}", *more]
+    for unit in ("jpu.unit1", "jpu.unit2")
+    for other, more in (("high", []), ("branch0", [f"{unit}.branch1", f"{unit}.branch2"]))
+]
+ATROUS = [f"head.atrous{i}" for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "joined"),
+    [
+        (published.WUHUIKAI_ENCNET, [*JPU, ["gate", "head.bottleneck"]]),
+        (published.WUHUIKAI_JPU_X, [*UNITS, ["gate", "head.bottleneck"]]),
+        (published.WUHUIKAI_PSP, [*JPU, ["joined", *(f"head.pool{i}" for i in range(4))]]),
+        (published.WUHUIKAI_DEEPLAB, [*JPU, [*ATROUS, "head.image"]]),
+        (
+            published.PADDLESEG_LATERALS,
+            [
+                *JPU,
+                ["head.bottleneck", "head.lateral0", "head.lateral1"],
+                ["gate", "head.fusion"],
+            ],
+        ),
+        (published.MMSEG_ASPP, [*MMSEG_JPU, ["head.image", *ATROUS]]),
+    ],
+)
+def test_maps_are_joined_in_the_dialect_s_order(
+    architecture: Architecture, joined: list[list[str]]
+) -> None:
+    """Source: reference/fastfcn_semantics.md, 1.2 to 1.7. Another order would load every weight."""
+    ops = Order()
+    fastfcn(ops, architecture, (1, 3, 64, 64))
+    assert ops.joined == joined
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_training_outputs_are_there_exactly_where_the_network_has_them(case: str) -> None:
     architecture = CASES[case][1]
