@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from html import escape
 
-from fastfcn_infer.benchmark.environment import Environment
 from fastfcn_infer.benchmark.figures import figures
 from fastfcn_infer.benchmark.report import (
     Report,
@@ -12,6 +11,7 @@ from fastfcn_infer.benchmark.report import (
     comparison_lines,
     is_number,
     notes,
+    others_text,
 )
 from fastfcn_infer.system import html_page
 
@@ -37,7 +37,7 @@ def html_report(report: Report) -> str:
             html_page.table([names, *cells(report)], left=left),
             *(f'<p class="note">{escape(note.replace("`", ""))}</p>' for note in notes(report)),
             "<h2>Machine and versions</h2>",
-            html_page.facts(_facts(report.environment).items()),
+            html_page.facts(_facts(report).items()),
         ],
     )
 
@@ -61,7 +61,8 @@ def _figures(report: Report) -> Iterator[str]:
         yield html_page.picture(png, "png", title)
 
 
-def _facts(stamp: Environment) -> dict[str, str]:
+def _facts(report: Report) -> dict[str, str]:
+    stamp = report.environment
     load = "unknown" if stamp.load_average_1_min is None else f"{stamp.load_average_1_min:.2f}"
     return {
         "processor": stamp.cpu,
@@ -69,6 +70,7 @@ def _facts(stamp: Environment) -> dict[str, str]:
         "processors": str(stamp.cores),
         "matrix product, float32": f"{stamp.matrix_product_gflops} GFLOP/s",
         "load average before": load,
+        "used by other processes": others_text(report),
         "system": stamp.system,
         "Python": stamp.python,
         **stamp.versions,

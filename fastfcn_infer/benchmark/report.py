@@ -241,7 +241,7 @@ def comparison_lines(found: Comparison) -> list[str]:
     if not lines:
         lines = [
             f"{found.compared} rows compared with {found.base}: none is more than "
-            f"{100 * found.max_regress:.3g}% slower"
+            f"{round(100 * found.max_regress, 2):g}% slower"
         ]
     lines += [_beside(pair) for pair in found.pairs if pair.differs or _relabels(pair)]
     lines += [f"not in {found.base}: {title}" for title in found.not_in_base]
@@ -320,18 +320,21 @@ def notes(report: Report) -> list[str]:
     ]
 
 
+def others_text(report: Report) -> str:
+    """Say how busy others kept the processors, in the row that suffered most."""
+    known = [row.others_took for row in report.rows if row.others_took is not None]
+    return f"at most {max(known):.1%}" if known else "unknown"
+
+
 def _machine(report: Report) -> list[str]:
     """Say what was measured on what."""
     stamp = report.environment
     versions = ", ".join(f"{name} {version}" for name, version in stamp.versions.items())
-    others = max(
-        (row.others_took for row in report.rows if row.others_took is not None), default=0
-    )
     load = "unknown" if stamp.load_average_1_min is None else f"{stamp.load_average_1_min:.2f}"
     features = f" ({', '.join(stamp.features)})" if stamp.features else ""
     return [
         f"{stamp.cpu}{features}, {stamp.cores} processors, matrix product {stamp.matrix_product_gflops} "
-        f"GFLOP/s; load average {load} before; other processes used at most {others:.1%}.",
+        f"GFLOP/s; load average {load} before; used by other processes: {others_text(report)}.",
         f"{stamp.date}, {stamp.system}, Python {stamp.python}; {versions}.",
     ]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark_reports import report, row, slower
+from fastfcn_infer.benchmark import figures
 from fastfcn_infer.benchmark.compare import compare
 from fastfcn_infer.benchmark.figures import load_matplotlib, short_titles
 from fastfcn_infer.benchmark.html_report import html_report
@@ -55,6 +56,22 @@ def test_the_page_is_whole_in_itself_and_runs_nothing() -> None:
         assert drawn.std() > 5  # something is drawn
     for said in ("slower than b", "a processor", "onnxruntime", "2.0.0", "100.0 [100.0"):
         assert said in text
+
+
+def test_numbers_in_the_chart_of_throughput_name_both_that_are_drawn() -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    axes = figure.add_subplot()
+    figures._throughput(axes, [row(), replace(row(batch=4), network_ips=30.0)], ["a", "b"])
+    assert [text.get_text() for text in axes.texts] == ["10 of 11.1", "40 of 30"]
+    assert "end to end of network alone" in axes.get_xlabel()
+
+
+def test_a_page_says_how_busy_others_kept_the_machine_and_if_nobody_knows() -> None:
+    pytest.importorskip("matplotlib")
+    busy = html_report(report(NAMED, replace(NAMED, others_took=0.42)))
+    unknown = html_report(report(replace(NAMED, others_took=None)))
+    assert re.search(r"used by other processes.{,30}at most 42\.0%", busy)
+    assert re.search(r"used by other processes.{,30}unknown", unknown)
 
 
 def test_rows_are_named_by_what_they_differ_in() -> None:
