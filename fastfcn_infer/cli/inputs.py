@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastfcn_infer.inference.results import is_result
-from fastfcn_infer.inference.stream.source import LIST, listed, matching
+from fastfcn_infer.inference.stream.source import LIST, files_below, listed, matching
 from fastfcn_infer.picture.read import SUFFIXES
 from fastfcn_infer.system.excerpt import listing, printable
 
@@ -210,7 +210,7 @@ def _with_folder(path: Path, relative: Path) -> Path:
 def _expand(source: str, left: Skipped, *, recursive: bool) -> Iterator[tuple[Path, Path]]:
     path = Path(source)
     if path.is_dir():
-        for file in _pictures(path.rglob("*") if recursive else path.iterdir(), left):
+        for file in _pictures(files_below(path) if recursive else path.iterdir(), left):
             yield file, file.relative_to(path)
     elif path.exists():
         if is_result(path):  # a shell expanded a glob

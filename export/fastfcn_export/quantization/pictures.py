@@ -1,7 +1,6 @@
 """The pictures that a network is quantised with: some to calibrate on, others held out for the proof."""
 
 import glob
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
@@ -13,7 +12,7 @@ from fastfcn_infer.errors import DatasetError, ImageError
 from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.preprocess import Batch
-from fastfcn_infer.inference.stream.source import LIST, is_input, listed
+from fastfcn_infer.inference.stream.source import LIST, files_below, is_input, listed
 from fastfcn_infer.picture.read import SUFFIXES
 from fastfcn_infer.system.excerpt import listing
 from fastfcn_infer.system.progress import Progress
@@ -63,7 +62,7 @@ def of_files(source: str) -> Pictures:
     """
     path = Path(source)
     if path.is_dir():
-        files = _below(path)
+        files = files_below(path)
     elif path.suffix.lower() == LIST and path.is_file():
         files = listed(path)
         return Pictures(path.name, tuple(Sample(str(f), f, None) for f in files))
@@ -83,16 +82,6 @@ def of_files(source: str) -> Pictures:
     taken = filter(is_input, sorted(files))
     name = path.name if path.exists() else "/".join(path.parts[-2:])  # of a glob with its folder
     return Pictures(name or source, tuple(Sample(str(f), f, None) for f in taken))
-
-
-def _below(folder: Path) -> list[Path]:
-    """List the files of a folder and of all folders in it; one that cannot be read is an error, not empty."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    walked = os.walk(folder, onerror=refuse)
-    return [Path(place, name) for place, _, names in walked for name in names]
 
 
 def divided(pictures: Pictures, most: int) -> tuple[Pictures, Pictures]:

@@ -207,6 +207,20 @@ def is_input(path: Path) -> bool:
     return known and path.is_file() and not is_result(path)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """List the files of a folder and of all folders in it, in no order; links to folders are not followed.
+
+    Raises:
+        OSError: one of the folders cannot be read; its pictures are not left out without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    walked = os.walk(folder, onerror=refuse)
+    return [Path(place, name) for place, _, names in walked for name in names]
+
+
 def listed(path: Path) -> list[Path]:
     """Read a list of paths; blank lines and those that begin with # are skipped.
 

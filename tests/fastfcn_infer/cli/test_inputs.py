@@ -1,3 +1,5 @@
+import errno
+import os
 import sys
 from pathlib import Path
 
@@ -51,6 +53,22 @@ def test_sub_folders_are_entered_only_if_asked_and_kept_in_the_output(here: Path
     touch("in/a.jpg", "in/deep/er/b.jpg")
     assert listed("in") == {"in/a.jpg": "a"}
     assert listed("in", recursive=True) == {"in/a.jpg": "a", "in/deep/er/b.jpg": "deep/er/b"}
+
+
+def test_a_sub_folder_that_cannot_be_read_is_an_error_and_not_left_out(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch("in/a.jpg", "in/locked/b.jpg")
+    scandir = os.scandir
+
+    def scan(place: str) -> object:  # who may read everything, as in containers, sees it, too
+        if Path(place).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with pytest.raises(PermissionError, match="locked"):
+        listed("in", recursive=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
