@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import published
-from fastfcn_export.network.architecture import Architecture
+from fastfcn_export.network.architecture import Architecture, Backbone
 from fastfcn_export.network.fastfcn import fastfcn, fastfcn_training
 from fastfcn_export.network.jpu import upsample
 from fastfcn_export.network.resnet import resnet
@@ -33,6 +33,10 @@ class Notes(CostOps):
         self.asked.append(("resize", align_corners))
         return super().resize(x, like, align_corners=align_corners)
 
+    def average_pool(self, x: Shape) -> Shape:
+        self.asked.append(("average", x[1]))
+        return super().average_pool(x)
+
     def dropout(self, x: Shape, rate: float) -> Shape:
         self.asked.append(("dropout", rate))
         return super().dropout(x, rate)
@@ -51,6 +55,22 @@ def test_odd_sizes_are_halved_upwards() -> None:
 def test_a_dilated_backbone_stays_at_stride_8() -> None:
     maps = resnet(Notes(), published.VD50_STRIDE_8, (1, 3, 480, 480))
     assert [m[2] for m in maps] == [120, 60, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "pooled"),
+    [
+        (published.R50, []),
+        (published.VD50, [256, 512, 1024]),
+        (published.VD50_STRIDE_8, [256]),  # a dilated stage has no stride, so nothing to pool
+    ],
+)
+def test_the_shortcuts_of_paddleseg_s_backbone_are_pooled_where_a_stage_has_a_stride(
+    backbone: Backbone, pooled: list[int]
+) -> None:
+    ops = Notes()
+    resnet(ops, backbone, (1, 3, 64, 64))
+    assert [value for what, value in ops.asked if what == "average"] == pooled
 
 
 def test_the_jpu_joins_coarse_maps_first_and_dilates_by_powers_of_two() -> None:
