@@ -7,6 +7,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent import futures
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -30,6 +31,7 @@ _LEAST = 3  # so that reading, labelling and the caller's work overlap
 _MOST_PIXELS = 64 << 20  # of these pictures together, unless `_LEAST` are more
 _LIVE = 2  # of a live source: one is labelled, the next one waits
 _TICK = 0.1  # seconds between looks at whether the stream was closed
+_GLANCE = 0.005  # seconds between looks for pictures that were read, while a call could be begun
 
 
 @dataclass(frozen=True)
@@ -359,6 +361,10 @@ class _Work:
                     labelling.append(labellers.submit(self._steps.label_all, batch))
                     if len(labelling) < most:
                         continue  # perhaps more was read
+                if labelling and len(labelling) < most and not self._ended:
+                    futures.wait([labelling[0]], timeout=_GLANCE)
+                    if not labelling[0].done():
+                        continue  # perhaps more was read meanwhile
                 if labelling:
                     for found in labelling.popleft().result():
                         self._outcomes.put(found)

@@ -1,6 +1,8 @@
 """On a GPU several batches of a stream are in work; labels, order and failures stay the same."""
 
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,13 @@ class Gpu:
 
     def __init__(self, threads: int, *, in_pairs: bool = False) -> None:
         self.facts = RuntimeFacts("onnx_runtime", "none", "cuda", threads, {})
-        self._turn, self._calls = threading.Condition(), 0 if in_pairs else 2
+        self.turn, self.calls = threading.Condition(), 0 if in_pairs else 2
 
     def run(self, batch: NDArray[Any]) -> NDArray[Any]:
-        with self._turn:
-            self._calls += 1
-            self._turn.notify_all()
-            if not self._turn.wait_for(lambda: self._calls >= 2, timeout=20):
+        with self.turn:
+            self.calls += 1
+            self.turn.notify_all()
+            if not self.turn.wait_for(lambda: self.calls >= 2, timeout=20):
                 raise BackendError("alone")
         if (batch[:, :, 0, 0].min(axis=1) > 0.99).any():
             raise BackendError("too bright")
@@ -69,6 +71,23 @@ def test_two_batches_are_in_work_at_a_time(folder: Path) -> None:
     segmenter = Segmenter(open_artifact(folder), Gpu(threads=2, in_pairs=True))
     same = [one for one in pictures(96) if one.shape[1] == 40]
     assert len(segmenter.predict_batch(same)) == 32
+
+
+def test_a_call_is_begun_when_a_slow_source_gives_a_picture_while_another_is_in_work(
+    folder: Path,
+) -> None:
+    gpu = Gpu(threads=2, in_pairs=True)  # its first call ends when a second one has begun
+
+    def slow() -> Iterator[NDArray[np.uint8]]:
+        given = pictures(4)
+        yield given[0]
+        with gpu.turn:
+            assert gpu.turn.wait_for(lambda: gpu.calls == 1, timeout=20)
+        time.sleep(0.3)  # until the stream waits for that call
+        yield from given[1:]
+
+    found = Segmenter(open_artifact(folder), gpu).predict_batch(slow())
+    assert len(found) == 4
 
 
 def test_a_smoothed_stream_is_computed_in_its_order(folder: Path) -> None:
