@@ -85,7 +85,7 @@ def _png(matplotlib: Any, draw: Callable[[Any], None], bars: int, *, wide: bool)
     )
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=_INK, labelsize=9)
+    axes.tick_params(which="both", colors=_INK, labelsize=9)
     draw(axes)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=_DOTS, metadata={"Software": None})
@@ -119,7 +119,7 @@ def _throughput(axes: Any, rows: Sequence[Row], names: Sequence[str]) -> None:
         )
         end = max(row.ips, row.network_ips, high)
         # The text stands behind whichever is longer, so it names both.
-        text = f"{row.ips:.3g} of {row.network_ips:.3g}"
+        text = f"{_short(row.ips)} of {_short(row.network_ips)}"
         axes.annotate(text, (end, at), (6, 0), textcoords="offset points", va="center")
     _label_bars(axes, names, "pictures a second; in numbers: end to end of network alone")
 
@@ -165,12 +165,18 @@ def _distribution(axes: Any, rows: Sequence[Row], names: Sequence[str]) -> None:
         axes.plot(taken, shares, style, color=color, label=_plain(name), linewidth=1.8)
         smallest, largest = min(smallest, taken[0]), max(largest, taken[-1])
     if largest > 8 * smallest > 0:
-        axes.set_xscale("log")
+        axes.set_xscale("log", subs=(2, 5))
+        for axis_format in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            axis_format("{x:g}")
     axes.set_xlabel("milliseconds a picture, at most", color=_INK)
     axes.set_ylabel("% of runs", color=_INK)
     axes.set_ylim(0, 102)
     axes.grid(alpha=0.25)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+
+
+def _short(number: float) -> str:
+    return f"{number:.3g}" if number < 1000 else f"{number:.0f}"
 
 
 def _plain(text: str) -> str:

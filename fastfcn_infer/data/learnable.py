@@ -108,7 +108,7 @@ def _hint(dataset: Dataset, names: Sequence[str], absent: Sequence[str]) -> str 
         return None
     label = names.index(absent[-1])
     return (
-        f"pixels of value {IGNORE} are in the label maps, and ignored. If {IGNORE} means "
+        f"Pixels of value {IGNORE} are in the label maps, and ignored. If {IGNORE} means "
         f"{names[label]!r}, give --map-labels {IGNORE}={label} (map_labels={{{IGNORE}: {label}}})"
     )
 

@@ -135,7 +135,7 @@ def check_readable(calibration: Pictures, held: Pictures, expected: Input) -> No
     if faults:
         raise ImageError(
             f"{len(faults)} of the {len(chosen)} chosen pictures of {held.source} cannot be used:{_NEXT}"
-            f"{listing(faults, _NEXT)}\nNothing was computed. Remove or replace them."
+            f"{listing(faults, _NEXT)}\nNothing was written. Remove or replace them."
         )
 
 

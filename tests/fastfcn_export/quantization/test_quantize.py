@@ -320,7 +320,7 @@ def test_all_damaged_pictures_and_labels_are_named_before_anything_is_computed(
     assert first == "3 of the 12 chosen pictures of listed, part train cannot be used:"
     for name, fault in zip(("11.png", "04.png", "07.png"), faults, strict=True):
         assert name in fault
-    assert last == "Nothing was computed. Remove or replace them."
+    assert last == "Nothing was written. Remove or replace them."
     assert not (tmp_path / "out").exists()
 
 

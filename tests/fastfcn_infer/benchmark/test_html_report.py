@@ -61,8 +61,8 @@ def test_the_page_is_whole_in_itself_and_runs_nothing() -> None:
 def test_numbers_in_the_chart_of_throughput_name_both_that_are_drawn() -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
     axes = figure.add_subplot()
-    figures._throughput(axes, [row(), replace(row(batch=4), network_ips=30.0)], ["a", "b"])
-    assert [text.get_text() for text in axes.texts] == ["10 of 11.1", "40 of 30"]
+    figures._throughput(axes, [row(), replace(row(batch=4), network_ips=2345.6)], ["a", "b"])
+    assert [text.get_text() for text in axes.texts] == ["10 of 11.1", "40 of 2346"]
     assert "end to end of network alone" in axes.get_xlabel()
 
 
