@@ -35,6 +35,9 @@ from fastfcn_infer.system.install import install
 from fastfcn_infer.system.warn import warn
 
 _PACKAGE = "fastfcn_infer.runtime.backends"
+_MOST_THREADS = (
+    1024  # runtimes start them all at once, and some end the process for lack of memory
+)
 
 
 @dataclass(frozen=True)
@@ -228,12 +231,12 @@ def open_backend(
         GraphRefused: no runtime that was tried takes the graph; names others that may. `WrongLabels` if
             one runs it, and the labels are wrong.
         BackendError: the runtime failed; `UnknownBackend` if there is no such backend.
-        ValueError: `threads` is less than 1, or the artifact holds no graph for the precision.
+        ValueError: `threads` is out of range, or the artifact holds no graph for the precision.
 
     For "auto" the error lists every backend with the reason why it cannot be used.
     """
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; at least 1 was expected")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise ValueError(f"threads is {threads}; 1 to {_MOST_THREADS} were expected")
     name, spoken = _spelled(name), _spelled(str(device))
     if spoken in backend_names() and name in ("auto", spoken):
         name, device = spoken, "auto"

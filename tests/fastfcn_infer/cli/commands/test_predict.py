@@ -217,6 +217,7 @@ def test_an_overlay_that_no_jpeg_can_hold_is_one_failed_picture(
         (["in", "-o", "out", "--save", "labels,masks"], "--save masks"),
         (["in", "-o", "out", "--save", ""], "expected one or more of labels"),
         (["in", "-o", "out", "--threads", "0"], "threads is 0"),
+        (["in", "-o", "out", "--threads", "100000"], "threads is 100000; 1 to 1024 were expected"),
         (["in", "-o", "out", "--max-pixels", "0"], "--max-pixels 0"),
         (["in", "-o", "out", "--max-pixels", "-1"], "--max-pixels -1"),
     ],
