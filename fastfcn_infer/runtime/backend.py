@@ -35,9 +35,7 @@ from fastfcn_infer.system.install import install
 from fastfcn_infer.system.warn import warn
 
 _PACKAGE = "fastfcn_infer.runtime.backends"
-_MOST_THREADS = (
-    1024  # runtimes start them all at once, and some end the process for lack of memory
-)
+_MOST_THREADS = 1024  # more end the process in some runtimes, for lack of memory
 
 
 @dataclass(frozen=True)
