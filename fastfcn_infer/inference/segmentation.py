@@ -324,10 +324,11 @@ class Segmentation(WithScores, Exports):
             ValueError: neither suffix nor kind says it.
         """
         chosen = kind or _KIND_OF_SUFFIX.get(Path(path).suffix.lower())
-        if chosen is None or chosen not in get_args(Kind):
+        if chosen is None or chosen not in (*get_args(Kind), *annotation.NAMES):
+            known = dict.fromkeys((*get_args(Kind), *annotation.names_alone()))
             raise ValueError(
                 f"{path}: it is not clear what to write. Use one of the suffixes "
-                f"{', '.join(_KIND_OF_SUFFIX)}, or one of the kinds {', '.join(get_args(Kind))}; "
+                f"{', '.join(_KIND_OF_SUFFIX)}, or one of the kinds {', '.join(known)}; "
                 f"found kind {kind!r}"
             )
         return chosen

@@ -32,10 +32,10 @@ from fastfcn_infer.runtime.precision import choose_precision
 from fastfcn_infer.system import registry
 from fastfcn_infer.system.excerpt import printable
 from fastfcn_infer.system.install import install
+from fastfcn_infer.system.machine import MOST_THREADS
 from fastfcn_infer.system.warn import warn
 
 _PACKAGE = "fastfcn_infer.runtime.backends"
-_MOST_THREADS = 1024  # more end the process in some runtimes, for lack of memory
 
 
 @dataclass(frozen=True)
@@ -233,8 +233,8 @@ def open_backend(
 
     For "auto" the error lists every backend with the reason why it cannot be used.
     """
-    if not 1 <= threads <= _MOST_THREADS:
-        raise ValueError(f"threads is {threads}; 1 to {_MOST_THREADS} were expected")
+    if not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"threads is {threads}; 1 to {MOST_THREADS} were expected")
     name, spoken = _spelled(name), _spelled(str(device))
     if spoken in backend_names() and name in ("auto", spoken):
         name, device = spoken, "auto"

@@ -18,6 +18,7 @@ from fastfcn_infer.errors import DownloadError
 from fastfcn_infer.system import atomic, record
 from fastfcn_infer.system.cache import cache_folder
 from fastfcn_infer.system.machine import (
+    MOST_THREADS,
     RUNTIMES,
     cpu_budget,
     cpu_features,
@@ -52,7 +53,11 @@ class Choice:
 
     def __post_init__(self) -> None:
         """Refuse numbers that are none of a measurement."""
-        if self.threads < 1 or not 1 <= self.batch <= MOST_BATCH or not self.seconds > 0:
+        if not (
+            1 <= self.threads <= MOST_THREADS
+            and 1 <= self.batch <= MOST_BATCH
+            and self.seconds > 0
+        ):
             raise ValueError("threads, batch or seconds are out of range")
 
 
@@ -115,9 +120,6 @@ class TunedProfile:
         """Refuse what no measurement can have chosen."""
         if self.precision not in self.choices or not set(self.choices) <= set(self.allowed):
             raise ValueError("it chooses a precision that was not allowed, or not measured")
-        most = self.machine.get("threads", "")
-        if not most.isdecimal() or any(each.threads > int(most) for each in self.choices.values()):
-            raise ValueError("it chooses more threads than its machine may start")
 
     @property
     def choice(self) -> Choice:

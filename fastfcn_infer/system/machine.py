@@ -29,6 +29,8 @@ PACKAGES = (
     "torch",
 )
 
+MOST_THREADS = 1024  # of a runtime; more end the process in some of them, for lack of memory
+
 # What Linux calls the instructions that decide how fast a network is in some precision -> their names.
 _FEATURES = {
     "avx2": "AVX2",

@@ -119,7 +119,7 @@ def test_a_graph_that_describes_another_model_is_not_added(
     before = content(folder)
     graph = tmp_path / "graph.onnx"
     tiny_onnx(graph, replace(replace(tiny_model(), precision="int8"), **other))
-    with pytest.raises(ArtifactError, match=r"model\.int8\.onnx: the description inside it"):
+    with pytest.raises(ArtifactError, match=r"model\.int8\.onnx: it describes another model"):
         add_variant(open_artifact(folder), "int8", graph, VARIANT)
     assert content(folder) == before
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -73,9 +73,10 @@ def test_auto_prefers_a_slower_backend_that_computes_on_a_gpu_where_there_is_one
     on_cpu.close()
 
 
-def test_less_than_one_thread_is_refused(artifact: Artifact) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        backend.open_backend("auto", artifact, device="cpu", threads=0)
+@pytest.mark.parametrize("threads", [0, 1025])
+def test_threads_that_no_machine_has_are_refused(artifact: Artifact, threads: int) -> None:
+    with pytest.raises(ValueError, match="1 to 1024 were expected"):
+        backend.open_backend("auto", artifact, device="cpu", threads=threads)
 
 
 DROPPED_IN = """
