@@ -19,6 +19,7 @@ from fastfcn_infer.inference.multiband import read_pixels
 from fastfcn_infer.inference.pipeline import Job
 from fastfcn_infer.inference.preprocess import prepare
 from fastfcn_infer.inference.views import View
+from fastfcn_infer.system.percent import percent
 from fastfcn_infer.system.warn import warn
 
 _SIDE = 97  # pixels of the random picture: odd at every stride, where settings go wrong
@@ -165,8 +166,8 @@ def _golden(artifact: Artifact, precision: str) -> Callable[[Runnable], str | No
         if replay.passed:
             return None
         return (
-            f"{_WRONG}{replay.agreement:.2%} of the golden picture's pixels get the right label, "
-            f"{replay.required:.2%} were expected"
+            f"{_WRONG}{percent(replay.agreement, 2)}% of the golden picture's pixels get the right label, "
+            f"{percent(replay.required, 2)}% were expected"
         )
 
     return check
@@ -220,7 +221,7 @@ def _difference(
         agreement = float((output == expected).mean())
         if agreement >= _AGREEMENT:
             return None
-        return f"{_WRONG}{agreement:.2%} of the labels equal those of the safest setting"
+        return f"{_WRONG}{percent(agreement, 2)}% of the labels equal those of the safest setting"
     largest = max(float(np.abs(expected).max()), 1e-30)
     difference = float(np.abs(output - expected).max()) / largest
     if difference <= allowed:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfcn_infer.cli import command, exit_codes
+from fastfcn_infer.system.percent import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -239,7 +240,7 @@ def _code(found: "Difference", least: float | None) -> int:
         return exit_codes.SOME_FAILED
     if least is not None and not found.agreement.overall >= least:
         print(
-            f"the labels agree on {found.agreement.overall} of the pixels; at least {least} was asked for",
+            f"{percent(found.agreement.overall)} % of the labels agree; at least {100 * least:g} % was expected",
             file=sys.stderr,
         )
         return exit_codes.TOO_DIFFERENT

@@ -317,7 +317,7 @@ def test_the_command_compares_runtimes_and_judges_the_agreement(folder: Path) ->
     assert "data:image/jpeg;base64" in (folder / "new" / "page.html").read_text()
     ended = fastfcn(*words, "--procedure", "whole,mmseg", "--min-agreement", "0.9999")
     assert ended.returncode == 7
-    assert "at least 0.9999 was asked for" in ended.stderr
+    assert "at least 99.99 % was expected" in ended.stderr
 
 
 def test_the_command_compares_precisions_of_one_artifact(folder: Path) -> None:
