@@ -21,6 +21,7 @@ ENDS = {
     "tiny_emanet": "softmax",
 }
 TINY = tuple(ENDS)
+PADDLE_2 = ("tiny_softmax",)  # whose program is a .pdmodel
 FREE = tuple(case for case in TINY if case != "tiny_argmax")  # N, H and W of the input
 
 _CONVERTER = """\

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pytest import MonkeyPatch
 
 from camvid_tree import camvid_artifact, camvid_tree
@@ -29,10 +30,16 @@ ADE20K = 150
 CLASSES = ("floor", "wall", "crack")
 
 
+def read_photograph() -> NDArray[np.uint8]:
+    """Read the street of the demonstration, (H, W, 3) BGR."""
+    found = cv2.imread(str(PHOTOGRAPH))
+    assert found is not None, PHOTOGRAPH
+    return found.astype(np.uint8, copy=False)
+
+
 def demo(folder: Path, _: MonkeyPatch, share: float = 1.0) -> None:
     """Put the photograph at its path in a clone, and as street.jpg."""
-    photograph = cv2.imread(str(PHOTOGRAPH))
-    assert photograph is not None
+    photograph = read_photograph()
     copy = folder / PHOTOGRAPH.relative_to(PACKAGE.parent)
     copy.parent.mkdir(parents=True)
     if share == 1.0:
@@ -50,8 +57,7 @@ def small_demo(folder: Path, _: MonkeyPatch) -> None:
 def photos(folder: Path, _: MonkeyPatch) -> None:
     """Two small photographs in photos/."""
     (folder / "photos").mkdir()
-    photograph = cv2.imread(str(PHOTOGRAPH))
-    assert photograph is not None
+    photograph = read_photograph()
     for name, columns in (("a", slice(0, 320)), ("b", slice(320, 640))):
         cv2.imwrite(str(folder / "photos" / f"{name}.jpg"), photograph[:240, columns])
 
@@ -144,8 +150,7 @@ def paddleseg_configuration(folder: Path, _: MonkeyPatch) -> None:
 
 def raster(folder: Path, _: MonkeyPatch) -> None:
     """A georeferenced photograph, map.tif."""
-    photograph = cv2.imread(str(PHOTOGRAPH))
-    assert photograph is not None
+    photograph = read_photograph()
     write_tiff(folder / "map.tif", photograph[:500, :600, ::-1], **PLACE)
 
 
@@ -153,8 +158,7 @@ def film(folder: Path, _: MonkeyPatch) -> None:
     """A film of four frames, film.mp4."""
     import av
 
-    photograph = cv2.imread(str(PHOTOGRAPH))
-    assert photograph is not None
+    photograph = read_photograph()
     with av.open(str(folder / "film.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"

@@ -29,9 +29,8 @@ MOST_CHANNELS = 512
 _LARGEST_VALUE = 1e30  # of pixels in float32, with room for the arithmetic
 
 Values = tuple[float, ...]  # one for each channel
-Convention: TypeAlias = Literal[
-    "paddleseg", "fastfcn", "mmseg"
-]  # of scores, see `evaluation.metrics`
+Convention: TypeAlias = Literal["paddleseg", "fastfcn", "mmseg"]
+"""How scores are computed, see `evaluation.metrics`."""
 
 
 @dataclass(frozen=True)
@@ -364,9 +363,7 @@ class Verification:
     reference: str  # what the graph was compared with
     runtime: str  # with which the graph was run
     picture: str  # the input of both
-    worst_difference: (
-        float  # largest difference of the outputs, as a fraction of the largest output
-    )
+    worst_difference: float  # of the outputs, as a fraction of the largest output
     allowed_difference: float
     label_agreement: float  # share of pixels with the same label
     required_agreement: float

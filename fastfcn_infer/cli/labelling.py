@@ -329,10 +329,8 @@ class _Turns:
                     return
                 self._ready.put(self._begin(task))
             self._ready.put(None)
-        except (
-            StopIteration
-        ):  # the stream was closed; who still waits is told that nothing follows
-            self._ready.put(None)
+        except StopIteration:  # the stream was closed
+            self._ready.put(None)  # who still waits is told that nothing follows
         except Exception as error:  # noqa: BLE001 - raised where the caller waits
             self._ready.put(partial(_raise, error))
 

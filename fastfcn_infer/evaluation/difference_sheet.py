@@ -20,13 +20,8 @@ _GAP = 4
 _GROUND = 24  # grey
 _LINE = 24  # pixels, of the legend
 _DIFFERENT = (220, 30, 30)
-_TOLD = (
-    "model",
-    "precision",
-    "backend",
-    "device",
-    "procedure",
-)  # above A and B, where they differ
+# Said above A and B where they differ.
+_TOLD = ("model", "precision", "backend", "device", "procedure")
 
 
 def sheet(

@@ -221,9 +221,8 @@ def _variants(artifact: Artifact) -> list[str]:
 
 
 def _limits(model: Model, facts: CardFacts) -> str:
-    lines = [
-        printable(" ".join(limit.split()), _LONGEST) for limit in facts.limits
-    ]  # may be Markdown
+    # The user's own sentences may be Markdown.
+    lines = [printable(" ".join(limit.split()), _LONGEST) for limit in facts.limits]
     lines += [_text(warning) for score in facts.scores for warning in score.warnings]
     lines += [
         f"{len(score.failed)} of the pictures of {_text(score.dataset)}, part {_text(score.split)}, could not be "

@@ -90,9 +90,8 @@ def _json(value: object) -> str:
 def _written(value: object, limit: int, depth: int, leaf: _Leaf) -> str:
     """Write a value; of a long one at least `limit` characters, and not many more."""
     if isinstance(value, str):
-        if (
-            len(value) > limit
-        ):  # Python chooses the quotes by all of a text: repeat those of the rest
+        # Python chooses the quotes by all of a text: those of the rest are repeated after the beginning.
+        if len(value) > limit:
             value = value[: limit + 1] + "".join(quote for quote in "'\"" if quote in value)
         return leaf(value)
     if isinstance(value, bytes | bytearray | memoryview):

@@ -20,10 +20,8 @@ from fastfcn_infer.system.writing import writing
 _KEY = "fastfcn "  # the beginning of the comment
 _CODECS = ("libx264", "mpeg4")  # the first that this build of FFmpeg has
 _FINEST = 60_000  # steps of a second; MPEG-4 knows no more than 65,535
-_BT709, _LIMITED = (
-    1,
-    1,
-)  # FFmpeg's numbers for the matrix that players expect of untagged videos in HD, and 16 to 235
+# FFmpeg's numbers for the matrix that players expect of untagged videos in HD, and for 16 to 235.
+_BT709, _LIMITED = 1, 1
 
 
 class Film:

@@ -232,7 +232,7 @@ def listed(path: Path) -> list[Path]:
         ImageError: it is too large, or no text.
     """
     try:
-        lines = re.split("[\r\n]+", read_small_file(path).decode("utf-8-sig"))
+        lines = re.split("\r\n|[\r\n]", read_small_file(path).decode("utf-8-sig"))
     except LargerFileError as error:
         raise ImageError(str(error)) from error
     except UnicodeDecodeError as error:

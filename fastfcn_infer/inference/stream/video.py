@@ -33,9 +33,7 @@ _FASTEST = 1000  # frames a second; more is a wrong header
 _PATIENCE = 10.0  # seconds that a live source may take to open, or for a packet
 _FRAMES_SHORT = 2  # that headers count and no decoder gives
 _SECONDS_SHORT = 0.1  # by which videos end before their headers say so
-_LONGEST_GAP = (
-    600.0  # seconds between two frames; more, or less than none, is where clocks start again
-)
+_LONGEST_GAP = 600.0  # seconds between two frames; after more, or less than 0, clocks start again
 _TICK = 0.1  # seconds
 _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 _OTHER_DEVICES = ("dshow", "video={}")  # Windows knows cameras by name

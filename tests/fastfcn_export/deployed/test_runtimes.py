@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from deployments import ENDS, FREE, put_converter_on_path, unpack
+from deployments import ENDS, FREE, PADDLE_2, put_converter_on_path, unpack
 from fastfcn_export import Request, export
 from fastfcn_infer.artifact.artifact import FORMATS, Artifact, open_artifact
 from fastfcn_infer.artifact.manifest import Output
@@ -25,7 +25,16 @@ ANSWERS: dict[str, Output] = {
 }
 
 
-@pytest.fixture(scope="module", params=FREE)
+OF_PROGRAMS = [name for name in backend.backend_names() if backend.format_of(name) != "onnx"]
+PAIRS = [
+    (case, name)
+    for case in FREE
+    for name in backend.backend_names()
+    if not (case in PADDLE_2 and name in OF_PROGRAMS)  # these are refused, see below
+]
+
+
+@pytest.fixture(scope="module")
 def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp(request.param)
     unpack(request.param, folder / "deployed")
@@ -35,28 +44,30 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return request.param, folder
 
 
-@pytest.fixture(params=backend.backend_names())
+@pytest.fixture
 def opened(request: pytest.FixtureRequest, deployed: Any) -> Iterator[tuple[backend.Backend, str]]:
     """Open the graph, or the program itself with the end it was deployed with."""
     name, (case, folder) = request.param, deployed
     if not backend.installed(name):
         pytest.skip(f"{name} is not installed")
     artifact, end = open_artifact(folder / "out"), "none"
-    if backend.format_of(name) not in artifact.formats:
-        kinds = ("json", "pdmodel")
-        program = next(path for kind in kinds for path in folder.glob(f"deployed/*.{kind}"))
+    if name in OF_PROGRAMS:
         end = ENDS[case]
-        model = replace(artifact.model, output=ANSWERS[end])
-        artifact = Artifact(None, model, None, {FORMATS[backend.format_of(name)]: program})
-        if program.suffix == ".pdmodel":
-            with pytest.raises(GraphRefused, match="version 2"):
-                backend.open_backend(name, artifact, device="cpu", threads=1)
-            pytest.skip(f"{name} runs the programs of Paddle 3 only")
+        artifact = program_of(case, folder, name)
     opened = backend.open_backend(name, artifact, device="cpu", threads=1)
     yield opened, end
     opened.close()
 
 
+def program_of(case: str, folder: Path, name: str) -> Artifact:
+    """Return the program that was deployed as the artifact of a runtime of programs."""
+    model = replace(open_artifact(folder / "out").model, output=ANSWERS[ENDS[case]])
+    kind = "pdmodel" if case in PADDLE_2 else "json"
+    (program,) = folder.glob(f"deployed/*.{kind}")
+    return Artifact(None, model, None, {FORMATS[backend.format_of(name)]: program})
+
+
+@pytest.mark.parametrize(("deployed", "opened"), PAIRS, indirect=True)
 def test_every_installed_runtime_runs_deployed_networks_at_any_size_as_onnx_runtime_does(
     opened: tuple[backend.Backend, str], deployed: Any
 ) -> None:
@@ -73,6 +84,18 @@ def test_every_installed_runtime_runs_deployed_networks_at_any_size_as_onnx_runt
             assert (found == expected).mean() > 0.999
         else:
             assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("deployed", PADDLE_2, indirect=True)
+@pytest.mark.parametrize("name", OF_PROGRAMS)
+def test_a_program_of_paddle_2_is_refused_by_the_runtimes_of_programs(
+    deployed: Any, name: str
+) -> None:
+    if not backend.installed(name):
+        pytest.skip(f"{name} is not installed")
+    case, folder = deployed
+    with pytest.raises(GraphRefused, match="version 2"):
+        backend.open_backend(name, program_of(case, folder, name), device="cpu", threads=1)
 
 
 def ended(logits: NDArray[Any], end: str) -> NDArray[Any]:
